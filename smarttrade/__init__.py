@@ -1,0 +1,3 @@
+"""SmartTrade: the backend behind crypto charts."""
+
+__version__ = "0.1.0"
