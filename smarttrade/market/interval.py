@@ -112,9 +112,7 @@ _LENGTHS: dict[Interval, int | None] = {
 # What charts write for hours, days and weeks. `1M` is a month and `1m` a minute, always, so
 # nothing here may fold their case.
 _CHART_SPELLINGS = {
-    interval.value.upper(): interval
-    for interval in Interval
-    if interval.value[-1] in "hdw"
+    interval.value.upper(): interval for interval in Interval if interval.value[-1] in "hdw"
 }
 
 

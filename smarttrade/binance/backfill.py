@@ -1,0 +1,144 @@
+"""The backfill actor: reads over REST exactly what the store says is missing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from actors import Backoff, Mailbox
+
+from ..market.candle import Candle
+from ..store.messages import (
+    CandlesMissing,
+    FindMissing,
+    GetListed,
+    LookAround,
+    PutHistory,
+    StoreMessage,
+)
+from .agenda import Agenda
+from .errors import ExchangeRefused, ExchangeUnavailable
+from .rest import CONNECTIONS, MOST_KLINES, RestClient
+
+logger = structlog.get_logger("binance.backfill")
+
+PAUSE = Backoff(first=0.5, most=5.0)
+"""Between two tries for one series, whether the exchange failed or its history lags behind. Of
+`CONNECTIONS` series at once, so an exchange that fails is asked a few times a second."""
+
+LOOK_AROUND_EVERY = 1.0  # seconds
+
+Progress = Callable[[int, int], None]
+"""Told how many series of how many have their history."""
+
+
+async def run_backfill(
+    gaps: Mailbox[CandlesMissing],
+    store: Mailbox[StoreMessage],
+    rest: RestClient,
+    *,
+    progress: Progress,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Read every series' history, then whatever turns out to be missing, for ever.
+
+    A restart asks the store anew, so nothing that was missing is forgotten.
+    """
+    task_status.started()
+    series = await store.ask(GetListed)
+    backfill = _Backfill(store, rest, progress, len(series))
+    async with trio.open_nursery() as nursery:
+        for _ in range(CONNECTIONS):
+            nursery.start_soon(backfill.work)
+        nursery.start_soon(_look_around, store)
+        await store.tell(FindMissing(series))
+        async for missing in gaps:
+            backfill.add(missing)
+
+
+async def _look_around(store: Mailbox[StoreMessage]) -> None:
+    while True:
+        await trio.sleep(LOOK_AROUND_EVERY)
+        await store.tell(LookAround())
+
+
+class _Backfill:
+    """The agenda, and those who work on it."""
+
+    def __init__(
+        self, store: Mailbox[StoreMessage], rest: RestClient, progress: Progress, total: int
+    ) -> None:
+        self._store = store
+        self._rest = rest
+        self._progress = progress
+        self._total = total
+        self._without_history: set[object] = set()
+        self._agenda = Agenda()
+        self._idle = trio.lowlevel.ParkingLot()
+
+    def add(self, missing: CandlesMissing) -> None:
+        if missing.first is None:
+            self._without_history.add(missing.series)
+        self._agenda.add(missing)
+        self._idle.unpark()
+
+    async def work(self) -> None:
+        while True:
+            missing = self._agenda.take()
+            if missing is None:
+                await self._idle.park()
+                continue
+            reached = None
+            try:
+                reached = await self._fill(missing)
+            finally:
+                self._agenda.done(missing.series, reached)
+            if missing.series in self._without_history:
+                self._without_history.discard(missing.series)
+                self._progress(self._total - len(self._without_history), self._total)
+
+    async def _fill(self, missing: CandlesMissing) -> int | None:
+        """Read one range, page by page, until it is whole or the exchange refuses it.
+
+        Returns the newest open time that was read.
+        """
+        first, failures = missing.first, 0
+        while True:
+            rows = await self._read(missing, first)
+            if rows is None:
+                return None
+            if rows:
+                await self._store.tell(PutHistory(missing.series, rows, first))
+            reached = rows[-1].open_time if rows else None
+            if _is_whole(missing, first, reached, len(rows)):
+                return reached
+            if len(rows) < MOST_KLINES:  # the exchange's history lags behind its stream
+                failures += 1
+                await trio.sleep(PAUSE.pause(failures, random.random()))
+            first = reached or first
+
+    async def _read(self, missing: CandlesMissing, first: int | None) -> list[Candle] | None:
+        """One page, however often it takes; None when the exchange refuses it."""
+        failures = 0
+        while True:
+            try:
+                return await self._rest.klines(
+                    missing.series, first=first, last=missing.last, as_of=missing.as_of
+                )
+            except ExchangeRefused as error:
+                logger.error("history_refused", series=str(missing.series), error=str(error))
+                return None
+            except ExchangeUnavailable as error:
+                failures += 1
+                logger.warning("history_unavailable", series=str(missing.series), error=str(error))
+                await trio.sleep(PAUSE.pause(failures, random.random()))
+
+
+def _is_whole(missing: CandlesMissing, first: int | None, reached: int | None, count: int) -> bool:
+    """Whether rows up to `reached`, read from `first` on, complete what was missing."""
+    if missing.last is not None:
+        return reached is not None and reached >= missing.last
+    return first is None or count < MOST_KLINES

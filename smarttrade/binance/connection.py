@@ -1,0 +1,212 @@
+"""One stream connection to the exchange: every wait bounded, every way to die one exception.
+
+trio-websocket leaves several waits without a limit and can let a `Cancelled` of its own escape,
+which would silently cancel whoever surrounds it. Here its reader lives in a nursery that is
+closed with the connection, and whatever comes out of it is translated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from urllib.parse import urlsplit
+
+import trio
+import trio_websocket
+
+from .dial import DEFAULT_PORTS, Dial
+from .errors import StreamDown
+
+CONNECT_WITHIN = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
+SEND_WITHIN = 5.0
+PROBE_AFTER = 20.0
+"""Seconds without a message after which the other side must answer a ping. Series without trades
+are silent for longer, so silence alone proves nothing."""
+PONG_WITHIN = 10.0
+
+QUEUE = 256
+"""Messages read ahead of `receive`. The reader answers the exchange's pings only while there is
+room, so it is more than one burst."""
+MOST_BYTES = 1024 * 1024  # of one message; a kline event has 400
+
+
+class Connection:
+    """An open connection, for as long as `converse` lasts."""
+
+    def __init__(
+        self, websocket: trio_websocket.WebSocketConnection, stream: trio.abc.Stream
+    ) -> None:
+        self._websocket = websocket
+        self._stream = stream
+        self._heard = trio.current_time()
+
+    async def receive(self) -> str | bytes:
+        """The next message.
+
+        Raises:
+            StreamDown: the connection ended.
+        """
+        try:
+            message: str | bytes = await self._websocket.get_message()
+        except trio_websocket.ConnectionClosed as error:
+            raise StreamDown(f"closed: {error.reason}") from error
+        self._heard = trio.current_time()
+        return message
+
+    async def send(self, message: str) -> None:
+        """Send a message whole, or end the connection: half a frame cannot be followed.
+
+        Raises:
+            StreamDown: it could not be sent within `SEND_WITHIN` seconds.
+        """
+        sent = False
+        try:
+            with trio.move_on_after(SEND_WITHIN):
+                await self._websocket.send_message(message)
+                sent = True
+        except trio_websocket.ConnectionClosed as error:
+            raise StreamDown(f"closed: {error.reason}") from error
+        finally:
+            if not sent:
+                await trio.aclose_forcefully(self._stream)
+        if not sent:
+            raise StreamDown(f"could not send within {SEND_WITHIN:.0f} s")
+
+    async def probe_when_silent(self) -> None:
+        """Watch, for as long as the connection lasts, that a silent other side is still there.
+
+        Raises:
+            StreamDown: it did not answer a ping within `PONG_WITHIN` seconds.
+        """
+        while True:
+            silent = trio.current_time() - self._heard
+            if silent < PROBE_AFTER:
+                await trio.sleep(PROBE_AFTER - silent)
+                continue
+            answered = False
+            with trio.move_on_after(PONG_WITHIN):
+                try:
+                    await self._websocket.ping()
+                except trio_websocket.ConnectionClosed as error:
+                    raise StreamDown(f"closed: {error.reason}") from error
+                answered = True
+            if not answered:
+                raise StreamDown(f"silent, and no pong within {PONG_WITHIN:.0f} s")
+            await trio.sleep(PROBE_AFTER)
+
+
+async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[None]]) -> None:
+    """Connect to `url` and run `talk`; the connection is closed when it returns or raises.
+
+    Raises:
+        StreamDown: the connection could not be opened or has ended. What `talk` itself raises
+            comes out as it is.
+    """
+    outcome: BaseException | None = None
+    surrounding: BaseException | None = None
+    stream: trio.abc.Stream | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                stream = await _connect(url, dial)
+                connection = Connection(await _open(nursery, stream, url), stream)
+                nursery.start_soon(connection.probe_when_silent)
+                await talk(connection)
+            except BaseException as error:  # noqa: BLE001 - judged below, whatever it is
+                outcome = error
+            finally:
+                if stream is not None:
+                    await trio.aclose_forcefully(stream)
+                nursery.cancel_scope.cancel()
+    except BaseException as error:  # noqa: BLE001
+        surrounding = error
+    verdict = _verdict(outcome, surrounding)
+    if verdict is not None:
+        raise verdict
+
+
+async def _connect(url: str, dial: Dial) -> trio.abc.Stream:
+    try:
+        with trio.fail_after(CONNECT_WITHIN):
+            return await dial(url)
+    except trio.TooSlowError:
+        raise StreamDown(f"{_host(url)}: no connection in {CONNECT_WITHIN:.0f} s") from None
+    except (OSError, trio.BrokenResourceError) as error:
+        raise StreamDown(f"{_host(url)}: {error.__cause__ or error}") from error
+
+
+async def _open(
+    nursery: trio.Nursery, stream: trio.abc.Stream, url: str
+) -> trio_websocket.WebSocketConnection:
+    """The WebSocket handshake. A refusal comes out of `nursery`, where the reader runs."""
+    parts = urlsplit(url)
+    try:
+        with trio.fail_after(CONNECT_WITHIN):
+            return await trio_websocket.wrap_client_stream(
+                nursery,
+                stream,  # type: ignore[arg-type] # any stream does
+                _host(url),
+                f"{parts.path}?{parts.query}" if parts.query else parts.path,
+                message_queue_size=QUEUE,
+                max_message_size=MOST_BYTES,
+                receive_buffer_size=65536,
+            )
+    except trio.TooSlowError:
+        raise StreamDown(f"{_host(url)}: no handshake in {CONNECT_WITHIN:.0f} s") from None
+
+
+def _host(url: str) -> str:
+    """As in the `Host` header: with the port, unless it is the scheme's own."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = parts.port
+    return host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
+
+
+def _verdict(
+    outcome: BaseException | None, surrounding: BaseException | None
+) -> BaseException | None:
+    """What to raise, given what came out of the conversation and out of its nursery.
+
+    The conversation's own exception counts most. If the nursery cancelled it, the reader's does.
+    A `Cancelled` is genuine only when somebody outside has asked for it.
+    """
+    cancelled_outside = trio.current_effective_deadline() == -math.inf
+    if outcome is not None and not isinstance(outcome, trio.Cancelled):
+        return outcome
+    if cancelled_outside and (outcome or surrounding):
+        return outcome or surrounding
+    if surrounding is None:
+        return None if outcome is None else StreamDown("the connection's reader stopped")
+    leaves = list(_leaves(surrounding))
+    if not all(isinstance(leaf, (Exception, trio.Cancelled)) for leaf in leaves):
+        return surrounding
+    down = next((leaf for leaf in leaves if isinstance(leaf, StreamDown)), None)
+    return down or _translated(leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _translated(error: BaseException) -> StreamDown:
+    if isinstance(error, trio_websocket.ConnectionRejected):
+        down = StreamDown(f"handshake refused with status {error.status_code}")
+        down.status = error.status_code
+        down.retry_after = _retry_after(error)
+    else:
+        down = StreamDown(f"protocol: {error!r}")
+    down.__cause__ = error
+    return down
+
+
+def _retry_after(rejected: trio_websocket.ConnectionRejected) -> float:
+    for name, value in rejected.headers or ():
+        if name.lower() == b"retry-after" and value.isdigit():
+            return float(value)
+    return 0.0

@@ -1,0 +1,87 @@
+"""How much may be asked of the exchange, and when: plain code, told the time in seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+
+WEIGHT_PERIOD = 60.0  # seconds; the exchange counts weight per minute and IP address
+EXCHANGE_WEIGHT_LIMIT = 6000
+"""Source: binance-spot-api-docs, rest-api.md, "IP Limits", and exchangeInfo's rateLimits."""
+
+CONNECTION_PERIOD = 300.0
+EXCHANGE_CONNECTION_LIMIT = 300
+"""Source: web-socket-streams.md, "Websocket Limits": 300 attempts per 5 minutes per IP."""
+
+
+class WeightBudget:
+    """Request weight, shared by everything that asks the exchange over REST.
+
+    The exchange tells in every answer what this address has used in the current minute, other
+    programs included; between answers what we have sent since is added. No request goes out that
+    would lead over `ceiling`, nor any before a limit that the exchange imposed is over.
+    """
+
+    def __init__(self, ceiling: int = EXCHANGE_WEIGHT_LIMIT // 2) -> None:
+        self.ceiling = ceiling
+        self.used = 0
+        """In the current minute, as far as known."""
+        self.spent = 0
+        """Since the beginning, by us."""
+        self.limited = 0
+        """How often the exchange told us to stay away."""
+        self._under_way = 0
+        self._period_began = float("-inf")
+        self._blocked_until = float("-inf")
+
+    def reserve(self, weight: int, now: float) -> float:
+        """Take `weight` and return 0, or take nothing and return the seconds to wait."""
+        if now < self._blocked_until:
+            return self._blocked_until - now
+        if now >= self._period_began + WEIGHT_PERIOD:
+            self._period_began = now
+            self.used = self._under_way
+        if self.used + weight > self.ceiling and self.used > 0:
+            return self._period_began + WEIGHT_PERIOD - now
+        self.used += weight
+        self.spent += weight
+        self._under_way += weight
+        return 0.0
+
+    def answered(self, weight: int, told: int | None, now: float) -> None:
+        """A request of `weight` came back; `told` is what the exchange says is used."""
+        self._under_way -= weight
+        if told is None:
+            return
+        known = told + self._under_way
+        if known < self.used:
+            self._period_began = now  # the exchange's minute has begun anew
+        self.used = known
+
+    def block(self, seconds: float, now: float) -> None:
+        """Ask nothing for `seconds`: the exchange said so (429, 418)."""
+        self.limited += 1
+        self._blocked_until = max(self._blocked_until, now + seconds)
+
+    def blocked_for(self, now: float) -> float:
+        """Seconds until requests may go out again; 0 when they may."""
+        return max(0.0, self._blocked_until - now)
+
+
+class AttemptBudget:
+    """Stream connection attempts, shared by all connections.
+
+    Half of what the exchange allows, so that other programs at this address can connect too.
+    """
+
+    def __init__(self, most: int = EXCHANGE_CONNECTION_LIMIT // 2) -> None:
+        self.most = most
+        self._attempts: deque[float] = deque(maxlen=most)
+
+    def reserve(self, now: float) -> float:
+        """Take one attempt and return 0, or take none and return the seconds to wait."""
+        if len(self._attempts) == self.most:
+            wait = self._attempts[0] + CONNECTION_PERIOD - now
+            if wait > 0:
+                return wait
+        self._attempts.append(now)
+        return 0.0

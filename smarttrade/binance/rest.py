@@ -1,0 +1,187 @@
+"""The exchange's REST API, within its limits, over whichever endpoint answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import httpx
+import trio
+
+from ..market.candle import Candle
+from ..market.series import Series
+from .errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
+from .limits import WeightBudget
+from .wire import Malformed, decode_error, decode_klines, decode_symbol_statuses
+
+KLINES_WEIGHT = 2
+EXCHANGE_INFO_WEIGHT = 20
+MOST_KLINES = 1000
+"""Source: binance-spot-api-docs, rest-api.md, "Kline/Candlestick data", "Exchange information"."""
+
+REQUEST_WITHIN = 15.0
+"""Seconds for a whole request. httpx's own limits are per read, so a dripping server could keep
+one for ever."""
+
+DEFAULT_RETRY_AFTER = 60.0  # seconds, for a 429 or 418 that does not say
+
+CONNECTIONS = 20
+"""Requests under way at once, each on a connection that is kept."""
+
+
+def http_client(*, trust_env: bool = True) -> httpx.AsyncClient:
+    """A client for one process: constructing it loads certificates, and its pool is shared."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(10.0, connect=5.0),
+        limits=httpx.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30
+        ),
+        headers={"User-Agent": "smarttrade"},
+        trust_env=trust_env,
+    )
+
+
+class RestClient:
+    """Asks the exchange, waiting for the weight budget first.
+
+    `endpoints` are base URLs, tried in order; one that answered is kept until it fails. `http` is
+    owned by the caller.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, endpoints: Sequence[str], budget: WeightBudget
+    ) -> None:
+        self.budget = budget
+        self._http = http
+        self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
+        self._current = 0
+        self.requests = 0
+        """Requests sent, whatever came back."""
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL that the next request goes to first."""
+        return self._endpoints[self._current]
+
+    async def klines(
+        self,
+        series: Series,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        limit: int = MOST_KLINES,
+        as_of: int = 0,
+    ) -> list[Candle]:
+        """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
+
+        Every row but the last is closed. `as_of` is the latest event time known, in ms.
+
+        Raises:
+            ExchangeUnavailable: no endpoint gave an answer of the exchange.
+            ExchangeRefused: it knows no such symbol or interval.
+        """
+        parameters = {
+            "symbol": series.symbol,
+            "interval": series.interval.value,
+            "limit": str(limit),
+        }
+        if first is not None:
+            parameters["startTime"] = str(first)
+        if last is not None:
+            parameters["endTime"] = str(last)
+        body = await self._get("/api/v3/klines", parameters, KLINES_WEIGHT)
+        with _reading():
+            return decode_klines(body, as_of)
+
+    async def symbol_statuses(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """The trading status of each of `symbols`.
+
+        Raises:
+            ExchangeUnavailable: no endpoint gave an answer of the exchange.
+            ExchangeRefused: it does not know one of them, and does not say which.
+        """
+        quoted = ",".join(f'"{symbol}"' for symbol in symbols)
+        body = await self._get(
+            "/api/v3/exchangeInfo", {"symbols": f"[{quoted}]"}, EXCHANGE_INFO_WEIGHT
+        )
+        with _reading():
+            return decode_symbol_statuses(body)
+
+    async def _get(self, path: str, parameters: Mapping[str, str], weight: int) -> bytes:
+        """Ask each endpoint in turn, beginning with the one that answered last."""
+        failure: ExchangeUnavailable | None = None
+        for _ in self._endpoints:
+            await self._wait_for(weight)
+            try:
+                return await self._request(path, parameters, weight)
+            except ExchangeBusy:
+                raise  # limits are per address, whichever endpoint is asked
+            except ExchangeUnavailable as error:
+                failure = error
+                self._current = (self._current + 1) % len(self._endpoints)
+        assert failure is not None
+        raise failure
+
+    async def _wait_for(self, weight: int) -> None:
+        while wait := self.budget.reserve(weight, trio.current_time()):
+            await trio.sleep(wait)
+
+    async def _request(self, path: str, parameters: Mapping[str, str], weight: int) -> bytes:
+        endpoint = self.endpoint
+        self.requests += 1
+        told: int | None = None
+        try:
+            with trio.fail_after(REQUEST_WITHIN):
+                response = await self._http.get(endpoint + path, params=parameters)
+            told = _used_weight(response)
+        except trio.TooSlowError:
+            raise ExchangeUnavailable(f"{endpoint}: no answer in {REQUEST_WITHIN:.0f} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise ExchangeUnavailable(f"{endpoint}: {error!r}") from error
+        finally:
+            self.budget.answered(weight, told, trio.current_time())
+        if response.is_success:
+            return response.content
+        raise self._failure(endpoint, response)
+
+    def _failure(self, endpoint: str, response: httpx.Response) -> Exception:
+        status = response.status_code
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTP_BANNED):
+            seconds = _retry_after(response)
+            self.budget.block(seconds, trio.current_time())
+            return ExchangeBusy(status, seconds)
+        refusal = decode_error(response.content)
+        if status == HTTPStatus.BAD_REQUEST and refusal is not None:
+            return ExchangeRefused(*refusal)
+        advice = _ADVICE.get(status, "")
+        return ExchangeUnavailable(f"{endpoint} answers {status}{advice}")
+
+
+HTTP_BANNED = 418
+"""Source: rest-api.md, "HTTP Return Codes": banned for not having backed off after 429."""
+
+_ADVICE = {
+    403: ": it refuses this machine; try another host in BINANCE_REST_URL",
+    451: ": it does not serve this place; "
+    "https://data-api.binance.vision in BINANCE_REST_URL may, or a proxy in HTTPS_PROXY",
+}
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """An answer that is not the exchange's means that something else answered."""
+    try:
+        yield
+    except Malformed as error:
+        raise ExchangeUnavailable(f"not an answer of the exchange: {error}") from error
+
+
+def _used_weight(response: httpx.Response) -> int | None:
+    told = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
+    return int(told) if told.isdecimal() else None
+
+
+def _retry_after(response: httpx.Response) -> float:
+    told = response.headers.get("Retry-After", "")
+    return float(told) if told.isdecimal() else DEFAULT_RETRY_AFTER

@@ -1,0 +1,223 @@
+"""The exchange's payloads, exactly as sent, and their translation into our words.
+
+This is the only module that knows the exchange's field names. Outside it there are no klines,
+only candles.
+
+Sources: binance-spot-api-docs, web-socket-streams.md, "Kline/Candlestick Streams" and "Combined
+stream events"; rest-api.md, "Kline/Candlestick data" and "Exchange information".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ..market.candle import Candle
+from ..market.series import Series
+
+
+class Malformed(ValueError):
+    """Not what the exchange's documents say."""
+
+
+class _Kline(msgspec.Struct):
+    open_time: int = msgspec.field(name="t")
+    symbol: str = msgspec.field(name="s")
+    interval: str = msgspec.field(name="i")
+    open: float = msgspec.field(name="o")
+    high: float = msgspec.field(name="h")
+    low: float = msgspec.field(name="l")
+    close: float = msgspec.field(name="c")
+    volume: float = msgspec.field(name="v")
+    is_closed: bool = msgspec.field(name="x")
+
+
+class _Event(msgspec.Struct):
+    kind: str = msgspec.field(name="e")
+    time: int = msgspec.field(name="E", default=0)
+    kline: _Kline | None = msgspec.field(name="k", default=None)
+
+
+class _Envelope(msgspec.Struct):
+    """A combined payload, or the answer to a request of ours."""
+
+    data: _Event | None = None
+    id: int | str | None = None
+    error: msgspec.Raw | None = None
+    code: int | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A live candle of one of our series."""
+
+    series: Series
+    candle: Candle
+
+
+class ServerShutdown(msgspec.Struct, frozen=True):
+    """The connection ends soon: open another at once."""
+
+
+class SubscribeFailed(msgspec.Struct, frozen=True):
+    """The exchange refused streams that were asked for."""
+
+    detail: str
+
+
+Message = Told | ServerShutdown | SubscribeFailed
+
+
+class StreamDecoder:
+    """Reads the messages of a combined stream.
+
+    `series` are those that were subscribed to; a kline of any other is malformed.
+    """
+
+    # Numbers come as strings; lax decoding reads them as numbers.
+    _decode = msgspec.json.Decoder(_Envelope, strict=False).decode
+
+    def __init__(self, series: Iterable[Series]) -> None:
+        self._series = {(s.symbol, s.interval.value): s for s in series}
+
+    def decode(self, text: str | bytes) -> Message | None:
+        """What a message says; None for what needs no reaction.
+
+        Raises:
+            Malformed: it is not a message of the exchange, or of a series of ours.
+        """
+        try:
+            message = self._decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(str(error)) from None
+        event = message.data
+        if event is None:
+            if message.error is not None or message.code is not None:
+                return SubscribeFailed(str(text)[:200])
+            return None
+        kline = event.kline
+        if kline is None:
+            return ServerShutdown() if event.kind == "serverShutdown" else None
+        series = self._series.get((kline.symbol, kline.interval))
+        if series is None:
+            raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
+        return Told(series, _live_candle(kline, event.time))
+
+
+def _live_candle(kline: _Kline, event_time: int) -> Candle:
+    _check(kline.open, kline.high, kline.low, kline.close, kline.volume)
+    return Candle(
+        kline.open_time,
+        kline.open,
+        kline.high,
+        kline.low,
+        kline.close,
+        kline.volume,
+        kline.is_closed,
+        event_time,
+    )
+
+
+def _check(*numbers: float) -> None:
+    """JSON has no other numbers, but lax decoding reads `"NaN"` and `"Infinity"` too."""
+    if not math.isfinite(sum(numbers)):
+        raise Malformed("not a finite number")
+
+
+class _Row(msgspec.Struct, array_like=True):
+    """The first fields of a REST kline; more follow."""
+
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+_decode_rows = msgspec.json.Decoder(list[_Row], strict=False).decode
+
+
+def decode_klines(body: bytes, as_of: int) -> list[Candle]:
+    """Read an answer of `/api/v3/klines`, oldest first.
+
+    Every row but the last is closed, since the exchange has a later one. `as_of` is the latest
+    event time in ms that was known before the request.
+
+    Raises:
+        Malformed: it is not such an answer, or is not ascending.
+    """
+    try:
+        rows = _decode_rows(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(str(error)) from None
+    candles = []
+    last = len(rows) - 1
+    previous = -1
+    for index, row in enumerate(rows):
+        if row.open_time <= previous:
+            raise Malformed(f"klines not ascending at {row.open_time}")
+        previous = row.open_time
+        _check(row.open, row.high, row.low, row.close, row.volume)
+        candles.append(
+            Candle(
+                row.open_time,
+                row.open,
+                row.high,
+                row.low,
+                row.close,
+                row.volume,
+                index < last,
+                as_of,
+                True,
+            )
+        )
+    return candles
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+def decode_symbol_statuses(body: bytes) -> Mapping[str, str]:
+    """Read an answer of `/api/v3/exchangeInfo`: the status of each symbol; `TRADING` is good.
+
+    Raises:
+        Malformed: it is not such an answer.
+    """
+    try:
+        info = msgspec.json.decode(body, type=_ExchangeInfo)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(str(error)) from None
+    return {symbol.symbol: symbol.status for symbol in info.symbols}
+
+
+class _Error(msgspec.Struct):
+    code: int
+    msg: str = ""
+
+
+def decode_error(body: bytes) -> tuple[int, str] | None:
+    """The exchange's own error code and message, or None when it is not such a body."""
+    try:
+        error = msgspec.json.decode(body, type=_Error)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return error.code, error.msg
+
+
+def stream_name(series: Series) -> str:
+    """`btcusdt@kline_1m`; symbols are lower case there, intervals keep their case."""
+    return f"{series.symbol.lower()}@kline_{series.interval.value}"
+
+
+def subscribe_request(names: Iterable[str], request_id: int) -> str:
+    """Ask for more streams on an open connection."""
+    request = {"method": "SUBSCRIBE", "params": list(names), "id": request_id}
+    return msgspec.json.encode(request).decode()

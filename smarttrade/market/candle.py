@@ -1,0 +1,71 @@
+"""One bar of a series."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Candle(NamedTuple):
+    """One bar of a series, still forming or closed.
+
+    Within its series a candle is identified by `open_time`; a later state with the same
+    `open_time` replaces it. A closed candle changes only when the exchange corrects its history.
+
+    Prices and volume are float64, which gives back every decimal of up to 15 significant digits
+    unchanged; the exchange's prices have at most 8 decimals and its volumes fit.
+
+    Source: binance-spot-api-docs, rest-api.md: "Klines are uniquely identified by their open
+    time."
+    """
+
+    open_time: int
+    """UTC milliseconds since the epoch; the first millisecond covered."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    """Prices in the quote asset. While forming, `close` is the latest trade's."""
+
+    volume: float
+    """In the base asset: BTC for BTCUSDT. Never shrinks while the candle forms."""
+
+    closed: bool
+    """False while forming."""
+
+    event_time: int = 0
+    """Exchange time in ms. Of the event that told this state; or, when it was read over REST,
+    which does not say, of the latest event known when it was asked for: a lower bound."""
+
+    read: bool = False
+    """True when read over REST, False when told by an event of the stream."""
+
+    def same_values(self, other: Candle) -> bool:
+        """Whether prices and volume are equal, whatever is known about time and closing."""
+        return self[1:6] == other[1:6]
+
+
+# Milliseconds of exchange time by which an event must be later than a REST read to be believed
+# although it tells of less volume. Events arrive within a second and come every 2 s.
+CERTAINLY_LATER = 5_000
+
+
+def supersedes(candidate: Candle, held: Candle) -> bool:
+    """Whether `candidate` is a later state than `held` of the same candle.
+
+    Closed beats forming and is never undone. Between two forming states told by events, event
+    time decides. A state read over REST may be staler than what events have said already; but
+    every trade adds volume, so one with more volume is surely later. An event that was on its way
+    while a later state was read is recognised in the same way.
+    """
+    if held.closed or candidate.closed:
+        return candidate.closed and not held.closed
+    if candidate.read:
+        return candidate.volume > held.volume
+    if candidate.event_time <= held.event_time:
+        return False
+    return (
+        not held.read
+        or candidate.volume >= held.volume
+        or candidate.event_time > held.event_time + CERTAINLY_LATER
+    )

@@ -1,0 +1,374 @@
+"""The newest candles of one series, and what is missing among them.
+
+The rules, which nothing else in the program repeats:
+
+* Candles are published in ascending order. One is published only when the one before it is
+  closed and no open time between them is missing. What arrives earlier is held back, and
+  `Change.missing` says which range would settle it; `merge` brings it.
+* A state replaces another of the same candle only when it is later (`candle.supersedes`).
+* Rows read over REST are one unbroken range of the exchange's history: an open time absent
+  between two of them exists nowhere, and is remembered as a hole of the exchange.
+* When history cannot be had, `release` publishes what is held all the same. The range stays
+  unfilled until `merge` brings it; what it brings then lies in the past, and is a correction.
+* At most `WINDOW_SIZE` candles are kept, the newest.
+
+So whatever order and repetition of the same candles comes in, the same window results; it never
+goes back, and nothing is published twice or out of order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Literal, NamedTuple
+
+from .candle import Candle, supersedes
+from .interval import Interval
+
+WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answer
+
+_open_time = itemgetter(0)
+
+
+class Span(NamedTuple):
+    """Open times from `first` to `last`, both inclusive, in ms."""
+
+    first: int
+    last: int
+
+
+class Missing(NamedTuple):
+    """Open times that only the exchange's history can settle, both inclusive, in ms.
+
+    The candle at `last` is known to exist: rows that reach it prove those before it final.
+    """
+
+    first: int
+    last: int
+
+
+class Gap(NamedTuple):
+    """Open times from `first` to `last`, both inclusive, in ms, that a window does not have."""
+
+    first: int
+    last: int
+    cause: Literal["exchange", "unfilled"]
+    """Whether the exchange does not have them either, or they are still to be read from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a candle, or some history, did to a window."""
+
+    updates: tuple[Candle, ...] = ()
+    """Published now, in order: the newest candle's new state, or candles after it."""
+
+    corrections: tuple[Candle, ...] = ()
+    """Changed or filled in before the newest candle, in order."""
+
+    missing: Missing | None = None
+    """What keeps held candles from being published; None when nothing is held."""
+
+    def __bool__(self) -> bool:
+        return bool(self.updates or self.corrections)
+
+
+UNCHANGED = Change()
+
+
+class Window:
+    """The newest candles of one series: published, ascending, at most `WINDOW_SIZE`.
+
+    Before the first `merge` nothing is published; live candles are held until then.
+    """
+
+    __slots__ = ("_candles", "_held", "_holes", "_released", "interval", "is_ready")
+
+    def __init__(self, interval: Interval) -> None:
+        self.interval = interval
+        self.is_ready = False
+        self._candles: list[Candle] = []
+        self._held: dict[int, Candle] = {}
+        self._holes: list[Span] = []
+        self._released: list[Missing] = []
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._candles)
+
+    def __iter__(self) -> Iterator[Candle]:
+        return iter(self._candles)
+
+    @property
+    def newest(self) -> Candle | None:
+        return self._candles[-1] if self._candles else None
+
+    @property
+    def oldest(self) -> Candle | None:
+        return self._candles[0] if self._candles else None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._candles) >= WINDOW_SIZE
+
+    @property
+    def held(self) -> int:
+        """How many candles wait for those before them."""
+        return len(self._held)
+
+    def newest_candles(self, limit: int, before: int | None = None) -> tuple[Candle, ...]:
+        """At most `limit` candles, the newest of those that open before `before` (ms)."""
+        end = len(self._candles) if before is None else self._index(before)
+        return tuple(self._candles[max(0, end - limit) : end])
+
+    def since(self, open_time: int) -> tuple[Candle, ...]:
+        """Every candle that opens at `open_time` (ms) or later."""
+        return tuple(self._candles[self._index(open_time) :])
+
+    @property
+    def unfilled(self) -> tuple[Missing, ...]:
+        """Ranges that were published over, and are still to be read from the exchange."""
+        return tuple(self._released)
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """The open times that are absent between the oldest and the newest candle."""
+        if not self._holes and not self._released:
+            return ()
+        return tuple(
+            Gap(span.first, span.last, self._cause(span)) for span in self._absences(self._candles)
+        )
+
+    def is_overdue(self, exchange_time: int, grace: int) -> bool:
+        """Whether the newest candle's time was over `grace` ms ago and no later one came.
+
+        A symbol without trades sends nothing, not even at the turn of the minute; only the
+        exchange's history tells that from candles that were lost.
+        """
+        newest = self.newest
+        return newest is not None and (
+            exchange_time > self.interval.close_time(newest.open_time) + grace
+        )
+
+    # -- changing --------------------------------------------------------------------------
+
+    def apply(self, candle: Candle) -> Change:
+        """Take one live candle."""
+        candles = self._candles
+        if not self.is_ready or not candles:
+            self._hold(candle)
+            return self._advance() if self.is_ready else UNCHANGED
+        newest = candles[-1]
+        if candle.open_time == newest.open_time:
+            if not supersedes(candle, newest):
+                return UNCHANGED
+            candles[-1] = candle
+            if self._held and candle.closed:
+                return self._advance((candle,))
+            return Change((candle,))
+        if candle.open_time > newest.open_time:
+            self._hold(candle)
+            return self._advance()
+        return self._apply_late(candle)
+
+    def merge(self, rows: Sequence[Candle], first: int | None = None) -> Change:
+        """Take one unbroken range of the exchange's history, ascending.
+
+        A row is `closed` when the exchange had a later one by then. `first` (ms) says from which
+        open time on the range was asked for, if from a certain one: what is absent between it and
+        the first row does not exist.
+
+        The first call makes the window ready; then it publishes everything.
+        """
+        if not self.is_ready:
+            return self._begin(rows)
+        self._remember_holes(rows, first)
+        corrections: list[Candle] = []
+        updates = self._close_unlisted(rows, first)
+        for row in rows:
+            newest = self.newest
+            if newest is None or row.open_time > newest.open_time:
+                self._hold(row)
+            elif row.open_time == newest.open_time:
+                if supersedes(row, newest):
+                    self._candles[-1] = _read_over(row, newest)
+                    updates.append(self._candles[-1])
+            elif corrected := self._merge_past(row):
+                corrections.append(corrected)
+        self._settle_released()
+        return self._advance(updates, corrections)
+
+    def release(self) -> Change:
+        """Publish what is held although history is missing before it."""
+        if not self.is_ready or not self._held:
+            return UNCHANGED
+        updates = []
+        for open_time in sorted(self._held):
+            if (missing := self._missing(open_time)) is not None:
+                self._released.append(missing)
+            updates.append(self._publish(open_time))
+        self._trim()
+        return Change(tuple(updates))
+
+    def correct(self, row: Candle) -> Change:
+        """Take one closed candle that was read again from the exchange and compared."""
+        index = self._index(row.open_time)
+        held = self._candles[index] if index < len(self._candles) else None
+        if held is None or held.open_time != row.open_time or held.same_values(row):
+            return UNCHANGED
+        self._candles[index] = row
+        return Change(corrections=(row,))
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _index(self, open_time: int) -> int:
+        return bisect_left(self._candles, open_time, key=_open_time)
+
+    def _hold(self, candle: Candle) -> None:
+        held = self._held.get(candle.open_time)
+        if held is None:
+            self._held[candle.open_time] = candle
+            if len(self._held) > WINDOW_SIZE:
+                del self._held[min(self._held)]
+        elif supersedes(candle, held):
+            self._held[candle.open_time] = _read_over(candle, held)
+
+    def _begin(self, rows: Sequence[Candle]) -> Change:
+        self.is_ready = True
+        self._candles = list(rows)
+        self._remember_holes(rows, None)
+        live, self._held = self._held, {}
+        for candle in live.values():
+            index = self._index(candle.open_time)
+            if index >= len(rows):
+                self._held[candle.open_time] = candle
+            elif rows[index].open_time == candle.open_time and supersedes(candle, rows[index]):
+                self._candles[index] = candle
+        return self._advance(self._candles)
+
+    def _apply_late(self, candle: Candle) -> Change:
+        """A candle older than the newest: its final state is news where we have none yet."""
+        if candle.closed and (corrected := self._merge_past(candle)):
+            self._settle_released()
+            return Change(corrections=(corrected,))
+        return UNCHANGED
+
+    def _close_unlisted(self, rows: Sequence[Candle], first: int | None) -> list[Candle]:
+        """The newest candle is final as it stands when history has later ones, but not it."""
+        newest = self.newest
+        if newest is None or newest.closed or first is None or not rows:
+            return []
+        if not first <= newest.open_time < rows[0].open_time:
+            return []
+        self._candles[-1] = newest._replace(closed=True)
+        return [self._candles[-1]]
+
+    def _merge_past(self, row: Candle) -> Candle | None:
+        """Put a closed candle into the past, unless one is there; None when nothing changed."""
+        index = self._index(row.open_time)
+        held = self._candles[index]
+        if held.open_time == row.open_time:
+            if not supersedes(row, held):
+                return None
+            self._candles[index] = row
+            return row
+        if not row.closed or (self.is_full and index == 0):
+            return None
+        self._candles.insert(index, row)
+        self._trim()
+        return row if index else None
+
+    def _advance(
+        self, updates: Iterable[Candle] = (), corrections: Iterable[Candle] = ()
+    ) -> Change:
+        """Publish what is held as far as it is whole."""
+        published = list(updates)
+        missing = None
+        for open_time in sorted(self._held):
+            if (missing := self._missing(open_time)) is not None:
+                break
+            published.append(self._publish(open_time))
+        self._trim()
+        return Change(tuple(published), tuple(corrections), missing)
+
+    def _publish(self, open_time: int) -> Candle:
+        candle = self._held.pop(open_time)
+        self._candles.append(candle)
+        return candle
+
+    def _missing(self, following: int) -> Missing | None:
+        """What must be settled before the held candle at `following` can follow the newest."""
+        newest = self.newest
+        if newest is None:
+            return None
+        if not newest.closed:
+            return Missing(newest.open_time, following)
+        expected = self._after_holes(self.interval.next(newest.open_time), following)
+        return Missing(expected, following) if expected < following else None
+
+    def _absences(self, candles: Sequence[Candle]) -> list[Span]:
+        interval = self.interval
+        return [
+            Span(interval.next(a.open_time), interval.back(b.open_time, 1))
+            for a, b in pairwise(candles)
+            if interval.next(a.open_time) < b.open_time
+        ]
+
+    def _remember_holes(self, rows: Sequence[Candle], first: int | None) -> None:
+        if not rows:
+            return
+        found = self._absences(rows)
+        if first is not None and first < rows[0].open_time:
+            found.insert(0, Span(first, self.interval.back(rows[0].open_time, 1)))
+        for span in found:
+            if not any(h.first <= span.first and span.last <= h.last for h in self._holes):
+                self._holes.append(span)
+
+    def _settle_released(self) -> None:
+        """Forget the unfilled ranges that are filled, or proven to be holes, by now."""
+        self._released = [m for m in self._released if self._still_missing(m)]
+
+    def _still_missing(self, missing: Missing) -> bool:
+        inside = self._candles[self._index(missing.first) : self._index(missing.last) + 1]
+        if any(not candle.closed for candle in inside[:-1]):
+            return True
+        expected = missing.first
+        for candle in inside:
+            if self._after_holes(expected, candle.open_time) < candle.open_time:
+                return True
+            expected = self.interval.next(candle.open_time)
+        return False
+
+    def _cause(self, span: Span) -> Literal["exchange", "unfilled"]:
+        end = self.interval.next(span.last)
+        return "exchange" if self._after_holes(span.first, end) >= end else "unfilled"
+
+    def _after_holes(self, first: int, end: int) -> int:
+        """The first open time from `first` on that is not in a hole, or `end` or later."""
+        while first < end:
+            hole = next((h for h in self._holes if h.first <= first <= h.last), None)
+            if hole is None:
+                return first
+            first = self.interval.next(hole.last)
+        return first
+
+    def _trim(self) -> None:
+        excess = len(self._candles) - WINDOW_SIZE
+        if excess <= 0:
+            return
+        del self._candles[:excess]
+        oldest = self._candles[0].open_time
+        self._holes = [hole for hole in self._holes if hole.last >= oldest]
+        self._released = [
+            Missing(max(m.first, oldest), m.last) for m in self._released if m.last > oldest
+        ]
+
+
+def _read_over(candidate: Candle, held: Candle) -> Candle:
+    """A forming state read over REST is at least as late as the event that it supersedes."""
+    if candidate.read and held.event_time > candidate.event_time:
+        return candidate._replace(event_time=held.event_time)
+    return candidate

@@ -1,0 +1,159 @@
+"""The session actor: one client's connection, from accept to close."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, assert_never
+
+import trio
+
+from actors import Mailbox, MailboxClosed
+
+from ..market.series import Series
+from ..store.messages import (
+    CloseSubscriptions,
+    GetCatalogue,
+    OpenSubscriptions,
+    StoreMessage,
+    Wanted,
+)
+from .errors import CloseCode
+from .hub import Subscriber
+from .outbox import ClosedBecause
+from .protocol import (
+    End,
+    Send,
+    SessionLimits,
+    SessionProtocol,
+    Subscribe,
+    TokenBucket,
+    Unsubscribe,
+)
+
+ANSWER_WITHIN = 5.0  # seconds for the store to answer; it takes microseconds
+CLOSE_WITHIN = 2.0  # seconds to say goodbye to a client that may not be reading
+
+
+class Client(Protocol):
+    """The WebSocket of one client, already accepted."""
+
+    async def receive(self) -> str | bytes:
+        """The next message; cancelled when the client has gone."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye, after what is pending."""
+
+
+async def run_session(
+    client: Client,
+    subscriber: Subscriber,
+    protocol: SessionProtocol,
+    store: Mailbox[StoreMessage],
+    *,
+    draining: trio.Event,
+) -> None:
+    """Serve a client until it misbehaves or is too slow, or until `draining` is set.
+
+    Returns when it has been told goodbye; cancelled when it goes by itself. What it gets meanwhile
+    comes from the hub.
+    """
+
+    async def serve() -> End:
+        while True:
+            message = await client.receive()
+            with trio.fail_after(ANSWER_WITHIN):
+                catalogue = await store.ask(GetCatalogue)
+            for action in protocol.receive(message, catalogue, trio.current_time()):
+                if isinstance(action, End):
+                    return action
+                await _carry_out(action, subscriber, store)
+
+    beginning = OpenSubscriptions(subscriber, (), protocol.welcome())
+    await _run(client, subscriber, beginning, store, draining, serve)
+
+
+async def run_flat_session(
+    client: Client,
+    subscriber: Subscriber,
+    series: Series,
+    limits: SessionLimits,
+    store: Mailbox[StoreMessage],
+    *,
+    draining: trio.Event,
+) -> None:
+    """Serve a front end of the first hour: one series, and nothing is asked of it.
+
+    What it sends all the same is read and forgotten, so that its pings and its close are seen.
+    """
+
+    async def serve() -> End:
+        bucket = TokenBucket(limits.burst, limits.requests_per_second)
+        while bucket.take(trio.current_time()):
+            await client.receive()
+        return End(CloseCode.POLICY, "too many messages")
+
+    beginning = OpenSubscriptions(subscriber, (Wanted(series, snapshot=1),), b"")
+    await _run(client, subscriber, beginning, store, draining, serve)
+
+
+async def _run(
+    client: Client,
+    subscriber: Subscriber,
+    beginning: OpenSubscriptions,
+    store: Mailbox[StoreMessage],
+    draining: trio.Event,
+    serve: Callable[[], Awaitable[End]],
+) -> None:
+    try:
+        await store.tell(beginning)
+        end = await _until_over(subscriber, draining, serve)
+        if end is not None:
+            with trio.move_on_after(CLOSE_WITHIN):
+                await client.close(end.code, end.reason)
+    finally:
+        with trio.move_on_after(ANSWER_WITHIN, shield=True), suppress(MailboxClosed):
+            await store.tell(CloseSubscriptions(subscriber))
+
+
+async def _until_over(
+    subscriber: Subscriber, draining: trio.Event, serve: Callable[[], Awaitable[End]]
+) -> End | None:
+    """Why the session is over; None when nothing more can be said to the client."""
+    ends: list[End | None] = []
+
+    async with trio.open_nursery() as nursery:
+
+        async def talk() -> None:
+            over(await serve())
+
+        async def write() -> None:
+            because = await subscriber.outbox.run()
+            is_slow = because is ClosedBecause.OVERFLOWED
+            over(End(CloseCode.OVERLOADED, "too slow") if is_slow else None)
+
+        async def drain() -> None:
+            await draining.wait()
+            over(End(CloseCode.SHUTTING_DOWN, "shutting down"))
+
+        def over(end: End | None) -> None:
+            ends.append(end)
+            nursery.cancel_scope.cancel()
+
+        for task in (talk, write, drain):
+            nursery.start_soon(task)
+    return ends[0]
+
+
+async def _carry_out(
+    action: Send | Subscribe | Unsubscribe, subscriber: Subscriber, store: Mailbox[StoreMessage]
+) -> None:
+    match action:
+        case Send(frame):
+            subscriber.outbox.post_once(frame)
+        case Subscribe(wanted, acknowledgement):
+            await store.tell(OpenSubscriptions(subscriber, wanted, acknowledgement))
+        case Unsubscribe(series, acknowledgement):
+            await store.tell(CloseSubscriptions(subscriber, series, acknowledgement))
+        case _:
+            assert_never(action)

@@ -1,0 +1,262 @@
+"""The hub actor: owns the fan-out of candles to clients.
+
+The order of its mailbox is the order of truth: the store tells it of changes and of new
+subscribers through the same one, so what was before a subscription is in its snapshot and what
+comes after follows.
+
+Clients with the same series are one group. What a group is to get is joined once per flush, and
+the same bytes are posted to every member's outbox; posting never waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import trio
+
+from actors import Mailbox
+
+from ..market.series import Series
+from ..store.messages import (
+    CandlesPublished,
+    Feed,
+    FeedChanged,
+    FeedStatus,
+    HubEvent,
+    Published,
+    Snapshot,
+    SubscriptionsClosed,
+    SubscriptionsOpened,
+)
+from .outbox import Batch, Outbox
+from .wire import CandleTexts, Encoder, flat_update, heartbeat_frame, status_frame
+
+BATCH = 256  # events taken from the mailbox before a flush; whatever has come since the last one
+
+
+@dataclass(eq=False, slots=True)
+class Subscriber:
+    """One session, as the hub sees it."""
+
+    outbox: Outbox
+    flat: bool = False
+    """A front end of the first hour: nothing but flat candles may come to it."""
+
+
+class _Group:
+    """Subscribers of exactly the same series, in the same form."""
+
+    __slots__ = ("flat", "frames", "members", "series")
+
+    def __init__(self, series: frozenset[Series], *, flat: bool) -> None:
+        self.series = series
+        self.flat = flat
+        self.members: set[Subscriber] = set()
+        self.frames: dict[Hashable, bytes] = {}
+
+    def post(self) -> None:
+        frames = tuple(self.frames.items())
+        self.frames = {}
+        batch = Batch(b"".join([frame for _, frame in frames]), frames)
+        for member in self.members:
+            member.outbox.post(batch)
+
+
+@dataclass(slots=True)
+class HubCounters:
+    """What the hub did since the process started; survives restarts of the actor."""
+
+    published: int = 0
+    """Candle states told by the store."""
+    delivered: int = 0
+    """Candle frames posted, one for each client."""
+    subscribers: int = 0
+    """Sessions now."""
+    subscriptions: int = 0
+    """Series of all sessions now."""
+
+
+class Hub:
+    """Who gets what, and the posting of it. Plain code but for the outboxes, which never wait."""
+
+    def __init__(self, texts: CandleTexts, counters: HubCounters) -> None:
+        self.counters = counters
+        self._encoder = Encoder(texts)
+        self._feed = FeedStatus(Feed.DOWN, 0.0)
+        self._series: dict[Subscriber, frozenset[Series]] = {}
+        self._groups: dict[tuple[frozenset[Series], bool], _Group] = {}
+        self._routes: dict[Series, list[_Group]] = {}
+        self._snapshots: dict[Series, tuple[Snapshot, bytes]] = {}
+
+    def handle(self, events: Iterable[HubEvent]) -> None:
+        """Carry out events in order; candles in a row are posted together."""
+        touched: set[_Group] = set()
+        for event in events:
+            if isinstance(event, CandlesPublished):
+                self._collect(event.published, touched)
+                continue
+            self._flush(touched)
+            match event:
+                case SubscriptionsOpened():
+                    self._open(event)
+                case SubscriptionsClosed():
+                    self._close(event)
+                case FeedChanged(status):
+                    self._feed = status
+                    self._tell_all("status", status_frame(status))
+                case _:
+                    assert_never(event)
+        self._flush(touched)
+
+    def beat(self, wall: float) -> None:
+        """Tell every session that the server lives; forget those that have ended."""
+        for subscriber in [s for s in self._series if s.outbox.closed_because is not None]:
+            self._remove(subscriber)
+        self._tell_all("heartbeat", heartbeat_frame(wall))
+
+    # -- candles ---------------------------------------------------------------------------
+
+    def _collect(self, published: Sequence[Published], touched: set[_Group]) -> None:
+        self.counters.published += len(published)
+        for series, candle, corrected in published:
+            groups = self._routes.get(series)
+            if not groups:
+                continue
+            key = (series, candle.open_time)
+            told = flat = None
+            for group in groups:
+                if group.flat:
+                    if corrected:
+                        continue  # such front ends append whatever comes
+                    flat = flat or flat_update(series, candle)
+                elif told is None:
+                    told = self._encoder.update(series, candle, corrected=corrected)
+                if key in group.frames:
+                    self._post(group)  # two states of one candle are two messages
+                group.frames[key] = flat if group.flat else told  # type: ignore[assignment]
+                touched.add(group)
+
+    def _flush(self, touched: set[_Group]) -> None:
+        for group in touched:
+            self._post(group)
+        touched.clear()
+
+    def _post(self, group: _Group) -> None:
+        self.counters.delivered += len(group.frames) * len(group.members)
+        group.post()
+
+    # -- subscribers -----------------------------------------------------------------------
+
+    def _open(self, opened: SubscriptionsOpened) -> None:
+        subscriber = opened.subscriber
+        assert isinstance(subscriber, Subscriber)
+        outbox = subscriber.outbox
+        if outbox.closed_because is not None:
+            return
+        is_new = subscriber not in self._series
+        if opened.acknowledgement:
+            outbox.post_once(opened.acknowledgement)
+        if is_new and not subscriber.flat:
+            outbox.post_once(status_frame(self._feed))
+        for snapshot in opened.snapshots:
+            if subscriber.flat:
+                for candle in snapshot.candles:
+                    outbox.post_once(flat_update(snapshot.series, candle))
+            else:
+                outbox.post_once(self._snapshot_frame(snapshot))
+        self._move(subscriber, self._series.get(subscriber, frozenset()).union(opened.series))
+
+    def _close(self, closed: SubscriptionsClosed) -> None:
+        subscriber = closed.subscriber
+        assert isinstance(subscriber, Subscriber)
+        if subscriber not in self._series:
+            return
+        if closed.series is None:
+            self._remove(subscriber)
+            return
+        self._move(subscriber, self._series[subscriber].difference(closed.series))
+        if closed.acknowledgement:
+            subscriber.outbox.post_once(closed.acknowledgement)
+
+    def _snapshot_frame(self, snapshot: Snapshot) -> bytes:
+        """Many clients that come back at once want the same one: keep the last of each series."""
+        known = self._snapshots.get(snapshot.series)
+        if known is not None and known[0] == snapshot:
+            return known[1]
+        data = self._encoder.snapshot(
+            snapshot.series, snapshot.candles, truncated=snapshot.truncated
+        )
+        self._snapshots[snapshot.series] = (snapshot, data)
+        return data
+
+    def _remove(self, subscriber: Subscriber) -> None:
+        self._leave(subscriber)
+        del self._series[subscriber]
+        self.counters.subscribers = len(self._series)
+
+    def _move(self, subscriber: Subscriber, series: frozenset[Series]) -> None:
+        self._leave(subscriber)
+        self._series[subscriber] = series
+        self.counters.subscribers = len(self._series)
+        self.counters.subscriptions += len(series)
+        if not series:
+            return
+        name = (series, subscriber.flat)
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = _Group(series, flat=subscriber.flat)
+            for each in series:
+                self._routes.setdefault(each, []).append(group)
+        group.members.add(subscriber)
+
+    def _leave(self, subscriber: Subscriber) -> None:
+        series = self._series.get(subscriber)
+        if not series:
+            return
+        self.counters.subscriptions -= len(series)
+        name = (series, subscriber.flat)
+        group = self._groups[name]
+        group.members.discard(subscriber)
+        if group.members:
+            return
+        del self._groups[name]
+        for each in series:
+            self._routes[each].remove(group)
+
+    def _tell_all(self, key: str, data: bytes) -> None:
+        """A message outside any series, of which only the newest counts."""
+        batch = Batch(data, ((key, data),))
+        for subscriber in self._series:
+            if not subscriber.flat:
+                subscriber.outbox.post(batch)
+
+
+async def run_hub(
+    mailbox: Mailbox[HubEvent],
+    texts: CandleTexts,
+    counters: HubCounters,
+    *,
+    heartbeat: float,
+    wall_clock: Callable[[], float] = time.time,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Fan out what the store tells, and a heartbeat every `heartbeat` seconds.
+
+    Who is subscribed is known only here: when it restarts, the sessions must too. They come back
+    with `since` and miss nothing.
+    """
+    hub = Hub(texts, counters)
+
+    async def beat() -> None:
+        while True:
+            await trio.sleep(heartbeat)
+            hub.beat(wall_clock())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(beat)
+        task_status.started()
+        while True:
+            hub.handle(await mailbox.receive_batch(BATCH))

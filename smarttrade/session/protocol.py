@@ -1,0 +1,325 @@
+"""The client protocol: what a client asks for, and what is to be done about it.
+
+Plain code, without I/O or clock: it is given each message with the time, and returns actions for
+the session actor. See docs/client-protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ..market.interval import parse_interval
+from ..market.series import Series, parse_symbol
+from ..market.window import WINDOW_SIZE
+from ..store.messages import Catalogue, Wanted
+from .errors import CloseCode, RequestError
+from .wire import describe, message_frame
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one session may do."""
+
+    subscriptions: int = 1024
+    """Series at the same time; every symbol and interval that is usually configured."""
+    message_bytes: int = 64 * 1024
+    requests_per_second: float = 10.0
+    """Sustained; a page that opens may ask for much more at once, see `burst`."""
+    burst: int = 200
+    bad_requests: int = 20
+    """Tolerated at once; one more every `FORGIVE_EVERY` seconds."""
+
+
+FORGIVE_EVERY = 3.0
+
+
+class TokenBucket:
+    """Allows `burst` at once and `rate` a second after that."""
+
+    def __init__(self, burst: float, rate: float) -> None:
+        self._burst = burst
+        self._rate = rate
+        self._tokens = burst
+        self._at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Whether one more is allowed at `now` seconds; if so, it counts."""
+        passed = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._tokens = min(self._burst, self._tokens + passed * self._rate)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+# -- Actions --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Ask the store for these; the acknowledgement goes ahead of what they bring."""
+
+    wanted: tuple[Wanted, ...]
+    acknowledgement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    series: tuple[Series, ...]
+    acknowledgement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Close the connection."""
+
+    code: CloseCode
+    reason: str
+
+
+Action = Send | Subscribe | Unsubscribe | End
+"""An `End` comes last."""
+
+
+# -- Requests -------------------------------------------------------------------------------
+
+Identifier = int | str | None
+
+
+class _Entry(msgspec.Struct):
+    symbol: str
+    interval: str
+    snapshot: int | None = None
+    since: int | float | None = None
+
+
+class _Request(msgspec.Struct):
+    action: str = "subscribe"
+    subscriptions: list[Any] | None = None
+
+
+@dataclass(slots=True)
+class SessionProtocol:
+    """One client's session: what it is subscribed to, and how well it behaves."""
+
+    session: str
+    """Its name, told to the client; helps to find it in the log."""
+    server: str
+    heartbeat: float
+    """Seconds between two heartbeats."""
+    limits: SessionLimits
+    subscribed: dict[Series, None] = field(default_factory=dict)
+    """In the order in which they were asked for."""
+    _requests: TokenBucket = field(init=False)
+    _faults: TokenBucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._requests = TokenBucket(self.limits.burst, self.limits.requests_per_second)
+        self._faults = TokenBucket(self.limits.bad_requests, 1 / FORGIVE_EVERY)
+
+    def welcome(self) -> bytes:
+        return message_frame(
+            type="welcome",
+            server=self.server,
+            session=self.session,
+            heartbeat=self.heartbeat,
+            limits={
+                "subscriptions": self.limits.subscriptions,
+                "message_bytes": self.limits.message_bytes,
+                "requests_per_second": self.limits.requests_per_second,
+                "burst": self.limits.burst,
+                "snapshot": WINDOW_SIZE,
+            },
+        )
+
+    def receive(self, message: str | bytes, catalogue: Catalogue, now: float) -> list[Action]:
+        """What to do about one message. `now` is in seconds of any steady clock."""
+        if not self._requests.take(now):
+            return [End(CloseCode.POLICY, "too many requests")]
+        fields: dict[str, Any] = {}
+        try:
+            fields = _decode(message)
+            return self._carry_out(fields, catalogue)
+        except RequestError as error:
+            return self._refuse(error, _identifier(fields), now)
+
+    def _refuse(self, error: RequestError, identifier: Identifier, now: float) -> list[Action]:
+        refusal = message_frame(type="error", id=identifier, code=error.code, message=error.message)
+        if not self._faults.take(now):
+            return [Send(refusal), End(CloseCode.POLICY, "too many bad requests")]
+        return [Send(refusal)]
+
+    def _carry_out(self, fields: dict[str, Any], catalogue: Catalogue) -> list[Action]:
+        try:
+            request = msgspec.convert(fields, _Request)
+        except msgspec.ValidationError as error:
+            raise RequestError("bad_request", f"not understood: {error}") from None
+        identifier = _identifier(fields, strict=True)
+        match request.action:
+            case "subscribe":
+                return [self._subscribe(_entries(request, fields), identifier, catalogue)]
+            case "unsubscribe":
+                return [self._unsubscribe(_entries(request, fields), identifier, catalogue)]
+            case "list":
+                return [Send(self._subscribed_frame(identifier, []))]
+            case "ping":
+                return [Send(message_frame(type="pong", id=identifier))]
+            case unknown:
+                raise RequestError(
+                    "unknown_action",
+                    f"action must be subscribe, unsubscribe, list or ping, not {_shown(unknown)}",
+                )
+
+    def _subscribe(
+        self, entries: Sequence[Any], identifier: Identifier, catalogue: Catalogue
+    ) -> Action:
+        wanted: dict[Series, Wanted] = {}
+        errors = []
+        for entry in entries:
+            try:
+                one = _wanted(entry, catalogue)
+                self._make_room(one.series)
+            except RequestError as error:
+                errors.append(_entry_error(entry, error))
+                continue
+            self.subscribed[one.series] = None
+            wanted[one.series] = one
+        return Subscribe(tuple(wanted.values()), self._subscribed_frame(identifier, errors))
+
+    def _make_room(self, series: Series) -> None:
+        most = self.limits.subscriptions
+        if series not in self.subscribed and len(self.subscribed) >= most:
+            raise RequestError("too_many_subscriptions", f"at most {most} series in one session")
+
+    def _unsubscribe(
+        self, entries: Sequence[Any], identifier: Identifier, catalogue: Catalogue
+    ) -> Action:
+        series = []
+        errors = []
+        for entry in entries:
+            try:
+                one = _wanted(entry, catalogue).series
+            except RequestError as error:
+                errors.append(_entry_error(entry, error))
+                continue
+            self.subscribed.pop(one, None)
+            series.append(one)
+        return Unsubscribe(tuple(series), self._subscribed_frame(identifier, errors))
+
+    def _subscribed_frame(self, identifier: Identifier, errors: list[dict[str, Any]]) -> bytes:
+        return message_frame(
+            type="subscribed",
+            id=identifier,
+            subscriptions=describe(self.subscribed),
+            errors=errors,
+        )
+
+
+def _decode(message: str | bytes) -> dict[str, Any]:
+    if isinstance(message, bytes):
+        raise RequestError("binary_message", "requests are text messages, this one was binary")
+    try:
+        fields = msgspec.json.decode(message)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise RequestError("bad_json", f"not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise RequestError("bad_request", "a request is a JSON object")
+    return fields
+
+
+def _identifier(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
+    identifier = fields.get("id")
+    if identifier is None or (
+        isinstance(identifier, int | str) and not isinstance(identifier, bool)
+    ):
+        return identifier
+    if strict:
+        raise RequestError("bad_request", "id must be a number or a text")
+    return None
+
+
+def _entries(request: _Request, fields: dict[str, Any]) -> Sequence[Any]:
+    """A list under `subscriptions`, or the request itself for a single one."""
+    if request.subscriptions is not None:
+        return request.subscriptions
+    if "symbol" in fields or "interval" in fields:
+        return [fields]
+    raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
+
+
+def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:
+    try:
+        asked = msgspec.convert(entry, _Entry)
+    except msgspec.ValidationError as error:
+        raise RequestError("bad_request", f"not a subscription: {error}") from None
+    series = find_series(asked.symbol, asked.interval, catalogue)
+    if asked.snapshot is not None and not 1 <= asked.snapshot <= WINDOW_SIZE:
+        raise RequestError(
+            "bad_snapshot", f"snapshot must be 1 to {WINDOW_SIZE}, not {asked.snapshot}"
+        )
+    if asked.since is not None and not 0 <= asked.since < MOST_SECONDS:
+        raise RequestError("bad_since", f"since must be seconds since the epoch, not {asked.since}")
+    since = None if asked.since is None else int(asked.since * 1000)
+    return Wanted(series, asked.snapshot, since)
+
+
+MOST_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
+
+
+def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
+    """The series that a client names.
+
+    Raises:
+        RequestError: `unknown_symbol` or `unknown_interval`; the message names what there is.
+    """
+    try:
+        known_symbol = parse_symbol(symbol)
+    except ValueError:
+        known_symbol = ""
+    if known_symbol not in catalogue.symbols:
+        offered = ", ".join(catalogue.symbols)
+        raise RequestError(
+            "unknown_symbol", f"unknown symbol: {_shown(symbol)}; there are {offered}"
+        )
+    try:
+        known_interval = parse_interval(interval)
+    except ValueError:
+        known_interval = None
+    if known_interval not in catalogue.intervals:
+        offered = ", ".join(each.value for each in catalogue.intervals)
+        raise RequestError(
+            "unknown_interval", f"unknown interval: {_shown(interval)}; there are {offered}"
+        )
+    assert known_interval is not None
+    return Series(known_symbol, known_interval)
+
+
+def _entry_error(entry: Any, error: RequestError) -> dict[str, Any]:
+    fields = entry if isinstance(entry, dict) else {}
+    return {
+        "symbol": _echo(fields.get("symbol")),
+        "interval": _echo(fields.get("interval")),
+        "code": error.code,
+        "message": error.message,
+    }
+
+
+def _echo(value: Any) -> str | None:
+    return value[:50] if isinstance(value, str) else None
+
+
+def _shown(text: str) -> str:
+    """A client's own words, quoted and cut, for a message to it."""
+    return repr(text if len(text) <= 50 else text[:50] + "...")

@@ -1,0 +1,145 @@
+"""What clients are sent, encoded once and shared; nothing here waits.
+
+A frame from server to client is not masked (RFC 6455, 5.1), so its bytes are the same for
+everybody: a candle's JSON is made once, and its frame is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from ..market.candle import Candle
+from ..market.series import Series
+from ..market.window import WINDOW_SIZE
+from ..store.messages import FeedStatus
+
+encode_json = msgspec.json.Encoder().encode
+
+
+def frame(payload: bytes) -> bytes:
+    """A whole text frame from server to client (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2) + payload
+    return b"\x81\x7f" + size.to_bytes(8) + payload
+
+
+def message_frame(**fields: Any) -> bytes:
+    """A frame of one message, for those that are sent to one client or seldom."""
+    return frame(encode_json(fields))
+
+
+def candle_text(candle: Candle) -> bytes:
+    """A candle as clients are told: `time` in seconds, then five numbers.
+
+    The shortest decimal that reads back as the same float64 is the exchange's own.
+    """
+    return (
+        f'{{"time":{candle.open_time // 1000},"open":{candle.open!r},"high":{candle.high!r},'
+        f'"low":{candle.low!r},"close":{candle.close!r},"volume":{candle.volume!r}}}'
+    ).encode()
+
+
+class CandleTexts:
+    """The JSON of every candle that was asked for, made once.
+
+    Shared by the hub and the REST answers. Keeps what a window keeps: the newest of each series.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[Series, dict[int, tuple[Candle, bytes]]] = {}
+
+    def text(self, series: Series, candle: Candle) -> bytes:
+        texts = self._texts.get(series)
+        if texts is None:
+            texts = self._texts[series] = {}
+        known = texts.get(candle.open_time)
+        if known is not None and known[0] is candle:
+            return known[1]
+        text = candle_text(candle)
+        if candle.closed:
+            texts[candle.open_time] = (candle, text)
+            if len(texts) > WINDOW_SIZE + 100:
+                self._forget_old(series)
+        return text
+
+    def joined(self, series: Series, candles: Sequence[Candle]) -> bytes:
+        """The candles as the inside of a JSON array."""
+        return b",".join([self.text(series, candle) for candle in candles])
+
+    def _forget_old(self, series: Series) -> None:
+        texts = self._texts[series]
+        newest = sorted(texts)[-WINDOW_SIZE:]
+        self._texts[series] = {open_time: texts[open_time] for open_time in newest}
+
+
+class Encoder:
+    """Frames about candles, each the same for every client."""
+
+    def __init__(self, texts: CandleTexts) -> None:
+        self._texts = texts
+        self._heads: dict[Series, bytes] = {}
+
+    def update(self, series: Series, candle: Candle, *, corrected: bool) -> bytes:
+        head = self._heads.get(series)
+        if head is None:
+            head = self._heads[series] = _head("candle", series) + b',"candle":'
+        tail = b',"closed":true' if candle.closed else b',"closed":false'
+        if corrected:
+            tail += b',"corrected":true'
+        return frame(head + self._texts.text(series, candle) + tail + b"}")
+
+    def snapshot(self, series: Series, candles: Sequence[Candle], *, truncated: bool) -> bytes:
+        closed = bool(candles) and candles[-1].closed
+        return frame(
+            b"".join(
+                (
+                    _head("snapshot", series),
+                    b',"candles":[',
+                    self._texts.joined(series, candles),
+                    b'],"closed":',
+                    encode_json(closed),
+                    b',"truncated":',
+                    encode_json(truncated),
+                    b"}",
+                )
+            )
+        )
+
+
+def _head(kind: str, series: Series) -> bytes:
+    head = {"type": kind, "symbol": series.symbol, "interval": series.interval.value}
+    return encode_json(head)[:-1]
+
+
+def flat_update(series: Series, candle: Candle) -> bytes:
+    """The frame for front ends of the first hour: one flat object, milliseconds."""
+    return message_frame(
+        symbol=series.symbol,
+        timestamp=candle.open_time,
+        open=candle.open,
+        high=candle.high,
+        low=candle.low,
+        close=candle.close,
+        volume=candle.volume,
+        is_closed=candle.closed,
+    )
+
+
+def status_frame(status: FeedStatus) -> bytes:
+    return message_frame(type="status", feed=status.feed.value, since=round(status.since, 3))
+
+
+def heartbeat_frame(wall: float) -> bytes:
+    """`wall` is the wall clock, in seconds since the epoch."""
+    return message_frame(type="heartbeat", time=round(wall, 3))
+
+
+def describe(series: Iterable[Series]) -> list[dict[str, str]]:
+    """Series as clients name them."""
+    return [{"symbol": s.symbol, "interval": s.interval.value} for s in series]

@@ -1,0 +1,279 @@
+"""What the store understands, and what it tells.
+
+Commands and questions are for the store. Events are what it tells the hub, which passes them on to
+clients, and the backfill, which reads what is missing from the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from actors import Reply
+
+from ..market.candle import Candle
+from ..market.interval import Interval
+from ..market.series import Series
+from ..market.window import Gap
+
+
+class Feed(Enum):
+    """How the exchange's stream is doing, in the words that clients are told."""
+
+    LIVE = "live"
+    STALE = "stale"
+    """Connected, but nothing has come for longer than it should."""
+    DOWN = "down"
+
+
+class FeedStatus(NamedTuple):
+    feed: Feed
+    since: float
+    """Wall clock, in seconds since the epoch."""
+
+
+# -- Commands -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PutUpdates:
+    """Take live candles, in the order in which the exchange told them."""
+
+    updates: Sequence[tuple[Series, Candle]]
+
+
+@dataclass(frozen=True, slots=True)
+class PutHistory:
+    """Take an unbroken range of a series' history, read over REST."""
+
+    series: Series
+    rows: Sequence[Candle]
+    first: int | None
+    """The open time in ms from which on it was asked for; None when the newest were."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSymbols:
+    """Keep only these symbols, which the exchange lists and trades."""
+
+    symbols: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FindMissing:
+    """Tell the backfill what these series lack: up to now, as after a reconnect."""
+
+    series: Sequence[Series]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround:
+    """Now and then: see which series are overdue, or have been held back for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFeed:
+    """Pass on how the exchange's stream is doing."""
+
+    status: FeedStatus
+
+
+class Wanted(NamedTuple):
+    """One series that a subscriber wants, and from where on."""
+
+    series: Series
+    snapshot: int | None = None
+    """How many of the newest candles to begin with."""
+    since: int | None = None
+    """Or: the open time in ms from which on to begin. Wins over `snapshot`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSubscriptions:
+    """Begin to tell `subscriber` of these series' changes, from one instant on.
+
+    A snapshot of a series that has no history yet is sent once it has.
+    """
+
+    subscriber: object
+    wanted: Sequence[Wanted]
+    acknowledgement: bytes
+    """Handed to the hub as it is, ahead of every snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSubscriptions:
+    """No longer tell `subscriber` of these series, or of any when None."""
+
+    subscriber: object
+    series: Sequence[Series] | None = None
+    acknowledgement: bytes = b""
+
+
+# -- Questions ------------------------------------------------------------------------------
+
+
+class Absent(Enum):
+    """Why there is no page of candles."""
+
+    SYMBOL = "unknown symbol"
+    INTERVAL = "unknown interval"
+    HISTORY = "not read from the exchange yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a series' candles, as they were at one instant."""
+
+    candles: tuple[Candle, ...]
+    as_of: int
+    """The exchange has told everything up to this time, in ms."""
+    has_more: bool
+    """Whether the window holds older candles than these."""
+    gaps: tuple[Gap, ...]
+    revision: int
+    """Grows with every change of the series, and only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetPage:
+    """Ask for at most `limit` candles, the newest that open before `before` (ms)."""
+
+    series: Series
+    limit: int
+    before: int | None
+    reply: Reply[Page | Absent]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesOverview:
+    series: Series
+    count: int
+    newest: Candle | None
+    age: float | None
+    """Seconds since the exchange last told of this series; None when it never did."""
+    trouble: str | None
+    """Why it is not ready, in words; None when it is whole and fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Every series at one instant."""
+
+    symbols: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    series: tuple[SeriesOverview, ...]
+    feed: FeedStatus
+    updated_at: float | None
+    """Wall clock of the last change, in seconds since the epoch; None before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetOverview:
+    reply: Reply[Overview]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What is on offer, in the configured order."""
+
+    symbols: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetCatalogue:
+    reply: Reply[Catalogue]
+
+
+@dataclass(frozen=True, slots=True)
+class GetListed:
+    """Ask for the series that the exchange lists; answered as soon as it has been asked."""
+
+    reply: Reply[tuple[Series, ...]]
+
+
+StoreMessage = (
+    PutUpdates
+    | PutHistory
+    | ListSymbols
+    | FindMissing
+    | LookAround
+    | ReportFeed
+    | OpenSubscriptions
+    | CloseSubscriptions
+    | GetPage
+    | GetOverview
+    | GetCatalogue
+    | GetListed
+)
+
+
+# -- Events ---------------------------------------------------------------------------------
+
+
+class Published(NamedTuple):
+    """A new state of one candle."""
+
+    series: Series
+    candle: Candle
+    corrected: bool
+    """True when it lies in the past of what has been published: a repair."""
+
+
+class Snapshot(NamedTuple):
+    """A series' candles at the instant at which its updates begin."""
+
+    series: Series
+    candles: tuple[Candle, ...]
+    truncated: bool
+    """True when the window no longer reaches back to the time that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesPublished:
+    """Candles have changed, in this order."""
+
+    published: Sequence[Published]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsOpened:
+    """A subscriber is to get everything about these series that is told after this."""
+
+    subscriber: object
+    acknowledgement: bytes
+    series: tuple[Series, ...]
+    snapshots: tuple[Snapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsClosed:
+    """A subscriber is to get no more of these series, or of any when None."""
+
+    subscriber: object
+    series: tuple[Series, ...] | None
+    acknowledgement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedChanged:
+    status: FeedStatus
+
+
+HubEvent = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesMissing:
+    """A series lacks candles that only the exchange's history can settle."""
+
+    series: Series
+    first: int | None
+    """Open time in ms; None when it has no history at all."""
+    last: int | None
+    """Open time in ms, inclusive; None for up to now."""
+    as_of: int
+    """The latest event time in ms that was known when this was found out; 0 for none."""
