@@ -1,0 +1,480 @@
+"""Every byte to one client goes through its outbox.
+
+The rules, each with a test in tests/smarttrade/session/test_outbox.py:
+
+* `post` never waits. While nothing is pending, a batch goes to the socket in one non-blocking send.
+* What the socket does not take is *pending*, one frame per key (series, open time): a newer state
+  takes the place of an older one, so a slow client skips states of a forming candle and never the
+  last state of any candle.
+* A frame that has begun is finished before anything else: what a client reads is whole frames.
+* `post_once` and `send_all` are barriers: what was pending before stays before them.
+* A client that takes nothing for `stall_limit` seconds while something is being written is
+  *stalled*: the transport is reset by the very task that writes, so that a write which a caller
+  shields from cancellation ends too.
+* A client with more than `most_pending_bytes` pending is *overflowed*: what has not begun is
+  dropped and `run` returns, so that its session can say goodbye with code 1013.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import Any, cast
+
+import trio
+
+Frame = tuple[Hashable, bytes]
+"""A key, (series, open time), and the bytes of a whole WebSocket frame."""
+
+MOST_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
+SOCKET_CHUNK = 64 * 1024  # bytes offered to a socket at a time; it says how many it took
+STREAM_CHUNK = 16 * 1024  # bytes given to any other stream at a time, which takes all or nothing
+
+_NOTHING = memoryview(b"")
+
+
+@dataclass(slots=True)
+class Batch:
+    """Frames for a group of clients, built once by the hub and shared by all their outboxes."""
+
+    data: bytes
+    """The frames joined, in order."""
+
+    frames: tuple[Frame, ...]
+    """The same frames with their keys; no key twice."""
+
+
+@dataclass(slots=True)
+class OutboxCounters:
+    """What all the outboxes of a process did, since it started."""
+
+    messages: int = 0
+    """Frames posted to open outboxes, replaced ones included."""
+
+    bytes: int = 0
+    """Bytes taken by sockets and streams, Hypercorn's included."""
+
+    conflated: int = 0
+    """Frames that never went out because a newer state took their place."""
+
+    evicted: int = 0
+    """Clients that took nothing for the stall limit."""
+
+    overflowed: int = 0
+    """Clients that had too much pending."""
+
+    failed: int = 0
+    """Connections found broken while writing."""
+
+
+class ClosedBecause(Enum):
+    """Why an outbox takes no more posts."""
+
+    FINISHED = "finished"  # we ended it; what is pending still goes out
+    OVERFLOWED = "overflowed"  # too much pending; the session should close with 1013
+    STALLED = "stalled"  # the client took nothing for the stall limit; the transport is gone
+    FAILED = "failed"  # the client or the network broke the connection
+
+
+class Outbox(trio.abc.HalfCloseableStream):
+    """The transport of one client as a Trio stream, with a conflating queue in front of its socket.
+
+    It owns `stream` and closes it. Hypercorn writes through `send_all`, the hub through `post` and
+    `post_once`, and one task runs `run`; they may do so at the same time.
+
+    A stream without a socket of its own (TLS, memory) works too, but nothing goes out before the
+    writer's turn.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_counters",
+        "_direct_send",
+        "_gone",
+        "_last_moment",
+        "_lock",
+        "_most_pending_bytes",
+        "_pending",
+        "_queued",
+        "_rest",
+        "_sealed",
+        "_send_now",
+        "_socket",
+        "_stall_limit",
+        "_stream",
+        "_wake",
+        "closed_because",
+        "pending_bytes",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        stall_limit: float = 30.0,
+        most_pending_bytes: int = MOST_PENDING_BYTES,
+        counters: OutboxCounters,
+    ) -> None:
+        self._stream = stream
+        self._stall_limit = stall_limit
+        self._most_pending_bytes = most_pending_bytes
+        self._counters = counters
+        self._socket = _socket_of(stream)
+        self._direct_send: Callable[[bytes], int] | None = None
+        if self._socket is not None:
+            self._direct_send = cast("Any", self._socket)._sock.send  # noqa: SLF001 - _socket_of
+        # In the order in which they go out: what has begun, what is fixed, what may be replaced.
+        self._rest = _NOTHING
+        self._sealed: list[bytes] = []
+        self._pending: dict[Hashable, bytes] = {}
+        self._queued = self._begun = 0  # how many sealed items there have been; how many began
+        self._lock = trio.Lock()
+        self._wake: trio.Event | None = None  # there only while `run` has nothing to do
+        self._gone = False
+        self._last_moment: float | None = None
+        # The socket's own send while a post may go straight out, else None: the hot path's only
+        # question.
+        self._send_now = self._direct_send
+        self.closed_because: ClosedBecause | None = None
+        self.pending_bytes = 0
+        """Bytes that wait for the socket, begun ones included."""
+
+    # What the hub calls
+
+    def post(self, batch: Batch) -> None:
+        """Send frames now if the client is up to date, else keep the newest of each key.
+
+        Never waits and never raises; does nothing once the outbox has ended.
+        """
+        send = self._send_now
+        if send is None:
+            self._keep(batch.frames)
+            return
+        try:
+            taken = send(batch.data)
+        except BlockingIOError:
+            taken = 0
+        except OSError:
+            self._fail()
+            return
+        counters = self._counters
+        counters.bytes += taken
+        if taken == len(batch.data):
+            counters.messages += len(batch.frames)
+        else:
+            self._keep_after(batch.frames, taken)
+
+    def post_once(self, data: bytes) -> None:
+        """Send whole frames that nothing may replace, after everything posted before.
+
+        Never waits and never raises; does nothing once the outbox has ended.
+        """
+        if self.closed_because is None:
+            self._counters.messages += 1
+            self._put(data)
+            if self.pending_bytes > self._most_pending_bytes:
+                self.close_slow()
+
+    # What the session calls
+
+    async def run(self) -> ClosedBecause:
+        """Write what is pending whenever the client takes it, until the outbox ends; say why.
+
+        Cancelling it loses nothing: what is pending goes out with the next write, except that
+        without a socket of its own the cancellation waits for the chunk in hand.
+        """
+        while self.closed_because is None:
+            if self._has_pending():
+                try:
+                    await self._write_once()
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    break
+            else:
+                await self._something_to_do()
+        return self.closed_because or ClosedBecause.FINISHED
+
+    def finish(self) -> None:
+        """Take no more posts. What is pending still goes out, within one stall limit in all."""
+        self._end(ClosedBecause.FINISHED)
+        self._hurry()
+
+    def close_slow(self) -> None:
+        """Drop what has not begun and end, so that the session can close with code 1013 at once."""
+        if self.closed_because is None:
+            self._counters.overflowed += 1
+            self._drop()
+        self._end(ClosedBecause.OVERFLOWED)
+        self._hurry()
+
+    # What Hypercorn calls: the interface of a Trio stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write `data` after everything that is pending; wait until the socket has it.
+
+        Several tasks may do so at once. A cancelled write is still pending and goes out, whole,
+        with the next one.
+
+        Raises:
+            trio.ClosedResourceError: we closed or reset the connection before.
+            trio.BrokenResourceError: the client did, or it is stalled.
+        """
+        if self._gone:
+            raise trio.ClosedResourceError("the outbox is closed")
+        if data:
+            self._put(bytes(data))
+        ticket = self._queued
+        if not self._has_pending():
+            await trio.lowlevel.checkpoint()
+        while self._begun < ticket or (self._begun == ticket and self._rest):
+            await self._write_once()
+        if self._gone:
+            raise trio.BrokenResourceError("the client is gone")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        async with self._lock:
+            await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """End our half of the connection after what is pending; TLS has no such thing."""
+        self.finish()
+        while self._has_pending():
+            await self._write_once()
+        async with self._lock:
+            if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                await self._stream.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close the transport; what is pending is dropped and writers get ClosedResourceError."""
+        self._end(ClosedBecause.FINISHED)
+        self._leave()
+        await self._stream.aclose()
+
+    async def abort(self) -> None:
+        """Reset the transport: what the kernel still holds for the client is thrown away too."""
+        self._end(ClosedBecause.FINISHED)
+        self._leave()
+        if self._socket is not None and self._socket.fileno() != -1:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await trio.aclose_forcefully(self._stream)
+
+    # The pending queue
+
+    def _put(self, data: bytes) -> None:
+        """Send or seal `data`, after everything that is pending."""
+        send, taken = self._send_now, 0
+        if send is not None:
+            try:
+                taken = send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._fail()
+                return
+            self._counters.bytes += taken
+        if taken != len(data):
+            self._seal(data, begun=taken)
+
+    def _seal(self, data: bytes, *, begun: int) -> None:
+        if begun:
+            self._rest = memoryview(data)[begun:]
+        else:
+            if self._pending:
+                self._append(b"".join(self._pending.values()))
+                self._pending = {}
+            self._append(data)
+        self.pending_bytes += len(data) - begun
+        self._pend()
+
+    def _append(self, data: bytes) -> None:
+        self._sealed.append(data)
+        self._queued += 1
+
+    def _keep_after(self, frames: tuple[Frame, ...], taken: int) -> None:
+        """Keep what remains of `frames` when the socket took only the first `taken` bytes."""
+        whole = 0
+        for _, frame in frames:
+            if taken < len(frame):
+                break
+            taken -= len(frame)
+            whole += 1
+        if taken:
+            self._rest = memoryview(frames[whole][1])[taken:]
+            self.pending_bytes += len(self._rest)
+            whole += 1
+        self._counters.messages += whole
+        self._pend()
+        self._keep(frames[whole:])
+
+    def _keep(self, frames: Iterable[Frame]) -> None:
+        if self.closed_because is not None:
+            return
+        pending, counters = self._pending, self._counters
+        for key, frame in frames:
+            older = pending.get(key)
+            if older is not None:
+                counters.conflated += 1
+                self.pending_bytes -= len(older)
+            pending[key] = frame
+            self.pending_bytes += len(frame)
+            counters.messages += 1
+        self._pend()
+        if self.pending_bytes > self._most_pending_bytes:
+            self.close_slow()
+
+    def _pend(self) -> None:
+        self._send_now = None
+        if self._wake is not None:
+            self._wake.set()
+
+    def _has_pending(self) -> bool:
+        return bool(self._rest or self._sealed or self._pending)
+
+    # Writing
+
+    async def _something_to_do(self) -> None:
+        self._wake = trio.Event()
+        try:
+            await self._wake.wait()
+        finally:
+            self._wake = None
+
+    async def _write_once(self) -> None:
+        """Write some of what is pending, alone, and let others have a turn."""
+        async with self._lock:
+            if self._gone:
+                raise trio.ClosedResourceError("the outbox is closed")
+            self._send_now = None
+            self._begin()
+            if self._rest:
+                self._took(await self._write(self._rest))
+            if not self._has_pending():
+                self._last_moment = None
+                if self.closed_because is None:
+                    self._send_now = self._direct_send
+
+    def _took(self, size: int) -> None:
+        self._counters.bytes += size
+        if self._gone:
+            raise trio.ClosedResourceError("the outbox was closed meanwhile")
+        self._rest = self._rest[size:]
+        self.pending_bytes -= size
+
+    def _begin(self) -> None:
+        """Take what goes next out of the queue, unless something has begun already."""
+        if self._rest:
+            return
+        if self._sealed:
+            self._rest = memoryview(self._sealed.pop(0))
+            self._begun += 1
+        elif self._pending:
+            self._rest = memoryview(b"".join(self._take_frames()))
+
+    def _take_frames(self) -> Iterable[bytes]:
+        """Frames of about one chunk: the others may still be replaced meanwhile."""
+        keys, size = [], 0
+        for key, frame in self._pending.items():
+            keys.append(key)
+            size += len(frame)
+            if size >= SOCKET_CHUNK:
+                break
+        return [self._pending.pop(key) for key in keys]
+
+    async def _write(self, data: memoryview) -> int:
+        """Give some of `data` to the transport; return how much it took, at least one byte."""
+        try:
+            taken = await (
+                self._write_stream(data) if self._socket is None else self._write_socket(data)
+            )
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            if self._gone:
+                raise trio.ClosedResourceError("the outbox was closed meanwhile") from error
+            self._fail()
+            raise trio.BrokenResourceError("the client is gone") from error
+        if not taken:
+            self._end(ClosedBecause.STALLED)
+            self._counters.evicted += 1
+            await self.abort()
+            raise trio.BrokenResourceError(f"the client took nothing for {self._stall_limit} s")
+        return taken
+
+    async def _write_socket(self, data: memoryview) -> int:
+        """How many bytes the socket took; 0 when the client is stalled."""
+        assert self._socket is not None
+        unread = _unread(self._socket)
+        while True:
+            with trio.CancelScope(deadline=self._deadline()):
+                return await self._socket.send(data[:SOCKET_CHUNK])
+            # A socket becomes writable only when a third of its buffer is free, which takes a
+            # client that reads slowly longer than the limit: ask the kernel whether it reads.
+            before, unread = unread, _unread(self._socket)
+            if unread >= before or trio.current_time() >= (self._last_moment or inf):
+                return 0
+
+    async def _write_stream(self, data: memoryview) -> int:
+        """The same for a stream that does not say how much of a cancelled write it took."""
+        chunk = data[:STREAM_CHUNK]
+        with trio.CancelScope(deadline=self._deadline(), shield=True):
+            await self._stream.send_all(chunk)
+            return len(chunk)
+        return 0
+
+    def _deadline(self) -> float:
+        limit = trio.current_time() + self._stall_limit
+        return limit if self._last_moment is None else min(limit, self._last_moment)
+
+    # Ending
+
+    def _end(self, why: ClosedBecause) -> None:
+        if self.closed_because is None:
+            self.closed_because = why
+        self._pend()
+
+    def _hurry(self) -> None:
+        if self._has_pending() and self._last_moment is None:
+            self._last_moment = trio.current_time() + self._stall_limit
+
+    def _fail(self) -> None:
+        if self.closed_because is None:
+            self._counters.failed += 1
+        self._end(ClosedBecause.FAILED)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._gone = True
+        self._rest = _NOTHING
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget what has not begun; what has must be finished, or the next frame is garbage."""
+        self._begun += len(self._sealed)
+        self._sealed.clear()
+        self._pending.clear()
+        self.pending_bytes = len(self._rest)
+
+
+def _socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    # Trio's socket has no public way to its inner one, which sends without waiting. Should it go
+    # away, posts are merely pending until the writer's turn.
+    found: trio.socket.SocketType | None = getattr(stream, "socket", None)
+    return found if hasattr(found, "_sock") else None
+
+
+def _unread(sock: trio.socket.SocketType) -> int:
+    """Bytes that the kernel holds because the client's has not acknowledged them, or 0 if unknown.
+
+    Source: tcp(7), SIOCOUTQ, which is TIOCOUTQ.
+    """
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):  # ValueError: it was closed meanwhile
+        return 0
+    return int(struct.unpack("i", answer)[0])

@@ -1,0 +1,137 @@
+"""The Quart-Trio front end: HTTP and WebSocket requests become messages to the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from quart import Response, Websocket, request, websocket
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from ..session.wire import encode_json
+from ..store.messages import GetCatalogue, GetOverview
+from . import pages
+from .candles import CandlePages
+from .problem import ProblemError
+from .questions import ask
+from .services import Services
+from .status import check_ready, describe_actor, streaming_status
+from .websocket import serve_candles, serve_flat_candles
+
+logger = structlog.get_logger("web")
+
+
+def create_app(services: Services) -> QuartTrio:
+    """All routes of the public API, on the actors that `services` names."""
+    app = QuartTrio("smarttrade.web", static_folder=None)
+    _add_catalogue(app, services)
+    _add_status(app, services)
+    _add_websockets(app, services)
+    pages.add_pages(app)
+    _add_errors(app)
+    _add_cors(app, services)
+    return app
+
+
+def _json(value: Any) -> Response:
+    return Response(
+        encode_json(value), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def _add_catalogue(app: QuartTrio, services: Services) -> None:
+    candle_pages = CandlePages(services.store, services.texts)
+
+    @app.get("/symbols")
+    async def symbols() -> Response:
+        return _json({"symbols": (await ask(services.store, GetCatalogue)).symbols})
+
+    @app.get("/intervals")
+    async def intervals() -> Response:
+        catalogue = await ask(services.store, GetCatalogue)
+        return _json({"intervals": [interval.value for interval in catalogue.intervals]})
+
+    @app.get("/candles/<symbol>/<interval>")
+    async def candles(symbol: str, interval: str) -> Response:
+        return await candle_pages.get(symbol, interval, request.args, request.headers)
+
+
+def _add_status(app: QuartTrio, services: Services) -> None:
+    @app.get("/health")
+    async def health() -> Response:
+        return _json({"status": "ok"})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        overview = await ask(services.store, GetOverview)
+        check_ready(overview, stopping=services.draining.is_set())
+        return _json({"status": "ready"})
+
+    @app.get("/streaming/status")
+    async def status() -> Response:
+        return _json(streaming_status(await ask(services.store, GetOverview)))
+
+    @app.get("/system")
+    async def system() -> Response:
+        return _json(describe_actor(services.inspect()))
+
+
+def _add_websockets(app: QuartTrio, services: Services) -> None:
+    @app.websocket("/ws/candles")
+    async def session() -> None:
+        await serve_candles(_websocket(), services)
+
+    @app.websocket("/ws/candles/<symbol>")
+    async def flat_session(symbol: str) -> None:
+        await serve_flat_candles(_websocket(), services, symbol)
+
+
+def _websocket() -> Websocket:
+    """The connection itself: the name that Quart offers is looked up anew at every use."""
+    itself: Websocket = websocket._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    return itself
+
+
+def _add_errors(app: QuartTrio) -> None:
+    @app.errorhandler(ProblemError)
+    async def problem(error: ProblemError) -> Response:
+        return error.response()
+
+    @app.errorhandler(HTTPException)
+    async def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = (error.name or "error").lower().replace(" ", "_")
+        response = ProblemError(status, code, error.description or error.name).response()
+        for name, value in error.get_headers():
+            if name.lower() == "allow":
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        logger.error("request_failed", exc_info=error)
+        return ProblemError(500, "internal_error", "the request failed here").response()
+
+
+def _add_cors(app: QuartTrio, services: Services) -> None:
+    """Let pages of the configured origins read what we answer, and only read."""
+    origins = frozenset(services.cors_origins)
+
+    @app.after_request
+    async def allow(response: Response) -> Response:
+        origin = request.headers.get("Origin")
+        if origin is None and "*" not in origins:
+            response.headers.add("Vary", "Origin")
+        elif "*" in origins:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        else:
+            response.headers.add("Vary", "Origin")
+            if origin in origins:
+                response.headers["Access-Control-Allow-Origin"] = origin or ""
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+            response.headers["Access-Control-Allow-Headers"] = "*"
+            response.headers["Access-Control-Max-Age"] = "86400"
+        return response

@@ -1,0 +1,74 @@
+"""What all connections share, and how one of them says no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper
+
+from .server_limits import ServerCounters, ServerLimits
+
+READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
+MOST_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
+
+GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class RefusedError(Exception):
+    """The client asked for what the edge does not allow; it gets `status` and no more."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"refused with {status}")
+        self.status = status
+
+
+class FloodedError(Exception):
+    """The application took nothing of what its client sends for too long."""
+
+
+class Closing(Event):
+    """The application has closed its WebSocket; the client may take a moment to agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What all connections share."""
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    limits: ServerLimits
+    counters: ServerCounters
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The two ends of a connection, as the application sees them; None without IP."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    secure: bool
+
+
+def edge_for(app: AppWrapper, limits: ServerLimits, counters: ServerCounters) -> Edge:
+    config = Config()
+    config.errorlog = None  # ours are logged where they are caught
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_size
+    config.websocket_max_message_size = limits.message_size
+    config.max_app_queue_size = limits.app_queue
+    return Edge(app, config, WorkerContext(None), limits, counters)
+
+
+async def discard(stream: trio.abc.ReceiveStream) -> None:
+    """Read what still comes until the client ends or sent too much.
+
+    A socket that is closed with input unread is reset, and a reset may overtake our last words.
+    """
+    size = 0
+    while size < MOST_DISCARDED and (data := await stream.receive_some(READ_SIZE)):
+        size += len(data)

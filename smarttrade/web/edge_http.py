@@ -1,0 +1,136 @@
+"""HTTP/1.1 requests: which are refused, and which kind of stream answers the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import h11
+import trio
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Body, EndData, Request, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.typing import ASGISendEvent, ConnectionState
+
+from ..session.outbox import Outbox
+from .edge_application import AppTasks
+from .edge_context import Closing, Edge, Peers, RefusedError
+from .edge_websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
+
+
+class EdgeProtocol(H11Protocol):
+    def __init__(
+        self,
+        edge: Edge,
+        tasks: AppTasks,
+        outbox: Outbox,
+        peers: Peers,
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        super().__init__(
+            edge.app,
+            edge.config,
+            edge.context,
+            tasks,
+            ConnectionState({"outbox": outbox}),
+            peers.secure,
+            peers.client,
+            peers.server,
+            send,
+        )
+        self._edge = edge
+
+    async def handle(self, event: Event) -> None:
+        try:
+            await super().handle(event)
+        except RefusedError as refused:
+            await self._send_error_response(refused.status)
+            await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        await super().stream_send(event)
+        if isinstance(event, EndData):
+            await self.send(Closing())
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Refuse what no client of ours sends; runs before anything is built for the request."""
+        if event.http_version > b"1.1":
+            raise RefusedError(505)
+        size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
+        if size > self._edge.limits.head_size:
+            self._edge.counters.oversized += 1
+            raise RefusedError(431)
+        if _content_length(event) > self._edge.limits.body_size:
+            self._edge.counters.oversized += 1
+            raise RefusedError(413)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = list(request.headers)
+        if asks_for_websocket(request):
+            headers = websocket_headers(headers)
+            self.stream = EdgeWebSocket(self._edge, self._stream_arguments())
+            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        else:
+            self.stream = EdgeHTTP(self._edge, self._stream_arguments())
+        stream = self.stream
+        await stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=headers,
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        if stream.closed:  # a handshake that Hypercorn refused and then left open
+            await self.send(Closed())
+
+    def _stream_arguments(self) -> tuple[Any, ...]:
+        """What Hypercorn's streams are made of."""
+        return (
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+
+
+class EdgeHTTP(HTTPStream):
+    def __init__(self, edge: Edge, arguments: tuple[Any, ...]) -> None:
+        super().__init__(*arguments)
+        self._edge = edge
+        self._body_size = 0
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, Body) and not self.closed:
+            self._body_size += len(event.data)
+            if self._body_size > self._edge.limits.body_size:
+                await self._refuse()
+                return
+        await super().handle(event)
+
+    async def _refuse(self) -> None:
+        self._edge.counters.oversized += 1
+        if self.state is ASGIHTTPState.REQUEST:
+            await self._send_error_response(413)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().app_send(message)
+
+
+def _content_length(request: h11.Request) -> int:
+    lengths = [int(value) for name, value in request.headers if name == b"content-length"]
+    return max(lengths, default=0)

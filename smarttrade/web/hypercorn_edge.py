@@ -1,0 +1,132 @@
+"""One connection, spoken by Hypercorn's HTTP/1.1 and WebSocket code; what that leaves open, closed.
+
+Hypercorn stays the one that parses and answers. Its `TCPServer`, which owns a connection's tasks
+and transport, is replaced by `Connection`; nothing is patched, all is handed in or subclassed:
+
+====================  ==============================================================================
+replaced              because
+====================  ==============================================================================
+`TCPServer`           an exception of one connection ended the whole server; a task per idle
+                      connection; closing with input unread reset our last words (`Connection`)
+`ProtocolWrapper`     it speaks HTTP/2 to whoever asks for it; a browser never does without TLS
+`trio.TaskGroup`      the reader waited for ever for an application that reads nothing, and an
+                      application that ignores its client's end was never ended (`AppTasks`)
+`H11Protocol`         `_check_protocol`: upgrades to HTTP/2, heads and bodies over the limit;
+                      `_create_stream`: the streams below, refused handshakes left open;
+                      `stream_send`: a session that closed and then waited for ever
+`HTTPStream`          `handle`, `app_send`: bodies counted, nothing said after the end
+`WSStream`            `handle`, `_accept`: bytes sent before the accept are kept, not fatal;
+                      `_handle_events`: 1002, 1007 and 1009 are sent and end the session;
+                      `_send_wsproto_event`: no post follows a close frame; `app_send`
+`WebsocketBuffer`     it stored what it then refused, and went on storing
+====================  ==============================================================================
+
+Used as they are, though private: `H11Protocol._send_error_response` and `_handle_events`,
+`H11WSConnection`, `HTTPStream._send_error_response`, `WSStream._accept`. tests/smarttrade/web/
+test_malformed.py is what tells us when another version of Hypercorn no longer calls what is
+replaced here; pyproject.toml pins it.
+
+permessage-deflate is never negotiated because Hypercorn never sees a client's offer: compressing
+costs far more than it saves, and a few kilobytes from a client could inflate without limit.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+
+import trio
+from hypercorn.events import Closed, Event, RawData, Updated
+
+from ..session.outbox import Outbox
+from .edge_application import AppTasks
+from .edge_context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
+from .edge_http import EdgeProtocol
+
+
+class Connection:
+    """One client from its first byte to its last; owns its outbox and its tasks."""
+
+    def __init__(self, edge: Edge, outbox: Outbox, peers: Peers) -> None:
+        self._edge = edge
+        self._outbox = outbox
+        self._peers = peers
+        self._reading = trio.CancelScope()
+        self._protocol: EdgeProtocol
+        self._idle = True  # between requests
+        self._head_begun = False
+        self._closing = False
+
+    async def run(self) -> None:
+        """Serve the client until either side ends; the outbox is closed whatever happens.
+
+        Raises:
+            Exception: what an application's or a protocol's bug raised; the caller contains it.
+        """
+        edge = self._edge
+        try:
+            async with trio.open_nursery() as nursery:
+                tasks = AppTasks(nursery, edge)
+                self._protocol = EdgeProtocol(edge, tasks, self._outbox, self._peers, self._send)
+                self._wait_for_request()
+                with self._reading:
+                    await self._read()
+                await self._protocol.handle(Closed())
+        finally:
+            await self._outbox.aclose()
+
+    def end_if_idle(self) -> None:
+        """Close now if no request is under way; else after its answer, if the server is ending."""
+        if self._idle:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        while not self._closing:
+            try:
+                data = bytes(await self._outbox.receive_some(READ_SIZE))
+                if data and self._idle and not self._head_begun:
+                    self._head_begun = True
+                    self._reading.deadline = trio.current_time() + self._edge.limits.head_within
+                await self._protocol.handle(RawData(data))
+            except GONE:
+                return
+            except FloodedError:
+                await self._end()
+            if not data:
+                return
+        with suppress(*GONE):
+            await discard(self._outbox)
+
+    async def _send(self, event: Event) -> None:
+        """What Hypercorn says: bytes, that the connection is over, or that it is idle or not."""
+        if isinstance(event, RawData):
+            try:
+                # Hypercorn's last words come from tasks that are being cancelled. The outbox bounds
+                # the wait.
+                with trio.CancelScope(shield=True):
+                    await self._outbox.send_all(event.data)
+            except GONE:
+                await self._protocol.handle(Closed())
+        elif isinstance(event, Closed):
+            await self._end()
+        elif isinstance(event, Closing):
+            self._reading.deadline = trio.current_time() + self._edge.limits.app_patience
+        elif isinstance(event, Updated):
+            self._idle = event.idle
+            if event.idle:
+                self._wait_for_request()
+            else:
+                self._reading.deadline = inf
+
+    def _wait_for_request(self) -> None:
+        self._head_begun = False
+        self._reading.deadline = trio.current_time() + self._edge.limits.keep_alive
+
+    async def _end(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        await self._protocol.handle(Closed())
+        with suppress(*GONE):
+            await self._outbox.send_eof()
+        self._reading.deadline = trio.current_time() + self._edge.limits.linger

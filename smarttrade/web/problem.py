@@ -1,0 +1,50 @@
+"""Errors as clients get them: `application/problem+json` with a stable `code`.
+
+Source: RFC 9457, "Problem Details for HTTP APIs".
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from quart import Response
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem document.
+
+    `code` is stable and for programs; `detail` is a sentence for people that names the offending
+    value and what is allowed.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_after: int | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        """Seconds."""
+        self._extra = extra
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": str(self),
+            **self._extra,
+        }
+
+    def response(self) -> Response:
+        response = Response(
+            msgspec.json.encode(self.document()),
+            status=self.status,
+            content_type="application/problem+json",
+        )
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = str(self.retry_after)
+        return response

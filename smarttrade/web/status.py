@@ -1,0 +1,86 @@
+"""What the service says about itself: `/ready`, `/streaming/status`, `/system`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors import ActorInfo
+
+from ..store.messages import Feed, Overview, SeriesOverview
+from .problem import ProblemError
+
+
+def streaming_status(overview: Overview) -> dict[str, Any]:
+    """One entry a series; prices are null before there is a candle."""
+    return {
+        "symbols": list(overview.symbols),
+        "per_symbol": [_entry(series) for series in overview.series],
+        "last_store_update_ts": overview.updated_at,
+        "feed": overview.feed.feed.value,
+        "feed_since": round(overview.feed.since, 3),
+    }
+
+
+def _entry(overview: SeriesOverview) -> dict[str, Any]:
+    newest = overview.newest
+    return {
+        "symbol": overview.series.symbol,
+        "interval": overview.series.interval.value,
+        "count": overview.count,
+        "last_candle_time": None if newest is None else newest.open_time // 1000,
+        "last_open": None if newest is None else newest.open,
+        "last_high": None if newest is None else newest.high,
+        "last_low": None if newest is None else newest.low,
+        "last_close": None if newest is None else newest.close,
+        "closed": None if newest is None else newest.closed,
+        "age": None if overview.age is None else round(overview.age, 3),
+        "status": overview.trouble or "ok",
+    }
+
+
+def check_ready(overview: Overview, *, stopping: bool) -> None:
+    """Return when every series is whole and fresh and the feed is live.
+
+    Raises:
+        ProblemError: 503, naming what is not, and why.
+    """
+    troubles = [
+        {
+            "symbol": each.series.symbol,
+            "interval": each.series.interval.value,
+            "reason": each.trouble,
+        }
+        for each in overview.series
+        if each.trouble is not None
+    ]
+    feed = overview.feed.feed
+    reasons = []
+    if stopping:
+        reasons.append("shutting down")
+    if feed is not Feed.LIVE:
+        reasons.append(f"the exchange's stream is {feed.value}")
+    if troubles:
+        reasons.append(f"{len(troubles)} of {len(overview.series)} series are not ready")
+    if reasons:
+        raise ProblemError(
+            503,
+            "not_ready",
+            "; ".join(reasons),
+            retry_after=2,
+            feed=feed.value,
+            series=troubles,
+        )
+
+
+def describe_actor(info: ActorInfo) -> dict[str, Any]:
+    """The supervision tree, from `info` down."""
+    return {
+        "name": info.name,
+        "state": info.state.value,
+        "restarts": info.restarts,
+        "last_error": info.last_error,
+        "mailbox_depth": info.mailbox_depth,
+        "mailbox_capacity": info.mailbox_capacity,
+        "handled": info.handled,
+        "children": [describe_actor(child) for child in info.children],
+    }

@@ -1,0 +1,76 @@
+"""The WebSocket routes: from Quart's handshake to a session actor."""
+
+from __future__ import annotations
+
+from quart import Websocket
+
+from ..market.series import Series
+from ..session.actor import run_flat_session, run_session
+from ..session.errors import RequestError
+from ..session.hub import Subscriber
+from ..session.protocol import SessionProtocol, find_series
+from ..store.messages import GetCatalogue
+from .problem import ProblemError
+from .questions import ask
+from .services import Services
+
+
+class QuartClient:
+    """A client as the session actor sees it, over Quart's WebSocket."""
+
+    def __init__(self, websocket: Websocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes:
+        message: str | bytes = await self._websocket.receive()
+        return message
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._websocket.close(code, reason)
+
+
+async def serve_candles(websocket: Websocket, services: Services) -> None:
+    """`/ws/candles`: as many series as the client asks for."""
+    _refuse_when_stopping(services)
+    await websocket.accept()
+    protocol = SessionProtocol(
+        session=services.new_session_name(),
+        server=services.server,
+        heartbeat=services.heartbeat,
+        limits=services.session_limits,
+    )
+    await run_session(
+        QuartClient(websocket),
+        Subscriber(websocket.scope["state"]["outbox"]),
+        protocol,
+        services.store,
+        draining=services.draining,
+    )
+
+
+async def serve_flat_candles(websocket: Websocket, services: Services, symbol: str) -> None:
+    """`/ws/candles/{symbol}`: one series, for front ends of the first hour."""
+    _refuse_when_stopping(services)
+    series = await _find(services, symbol, websocket.args.get("interval", "1m"))
+    await websocket.accept()
+    await run_flat_session(
+        QuartClient(websocket),
+        Subscriber(websocket.scope["state"]["outbox"], flat=True),
+        series,
+        services.session_limits,
+        services.store,
+        draining=services.draining,
+    )
+
+
+def _refuse_when_stopping(services: Services) -> None:
+    if services.draining.is_set():
+        raise ProblemError(503, "shutting_down", "the server is shutting down", retry_after=1)
+
+
+async def _find(services: Services, symbol: str, interval: str) -> Series:
+    catalogue = await ask(services.store, GetCatalogue)
+    try:
+        return find_series(symbol, interval, catalogue)
+    except RequestError as error:
+        raise ProblemError(404, error.code, error.message) from None
