@@ -102,16 +102,17 @@ async def run_service(
         Fatal: no restart would help: the port is taken, or no symbol is left.
         RestartLimit: something failed more often than makes sense.
     """
-    async with _exchange(settings, simulated=simulated) as (rest_urls, stream_urls):
-        async with http_client() as http:
-            outside = Outside(
-                http, rest_urls, dial, stream_urls, partial(_listen, settings.host, settings.port)
-            )
-            service = build_service(settings, outside, progress, Counters())
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_when_told, service, stop)
-                await service.run(task_status=task_status)
-                nursery.cancel_scope.cancel()
+    async with (
+        _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
+        http_client() as http,
+    ):
+        listen = partial(_listen, settings.host, settings.port)
+        outside = Outside(http, rest_urls, dial, stream_urls, listen)
+        service = build_service(settings, outside, progress, Counters())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_when_told, service, stop)
+            await service.run(task_status=task_status)
+            nursery.cancel_scope.cancel()
 
 
 async def _listen(host: str, port: int) -> Sequence[trio.SocketListener]:
@@ -167,7 +168,7 @@ def build_service(
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(5, within=60),
     )
-    web = _Web(settings, outside, store, texts, counters.server, lambda: service.inspect())
+    web = _Web(settings, outside, store, texts, counters.server, lambda: service.inspect())  # noqa: PLW0108 - the tree is built below
     service = Supervisor(
         "service",
         [
