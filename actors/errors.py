@@ -13,7 +13,7 @@ A slow answer is `trio.TooSlowError`, a full mailbox is `trio.WouldBlock` and th
 mailbox is `trio.EndOfChannel`: Trio already has words for those.
 """
 
-# ruff: noqa: N818  # each name says what happened; "Error" would add nothing
+# each name says what happened; "Error" would add nothing
 
 
 class ActorError(Exception):

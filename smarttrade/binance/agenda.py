@@ -16,7 +16,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self._waiting: dict[Series, CandlesMissing] = {}
-        self._under_way: set[Series] = set()
+        self._under_way: dict[Series, CandlesMissing] = {}
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
@@ -34,17 +34,17 @@ class Agenda:
         if not free:
             return None
         series = min(free, key=lambda s: s.interval.typical_length)
-        self._under_way.add(series)
-        return self._waiting.pop(series)
+        self._under_way[series] = taken = self._waiting.pop(series)
+        return taken
 
     def done(self, series: Series, reached: int | None) -> None:
         """Reading has ended, at the open time `reached` if it brought anything.
 
-        Whoever wished for the whole history meanwhile has it now, and needs what comes after.
+        Whoever wished for the whole history while it was read needs what comes after it.
         """
-        self._under_way.discard(series)
+        was_whole = self._under_way.pop(series).first is None
         waiting = self._waiting.get(series)
-        if waiting is not None and waiting.first is None and reached is not None:
+        if waiting is not None and waiting.first is None and was_whole and reached is not None:
             self._waiting[series] = replace(waiting, first=reached)
 
 

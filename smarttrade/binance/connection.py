@@ -105,11 +105,12 @@ async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[
     outcome: BaseException | None = None
     surrounding: BaseException | None = None
     stream: trio.abc.Stream | None = None
+    deadline = trio.current_time() + CONNECT_WITHIN
     try:
         async with trio.open_nursery() as nursery:
             try:
-                stream = await _connect(url, dial)
-                connection = Connection(await _open(nursery, stream, url), stream)
+                stream = await _connect(url, dial, deadline)
+                connection = Connection(await _open(nursery, stream, url, deadline), stream)
                 nursery.start_soon(connection.probe_when_silent)
                 await talk(connection)
             except BaseException as error:  # noqa: BLE001 - judged below, whatever it is
@@ -125,9 +126,9 @@ async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[
         raise verdict
 
 
-async def _connect(url: str, dial: Dial) -> trio.abc.Stream:
+async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
     try:
-        with trio.fail_after(CONNECT_WITHIN):
+        with trio.fail_at(deadline):
             return await dial(url)
     except trio.TooSlowError:
         raise StreamDown(f"{_host(url)}: no connection in {CONNECT_WITHIN:.0f} s") from None
@@ -136,12 +137,12 @@ async def _connect(url: str, dial: Dial) -> trio.abc.Stream:
 
 
 async def _open(
-    nursery: trio.Nursery, stream: trio.abc.Stream, url: str
+    nursery: trio.Nursery, stream: trio.abc.Stream, url: str, deadline: float
 ) -> trio_websocket.WebSocketConnection:
     """The WebSocket handshake. A refusal comes out of `nursery`, where the reader runs."""
     parts = urlsplit(url)
     try:
-        with trio.fail_after(CONNECT_WITHIN):
+        with trio.fail_at(deadline):
             return await trio_websocket.wrap_client_stream(
                 nursery,
                 stream,  # type: ignore[arg-type] # any stream does

@@ -16,46 +16,50 @@ EXCHANGE_CONNECTION_LIMIT = 300
 class WeightBudget:
     """Request weight, shared by everything that asks the exchange over REST.
 
-    The exchange tells in every answer what this address has used in the current minute, other
-    programs included; between answers what we have sent since is added. No request goes out that
-    would lead over `ceiling`, nor any before a limit that the exchange imposed is over.
+    The exchange tells in every answer what this address has used in its current minute, other
+    programs included; what that answer may not have counted yet is added. Nobody tells when its
+    minute begins, so what was counted is forgotten a whole minute after the last request. Thus
+    `used` is never below what the exchange has counted of us. No request goes out that would lead
+    over `ceiling`, nor any before a limit that the exchange imposed is over.
     """
 
     def __init__(self, ceiling: int = EXCHANGE_WEIGHT_LIMIT // 2) -> None:
         self.ceiling = ceiling
         self.used = 0
-        """In the current minute, as far as known."""
+        """In the exchange's current minute, at most."""
         self.spent = 0
         """Since the beginning, by us."""
+        self.returned = 0
+        """Of `spent`, what is no longer under way."""
         self.limited = 0
         """How often the exchange told us to stay away."""
-        self._under_way = 0
-        self._period_began = float("-inf")
+        self._counts_until = float("-inf")
         self._blocked_until = float("-inf")
 
     def reserve(self, weight: int, now: float) -> float:
         """Take `weight` and return 0, or take nothing and return the seconds to wait."""
         if now < self._blocked_until:
             return self._blocked_until - now
-        if now >= self._period_began + WEIGHT_PERIOD:
-            self._period_began = now
-            self.used = self._under_way
+        if now >= self._counts_until:
+            self.used = self.spent - self.returned
         if self.used + weight > self.ceiling and self.used > 0:
-            return self._period_began + WEIGHT_PERIOD - now
+            return self._counts_until - now if now < self._counts_until else WEIGHT_PERIOD
         self.used += weight
         self.spent += weight
-        self._under_way += weight
+        self._counts_until = now + WEIGHT_PERIOD
         return 0.0
 
-    def answered(self, weight: int, told: int | None, now: float) -> None:
-        """A request of `weight` came back; `told` is what the exchange says is used."""
-        self._under_way -= weight
-        if told is None:
-            return
-        known = told + self._under_way
-        if known < self.used:
-            self._period_began = now  # the exchange's minute has begun anew
-        self.used = known
+    def answered(self, weight: int, told: int | None, now: float, before: int) -> None:
+        """A request of `weight` came back, or was given up.
+
+        `told` is what the exchange says is used, and `before` what had `returned` when the request
+        was reserved: what returned since may have been counted after it.
+        """
+        others_since = self.returned - before
+        self.returned += weight
+        self._counts_until = now + WEIGHT_PERIOD
+        if told is not None:
+            self.used = told + self.spent - self.returned + others_since
 
     def block(self, seconds: float, now: float) -> None:
         """Ask nothing for `seconds`: the exchange said so (429, 418)."""

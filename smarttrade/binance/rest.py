@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import httpx
 import trio
@@ -14,6 +15,8 @@ from ..market.series import Series
 from .errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
 from .limits import WeightBudget
 from .wire import Malformed, decode_error, decode_klines, decode_symbol_statuses
+
+A = TypeVar("A")
 
 KLINES_WEIGHT = 2
 EXCHANGE_INFO_WEIGHT = 20
@@ -55,14 +58,10 @@ class RestClient:
         self.budget = budget
         self._http = http
         self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
-        self._current = 0
+        self.endpoint = self._endpoints[0]
+        """The base URL that the next request goes to first: the one that answered last."""
         self.requests = 0
         """Requests sent, whatever came back."""
-
-    @property
-    def endpoint(self) -> str:
-        """The base URL that the next request goes to first."""
-        return self._endpoints[self._current]
 
     async def klines(
         self,
@@ -90,9 +89,8 @@ class RestClient:
             parameters["startTime"] = str(first)
         if last is not None:
             parameters["endTime"] = str(last)
-        body = await self._get("/api/v3/klines", parameters, KLINES_WEIGHT)
-        with _reading():
-            return decode_klines(body, as_of)
+        read = partial(decode_klines, as_of=as_of)
+        return await self._get("/api/v3/klines", parameters, KLINES_WEIGHT, read)
 
     async def symbol_statuses(self, symbols: Sequence[str]) -> Mapping[str, str]:
         """The trading status of each of `symbols`.
@@ -102,24 +100,31 @@ class RestClient:
             ExchangeRefused: it does not know one of them, and does not say which.
         """
         quoted = ",".join(f'"{symbol}"' for symbol in symbols)
-        body = await self._get(
-            "/api/v3/exchangeInfo", {"symbols": f"[{quoted}]"}, EXCHANGE_INFO_WEIGHT
+        parameters = {"symbols": f"[{quoted}]"}
+        return await self._get(
+            "/api/v3/exchangeInfo", parameters, EXCHANGE_INFO_WEIGHT, decode_symbol_statuses
         )
-        with _reading():
-            return decode_symbol_statuses(body)
 
-    async def _get(self, path: str, parameters: Mapping[str, str], weight: int) -> bytes:
+    async def _get(
+        self, path: str, parameters: Mapping[str, str], weight: int, read: Callable[[bytes], A]
+    ) -> A:
         """Ask each endpoint in turn, beginning with the one that answered last."""
         failure: ExchangeUnavailable | None = None
-        for _ in self._endpoints:
+        current = self._endpoints.index(self.endpoint)
+        for endpoint in self._endpoints[current:] + self._endpoints[:current]:
             await self._wait_for(weight)
             try:
-                return await self._request(path, parameters, weight)
+                answer = await self._request(endpoint + path, parameters, weight, read)
             except ExchangeBusy:
                 raise  # limits are per address, whichever endpoint is asked
             except ExchangeUnavailable as error:
                 failure = error
-                self._current = (self._current + 1) % len(self._endpoints)
+            except ExchangeRefused:
+                self.endpoint = endpoint
+                raise
+            else:
+                self.endpoint = endpoint
+                return answer
         assert failure is not None
         raise failure
 
@@ -127,39 +132,52 @@ class RestClient:
         while wait := self.budget.reserve(weight, trio.current_time()):
             await trio.sleep(wait)
 
-    async def _request(self, path: str, parameters: Mapping[str, str], weight: int) -> bytes:
-        endpoint = self.endpoint
+    async def _request(
+        self, url: str, parameters: Mapping[str, str], weight: int, read: Callable[[bytes], A]
+    ) -> A:
+        response = await self._send(url, parameters, weight)
+        if not response.is_success:
+            raise self._failure(url, response)
+        try:
+            return read(response.content)
+        except Malformed as error:  # somebody else answers there
+            raise ExchangeUnavailable(f"{url}: not an answer of the exchange: {error}") from error
+
+    async def _send(self, url: str, parameters: Mapping[str, str], weight: int) -> httpx.Response:
         self.requests += 1
+        returned = self.budget.returned
         told: int | None = None
         try:
             with trio.fail_after(REQUEST_WITHIN):
-                response = await self._http.get(endpoint + path, params=parameters)
-            told = _used_weight(response)
+                response = await self._http.get(url, params=parameters)
+            told = _number_in(response, "X-MBX-USED-WEIGHT-1M")
         except trio.TooSlowError:
-            raise ExchangeUnavailable(f"{endpoint}: no answer in {REQUEST_WITHIN:.0f} s") from None
+            raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_WITHIN:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise ExchangeUnavailable(f"{endpoint}: {error!r}") from error
+            raise ExchangeUnavailable(f"{url}: {error!r}") from error
         finally:
-            self.budget.answered(weight, told, trio.current_time())
-        if response.is_success:
-            return response.content
-        raise self._failure(endpoint, response)
+            self.budget.answered(weight, told, trio.current_time(), returned)
+        return response
 
-    def _failure(self, endpoint: str, response: httpx.Response) -> Exception:
+    def _failure(self, url: str, response: httpx.Response) -> Exception:
         status = response.status_code
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTP_BANNED):
-            seconds = _retry_after(response)
+            told = _number_in(response, "Retry-After")
+            seconds = DEFAULT_RETRY_AFTER if told is None else float(told)
             self.budget.block(seconds, trio.current_time())
             return ExchangeBusy(status, seconds)
         refusal = decode_error(response.content)
-        if status == HTTPStatus.BAD_REQUEST and refusal is not None:
+        if status == HTTPStatus.BAD_REQUEST and refusal and refusal[0] in _REQUEST_ISSUES:
             return ExchangeRefused(*refusal)
         advice = _ADVICE.get(status, "")
-        return ExchangeUnavailable(f"{endpoint} answers {status}{advice}")
+        return ExchangeUnavailable(f"{url} answers {status}{advice}")
 
 
 HTTP_BANNED = 418
 """Source: rest-api.md, "HTTP Return Codes": banned for not having backed off after 429."""
+
+_REQUEST_ISSUES = range(-1199, -1099)
+"""Codes that blame the request. Source: errors.md; those above are trouble at the exchange."""
 
 _ADVICE = {
     403: ": it refuses this machine; try another host in BINANCE_REST_URL",
@@ -168,20 +186,6 @@ _ADVICE = {
 }
 
 
-@contextmanager
-def _reading() -> Iterator[None]:
-    """An answer that is not the exchange's means that something else answered."""
-    try:
-        yield
-    except Malformed as error:
-        raise ExchangeUnavailable(f"not an answer of the exchange: {error}") from error
-
-
-def _used_weight(response: httpx.Response) -> int | None:
-    told = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(told) if told.isdecimal() else None
-
-
-def _retry_after(response: httpx.Response) -> float:
-    told = response.headers.get("Retry-After", "")
-    return float(told) if told.isdecimal() else DEFAULT_RETRY_AFTER
+def _number_in(response: httpx.Response, header: str) -> int | None:
+    told = response.headers.get(header, "")
+    return int(told) if told.isdecimal() and len(told) < 10 else None

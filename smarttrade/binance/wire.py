@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -22,8 +23,16 @@ class Malformed(ValueError):
     """Not what the exchange's documents say."""
 
 
+YEAR_3000 = 32_503_680_000_000  # ms since the epoch; the calendar of months ends at 9999
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=YEAR_3000)]
+
+# What msgspec raises at what it cannot read: the last two at text that is no UTF-8, and at nesting
+# without end.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
 class _Kline(msgspec.Struct):
-    open_time: int = msgspec.field(name="t")
+    open_time: _Time = msgspec.field(name="t")
     symbol: str = msgspec.field(name="s")
     interval: str = msgspec.field(name="i")
     open: float = msgspec.field(name="o")
@@ -36,16 +45,16 @@ class _Kline(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     kind: str = msgspec.field(name="e")
-    time: int = msgspec.field(name="E", default=0)
+    time: _Time = msgspec.field(name="E", default=0)
     kline: _Kline | None = msgspec.field(name="k", default=None)
 
 
 class _Envelope(msgspec.Struct):
-    """A combined payload, or the answer to a request of ours."""
+    """A combined payload, a raw event, or the answer to a request of ours."""
 
     data: _Event | None = None
-    id: int | str | None = None
-    error: msgspec.Raw | None = None
+    kind: str | None = msgspec.field(name="e", default=None)
+    error: object = None
     code: int | None = None
 
 
@@ -89,23 +98,29 @@ class StreamDecoder:
         """
         try:
             message = self._decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise Malformed(str(error)) from None
         event = message.data
         if event is None:
             if message.error is not None or message.code is not None:
                 return SubscribeFailed(str(text)[:200])
-            return None
+            return _notice(message.kind)
         kline = event.kline
         if kline is None:
-            return ServerShutdown() if event.kind == "serverShutdown" else None
+            return _notice(event.kind)
         series = self._series.get((kline.symbol, kline.interval))
         if series is None:
             raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
         return Told(series, _live_candle(kline, event.time))
 
 
+def _notice(kind: str | None) -> ServerShutdown | None:
+    return ServerShutdown() if kind == "serverShutdown" else None
+
+
 def _live_candle(kline: _Kline, event_time: int) -> Candle:
+    if not event_time:
+        raise Malformed("kline without an event time")
     _check(kline.open, kline.high, kline.low, kline.close, kline.volume)
     return Candle(
         kline.open_time,
@@ -128,7 +143,7 @@ def _check(*numbers: float) -> None:
 class _Row(msgspec.Struct, array_like=True):
     """The first fields of a REST kline; more follow."""
 
-    open_time: int
+    open_time: _Time
     open: float
     high: float
     low: float
@@ -150,7 +165,7 @@ def decode_klines(body: bytes, as_of: int) -> list[Candle]:
     """
     try:
         rows = _decode_rows(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Malformed(str(error)) from None
     candles = []
     last = len(rows) - 1
@@ -193,7 +208,7 @@ def decode_symbol_statuses(body: bytes) -> Mapping[str, str]:
     """
     try:
         info = msgspec.json.decode(body, type=_ExchangeInfo)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Malformed(str(error)) from None
     return {symbol.symbol: symbol.status for symbol in info.symbols}
 
@@ -207,7 +222,7 @@ def decode_error(body: bytes) -> tuple[int, str] | None:
     """The exchange's own error code and message, or None when it is not such a body."""
     try:
         error = msgspec.json.decode(body, type=_Error)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
     return error.code, error.msg
 

@@ -35,7 +35,7 @@ class Candle(NamedTuple):
 
     event_time: int = 0
     """Exchange time in ms. Of the event that told this state; or, when it was read over REST,
-    which does not say, of the latest event known when it was asked for: a lower bound."""
+    which does not say, of the latest event known by then."""
 
     read: bool = False
     """True when read over REST, False when told by an event of the stream."""
@@ -54,18 +54,20 @@ def supersedes(candidate: Candle, held: Candle) -> bool:
     """Whether `candidate` is a later state than `held` of the same candle.
 
     Closed beats forming and is never undone. Between two forming states told by events, event
-    time decides. A state read over REST may be staler than what events have said already; but
-    every trade adds volume, so one with more volume is surely later. An event that was on its way
-    while a later state was read is recognised in the same way.
+    time decides. A state read over REST may be staler than what events have said already, and an
+    event may have been on its way while a later state was read; but every trade adds volume, so
+    of an event and a read the one with more is surely later.
     """
     if held.closed or candidate.closed:
         return candidate.closed and not held.closed
     if candidate.read:
         return candidate.volume > held.volume
+    if held.read and candidate.volume > held.volume:
+        return True
     if candidate.event_time <= held.event_time:
         return False
     return (
         not held.read
-        or candidate.volume >= held.volume
+        or candidate.volume == held.volume
         or candidate.event_time > held.event_time + CERTAINLY_LATER
     )

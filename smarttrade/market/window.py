@@ -10,7 +10,8 @@ The rules, which nothing else in the program repeats:
   between two of them exists nowhere, and is remembered as a hole of the exchange.
 * When history cannot be had, `release` publishes what is held all the same. The range stays
   unfilled until `merge` brings it; what it brings then lies in the past, and is a correction.
-* At most `WINDOW_SIZE` candles are kept, the newest.
+* At most `WINDOW_SIZE` candles are kept, the newest. When so much was missed that the newest rows
+  begin after a gap, the window restarts from them.
 
 So whatever order and repetition of the same candles comes in, the same window results; it never
 goes back, and nothing is published twice or out of order.
@@ -59,6 +60,16 @@ class Gap(NamedTuple):
     """Whether the exchange does not have them either, or they are still to be read from it."""
 
 
+class WindowState(NamedTuple):
+    """All that a window knows and would have to ask for again, as a value."""
+
+    candles: tuple[Candle, ...]
+    holes: tuple[Span, ...] = ()
+    """Open times that the exchange does not have either."""
+    unfilled: tuple[Missing, ...] = ()
+    """Ranges that were published over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a candle, or some history, did to a window."""
@@ -85,11 +96,21 @@ class Window:
     Before the first `merge` nothing is published; live candles are held until then.
     """
 
-    __slots__ = ("_candles", "_held", "_holes", "_released", "interval", "is_ready")
+    __slots__ = (
+        "_candles",
+        "_held",
+        "_holes",
+        "_released",
+        "gaps_revision",
+        "interval",
+        "is_ready",
+    )
 
     def __init__(self, interval: Interval) -> None:
         self.interval = interval
         self.is_ready = False
+        self.gaps_revision = 0
+        """Grows when a gap is found, filled, or explained."""
         self._candles: list[Candle] = []
         self._held: dict[int, Candle] = {}
         self._holes: list[Span] = []
@@ -120,6 +141,11 @@ class Window:
         """How many candles wait for those before them."""
         return len(self._held)
 
+    @property
+    def oldest_held(self) -> int | None:
+        """The open time in ms of the first candle that waits."""
+        return min(self._held, default=None)
+
     def newest_candles(self, limit: int, before: int | None = None) -> tuple[Candle, ...]:
         """At most `limit` candles, the newest of those that open before `before` (ms)."""
         end = len(self._candles) if before is None else self._index(before)
@@ -133,6 +159,11 @@ class Window:
     def unfilled(self) -> tuple[Missing, ...]:
         """Ranges that were published over, and are still to be read from the exchange."""
         return tuple(self._released)
+
+    @property
+    def state(self) -> WindowState:
+        """Everything but what is held, to be kept elsewhere."""
+        return WindowState(tuple(self._candles), tuple(self._holes), tuple(self._released))
 
     def gaps(self) -> tuple[Gap, ...]:
         """The open times that are absent between the oldest and the newest candle."""
@@ -158,21 +189,21 @@ class Window:
     def apply(self, candle: Candle) -> Change:
         """Take one live candle."""
         candles = self._candles
-        if not self.is_ready or not candles:
+        if not self.is_ready:
             self._hold(candle)
-            return self._advance() if self.is_ready else UNCHANGED
-        newest = candles[-1]
-        if candle.open_time == newest.open_time:
-            if not supersedes(candle, newest):
-                return UNCHANGED
-            candles[-1] = candle
-            if self._held and candle.closed:
-                return self._advance((candle,))
-            return Change((candle,))
-        if candle.open_time > newest.open_time:
+            self._forget_oldest_held()
+            return UNCHANGED
+        if not candles or candle.open_time > candles[-1].open_time:
             self._hold(candle)
             return self._advance()
-        return self._apply_late(candle)
+        if candle.open_time < candles[-1].open_time:
+            return self._apply_late(candle)
+        if not supersedes(candle, candles[-1]):
+            return UNCHANGED
+        candles[-1] = candle
+        if self._held and candle.closed:
+            return self._advance((candle,))
+        return Change((candle,))
 
     def merge(self, rows: Sequence[Candle], first: int | None = None) -> Change:
         """Take one unbroken range of the exchange's history, ascending.
@@ -181,13 +212,21 @@ class Window:
         open time on the range was asked for, if from a certain one: what is absent between it and
         the first row does not exist.
 
-        The first call makes the window ready; then it publishes everything.
+        The first call makes the window ready; then it publishes everything. So does one that was
+        asked for the newest and begins after a gap: what is in the gap would not fit in here.
         """
         if not self.is_ready:
             return self._begin(rows)
+        if not rows:
+            return UNCHANGED
+        if first is None and self._are_beyond(rows):
+            return self._begin_anew(rows)
         self._remember_holes(rows, first)
         corrections: list[Candle] = []
-        updates = self._close_unlisted(rows, first)
+        updates: list[Candle] = []
+        for index in self._unlisted(rows, first):
+            self._candles[index] = final = self._candles[index]._replace(closed=True)
+            (updates if final is self.newest else corrections).append(final)
         for row in rows:
             newest = self.newest
             if newest is None or row.open_time > newest.open_time:
@@ -209,18 +248,93 @@ class Window:
         for open_time in sorted(self._held):
             if (missing := self._missing(open_time)) is not None:
                 self._released.append(missing)
+                self.gaps_revision += 1
             updates.append(self._publish(open_time))
         self._trim()
         return Change(tuple(updates))
 
     def correct(self, row: Candle) -> Change:
-        """Take one closed candle that was read again from the exchange and compared."""
+        """Take one closed candle that was read again from the exchange and compared.
+
+        A candle that is still forming here is left to `apply` and `merge`.
+        """
         index = self._index(row.open_time)
         held = self._candles[index] if index < len(self._candles) else None
-        if held is None or held.open_time != row.open_time or held.same_values(row):
+        if held is None or held.open_time != row.open_time:
+            return UNCHANGED
+        if not held.closed or held.same_values(row):
             return UNCHANGED
         self._candles[index] = row
         return Change(corrections=(row,))
+
+    # -- copies ----------------------------------------------------------------------------
+
+    def restore(self, state: WindowState) -> Change:
+        """Begin with what was kept elsewhere, unless there is a beginning already.
+
+        Nothing in it is taken for final that was not. What is absent without a reason, or was
+        still forming when it was published over, counts as unfilled.
+        """
+        if self.is_ready:
+            return UNCHANGED
+        change = self._begin(state.candles)
+        self._set_gaps(state.holes, state.unfilled)
+        self._released += [m for m in self._doubtful() if self._still_missing(m)]
+        self._released.sort()
+        return change
+
+    def adopt(self, state: WindowState) -> Change:
+        """Become equal to another window of this series, which decides about its candles.
+
+        Published is what differs, in order. It never goes back, though: what is newer here stays.
+        """
+        old = {candle.open_time: candle for candle in self._candles}
+        newest = self._candles[-1].open_time if self._candles else -1
+        updates: list[Candle] = []
+        corrections: list[Candle] = []
+        result: list[Candle] = []
+        for told in state.candles:
+            held = old.get(told.open_time)
+            candle = told if held is None else _later(told, held)
+            result.append(candle)
+            if candle is not held and told.open_time >= newest:
+                updates.append(candle)
+            elif candle is not held and (held is None or candle[:7] != held[:7]):
+                corrections.append(candle)
+        last = state.candles[-1].open_time if state.candles else -1
+        result += [candle for candle in self._candles if candle.open_time > last]
+        was_ready, self.is_ready = self.is_ready, True
+        self._candles = result
+        self._set_gaps(state.holes, state.unfilled)
+        self._trim()
+        return Change(tuple(updates), tuple(corrections)) if was_ready else UNCHANGED
+
+    def follow(self, candle: Candle, *, corrected: bool) -> Change:
+        """Take a state that another window of this series has published.
+
+        A state that was known already, or is older than what is, changes nothing.
+        """
+        newest = self.newest
+        if newest is None or candle.open_time > newest.open_time:
+            self._candles.append(candle)
+            self._trim()
+            return Change((candle,))
+        index = self._index(candle.open_time)
+        held = self._candles[index]
+        if held.open_time == candle.open_time:
+            if candle == held or not (corrected or supersedes(candle, held)):
+                return UNCHANGED
+            self._candles[index] = candle
+        elif not corrected or (self.is_full and index == 0):
+            return UNCHANGED
+        else:
+            self._candles.insert(index, candle)
+            self._trim()
+        return Change(corrections=(candle,)) if corrected else Change((candle,))
+
+    def follow_gaps(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
+        """Take what another window of this series knows about its gaps."""
+        self._set_gaps(holes, unfilled)
 
     # -- inside ----------------------------------------------------------------------------
 
@@ -231,8 +345,6 @@ class Window:
         held = self._held.get(candle.open_time)
         if held is None:
             self._held[candle.open_time] = candle
-            if len(self._held) > WINDOW_SIZE:
-                del self._held[min(self._held)]
         elif supersedes(candle, held):
             self._held[candle.open_time] = _read_over(candle, held)
 
@@ -245,26 +357,58 @@ class Window:
             index = self._index(candle.open_time)
             if index >= len(rows):
                 self._held[candle.open_time] = candle
-            elif rows[index].open_time == candle.open_time and supersedes(candle, rows[index]):
-                self._candles[index] = candle
+            elif rows[index].open_time == candle.open_time:
+                row = rows[index]
+                later = supersedes(row, candle)
+                self._candles[index] = _read_over(row, candle) if later else candle
         return self._advance(self._candles)
 
+    def _are_beyond(self, rows: Sequence[Candle]) -> bool:
+        """Whether something is missing between the newest candle and these newest rows."""
+        newest = self.newest
+        if newest is None or rows[0].open_time <= newest.open_time:
+            return False
+        following = self.interval.next(newest.open_time)
+        return self._after_holes(following, rows[0].open_time) < rows[0].open_time
+
+    def _begin_anew(self, rows: Sequence[Candle]) -> Change:
+        self._set_gaps((), ())
+        return self._begin(rows)
+
+    def _set_gaps(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
+        self._holes, self._released = list(holes), list(unfilled)
+        self.gaps_revision += 1
+
+    def _doubtful(self) -> list[Missing]:
+        """What lies between two candles that do not follow each other, or not certainly."""
+        return [
+            Missing(self.interval.next(a.open_time) if a.closed else a.open_time, b.open_time)
+            for a, b in pairwise(self._candles)
+            if not a.closed or self.interval.next(a.open_time) < b.open_time
+        ]
+
     def _apply_late(self, candle: Candle) -> Change:
-        """A candle older than the newest: its final state is news where we have none yet."""
-        if candle.closed and (corrected := self._merge_past(candle)):
+        """A candle older than the newest: its final state is news where we have none yet.
+
+        Not before the oldest, since nobody knows what lies between.
+        """
+        oldest = self._candles[0]
+        if candle.open_time < oldest.open_time or not candle.closed:
+            return UNCHANGED
+        if corrected := self._merge_past(candle):
             self._settle_released()
             return Change(corrections=(corrected,))
         return UNCHANGED
 
-    def _close_unlisted(self, rows: Sequence[Candle], first: int | None) -> list[Candle]:
-        """The newest candle is final as it stands when history has later ones, but not it."""
-        newest = self.newest
-        if newest is None or newest.closed or first is None or not rows:
-            return []
-        if not first <= newest.open_time < rows[0].open_time:
-            return []
-        self._candles[-1] = newest._replace(closed=True)
-        return [self._candles[-1]]
+    def _unlisted(self, rows: Sequence[Candle], first: int | None) -> list[int]:
+        """Which forming candles are final as they stand: history has later ones, but not them."""
+        begin = rows[0].open_time if first is None else first
+        listed = {row.open_time for row in rows}
+        return [
+            index
+            for index in range(self._index(begin), self._index(rows[-1].open_time))
+            if not self._candles[index].closed and self._candles[index].open_time not in listed
+        ]
 
     def _merge_past(self, row: Candle) -> Candle | None:
         """Put a closed candle into the past, unless one is there; None when nothing changed."""
@@ -273,13 +417,13 @@ class Window:
         if held.open_time == row.open_time:
             if not supersedes(row, held):
                 return None
-            self._candles[index] = row
-            return row
+            self._candles[index] = _read_over(row, held)
+            return self._candles[index]
         if not row.closed or (self.is_full and index == 0):
             return None
         self._candles.insert(index, row)
         self._trim()
-        return row if index else None
+        return row
 
     def _advance(
         self, updates: Iterable[Candle] = (), corrections: Iterable[Candle] = ()
@@ -291,8 +435,14 @@ class Window:
             if (missing := self._missing(open_time)) is not None:
                 break
             published.append(self._publish(open_time))
+        # Only now: history that is merged must not lose its first rows to live candles.
+        self._forget_oldest_held()
         self._trim()
         return Change(tuple(published), tuple(corrections), missing)
+
+    def _forget_oldest_held(self) -> None:
+        for open_time in sorted(self._held)[: max(0, len(self._held) - WINDOW_SIZE)]:
+            del self._held[open_time]
 
     def _publish(self, open_time: int) -> Candle:
         candle = self._held.pop(open_time)
@@ -326,10 +476,14 @@ class Window:
         for span in found:
             if not any(h.first <= span.first and span.last <= h.last for h in self._holes):
                 self._holes.append(span)
+                self.gaps_revision += 1
 
     def _settle_released(self) -> None:
         """Forget the unfilled ranges that are filled, or proven to be holes, by now."""
-        self._released = [m for m in self._released if self._still_missing(m)]
+        released = [m for m in self._released if self._still_missing(m)]
+        if released != self._released:
+            self._released = released
+            self.gaps_revision += 1
 
     def _still_missing(self, missing: Missing) -> bool:
         inside = self._candles[self._index(missing.first) : self._index(missing.last) + 1]
@@ -365,6 +519,15 @@ class Window:
         self._released = [
             Missing(max(m.first, oldest), m.last) for m in self._released if m.last > oldest
         ]
+
+
+def _later(told: Candle, held: Candle) -> Candle:
+    """Which of two states of one candle to keep, where `told` decides between closed ones."""
+    if held == told:
+        return held
+    if held.closed and told.closed:
+        return told
+    return told if supersedes(told, held) else held
 
 
 def _read_over(candidate: Candle, held: Candle) -> Candle:

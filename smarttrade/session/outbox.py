@@ -352,7 +352,6 @@ class Outbox(trio.abc.HalfCloseableStream):
         async with self._lock:
             if self._gone:
                 raise trio.ClosedResourceError("the outbox is closed")
-            self._send_now = None
             self._begin()
             if self._rest:
                 self._took(await self._write(self._rest))

@@ -125,13 +125,37 @@ class MemoryStore:
         if book is None:
             return []
         book.asked = None
-        if book.window.is_ready:
-            return self._published(series, book, book.window.merge(rows, first), wall)
-        change = book.window.merge(rows, first)
+        window = book.window
+        rows = [self._as_known(row) for row in rows]
+        if not window.is_ready:
+            return self._begin(series, book, rows, wall)
+        gaps, revision = window.gaps(), book.revision
+        events = self._published(series, book, window.merge(rows, first), wall)
+        if book.revision == revision and window.gaps() != gaps:
+            book.revision += 1  # a gap that is a hole of the exchange, as is known now
+        return events
+
+    def _begin(
+        self, series: Series, book: _Book, rows: Sequence[Candle], wall: float
+    ) -> list[Event]:
+        """The first history. Who subscribed without a snapshot gets what is news: live candles."""
+        news = book.window.oldest_held
+        change = book.window.merge(rows)
         book.revision += 1
         self.updated_at = wall
-        asked = self._ask(series, book, change.missing) if change.missing else []
-        return [*self._open_waiting(series, book), *asked]
+        events: list[Event] = []
+        if news is not None and (told := [c for c in change.updates if c.open_time >= news]):
+            events.append(CandlesPublished([Published(series, candle, False) for candle in told]))
+        events += self._open_waiting(series, book)
+        if change.missing is not None:
+            events += self._ask(series, book, change.missing)
+        return events
+
+    def _as_known(self, row: Candle) -> Candle:
+        """A forming state counts as known now: events that were on their way are not later."""
+        if row.closed or row.event_time >= self._exchange_time:
+            return row
+        return row._replace(event_time=self._exchange_time)
 
     def _published(self, series: Series, book: _Book, change: Change, wall: float) -> list[Event]:
         published: list[Published] = []
@@ -184,12 +208,12 @@ class MemoryStore:
         events: list[Event] = []
         overdue = []
         for series, book in self._books.items():
-            if book.window.held:
-                book.held_since = book.held_since or now
-                if now > book.held_since + HOLD_WITHIN and book.window.is_ready:
-                    events += self._published(series, book, book.window.release(), wall)
-            else:
+            if not book.window.held or not book.window.is_ready:
                 book.held_since = None
+            elif book.held_since is None:
+                book.held_since = now
+            elif now > book.held_since + HOLD_WITHIN:
+                events += self._published(series, book, book.window.release(), wall)
             if self._is_overdue(book, time):
                 overdue.append(series)
         return events + self.find_missing(overdue)
@@ -198,7 +222,7 @@ class MemoryStore:
     def _is_overdue(book: _Book, time: int) -> bool:
         """Whether to ask for the candle after the newest, which should be there by now."""
         if not book.window.is_ready or not book.window.is_overdue(time, OVERDUE_AFTER):
-            book.overdue_pause = OVERDUE_AFTER
+            book.overdue_at, book.overdue_pause = 0, OVERDUE_AFTER
             return False
         if time < book.overdue_at:
             return False

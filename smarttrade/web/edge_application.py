@@ -39,6 +39,8 @@ class AppTasks(TaskGroup):
 
 
 class AppTask:
+    __slots__ = ("_edge", "_running", "_to_app")
+
     def __init__(self, to_app: trio.MemorySendChannel[ASGIReceiveEvent], edge: Edge) -> None:
         self._to_app = to_app
         self._edge = edge

@@ -58,6 +58,8 @@ class EdgeProtocol(H11Protocol):
         """Refuse what no client of ours sends; runs before anything is built for the request."""
         if event.http_version > b"1.1":
             raise RefusedError(505)
+        if event.target.startswith(b"?"):
+            raise RefusedError(400)  # Quart looks at the path's first character
         size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
         if size > self._edge.limits.head_size:
             self._edge.counters.oversized += 1

@@ -47,6 +47,17 @@ from .edge_http import EdgeProtocol
 class Connection:
     """One client from its first byte to its last; owns its outbox and its tasks."""
 
+    __slots__ = (
+        "_closing",
+        "_edge",
+        "_head_begun",
+        "_idle",
+        "_outbox",
+        "_peers",
+        "_protocol",
+        "_reading",
+    )
+
     def __init__(self, edge: Edge, outbox: Outbox, peers: Peers) -> None:
         self._edge = edge
         self._outbox = outbox
@@ -101,10 +112,8 @@ class Connection:
         """What Hypercorn says: bytes, that the connection is over, or that it is idle or not."""
         if isinstance(event, RawData):
             try:
-                # Hypercorn's last words come from tasks that are being cancelled. The outbox bounds
-                # the wait.
-                with trio.CancelScope(shield=True):
-                    await self._outbox.send_all(event.data)
+                # Needs no shield: what a cancelled write began, the outbox finishes.
+                await self._outbox.send_all(event.data)
             except GONE:
                 await self._protocol.handle(Closed())
         elif isinstance(event, Closed):

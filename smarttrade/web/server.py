@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
 
@@ -162,8 +162,11 @@ class _Server:
         """One accepted connection to its end. Its troubles stay its own."""
         self._edge.counters.accepted += 1
         try:
-            with self._contained(), suppress(*GONE):
-                await self._admit(stream)
+            await self._admit(stream)
+        except GONE:
+            pass
+        except BaseException as error:  # noqa: BLE001 - _contain raises again what is not ours
+            self._contain(error)
         finally:
             await trio.aclose_forcefully(stream)
 
@@ -180,10 +183,9 @@ class _Server:
             counters.refused_per_ip += 1
             await self._refuse(stream, "too_many_connections_from_your_address")
         else:
-            with self._counted(network):
-                await self._serve(stream, peers)
+            await self._serve(stream, peers, network)
 
-    async def _serve(self, stream: trio.abc.Stream, peers: Peers) -> None:
+    async def _serve(self, stream: trio.abc.Stream, peers: Peers, network: str) -> None:
         limits = self._edge.limits
         outbox = Outbox(
             stream,
@@ -191,14 +193,27 @@ class _Server:
             most_pending_bytes=limits.most_pending_bytes,
             counters=self._edge.counters.outbox,
         )
-        connection = self._clients[outbox] = Connection(self._edge, outbox, peers)
+        connection = Connection(self._edge, outbox, peers)
+        self._enter(outbox, connection, network)
         try:
             if await shake_hands(stream, within=limits.head_within):
                 await connection.run()
         finally:
-            del self._clients[outbox]
-            if self._draining and not self._clients:
-                self._all_gone.set()
+            self._leave(outbox, network)
+
+    def _enter(self, outbox: Outbox, connection: Connection, network: str) -> None:
+        self._edge.counters.open += 1
+        self._clients[outbox] = connection
+        self._per_network[network] += 1
+
+    def _leave(self, outbox: Outbox, network: str) -> None:
+        self._edge.counters.open -= 1
+        del self._clients[outbox]
+        self._per_network[network] -= 1
+        if not self._per_network[network]:
+            del self._per_network[network]
+        if self._draining and not self._clients:
+            self._all_gone.set()
 
     async def _refuse(self, stream: trio.abc.Stream, code: str) -> None:
         self._refused.warn(reason=code)
@@ -209,38 +224,14 @@ class _Server:
             finally:
                 self._refusals -= 1
 
-    @contextmanager
-    def _counted(self, network: str) -> Generator[None]:
-        self._edge.counters.open += 1
-        self._per_network[network] += 1
-        try:
-            yield
-        finally:
-            self._edge.counters.open -= 1
-            self._per_network[network] -= 1
-            if not self._per_network[network]:
-                del self._per_network[network]
-
-    @contextmanager
-    def _contained(self) -> Generator[None]:
-        """Let out what ends the server, cancellation say, and nothing else.
-
-        A `Cancelled` that nobody asked for is a fault like another: let out, it would end every
-        other connection without a trace.
-        """
-        try:
-            yield
-        except BaseException as error:  # noqa: BLE001 - sorted by _split
-            cancelled = trio.current_effective_deadline() == -inf
-            leaving, fault = _split(error, (*_LEAVING, trio.Cancelled) if cancelled else _LEAVING)
-            if fault is not None:
-                self._edge.counters.failed += 1
-                self._failures.warn(exc_info=fault)
-            if leaving is not None:
-                raise leaving from None
-
-
-_LEAVING = (KeyboardInterrupt, SystemExit, GeneratorExit)
+    def _contain(self, error: BaseException) -> None:
+        """Raise what must end the server too; count and log the rest."""
+        leaving, fault = _split(error, (trio.Cancelled, KeyboardInterrupt, SystemExit))
+        if fault is not None:
+            self._edge.counters.failed += 1
+            self._failures.warn(exc_info=fault)
+        if leaving is not None:
+            raise leaving
 
 
 def _split(

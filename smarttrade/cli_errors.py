@@ -1,0 +1,37 @@
+"""What to say about an error to whoever typed a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def reason_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> str | None:
+    """What an error of these kinds says, on one line, also out of groups; None for other errors."""
+    for leaf in _leaves(error):
+        if isinstance(leaf, kinds):
+            return _line(str(leaf))
+    return None
+
+
+def root_of(error: BaseException) -> str:
+    """What the operating system said, if an error comes from there, or else what the error says."""
+    found: OSError | None = None
+    cause: BaseException | None = error
+    while cause is not None:
+        leaf = next(_leaves(cause))
+        if isinstance(leaf, OSError) and leaf.strerror:
+            found = leaf
+        cause = leaf.__cause__ or (None if leaf.__suppress_context__ else leaf.__context__)
+    return _line((found and found.strerror) or str(error) or repr(error))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,79 @@
+"""`smarttrade serve`: the whole service, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+
+import structlog
+import trio
+
+from .cli_errors import reason_of
+from .cli_options import add_options, settings_from, url_of
+from .cli_progress import open_progress
+from .cli_run import end_now, run_until_signal
+from .logs import configure_logs
+from .settings import Settings
+from .settings_sources import Loaded
+
+log = structlog.get_logger("smarttrade")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--simulated",
+        action="store_true",
+        help="use the built-in exchange simulator; no network is needed",
+    )
+    add_options(parser)
+    parser.usage = "%(prog)s [--simulated] [--memory] [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    loaded = settings_from(arguments)
+    configure_logs(loaded.settings.log_level, loaded.settings.log_format)
+    for name, meant in loaded.unknown.items():
+        log.warning("unknown_variable", variable=name, did_you_mean=meant)
+    return run_until_signal(partial(_serve, loaded, arguments.simulated))
+
+
+async def _serve(loaded: Loaded, simulated: bool, stop: trio.Event) -> int:  # noqa: FBT001
+    from actors import Fatal, RestartLimit, Unkillable
+
+    from .app import run_service
+    from .web.server_sockets import CannotListenError
+
+    try:
+        with open_progress() as progress:
+            await run_service(
+                loaded.settings,
+                stop=stop,
+                progress=progress,
+                simulated=simulated,
+                task_status=_Announcement(loaded.settings),
+            )
+    except Exception as error:
+        if (stuck := reason_of(error, (Unkillable,))) is not None:
+            end_now(1, stuck)  # Trio would wait for it
+        reason = reason_of(error, (RestartLimit, Fatal, CannotListenError))
+        if reason is None:
+            log.critical("crashed", exc_info=error)
+        else:
+            print(f"smarttrade: {reason}", file=sys.stderr)
+        return 1
+    log.info("stopped")
+    return 0
+
+
+class _Announcement:
+    """Says where we serve once the service has started; its `task_status`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def started(self, value: object = None) -> None:  # noqa: ARG002  # the protocol has one
+        """See `trio.TaskStatus`."""
+        if self._settings.port:  # of a free one that was taken, the log tells
+            url = url_of(self._settings.host, self._settings.port)
+            print(f"SmartTrade serves {url}", flush=True)

@@ -1,0 +1,52 @@
+"""Candles as lines of a table that is never finished."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+
+class Candle(msgspec.Struct, frozen=True):
+    time: int
+    """Seconds since the epoch."""
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Table:
+    """Columns as wide, and with as many decimals, as what was printed so far needs."""
+
+    def __init__(self) -> None:
+        self._price = Column()
+        self._volume = Column()
+
+    def row(self, candle: Candle, state: str) -> str:
+        prices = (candle.open, candle.high, candle.low, candle.close)
+        for price in prices:
+            self._price.fit(price)
+        self._volume.fit(candle.volume)
+        moment = datetime.fromtimestamp(candle.time, UTC)
+        texts = [self._price.text(price) for price in prices]
+        volume = self._volume.text(candle.volume)
+        return f"{moment:%Y-%m-%d %H:%M:%S}  {'  '.join(texts)}  {volume}  {state}"
+
+
+class Column:
+    """Numbers below each other, none of them rounded."""
+
+    def __init__(self) -> None:
+        self._decimals = 0
+        self._width = 0
+
+    def fit(self, number: float) -> None:
+        text = f"{Decimal(repr(number)):f}"
+        self._decimals = max(self._decimals, len(text.partition(".")[2]))
+        self._width = max(self._width, len(self.text(number)))
+
+    def text(self, number: float) -> str:
+        return f"{Decimal(repr(number)):{self._width}.{self._decimals}f}"

@@ -1,0 +1,103 @@
+"""Log lines: one a line, to standard error, in one format whoever writes them.
+
+Ours are written with structlog: a stable event name and fields. What libraries write through
+`logging` goes through the same renderer.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LogFormat = Literal["auto", "text", "json"]
+
+QUIET = ("httpx", "httpcore", "hpack", "quart.serving", "hypercorn.access", "asyncio")
+"""Loggers that write a line for every request, or for what only concerns their authors."""
+
+MANY_LINES = ("exception", "stack")  # fields that structlog itself fills, with tracebacks
+
+
+def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
+    """Set up logging for this process; what was set up before by this function is replaced.
+
+    `auto` is readable on a terminal, and JSON lines elsewhere.
+    """
+    is_terminal = sys.stderr.isatty()
+    if log_format == "auto":
+        log_format = "text" if is_terminal else "json"
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        # Loggers are made when modules are imported, before this is called or called again.
+        cache_logger_on_first_use=False,
+    )
+    _route_logging(level, shared, _rendering(log_format, colors=is_terminal))
+
+
+def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:
+    if log_format == "json":
+        return [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    return [
+        _on_one_line,
+        structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+
+
+def _route_logging(level: str, shared: list[Processor], rendering: list[Processor]) -> None:
+    handler = _StandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if isinstance(one, _StandardError)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever `sys.stderr` is at the moment: a progress bar takes its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute in the base class
+        return sys.stderr
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Nobody is left to be told that standard error is gone."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
+def _on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Whoever chooses a text that we log, a client for example, writes no lines of our log."""
+    return {key: value if key in MANY_LINES else _printable(value) for key, value in event.items()}
+
+
+def _printable(value: Any) -> Any:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return value.encode("unicode_escape").decode()

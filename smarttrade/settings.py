@@ -1,0 +1,256 @@
+"""What can be configured: every variable, once.
+
+Where values come from is in `settings_sources.py`. All that is told about a variable, by a bad
+value's message and by `smarttrade serve --help`, is told by its field here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from .binance.limits import EXCHANGE_WEIGHT_LIMIT
+from .market.interval import Interval, parse_interval
+from .market.series import parse_symbol
+from .session.protocol import SessionLimits
+from .settings_values import host_name, list_of, lower, or_none, origin, shown, url
+from .web.server_limits import ServerLimits
+
+PREFIX = "SMARTTRADE_"
+
+DEFAULT_REDIS_URL = "redis://localhost:6379"
+"""Where a Redis may answer when neither `REDIS_URL` nor `USE_MEMORY_STORE` is set."""
+
+# MATICUSDT was renamed to POLUSDT at the exchange in 2024.
+DEFAULT_SYMBOLS = (
+    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
+    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
+)
+DEFAULT_INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
+
+_SERVER = ServerLimits()
+_SESSION = SessionLimits()
+
+
+# -- The variables ----------------------------------------------------------------------------
+
+
+def _variable(name: str, default: Any, meaning: str, *, allowed: str, **limits: Any) -> Any:
+    return Field(
+        default,
+        validation_alias=name,
+        description=meaning,
+        json_schema_extra={"allowed": allowed},
+        **limits,
+    )
+
+
+def _number(name: str, default: float, meaning: str, low: float, high: float, unit: str) -> Any:
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = f"{kind} from {low} to {high}" + (f" ({unit})" if unit else "")
+    return _variable(name, default, meaning, allowed=allowed, ge=low, le=high)
+
+
+class Settings(BaseModel):
+    """The configuration of one process. Built from nothing, it is the default one."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
+
+    redis_url: Annotated[
+        str | None, BeforeValidator(or_none(url("redis", "rediss", "unix", with_query=True)))
+    ] = _variable(
+        "REDIS_URL",
+        None,
+        f"Redis to keep candles in; if not set, the one at {DEFAULT_REDIS_URL} if it answers",
+        allowed="a redis://, rediss:// or unix:// URL",
+    )
+    use_memory_store: Annotated[bool, BeforeValidator(lower)] = _variable(
+        "USE_MEMORY_STORE",
+        False,
+        "keep candles in memory only, use no Redis",
+        allowed="1, true, yes, 0, false or no",
+    )
+    binance_rest_url: Annotated[tuple[str, ...], list_of(url("http", "https"))] = _variable(
+        "BINANCE_REST_URL",
+        ("https://api.binance.com", "https://data-api.binance.vision"),
+        "the exchange's REST API, tried in order; /api/v3/... is appended",
+        allowed="http:// or https:// base URLs, separated by commas",
+    )
+    binance_ws_url: Annotated[tuple[str, ...], list_of(url("ws", "wss"))] = _variable(
+        "BINANCE_WS_URL",
+        ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision"),
+        "the exchange's streams, tried in order; /stream?streams=... is appended",
+        allowed="ws:// or wss:// base URLs, separated by commas",
+    )
+    host: Annotated[str, BeforeValidator(host_name)] = _variable(
+        "HOST",
+        "127.0.0.1",
+        "where to serve; 0.0.0.0 is every network of this machine",
+        allowed="a host name or an address, without scheme and port",
+    )
+    port: int = _number("PORT", 8000, "where to serve; 0 takes a free port", 0, 65535, "")
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lower)
+    ] = _variable(
+        "LOG_LEVEL",
+        "info",
+        "the least important log lines to write",
+        allowed="debug, info, warning, error or critical",
+    )
+    log_format: Annotated[Literal["auto", "text", "json"], BeforeValidator(lower)] = _variable(
+        "LOG_FORMAT",
+        "auto",
+        "auto is text on a terminal and JSON lines elsewhere",
+        allowed="auto, text or json",
+    )
+    symbols: Annotated[tuple[str, ...], list_of(parse_symbol)] = _variable(
+        "SMARTTRADE_SYMBOLS",
+        DEFAULT_SYMBOLS,
+        "symbols to serve",
+        allowed="symbols of the exchange such as BTCUSDT, separated by commas",
+    )
+    intervals: Annotated[tuple[Interval, ...], list_of(parse_interval)] = _variable(
+        "SMARTTRADE_INTERVALS",
+        DEFAULT_INTERVALS,
+        "intervals to serve for each symbol",
+        allowed=f"some of {','.join(interval.value for interval in Interval)}",
+    )
+    max_connections: int = _number(
+        f"{PREFIX}MAX_CONNECTIONS",
+        _SERVER.max_connections,
+        "client connections at a time; beyond them new ones are refused",
+        *(1, 1_000_000, ""),
+    )
+    max_connections_per_ip: int = _number(
+        f"{PREFIX}MAX_CONNECTIONS_PER_IP",
+        _SERVER.max_connections_per_ip,
+        "the same for one IPv4 address or IPv6 /64 network; behind a proxy, that is the proxy",
+        *(1, 1_000_000, ""),
+    )
+    heartbeat: float = _number(
+        f"{PREFIX}HEARTBEAT", 25.0, "time between two heartbeats to a client", 1, 3600, "s"
+    )
+    stall_limit: float = _number(
+        f"{PREFIX}STALL_LIMIT",
+        _SERVER.stall_limit,
+        "a client that takes nothing for so long is cut off",
+        *(1, 3600, "s"),
+    )
+    max_pending_bytes: int = _number(
+        f"{PREFIX}MAX_PENDING_BYTES",
+        _SERVER.most_pending_bytes,
+        "a client with more waiting for it is closed with 1013",
+        *(256 * 1024, 1024**3, "bytes"),
+    )
+    max_subscriptions: int = _number(
+        f"{PREFIX}MAX_SUBSCRIPTIONS",
+        _SESSION.subscriptions,
+        "series that one session may subscribe to",
+        *(1, 100_000, ""),
+    )
+    requests_per_second: float = _number(
+        f"{PREFIX}REQUESTS_PER_SECOND",
+        _SESSION.requests_per_second,
+        "sustained requests of one session; one with more is closed with 1008",
+        *(0.1, 10_000, "1/s"),
+    )
+    request_burst: int = _number(
+        f"{PREFIX}REQUEST_BURST",
+        _SESSION.burst,
+        "requests that one session may send at once",
+        *(1, 100_000, ""),
+    )
+    max_message_bytes: int = _number(
+        f"{PREFIX}MAX_MESSAGE_BYTES",
+        _SESSION.message_bytes,
+        "a longer message from a client ends its session with 1009",
+        *(1024, 16 * 1024**2, "bytes"),
+    )
+    stop_within: float = _number(
+        f"{PREFIX}STOP_WITHIN", 8.0, "clients have so long to leave when we stop", 0, 9, "s"
+    )
+    weight_ceiling: int = _number(
+        f"{PREFIX}WEIGHT_CEILING",
+        EXCHANGE_WEIGHT_LIMIT // 2,
+        "request weight a minute that we use of what the exchange allows an address",
+        *(20, EXCHANGE_WEIGHT_LIMIT, "weight"),
+    )
+    cors_origins: Annotated[tuple[str, ...], list_of(origin)] = _variable(
+        f"{PREFIX}CORS_ORIGINS",
+        ("*",),
+        "origins whose pages may read our answers",
+        allowed="* or origins such as https://charts.example.com, separated by commas",
+    )
+
+    @property
+    def server_limits(self) -> ServerLimits:
+        return ServerLimits(
+            max_connections=self.max_connections,
+            max_connections_per_ip=self.max_connections_per_ip,
+            stall_limit=self.stall_limit,
+            most_pending_bytes=self.max_pending_bytes,
+            message_size=self.max_message_bytes,
+        )
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        return SessionLimits(
+            subscriptions=self.max_subscriptions,
+            message_bytes=self.max_message_bytes,
+            requests_per_second=self.requests_per_second,
+            burst=self.request_burst,
+        )
+
+    def __repr_args__(self) -> Iterator[tuple[str, str]]:
+        """What logs and tracebacks show has no passwords."""
+        for name in type(self).model_fields:
+            yield name, shown(getattr(self, name))
+
+    __str__ = BaseModel.__repr__
+
+
+# -- Telling about them -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable, as the documentation and the command line present it."""
+
+    name: str
+    field: str
+    """Of `Settings`."""
+    option: str
+    """Of the command line."""
+    default: str
+    allowed: str
+    """Completes "must be ..."."""
+    meaning: str
+    is_switch: bool
+    """Whether its option takes no value."""
+
+
+def _variable_of(field: str, info: FieldInfo) -> Variable:
+    name, extra = str(info.validation_alias), info.json_schema_extra
+    assert isinstance(extra, dict)
+    is_switch = info.annotation is bool
+    return Variable(
+        name,
+        field,
+        "--memory" if is_switch else "--" + name.removeprefix(PREFIX).lower().replace("_", "-"),
+        shown(info.default),
+        str(extra["allowed"]),
+        str(info.description),
+        is_switch,
+    )
+
+
+VARIABLES = {
+    variable.name: variable
+    for variable in (_variable_of(*item) for item in Settings.model_fields.items())
+}

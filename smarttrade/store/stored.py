@@ -1,0 +1,245 @@
+"""How candles are written down in Redis: keys, and the text in them. Plain code.
+
+All keys begin with a namespace. With the default one:
+
+    smarttrade:meta                    hash: format, leader, epoch, batch, seq, state (JSON)
+    smarttrade:lease                   string: the leader, while it lives
+    smarttrade:candles:BTCUSDT:1m      list, oldest first, of at most 1000 candles
+    smarttrade:gaps                    hash: BTCUSDT:1m -> [[holes], [unfilled ranges]]
+    smarttrade:changes                 stream: what was written, in order; of bounded length
+    smarttrade:aside:...               what could not be read, for a week
+
+A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms, and 1 or
+0 for yes or no. An entry of the stream has `seq`, which grows by one from entry to entry; perhaps
+`state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,gaps]`. If
+`whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ..market.candle import Candle
+from ..market.interval import Interval
+from ..market.series import Series
+from ..market.window import WINDOW_SIZE, Missing, Span, WindowState
+from .messages import Feed, FeedStatus, Published
+
+FORMAT = "1"
+"""Of all of the above. Raised when what an older version wrote cannot be read any more."""
+
+ASIDE_FOR = 7 * 24 * 3600  # seconds
+
+LAST_OPEN_TIME = 32_503_680_000_000  # ms; the year 3000, and the calendar of months ends at 9999
+
+
+class Damaged(ValueError):
+    """What is stored is not what we write; the message says what is wrong with it."""
+
+
+class Keys:
+    """Where things are."""
+
+    def __init__(self, namespace: str) -> None:
+        self.meta = f"{namespace}:meta"
+        self.lease = f"{namespace}:lease"
+        self.gaps = f"{namespace}:gaps"
+        self.changes = f"{namespace}:changes"
+        self.aside = f"{namespace}:aside:"
+        self._candles = f"{namespace}:candles:"
+
+    def candles(self, series: Series) -> str:
+        return self._candles + field_of(series)
+
+
+def field_of(series: Series) -> str:
+    return f"{series.symbol}:{series.interval.value}"
+
+
+# -- Candles and gaps -----------------------------------------------------------------------
+
+
+def candle_to_text(candle: Candle) -> str:
+    """The shortest decimals that read back as the same numbers."""
+    time, open_, high, low, close, volume, closed, event_time, read = candle
+    return (
+        f"[{time},{open_!r},{high!r},{low!r},{close!r},{volume!r},{closed:d},{event_time},{read:d}]"
+    )
+
+
+_Row = tuple[int, float, float, float, float, float, int, int, int]
+_decode_rows = msgspec.json.Decoder(list[_Row]).decode
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def _candle(row: _Row) -> Candle:
+    return Candle(*row[:6], bool(row[6]), row[7], bool(row[8]))
+
+
+def candles_from_list(series: Series, texts: Sequence[bytes]) -> tuple[Candle, ...]:
+    """A whole list.
+
+    Raises:
+        Damaged: one of them is no candle of this series, or they are not in order.
+    """
+    try:
+        rows = _decode_rows(b"[" + b",".join(texts) + b"]")
+    except _UNREADABLE as error:
+        raise Damaged(str(error)) from None
+    if len(rows) != len(texts) or len(rows) > WINDOW_SIZE:
+        raise Damaged(f"{len(rows)} candles in {len(texts)} entries")
+    candles = tuple(map(_candle, rows))
+    _check(series.interval, candles)
+    return candles
+
+
+def _check(interval: Interval, candles: Sequence[Candle]) -> None:
+    before = -1
+    for candle in candles:
+        time = candle.open_time
+        if not before < time < LAST_OPEN_TIME or interval.floor(time) != time:
+            raise Damaged(f"candle out of order, or not of this interval: {time}")
+        if not candle.low <= candle.high or candle.volume < 0:
+            raise Damaged(f"impossible candle at {time}")
+        before = time
+
+
+class Gaps(NamedTuple):
+    """What a window knows about the open times that it does not have."""
+
+    holes: tuple[Span, ...] = ()
+    unfilled: tuple[Missing, ...] = ()
+
+
+_Spans = list[tuple[int, int]]
+_decode_gaps = msgspec.json.Decoder(tuple[_Spans, _Spans]).decode
+
+
+def gaps_of(state: WindowState) -> Gaps:
+    return Gaps(state.holes, state.unfilled)
+
+
+def gaps_to_text(gaps: Gaps) -> str:
+    return msgspec.json.encode(gaps).decode()
+
+
+def gaps_from_text(text: bytes | None) -> Gaps:
+    """No text is no gaps.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    if text is None:
+        return Gaps()
+    try:
+        return _gaps(*_decode_gaps(text))
+    except _UNREADABLE as error:
+        raise Damaged(str(error)) from None
+
+
+def _gaps(holes: _Spans, unfilled: _Spans) -> Gaps:
+    return Gaps(tuple(Span(*s) for s in holes), tuple(Missing(*s) for s in unfilled))
+
+
+# -- What is told beside candles ------------------------------------------------------------
+
+
+class StoreState(NamedTuple):
+    """Which series there are, and how their feed is."""
+
+    symbols: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    feed: FeedStatus
+
+
+class _State(msgspec.Struct):
+    symbols: list[str]
+    intervals: list[str]
+    feed: str
+    since: float
+
+
+_decode_state = msgspec.json.Decoder(_State).decode
+
+
+def state_to_text(state: StoreState) -> str:
+    intervals = [interval.value for interval in state.intervals]
+    feed, since = state.feed
+    return msgspec.json.encode(_State([*state.symbols], intervals, feed.value, since)).decode()
+
+
+def state_from_text(text: bytes | None) -> StoreState | None:
+    """None when nobody has told yet.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    if text is None:
+        return None
+    try:
+        state = _decode_state(text)
+        intervals = tuple(map(Interval, state.intervals))
+        feed = FeedStatus(Feed(state.feed), state.since)
+    except (*_UNREADABLE, ValueError) as error:
+        raise Damaged(str(error)) from None
+    return StoreState(tuple(state.symbols), intervals, feed)
+
+
+# -- The change stream ----------------------------------------------------------------------
+
+
+class SeriesChange(NamedTuple):
+    """What one batch did to one series."""
+
+    series: Series
+    is_whole: bool
+    """Its list was replaced, and is to be read again."""
+    published: tuple[Published, ...]
+    gaps: Gaps | None
+    """None when nothing is new about them."""
+
+
+class Entry(NamedTuple):
+    """One batch, as those who follow are told. Without anything in it: the leader lives."""
+
+    seq: int
+    state: StoreState | None
+    changes: tuple[SeriesChange, ...]
+
+
+_Change = tuple[str, str, bool, list[_Row], str, tuple[_Spans, _Spans] | None]
+_decode_changes = msgspec.json.Decoder(list[_Change]).decode
+
+
+def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
+    """Read an entry.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    try:
+        seq = int(fields[b"seq"])
+        changes = _decode_changes(fields.get(b"data", b"[]"))
+        state = state_from_text(fields.get(b"state"))
+        return Entry(seq, state, tuple(map(_change, changes)))
+    except (*_UNREADABLE, KeyError, ValueError) as error:
+        raise Damaged(str(error)) from None
+
+
+def _change(change: _Change) -> SeriesChange:
+    symbol, interval, is_whole, rows, corrected, gaps = change
+    series = Series(symbol, Interval(interval))
+    published = tuple(
+        Published(series, _candle(row), flag == "1")
+        for row, flag in zip(rows, corrected, strict=True)
+    )
+    return SeriesChange(series, is_whole, published, None if gaps is None else _gaps(*gaps))
+
+
+def name_in_entry(series: Series) -> str:
+    """The first two elements of a change, as JSON without the brackets."""
+    return f'"{series.symbol}","{series.interval.value}"'

@@ -1,0 +1,90 @@
+/** One bar. `time` is the UTC epoch second at which it opens, as lightweight-charts wants it. */
+export interface Candle {
+  readonly time: number;
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+  readonly volume: number;
+}
+
+/** How the exchange's stream is doing, as seen by the server. */
+export type Feed = "live" | "stale" | "down";
+
+export interface ClientState {
+  /**
+   * - `connecting`: no answer yet
+   * - `open`: connected; candles come as the exchange tells them
+   * - `waiting`: not connected, the next attempt is at `retryAt`
+   * - `ended`: not connected and not coming back: closed here, or the server said not to
+   */
+  readonly phase: "connecting" | "open" | "waiting" | "ended";
+  /** Null until the server has said it; the last known one while not connected. */
+  readonly feed: Feed | null;
+  /** Epoch seconds, the server's clock. */
+  readonly feedSince: number | null;
+  /** Epoch milliseconds, this machine's clock; only when `waiting`. */
+  readonly retryAt: number | null;
+  /** Why the connection is not there, in words; may be empty. */
+  readonly reason: string;
+}
+
+/** A refused request: `code` is stable, `message` is a sentence. */
+export interface ClientError {
+  readonly code: string;
+  readonly message: string;
+  readonly symbol?: string | null;
+  readonly interval?: string | null;
+}
+
+export interface CandleDetails {
+  /** Whether the candle is final. */
+  readonly closed: boolean;
+  /** Whether the server repaired it. */
+  readonly corrected: boolean;
+}
+
+export interface Watcher {
+  /** Candles to begin with, 1 to 1000; 500 if not said. */
+  snapshot?: number;
+  /** Candles to hold, the newest, give or take a quarter; 5000 if not said. */
+  keep?: number;
+  /** Everything that is held, ascending: for `series.setData()`. Do not change the array. */
+  onReset(candles: readonly Candle[]): void;
+  /** The newest candle's new state, or one after it: for `series.update(candle)`. */
+  onUpdate(candle: Candle, details: CandleDetails): void;
+  /** A candle before the newest has changed: for `series.update(candle, true)`. Without this,
+   * `onReset` is called instead. */
+  onCorrect?(candle: Candle, details: CandleDetails): void;
+  /** The server does not have this series. */
+  onError?(error: ClientError): void;
+}
+
+export interface ClientOptions {
+  onState?(state: ClientState): void;
+  onError?(error: ClientError): void;
+}
+
+/** A connection to `/ws/candles` that stays: it resumes after sleep, restarts and lost networks. */
+export declare class SmartTradeClient {
+  constructor(url: string | URL, options?: ClientOptions);
+  readonly state: ClientState;
+  /** Names as in `GET /symbols` and `GET /intervals`. Returns a function that ends it. */
+  subscribe(symbol: string, interval: string, watcher: Watcher): () => void;
+  close(): void;
+}
+
+/** A series' candles: ascending, one for each time, bounded. */
+export declare class CandleList {
+  constructor(interval: string, keep: number);
+  keep: number;
+  readonly candles: readonly Candle[];
+  readonly newest: Candle | undefined;
+  /** Where to resume: the newest time held, or the last one before a gap. */
+  readonly since: number | undefined;
+  replace(candles: readonly Candle[]): void;
+  put(candle: Candle): "update" | "correct" | "reset" | "ignore";
+}
+
+/** Seconds from one candle to the next; for `1M`, the shortest month. */
+export declare function intervalSeconds(interval: string): number;

@@ -1,0 +1,365 @@
+/**
+ * Live candles from SmartTrade's `/ws/candles`, whole again by themselves after any interruption.
+ *
+ * One file without dependencies; `smarttrade-client.d.ts` has its types. What each part decides:
+ *
+ * - `CandleList` holds a series and says what a message changed: a candle at the end, a candle in
+ *   the past, or so much that everything is to be drawn again.
+ * - `SmartTradeClient` owns the connection: it asks for what is wanted, resumes with `since`,
+ *   notices silence, and comes back after growing pauses, unless it was told to stay away.
+ */
+
+const DAY_AND_BELOW = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 }; // seconds
+
+/** Seconds from one candle to the next; for `1M`, the shortest month. */
+export function intervalSeconds(interval) {
+  const unit = interval.at(-1);
+  return parseInt(interval, 10) * (unit === "M" ? 28 * 86400 : DAY_AND_BELOW[unit]);
+}
+
+/** A series' candles: ascending, one for each time, bounded. */
+export class CandleList {
+  /** At least so many of the newest stay. */
+  keep;
+  #candles = [];
+  #longest;
+
+  constructor(interval, keep) {
+    this.keep = keep;
+    this.#longest = interval.endsWith("M") ? 31 * 86400 : intervalSeconds(interval);
+  }
+
+  get candles() {
+    return this.#candles;
+  }
+
+  get newest() {
+    return this.#candles.at(-1);
+  }
+
+  /**
+   * Where to resume: the newest time held, or the last one before a gap, so that it gets filled.
+   */
+  get since() {
+    const gap = this.#candles.findIndex(
+      (candle, index) => index > 0 && candle.time - this.#candles[index - 1].time > this.#longest,
+    );
+    return gap === -1 ? this.newest?.time : this.#candles[gap - 1].time;
+  }
+
+  replace(candles) {
+    this.#candles = candles.slice(-this.keep);
+  }
+
+  /**
+   * Take one candle. Returns "update", "correct" or "reset", the least that shows it, or "ignore"
+   * for one from before the oldest: held alone, it would look like a gap.
+   */
+  put(candle) {
+    const candles = this.#candles;
+    const newest = this.newest;
+    if (newest === undefined || candle.time > newest.time) {
+      candles.push(candle);
+      return this.#trim() ? "reset" : "update";
+    }
+    if (candle.time < candles[0].time) return "ignore";
+    const index = this.#indexOf(candle.time);
+    if (candles[index].time === candle.time) {
+      candles[index] = candle;
+      return index === candles.length - 1 ? "update" : "correct";
+    }
+    candles.splice(index, 0, candle);
+    this.#trim();
+    return "reset";
+  }
+
+  /** The first place whose candle is not older than `time`; there is one. */
+  #indexOf(time) {
+    let low = 0;
+    let high = this.#candles.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#candles[middle].time < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Cuts a quarter at a time: cutting means drawing everything again. */
+  #trim() {
+    if (this.#candles.length <= this.keep * 1.25) return false;
+    this.#candles.splice(0, this.#candles.length - this.keep);
+    return true;
+  }
+}
+
+const HANDSHAKE_WITHIN = 10_000; // ms until `welcome`; a connection that hangs is given up
+const HEARTBEATS_MISSED = 2.5; // of the server's own heartbeat, before silence counts as loss
+const ANSWER_WITHIN = 5_000; // ms for a ping after the machine woke up
+const FIRST_PAUSE = 500; // ms; doubles
+const LONGEST_PAUSE = 30_000; // ms
+const OVERLOADED_PAUSE = 5_000; // ms, the least after the server said that it has too much to do
+const STEADY_AFTER = 10_000; // ms of connection after which pauses start small again
+const ASK_EVERY = 250; // ms between two batches of requests: the server counts them
+const CLOSE_POLICY = 1008; // do not come back before the client is mended
+const CLOSE_TOO_BIG = 1009; // the same
+const CLOSE_OVERLOADED = 1013; // come back later
+const MOST_SINGLE_UPDATES = 100; // more than these at once are quicker drawn anew
+
+export class SmartTradeClient {
+  #url;
+  #onState;
+  #onError;
+  #series = new Map(); // "BTCUSDT 1m" -> what is held and who watches
+  #asked = new Map(); // of this connection: the same keys -> candles asked for
+  #socket = null;
+  #state = { phase: "connecting", feed: null, feedSince: null, retryAt: null, reason: "" };
+  #attempt = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  #askedAt = 0;
+  #heartbeat = 30_000;
+  #connecting = null; // timers
+  #asking = null;
+  #watching = null;
+  #wake = () => this.#wakeUp();
+
+  constructor(url, { onState = () => {}, onError = () => {} } = {}) {
+    this.#url = String(url);
+    this.#onState = onState;
+    this.#onError = onError;
+    globalThis.addEventListener?.("online", this.#wake);
+    globalThis.document?.addEventListener("visibilitychange", this.#wake);
+    this.#connect();
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /**
+   * Watch a series. `onReset` is given everything held, for `series.setData()`; `onUpdate` one
+   * candle at the end, for `series.update()`; `onCorrect` one in the past, for
+   * `series.update(candle, true)`. Returns a function that ends it.
+   */
+  subscribe(symbol, interval, watcher) {
+    const key = `${symbol} ${interval}`;
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = { symbol, interval, list: new CandleList(interval, 0), snapshot: 0, watchers: new Set() };
+      this.#series.set(key, series);
+    }
+    const { snapshot = 500, keep = 5000 } = watcher;
+    series.watchers.add(watcher);
+    if (snapshot <= series.snapshot && series.list.newest) watcher.onReset(series.list.candles);
+    series.snapshot = Math.max(series.snapshot, snapshot);
+    series.list.keep = Math.max(series.list.keep, keep);
+    this.#askSoon();
+    return () => {
+      series.watchers.delete(watcher);
+      if (series.watchers.size > 0 || this.#series.get(key) !== series) return;
+      this.#series.delete(key);
+      this.#askSoon();
+    };
+  }
+
+  /** End the connection for good. */
+  close() {
+    globalThis.removeEventListener?.("online", this.#wake);
+    globalThis.document?.removeEventListener("visibilitychange", this.#wake);
+    this.#series.clear();
+    this.#end("closed by the page");
+  }
+
+  // -- the connection ---------------------------------------------------------------------
+
+  #connect() {
+    this.#tell({ phase: "connecting", retryAt: null, reason: "" });
+    this.#asked.clear();
+    this.#openedAt = 0;
+    this.#heardAt = Date.now();
+    const socket = (this.#socket = new WebSocket(this.#url));
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_WITHIN);
+  }
+
+  #opened({ heartbeat }) {
+    clearTimeout(this.#connecting);
+    this.#openedAt = Date.now();
+    this.#heartbeat = heartbeat * 1000;
+    this.#watching = setInterval(() => this.#listen(), Math.max(500, this.#heartbeat / 2));
+    this.#tell({ phase: "open" });
+    this.#ask();
+  }
+
+  /** Has anything come within what the server promises? The wall clock counts sleep, too. */
+  #listen() {
+    if (Date.now() - this.#heardAt > HEARTBEATS_MISSED * this.#heartbeat) this.#drop("silence");
+  }
+
+  /** Give up a connection without waiting for it: on a dead network, closing takes minutes. */
+  #drop(reason) {
+    const socket = this.#abandon();
+    socket?.close();
+    this.#pause(reason, 0);
+  }
+
+  #lost(code, reason) {
+    this.#abandon();
+    if (code === CLOSE_POLICY || code === CLOSE_TOO_BIG) {
+      this.#end(reason || `the server refused this page (${code})`);
+    } else {
+      this.#pause(reason, code === CLOSE_OVERLOADED ? OVERLOADED_PAUSE : 0);
+    }
+  }
+
+  #abandon() {
+    const socket = this.#socket;
+    if (socket) socket.onmessage = socket.onclose = null;
+    this.#socket = null;
+    clearTimeout(this.#connecting);
+    clearTimeout(this.#asking);
+    clearInterval(this.#watching);
+    this.#asking = null;
+    return socket;
+  }
+
+  #pause(reason, least) {
+    if (this.#openedAt && Date.now() - this.#openedAt > STEADY_AFTER) this.#attempt = 0;
+    const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++);
+    const pause = Math.max(least, longest * (0.5 + Math.random() / 2));
+    this.#connecting = setTimeout(() => this.#connect(), pause);
+    this.#tell({ phase: "waiting", retryAt: Date.now() + pause, reason });
+  }
+
+  #end(reason) {
+    this.#abandon()?.close();
+    this.#tell({ phase: "ended", retryAt: null, reason });
+  }
+
+  /** The network is back, or somebody looks again: do not wait for a timer. */
+  #wakeUp() {
+    if (globalThis.document?.visibilityState === "hidden") return;
+    if (this.#state.phase === "waiting") {
+      clearTimeout(this.#connecting);
+      this.#connect();
+    } else if (this.#state.phase === "open") {
+      const since = this.#heardAt;
+      const socket = this.#socket;
+      this.#send({ action: "ping" });
+      setTimeout(() => {
+        if (this.#socket === socket && this.#heardAt === since) this.#drop("no answer");
+      }, ANSWER_WITHIN);
+    }
+  }
+
+  #tell(changes) {
+    this.#state = { ...this.#state, ...changes };
+    this.#onState(this.#state);
+  }
+
+  // -- what is asked ----------------------------------------------------------------------
+
+  #askSoon() {
+    if (this.#state.phase !== "open" || this.#asking !== null) return;
+    const pause = Math.max(0, this.#askedAt + ASK_EVERY - Date.now());
+    this.#asking = setTimeout(() => this.#ask(), pause);
+  }
+
+  /** Ask for the difference between what is wanted and what this connection has been asked. */
+  #ask() {
+    this.#asking = null;
+    this.#askedAt = Date.now();
+    const gone = [...this.#asked.keys()].filter((key) => !this.#series.has(key));
+    const added = [...this.#series].filter(
+      ([key, series]) => series.snapshot > (this.#asked.get(key) ?? 0),
+    );
+    if (gone.length) {
+      this.#send({ action: "unsubscribe", subscriptions: gone.map(nameSeries) });
+      gone.forEach((key) => this.#asked.delete(key));
+    }
+    if (added.length) {
+      const subscriptions = added.map(([key, series]) => this.#request(key, series));
+      this.#send({ action: "subscribe", subscriptions });
+    }
+  }
+
+  /** Resume from what is held; but what was never held in such number begins with a snapshot. */
+  #request(key, { symbol, interval, snapshot, list }) {
+    const resumes = !this.#asked.has(key) && list.newest !== undefined;
+    this.#asked.set(key, snapshot);
+    return { symbol, interval, ...(resumes ? { since: list.since } : { snapshot }) };
+  }
+
+  #send(request) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(request));
+  }
+
+  // -- what is told -----------------------------------------------------------------------
+
+  #receive(data) {
+    this.#heardAt = Date.now();
+    const message = JSON.parse(data);
+    switch (message.type) {
+      case "candle": return this.#candle(message);
+      case "snapshot": return this.#snapshot(message);
+      case "welcome": return this.#opened(message);
+      case "status": return this.#tell({ feed: message.feed, feedSince: message.since });
+      case "subscribed": return message.errors.forEach((error) => this.#refused(error));
+      case "error": return this.#onError(message);
+      // Any other type is news of a later server, or only a sign of life.
+    }
+  }
+
+  #candle({ symbol, interval, candle, closed, corrected = false }) {
+    const series = this.#series.get(`${symbol} ${interval}`);
+    // Before its snapshot, a candle says nothing about those before it.
+    if (series?.list.newest) handOver(series, [candle], { closed, corrected });
+  }
+
+  #snapshot({ symbol, interval, candles, closed, truncated }) {
+    const series = this.#series.get(`${symbol} ${interval}`);
+    if (series === undefined) return;
+    const first = candles[0];
+    const held = series.list.candles[0];
+    if (truncated || !held || first?.time <= held.time) {
+      // The whole truth: all that there is now, or all that was ever asked for.
+      series.list.replace(candles);
+      series.watchers.forEach((watcher) => watcher.onReset(series.list.candles));
+    } else {
+      handOver(series, candles, { closed, corrected: false });
+    }
+  }
+
+  #refused(error) {
+    const series = this.#series.get(`${error.symbol} ${error.interval}`);
+    for (const watcher of series?.watchers ?? []) watcher.onError?.(error);
+    this.#onError(error);
+  }
+}
+
+function nameSeries(key) {
+  const [symbol, interval] = key.split(" ");
+  return { symbol, interval };
+}
+
+/** Put candles into the list, and tell the watchers the least that shows all of them. */
+function handOver({ list, watchers }, candles, details) {
+  const effects = candles.map((candle) => list.put(candle));
+  const anew = effects.includes("reset") || candles.length > MOST_SINGLE_UPDATES;
+  for (const watcher of watchers) {
+    if (anew) watcher.onReset(list.candles);
+    else candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
+  }
+}
+
+function show(watcher, list, candle, effect, details) {
+  if (effect === "update") {
+    // Of several candles at once, only the last may still be forming.
+    const closed = details.closed || candle !== list.newest;
+    watcher.onUpdate(candle, { ...details, closed });
+  } else if (effect === "ignore") return;
+  else if (watcher.onCorrect) watcher.onCorrect(candle, details);
+  else watcher.onReset(list.candles);
+}

@@ -1,0 +1,138 @@
+"""Children named by how they behave, and supervisors with round numbers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from actors import Backoff, Child, Mailbox, Reply, RestartBudget, Strategy, Supervisor
+
+NO_PAUSE = Backoff(0, 0)
+THREE_PER_MINUTE = RestartBudget(3, within=60)
+
+
+class Scripted:
+    """Fails, or returns, when told to, and writes its life into a journal."""
+
+    def __init__(self, name: str, journal: list[str], *, start_takes: float = 0) -> None:
+        self.name = name
+        self.journal = journal
+        self.start_takes = start_takes
+        self._orders, self._coming = trio.open_memory_channel[BaseException | None](10)
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.journal.append(f"+{self.name}")
+        try:
+            if self.start_takes:
+                await trio.sleep(self.start_takes)
+            task_status.started()
+            error = await self._coming.receive()
+            if error is not None:
+                raise error
+        finally:
+            self.journal.append(f"-{self.name}")
+
+    def fail(self, error: BaseException | None = None) -> None:
+        self._orders.send_nowait(RuntimeError(self.name) if error is None else error)
+
+    def finish(self) -> None:
+        self._orders.send_nowait(None)
+
+
+class Polite:
+    """Takes some time to stop when asked, and `after_asked` may be more than it is given."""
+
+    def __init__(self, after_asked: float) -> None:
+        self.after_asked = after_asked
+        self.asked = trio.Event()
+        self.ended_at: float | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await self.asked.wait()
+            await trio.sleep(self.after_asked)
+        finally:
+            self.ended_at = trio.current_time()
+
+
+async def steady(*, task_status: trio.TaskStatus[None]) -> None:
+    task_status.started()
+    await trio.sleep_forever()
+
+
+async def stuck(*, task_status: trio.TaskStatus[None]) -> None:
+    """Ignores its cancellation for 1000 seconds."""
+    task_status.started()
+    with trio.CancelScope(shield=True):
+        await trio.sleep(1000)
+
+
+class Crashing:
+    """Fails `after` seconds of health, the first `times` times; then lives on."""
+
+    def __init__(self, *, after: float, times: int = 1000) -> None:
+        self.after = after
+        self.times = times
+        self.started_at: list[float] = []
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        self.started_at.append(trio.current_time())
+        task_status.started()
+        if len(self.started_at) > self.times:
+            await trio.sleep_forever()
+        await trio.sleep(self.after)
+        raise RuntimeError(f"crash {len(self.started_at)}")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an `Oracle` is asked."""
+
+    text: str
+    reply: Reply[str]
+
+
+async def oracle(mailbox: Mailbox[Question], *, task_status: trio.TaskStatus[None]) -> None:
+    """Answers in capitals after a second. "poison" makes it fail, "later" stays open."""
+    task_status.started()
+    kept = []
+    async for message in mailbox:
+        await trio.sleep(1)
+        if message.text == "poison":
+            raise RuntimeError("cannot digest")
+        if message.text == "later":
+            kept.append(message)
+        else:
+            message.reply.set(message.text.upper())
+
+
+def supervisor(
+    *children: Child | Supervisor,
+    name: str = "service",
+    strategy: Strategy = Strategy.ONE_FOR_ONE,
+    budget: RestartBudget = THREE_PER_MINUTE,
+    backoff: Backoff = NO_PAUSE,
+) -> Supervisor:
+    return Supervisor(name, children, strategy=strategy, budget=budget, backoff=backoff)
+
+
+@asynccontextmanager
+async def running(tree: Supervisor) -> AsyncIterator[Supervisor]:
+    """Runs `tree` around the block; an hour of virtual time is the end of patience."""
+    with trio.fail_after(3600):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(tree.run)
+            yield tree
+            tree.stop()
+
+
+def scripted(names: Sequence[str], journal: list[str]) -> dict[str, Scripted]:
+    return {name: Scripted(name, journal) for name in names}
+
+
+def as_children(scripts: dict[str, Scripted]) -> list[Child]:
+    return [Child(name, script.run) for name, script in scripts.items()]

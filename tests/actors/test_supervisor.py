@@ -1,0 +1,417 @@
+"""Starting and restarting. How a tree stops is in `test_supervisor_stop`, and what it does
+with the different errors in `test_supervisor_errors`."""
+
+import random
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors import (
+    Backoff,
+    Child,
+    Mailbox,
+    Restart,
+    RestartBudget,
+    RestartLimit,
+    StartFailed,
+    State,
+    Strategy,
+    Supervisor,
+)
+
+from .fakes import (
+    NO_PAUSE,
+    Crashing,
+    Scripted,
+    as_children,
+    running,
+    scripted,
+    steady,
+    supervisor,
+)
+
+NAMES = ["store", "market", "web"]
+
+
+def state(tree: Supervisor, *path: str) -> State:
+    info = tree.inspect()
+    for name in path:
+        info = next(child for child in info.children if child.name == name)
+    return info.state
+
+
+# Starting
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_children_start_one_after_the_other(
+    strategy: Strategy, autojump_clock: MockClock
+) -> None:
+    journal: list[str] = []
+    slow = Scripted("store", journal, start_takes=2)
+    quick = Scripted("web", journal)
+    tree = supervisor(Child("store", slow.run), Child("web", quick.run), strategy=strategy)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        assert journal == ["+store"]
+        assert [state(tree, "store"), state(tree, "web")] == [State.STARTING, State.WAITING]
+        assert state(tree) is State.STARTING
+        await trio.sleep(2)
+        assert journal == ["+store", "+web"]
+        assert state(tree) is state(tree, "web") is State.RUNNING
+        tree.stop()
+
+
+async def test_supervisor_has_started_when_its_children_have(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    slow = Scripted("store", journal, start_takes=2)
+    start = trio.current_time()
+    async with running(supervisor(Child("store", slow.run))):
+        assert trio.current_time() - start == 2
+
+
+async def test_child_that_is_late_to_start_is_restarted(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    slow = Scripted("store", journal, start_takes=20)
+    tree = supervisor(Child("store", slow.run, start_within=3), budget=RestartBudget(1, within=60))
+    start = trio.current_time()
+    with pytest.raises(RestartLimit) as caught:
+        await tree.run()
+    assert isinstance(caught.value.__cause__, StartFailed)
+    assert trio.current_time() - start == 6
+    assert journal == ["+store", "-store"] * 2
+
+
+@pytest.mark.parametrize("restart", Restart)
+async def test_child_that_returns_before_it_has_started_has_failed(
+    restart: Restart, autojump_clock: MockClock
+) -> None:
+    async def no_start(*, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep(1)
+
+    child = Child("hasty", no_start, restart=restart)
+    tree = supervisor(child, budget=RestartBudget(0, within=60))
+    if restart is Restart.TEMPORARY:
+        async with running(tree):
+            assert state(tree, "hasty") is State.FAILED
+    else:
+        with pytest.raises(RestartLimit) as caught:
+            await tree.run()
+        assert isinstance(caught.value.__cause__, StartFailed)
+
+
+async def test_child_that_starts_twice_has_failed(autojump_clock: MockClock) -> None:
+    async def twice(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        task_status.started()
+
+    with pytest.raises(RestartLimit) as caught:
+        await supervisor(Child("twice", twice)).run()
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+async def test_independent_child_does_not_wait_for_one_that_pauses(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    web = Scripted("web", journal)
+    crashing = Crashing(after=0)
+    tree = supervisor(
+        Child("feed", crashing.run), Child("web", web.run), backoff=Backoff(10, 10, jitter=0)
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        assert journal == ["+web"]
+        assert state(tree, "feed") is State.PAUSING
+        tree.stop()
+
+
+# Restarting
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Strategy.ONE_FOR_ONE, ["-market", "+market"]),
+        (Strategy.REST_FOR_ONE, ["-market", "-web", "+market", "+web"]),
+        (Strategy.ONE_FOR_ALL, ["-market", "-web", "-store", "+store", "+market", "+web"]),
+    ],
+)
+async def test_failure_restarts_what_the_strategy_says(
+    strategy: Strategy, expected: list[str], autojump_clock: MockClock
+) -> None:
+    """Stopped last-first, started first-last; the others keep running."""
+    journal: list[str] = []
+    scripts = scripted(NAMES, journal)
+    async with running(supervisor(*as_children(scripts), strategy=strategy)):
+        assert journal == ["+store", "+market", "+web"]
+        journal.clear()
+        scripts["market"].fail()
+        await wait_all_tasks_blocked()
+        assert journal == expected
+
+
+async def test_dependents_wait_for_the_pause_and_the_start_of_the_failed_one(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    market = Scripted("market", journal, start_takes=1)
+    web = Scripted("web", journal)
+    tree = supervisor(
+        Child("market", market.run),
+        Child("web", web.run),
+        strategy=Strategy.REST_FOR_ONE,
+        backoff=Backoff(4, 4, jitter=0),
+    )
+    async with running(tree):
+        journal.clear()
+        market.fail()
+        await trio.sleep(3.9)
+        assert journal == ["-market", "-web"]
+        assert state(tree, "market") is state(tree, "web") is State.PAUSING
+        await trio.sleep(1)
+        assert journal == ["-market", "-web", "+market"]
+        await trio.sleep(0.2)
+        assert journal[3:] == ["+web"]
+
+
+async def test_failures_at_the_same_moment_restart_everybody_once(
+    autojump_clock: MockClock,
+) -> None:
+    """The report of a child that its sibling's failure has replaced meanwhile is stale."""
+    journal: list[str] = []
+    scripts = scripted(NAMES, journal)
+    tree = supervisor(
+        *as_children(scripts), strategy=Strategy.REST_FOR_ONE, budget=RestartBudget(1, within=60)
+    )
+    async with running(tree):
+        journal.clear()
+        for script in scripts.values():
+            script.fail()
+        await wait_all_tasks_blocked()
+        assert sorted(journal[:3]) == ["-market", "-store", "-web"]
+        assert journal[3:] == ["+store", "+market", "+web"]
+
+
+async def test_earlier_child_that_fails_while_its_dependent_pauses_comes_first(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    scripts = scripted(NAMES, journal)
+    tree = supervisor(
+        *as_children(scripts), strategy=Strategy.REST_FOR_ONE, backoff=Backoff(4, 4, jitter=0)
+    )
+    async with running(tree):
+        journal.clear()
+        scripts["market"].fail()
+        await trio.sleep(2)
+        scripts["store"].fail()
+        await trio.sleep(3)
+        assert journal == ["-market", "-web", "-store"]
+        await trio.sleep(2)
+        assert journal[3:] == ["+store", "+market", "+web"]
+
+
+async def test_pauses_grow_and_reset_after_health(autojump_clock: MockClock) -> None:
+    backoff = Backoff(1, 4, jitter=0, healthy_after=30)
+    crashing = Crashing(after=0, times=4)
+    tree = supervisor(Child("feed", crashing.run), backoff=backoff, budget=RestartBudget(9, 600))
+    start = trio.current_time()
+    async with running(tree):
+        await trio.sleep(30)
+        assert [at - start for at in crashing.started_at] == [0, 1, 3, 7, 11]
+
+    healthy = Crashing(after=30, times=3)
+    tree = supervisor(Child("feed", healthy.run), backoff=backoff, budget=RestartBudget(9, 600))
+    start = trio.current_time()
+    async with running(tree):
+        await trio.sleep(100)
+        assert [at - start for at in healthy.started_at] == [0, 31, 62, 93]
+
+
+async def test_jitter_comes_from_the_given_source(autojump_clock: MockClock) -> None:
+    def starts(seed: int) -> tuple[Supervisor, Crashing]:
+        crashing = Crashing(after=0, times=3)
+        tree = Supervisor(
+            "service",
+            [Child("feed", crashing.run)],
+            strategy=Strategy.ONE_FOR_ONE,
+            budget=RestartBudget(9, 600),
+            backoff=Backoff(1, 10),
+            rng=random.Random(seed),
+        )
+        return tree, crashing
+
+    seen = []
+    for seed in (1, 1, 2):
+        tree, crashing = starts(seed)
+        begin = trio.current_time()
+        async with running(tree):
+            await trio.sleep(60)
+        seen.append([round(at - begin, 6) for at in crashing.started_at])
+    assert seen[0] == seen[1] != seen[2]
+    assert all(0.5 <= first <= 1 for _, first, *_ in seen)
+
+
+async def test_pause_of_one_child_does_not_delay_another(autojump_clock: MockClock) -> None:
+    slow, quick = Crashing(after=1), Crashing(after=3, times=1)
+    journal: list[str] = []
+    tree = supervisor(
+        Child("slow", slow.run), Child("quick", quick.run), backoff=Backoff(10, 10, jitter=0)
+    )
+    start = trio.current_time()
+    async with running(tree):
+        await trio.sleep(14)
+        assert [at - start for at in quick.started_at] == [0, 13]
+    assert journal == []
+
+
+# Who comes back
+
+
+@pytest.mark.parametrize(
+    ("restart", "after_finish", "after_failure"),
+    [
+        (Restart.PERMANENT, State.RUNNING, State.RUNNING),
+        (Restart.TRANSIENT, State.STOPPED, State.RUNNING),
+        (Restart.TEMPORARY, State.STOPPED, State.FAILED),
+    ],
+)
+async def test_child_comes_back_as_its_kind_says(
+    restart: Restart, after_finish: State, after_failure: State, autojump_clock: MockClock
+) -> None:
+    for ending, expected in (("finish", after_finish), ("fail", after_failure)):
+        script = Scripted("job", [])
+        tree = supervisor(Child("job", script.run, restart=restart), Child("other", steady))
+        async with running(tree):
+            getattr(script, ending)()
+            await wait_all_tasks_blocked()
+            assert state(tree, "job") is expected
+            assert state(tree) is state(tree, "other") is State.RUNNING
+
+
+async def test_sibling_brings_back_a_finished_transient_child_but_no_temporary_one(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    scripts = scripted(["store", "bootstrap", "once", "dropped"], journal)
+    kinds = [Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY, Restart.TEMPORARY]
+    children = [
+        Child(name, scripts[name].run, restart=kind)
+        for name, kind in zip(scripts, kinds, strict=True)
+    ]
+    tree = supervisor(*children, strategy=Strategy.REST_FOR_ONE)
+    async with running(tree):
+        scripts["bootstrap"].finish()
+        scripts["once"].finish()
+        await wait_all_tasks_blocked()
+        journal.clear()
+        scripts["store"].fail()
+        await wait_all_tasks_blocked()
+        assert journal == ["-store", "-dropped", "+store", "+bootstrap"]
+        assert state(tree, "once") is state(tree, "dropped") is State.STOPPED
+
+
+async def test_supervisor_lives_on_without_children(autojump_clock: MockClock) -> None:
+    tree = supervisor()
+    async with running(tree):
+        await trio.sleep(100)
+        assert state(tree) is State.RUNNING
+
+
+# Budgets and escalation
+
+
+async def test_supervisor_gives_up_when_the_budget_is_spent(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1)
+    tree = supervisor(Child("doomed", crashing.run), budget=RestartBudget(2, within=60))
+    start = trio.current_time()
+    with pytest.raises(RestartLimit, match="service: doomed") as caught:
+        await tree.run()
+    assert trio.current_time() - start == 3
+    assert str(caught.value.__cause__) == "crash 3"
+    assert state(tree) is state(tree, "doomed") is State.FAILED
+
+
+async def test_budget_is_shared_by_the_children_and_forgets_the_old(
+    autojump_clock: MockClock,
+) -> None:
+    budget = RestartBudget(2, within=10)
+    one, two = Crashing(after=6, times=4), Crashing(after=7, times=4)
+    async with running(supervisor(Child("one", one.run), budget=budget)):
+        await trio.sleep(60)
+    assert len(one.started_at) == 5
+    with pytest.raises(RestartLimit):
+        await supervisor(
+            Child("one", Crashing(after=6, times=4).run), Child("two", two.run), budget=budget
+        ).run()
+
+
+async def test_giving_up_is_a_failure_for_the_supervisor_above(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1, times=3)
+    feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
+    top = supervisor(feed, Child("web", steady), backoff=Backoff(5, 5, jitter=0))
+    start = trio.current_time()
+    async with running(top):
+        await trio.sleep(3)
+        assert state(top, "feed") is State.PAUSING
+        assert state(top, "web") is State.RUNNING
+        await trio.sleep(10)
+        info = top.inspect()
+    assert [at - start for at in crashing.started_at] == [0, 1, 7, 8]
+    feed_info = info.children[0]
+    assert (feed_info.state, feed_info.restarts) == (State.RUNNING, 1)
+    assert feed_info.last_error is not None
+    assert feed_info.last_error.startswith("RestartLimit: feed: stream")
+    assert feed_info.children[0].restarts == 3
+
+
+async def test_tree_ends_when_the_top_budget_is_spent(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1)
+    feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
+    with pytest.raises(RestartLimit) as caught:
+        await supervisor(feed, budget=RestartBudget(2, 60)).run()
+    assert isinstance(caught.value.__cause__, RestartLimit)
+    assert len(crashing.started_at) == (1 + 1) * (2 + 1)
+
+
+def test_names_must_differ() -> None:
+    with pytest.raises(ValueError, match="different names"):
+        supervisor(Child("web", steady), Child("web", steady))
+
+
+async def test_supervisor_runs_once_at_a_time(autojump_clock: MockClock) -> None:
+    tree = supervisor(Child("web", steady))
+    async with running(tree):
+        with pytest.raises(RuntimeError, match="running already"):
+            await tree.run()
+    async with running(tree):
+        assert state(tree, "web") is State.RUNNING
+
+
+async def test_inspection_shows_errors_restarts_and_mailboxes(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox[int]("store", capacity=4)
+    script = Scripted("store", [])
+    tree = supervisor(Child("store", script.run, mailbox=mailbox), backoff=NO_PAUSE)
+    async with running(tree):
+        script.fail(OSError("reset"))
+        await wait_all_tasks_blocked()
+        mailbox.tell_nowait(1)
+        mailbox.tell_nowait(2)
+        await mailbox.receive()
+        (info,) = tree.inspect().children
+    assert (info.restarts, info.last_error) == (1, "OSError: reset")
+    assert (info.mailbox_depth, info.mailbox_capacity, info.handled) == (1, 4, 1)
+
+
+async def test_actor_may_be_a_partial_of_a_method(autojump_clock: MockClock) -> None:
+    async def run(greeting: str, *, task_status: trio.TaskStatus[None]) -> None:
+        assert greeting == "hello"
+        await steady(task_status=task_status)
+
+    async with running(supervisor(Child("a", partial(run, "hello")))) as tree:
+        assert state(tree, "a") is State.RUNNING

@@ -1,0 +1,226 @@
+"""Ordered stops: asked for, and forced from outside."""
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors import (
+    Backoff,
+    Child,
+    RestartBudget,
+    RestartLimit,
+    State,
+    Strategy,
+    Supervisor,
+    Unkillable,
+)
+
+from .fakes import (
+    Crashing,
+    Polite,
+    Scripted,
+    as_children,
+    running,
+    scripted,
+    steady,
+    stuck,
+    supervisor,
+)
+
+NAMES = ["store", "market", "web"]
+
+
+def polite(name: str, child: Polite, *, within: float = 5) -> Child:
+    return Child(name, child.run, stop=child.asked.set, stop_within=within)
+
+
+async def test_stop_ends_the_children_in_reverse_and_returns(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    tree = supervisor(*as_children(scripted(NAMES, journal)))
+    async with running(tree):
+        journal.clear()
+    assert journal == ["-web", "-market", "-store"]
+    assert [child.state for child in tree.inspect().children] == [State.STOPPED] * 3
+    assert tree.inspect().state is State.STOPPED
+
+
+async def test_stop_asked_before_the_run_ends_it_at_once(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    tree = supervisor(*as_children(scripted(NAMES, journal)))
+    tree.stop()
+    await tree.run()
+    assert journal == []
+    async with running(tree):
+        assert journal == ["+store", "+market", "+web"]
+
+
+async def test_each_child_has_ended_before_the_one_that_started_earlier_is_asked(
+    autojump_clock: MockClock,
+) -> None:
+    store, web = Polite(2), Polite(3)
+    start = trio.current_time()
+    async with running(supervisor(polite("store", store), polite("web", web))):
+        pass
+    assert (web.ended_at, store.ended_at) == (start + 3, start + 5)
+
+
+async def test_soft_stop_that_takes_too_long_is_cancelled(autojump_clock: MockClock) -> None:
+    slow = Polite(100)
+    start = trio.current_time()
+    async with running(supervisor(polite("slow", slow, within=4))):
+        pass
+    assert slow.ended_at == start + 4
+
+
+async def test_child_whose_stop_request_fails_is_cancelled(autojump_clock: MockClock) -> None:
+    def cannot_ask() -> None:
+        raise OSError("no")
+
+    start = trio.current_time()
+    async with running(supervisor(Child("a", steady, stop=cannot_ask))):
+        pass
+    assert trio.current_time() == start
+
+
+async def test_outside_cancellation_is_an_ordered_stop(autojump_clock: MockClock) -> None:
+    """Not a massacre: last-first, and with the time that each was promised."""
+    store, web = Polite(2), Polite(3)
+    tree = supervisor(polite("store", store), polite("web", web))
+    start = trio.current_time()
+    with trio.move_on_after(10) as scope:
+        await tree.run()
+    assert scope.cancelled_caught
+    assert (web.ended_at, store.ended_at) == (start + 13, start + 15)
+    assert tree.inspect().state is State.STOPPED
+
+
+async def test_outside_cancellation_during_the_start_stops_what_has_started(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    store, web = Scripted("store", journal), Scripted("web", journal, start_takes=5)
+    tree = supervisor(Child("store", store.run), Child("web", web.run))
+    with trio.move_on_after(1):
+        await tree.run()
+    assert journal == ["+store", "+web", "-web", "-store"]
+
+
+async def test_outside_cancellation_during_a_pause_stops_at_once(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1)
+    tree = supervisor(Child("feed", crashing.run), backoff=Backoff(50, 50))
+    start = trio.current_time()
+    with trio.move_on_after(2):
+        await tree.run()
+    assert trio.current_time() - start == 2
+    assert tree.inspect().children[0].state is State.STOPPED
+
+
+async def test_nested_supervisors_stop_in_order_too(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    scripts = scripted(["store", "stream", "audit", "web"], journal)
+    store, stream, audit, web = as_children(scripts)
+    tree = supervisor(store, supervisor(stream, audit, name="feed"), web)
+    async with running(tree):
+        assert journal == ["+store", "+stream", "+audit", "+web"]
+        journal.clear()
+    assert journal == ["-web", "-audit", "-stream", "-store"]
+
+
+async def test_giving_up_stops_the_siblings_in_reverse(autojump_clock: MockClock) -> None:
+    journal: list[str] = []
+    scripts = scripted(NAMES, journal)
+    tree = supervisor(*as_children(scripts), budget=RestartBudget(0, 60))
+    with pytest.RaisesGroup(RestartLimit):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(tree.run)
+            journal.clear()
+            scripts["market"].fail()
+    assert journal == ["-market", "-web", "-store"]
+
+
+async def test_failure_while_stopping_does_not_keep_the_others_up(
+    autojump_clock: MockClock,
+) -> None:
+    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise OSError("while closing")
+
+    store = Polite(0)
+    tree = supervisor(polite("store", store), Child("sore", sore))
+    async with running(tree):
+        pass
+    assert store.ended_at is not None
+    info = tree.inspect().children[1]
+    assert (info.state, info.last_error) == (State.FAILED, "OSError: while closing")
+
+
+def unkillable_state(tree: Supervisor) -> State:
+    return next(child.state for child in tree.inspect().children if child.name == "stuck")
+
+
+async def test_child_that_ignores_cancellation_is_reported_and_the_others_are_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    store = Polite(1)
+    tree = supervisor(polite("store", store), Child("stuck", stuck, stop_within=2))
+    start = trio.current_time()
+    with pytest.RaisesGroup(Unkillable):
+        async with running(tree):
+            pass
+    assert trio.current_time() - start == 3
+    assert store.ended_at == start + 3
+    assert unkillable_state(tree) is State.UNKILLABLE
+    assert tree.inspect().state is State.FAILED
+
+
+async def test_child_that_ignores_both_requests_is_given_both_times(
+    autojump_clock: MockClock,
+) -> None:
+    tree = supervisor(Child("stuck", stuck, stop=lambda: None, stop_within=2))
+    start = trio.current_time()
+    with pytest.RaisesGroup(Unkillable):
+        async with running(tree):
+            pass
+    assert trio.current_time() - start == 4
+
+
+async def test_unkillable_child_ends_the_whole_tree_rather_than_run_twice(
+    autojump_clock: MockClock,
+) -> None:
+    """Met when it is to be restarted for a sibling's sake."""
+    script = Scripted("store", [])
+    feed = supervisor(
+        Child("store", script.run),
+        Child("stuck", stuck, stop_within=2),
+        name="feed",
+        strategy=Strategy.REST_FOR_ONE,
+    )
+    with pytest.RaisesGroup(Unkillable):
+        async with running(supervisor(feed, budget=RestartBudget(5, 60))):
+            script.fail()
+            await trio.sleep(10)
+    assert unkillable_state(feed) is State.UNKILLABLE
+
+
+async def test_child_stuck_in_its_start_is_unkillable_too(autojump_clock: MockClock) -> None:
+    async def stuck_start(*, task_status: trio.TaskStatus[None]) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1000)
+
+    start = trio.current_time()
+    with pytest.raises(Unkillable):
+        await supervisor(Child("stuck", stuck_start, start_within=3, stop_within=2)).run()
+    assert trio.current_time() - start == 5
+
+
+async def test_run_does_not_end_before_its_children(autojump_clock: MockClock) -> None:
+    """What a nursery would promise: nothing of the tree is left behind."""
+    tree = supervisor(supervisor(Child("a", steady), name="feed"), Child("b", steady))
+    before = trio.lowlevel.current_statistics().tasks_living
+    for _ in range(3):
+        async with running(tree):
+            await wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().tasks_living == before

@@ -1,0 +1,178 @@
+"""The exchange's REST API in memory, with latency on the test's clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+import trio
+
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+
+MAIN = "https://api.exchange.test"
+SPARE = "https://data.exchange.test"
+
+Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that came in."""
+
+    at: float
+    host: str
+    path: str
+    parameters: Mapping[str, str]
+
+    @property
+    def series(self) -> Series:
+        return Series(self.parameters["symbol"], Interval(self.parameters["interval"]))
+
+    @property
+    def range(self) -> tuple[int | None, int | None]:
+        first, last = self.parameters.get("startTime"), self.parameters.get("endTime")
+        return first and int(first), last and int(last)  # type: ignore[return-value]
+
+
+class Scripted:
+    """Whatever is asked, gives one answer after the other, and the last from then on."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+async def silent(request: httpx.Request) -> httpx.Response:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+class _Drops(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await trio.sleep(0.4)
+            yield b"["
+
+
+async def dripping(request: httpx.Request) -> httpx.Response:
+    """Sends a byte now and then, for ever: no limit on a single read ends it."""
+    return httpx.Response(200, stream=_Drops())
+
+
+class RestExchange:
+    """Serves klines and statuses, as the exchange does, and counts weight by the minute."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.history: dict[Series, list[Candle]] = {}
+        self.statuses: dict[str, str] = {}
+        self.latency = 0.1
+        self.hosts: dict[str, Answer] = {}
+        """Hosts that answer in another way."""
+        self.before: Callable[[Asked], httpx.Response | None] = lambda _: None
+        """A last word on each request, before it is answered as usual."""
+        self.weights: dict[int, int] = {}
+        """Weight that was used, by minute."""
+        self.most_at_once = 0
+        self._at_once = 0
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle), trust_env=False)
+
+    def have(self, series: Series, first: int, last: int, *, step: int | None = None) -> None:
+        """Give `series` candles that open from `first` to `last`; the last one forms."""
+        candles = []
+        open_time = first
+        while open_time <= last:
+            candles.append(candle(open_time, closed=open_time < last))
+            open_time = series.interval.next(open_time) if step is None else open_time + step
+        self.history[series] = candles
+        self.statuses[series.symbol] = "TRADING"
+
+    def asked_for(self, series: Series) -> list[Asked]:
+        return [a for a in self.asked if a.path == "/api/v3/klines" and a.series == series]
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
+        asked = Asked(
+            trio.current_time(), request.url.host, request.url.path, dict(request.url.params)
+        )
+        self.asked.append(asked)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            if (answer := self.hosts.get(request.url.host)) is not None:
+                return await answer(request)
+            await trio.sleep(self.latency)
+            return self.before(asked) or self._answer(asked)
+        finally:
+            self._at_once -= 1
+
+    def _answer(self, asked: Asked) -> httpx.Response:
+        if asked.path == "/api/v3/klines":
+            return self._respond(2, self._klines(asked))
+        assert asked.path == "/api/v3/exchangeInfo", asked.path
+        symbols = json.loads(asked.parameters["symbols"])
+        if any(symbol not in self.statuses for symbol in symbols):
+            return self._respond(20, None)
+        found = [{"symbol": symbol, "status": self.statuses[symbol]} for symbol in symbols]
+        return self._respond(20, {"timezone": "UTC", "symbols": found})
+
+    def _klines(self, asked: Asked) -> object:
+        series = asked.series
+        if series not in self.history:
+            return None
+        first, last = asked.range
+        limit = int(asked.parameters["limit"])
+        found = [
+            c
+            for c in self.history[series]
+            if (first is None or c.open_time >= first) and (last is None or c.open_time <= last)
+        ]
+        found = found[-limit:] if first is None else found[:limit]
+        return [_row(series, c) for c in found]
+
+    def _respond(self, weight: int, content: object) -> httpx.Response:
+        minute = int(trio.current_time() // 60)
+        used = self.weights[minute] = self.weights.get(minute, 0) + weight
+        headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
+        if content is None:
+            return httpx.Response(
+                HTTPStatus.BAD_REQUEST,
+                headers=headers,
+                json={"code": -1121, "msg": "Invalid symbol."},
+            )
+        return httpx.Response(HTTPStatus.OK, headers=headers, json=content)
+
+
+def candle(open_time: int, *, closed: bool = True) -> Candle:
+    """One whose values tell which it is."""
+    close = 1.0 + open_time / 1e15
+    return Candle(open_time, 1.0, 2.0, 0.5, close, 10.0, closed, 0, True)
+
+
+def _row(series: Series, c: Candle) -> list[object]:
+    return [
+        c.open_time,
+        str(c.open),
+        str(c.high),
+        str(c.low),
+        repr(c.close),
+        str(c.volume),
+        series.interval.close_time(c.open_time),
+        "10.0",
+        308,
+        "5.0",
+        "5.0",
+        "0",
+    ]

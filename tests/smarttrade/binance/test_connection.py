@@ -1,0 +1,606 @@
+"""Every way in which a stream connection can end, each in a stated time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from wsproto.events import CloseConnection, Ping
+
+from smarttrade.binance.connection import (
+    CONNECT_WITHIN,
+    MOST_BYTES,
+    PONG_WITHIN,
+    PROBE_AFTER,
+    QUEUE,
+    SEND_WITHIN,
+    Connection,
+    converse,
+)
+from smarttrade.binance.errors import StreamDown
+from tests.fakes.exchange_streams import (
+    Behaviour,
+    Peer,
+    StreamExchange,
+    answering,
+    closing,
+    hanging_up,
+    listening,
+    refusing,
+    resetting,
+    silent,
+    telling,
+    vanishing,
+)
+
+URL = "ws://exchange.test/stream?streams=btcusdt@kline_1m"
+
+Talk = Callable[[Connection], Awaitable[None]]
+
+
+class Listener:
+    """Talks by listening only, and keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str | bytes] = []
+
+    async def __call__(self, connection: Connection) -> None:
+        while True:
+            self.heard.append(await connection.receive())
+
+
+async def idle(connection: Connection) -> None:
+    await trio.sleep_forever()
+
+
+async def nothing(connection: Connection) -> None:
+    pass
+
+
+async def conversation(exchange: StreamExchange, talk: Talk, url: str = URL) -> StreamDown:
+    """How a conversation went down; neither tasks nor an open stream are left of it."""
+    nurseries = list(trio.lowlevel.current_task().child_nurseries)
+    with trio.fail_after(3600), pytest.raises(StreamDown) as down:
+        await converse(url, exchange.dial, talk)
+    assert trio.lowlevel.current_task().child_nurseries == nurseries
+    assert exchange.open == []
+    return down.value
+
+
+# Talking
+
+
+async def test_messages_arrive_in_order(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    exchange = StreamExchange(nursery, closing("one", "two", "three"))
+    listener = Listener()
+    await conversation(exchange, listener)
+    assert listener.heard == ["one", "two", "three"]
+
+
+async def test_what_is_asked_for(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    exchange = StreamExchange(nursery, listening)
+    await converse("ws://exchange.test:9443/stream?streams=a/b", exchange.dial, nothing)
+    request = exchange.peers[0].request
+    assert request is not None
+    assert (request.host, request.target) == ("exchange.test:9443", "/stream?streams=a/b")
+    assert request.extensions == []  # compression costs more than it saves
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("ws://exchange.test/stream", "exchange.test"),
+        ("ws://exchange.test:80/stream", "exchange.test"),
+        ("wss://exchange.test:443/stream", "exchange.test"),
+        ("wss://exchange.test:80/stream", "exchange.test:80"),
+        ("ws://[::1]:8001/stream", "[::1]:8001"),
+    ],
+)
+async def test_host_header(
+    url: str, host: str, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery, listening)
+    await converse(url, exchange.dial, nothing)
+    request = exchange.peers[0].request
+    assert request is not None
+    assert request.host == host
+
+
+async def test_talk_that_returns_closes_the_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery, listening)
+
+    async def talk(connection: Connection) -> None:
+        await connection.send('{"id": 1}')
+        await trio.sleep(1)
+
+    await converse(URL, exchange.dial, talk)
+    await wait_all_tasks_blocked()
+    assert trio.current_time() == 1
+    assert exchange.open == []
+    assert exchange.peers[0].requests == [(0.0, {"id": 1})]
+
+
+async def test_pings_are_answered_with_their_payload(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Source: web-socket-streams.md, "WebSocket Limits": a copy of the ping's payload."""
+
+    async def pinging(peer: Peer) -> None:
+        await peer.accept()
+        await peer.say(Ping(b"1672515782136"))
+        await peer.hear()
+
+    exchange = StreamExchange(nursery, pinging)
+    with trio.move_on_after(1):
+        await converse(URL, exchange.dial, Listener())
+    assert exchange.peers[0].pongs == [(0.0, b"1672515782136")]
+
+
+async def test_pings_are_answered_while_nobody_receives(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """For a minute, with as many messages as a burst has; and nothing of it is lost."""
+    texts = [str(number) for number in range(QUEUE)]
+
+    async def pinging(peer: Peer) -> None:
+        await peer.accept()
+        for text in texts:
+            await peer.tell(text)
+        async with trio.open_nursery() as inner:
+            inner.start_soon(peer.hear)
+            for payload in (b"1", b"2", b"3"):
+                await trio.sleep(20)
+                await peer.say(Ping(payload))
+
+    exchange = StreamExchange(nursery, pinging)
+    listener = Listener()
+
+    async def busy(connection: Connection) -> None:
+        await trio.sleep(65)
+        await listener(connection)
+
+    with trio.move_on_after(66):
+        await converse(URL, exchange.dial, busy)
+    assert exchange.peers[0].pongs == [(20.0, b"1"), (40.0, b"2"), (60.0, b"3")]
+    assert listener.heard == texts
+
+
+async def test_silent_series_are_no_reason_to_hang_up(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """As long as the other side answers pings, which are asked for often enough but no oftener."""
+    exchange = StreamExchange(nursery, listening)
+    with trio.move_on_after(3600):
+        await converse(URL, exchange.dial, Listener())
+    assert trio.current_time() == 3600
+    pings = exchange.peers[0].pings
+    assert {b - a for a, b in zip(pings, pings[1:], strict=False)} == {PROBE_AFTER}
+
+
+async def test_no_pings_while_messages_come(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def chatting(peer: Peer) -> None:
+        await peer.accept()
+        while True:
+            await trio.sleep(2)
+            await peer.tell("tick")
+
+    async def chatting_and_listening(peer: Peer) -> None:
+        async with trio.open_nursery() as inner:
+            inner.start_soon(chatting, peer)
+            while peer.request is None:
+                await trio.sleep(0.1)
+            inner.start_soon(peer.hear)
+
+    exchange = StreamExchange(nursery, chatting_and_listening)
+    with trio.move_on_after(600):
+        await converse(URL, exchange.dial, Listener())
+    assert exchange.peers[0].pings == []
+
+
+# Ending, and how long it takes
+
+ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
+    "close frame without FIN": (closing(after=3), 3.0, "1001"),
+    "close frame at once": (closing(), 0.0, "1001"),
+    "RST": (resetting(after=3), 3.0, "1006"),
+    "message too big": (telling("x" * (MOST_BYTES + 1)), 0.0, "1009"),
+    "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_WITHIN, "no pong"),
+    "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_WITHIN, "no pong"),
+    "no word": (silent, CONNECT_WITHIN, "no handshake"),
+    "closed before the handshake": (hanging_up, CONNECT_WITHIN, "no handshake"),
+    "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_WITHIN, "no handshake"),
+    "garbage for a handshake": (answering(b"\x00\xffgarbage\r\n\r\n"), 0.0, "protocol"),
+    "wrong accept": (
+        answering(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: bm9uc2Vuc2U=\r\n\r\n"
+        ),
+        0.0,
+        "protocol",
+    ),
+    "503 without length": (answering(b"HTTP/1.1 503 Busy\r\n\r\n"), CONNECT_WITHIN, "handshake"),
+    "refused": (refusing(503), 0.0, "status 503"),
+    "refused with a page": (refusing(451, body=b"<html>not here</html>"), 0.0, "status 451"),
+    "redirected": (refusing(302, [(b"location", b"https://elsewhere.test")]), 0.0, "status 302"),
+}
+ending = pytest.mark.parametrize(
+    ("behaviour", "seconds", "reason"), ENDINGS.values(), ids=ENDINGS.keys()
+)
+
+
+@ending
+@pytest.mark.parametrize("talk", [Listener(), idle], ids=["listening", "idle"])
+async def test_connection_goes_down(
+    behaviour: Behaviour,
+    seconds: float,
+    reason: str,
+    talk: Talk,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    """Nobody listens: then a ping that stays away tells, later."""
+    exchange = StreamExchange(nursery, behaviour)
+    down = await conversation(exchange, talk)
+    if talk is idle and trio.current_time() != seconds:
+        assert trio.current_time() <= PROBE_AFTER + PONG_WITHIN
+    else:
+        assert trio.current_time() == seconds
+        assert re.search(reason, str(down))
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "seconds"),
+    [
+        (429, b"17", 17.0),
+        (418, b"120", 120.0),
+        (451, None, 0.0),
+        (429, b"soon", 0.0),
+        (503, b"3", 3.0),
+    ],
+)
+async def test_refusal_tells_its_status_and_how_long_to_stay_away(
+    status: int,
+    told: bytes | None,
+    seconds: float,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    headers = [] if told is None else [(b"Retry-After", told)]
+    exchange = StreamExchange(nursery, refusing(status, headers, b"why"))
+    down = await conversation(exchange, idle)
+    assert (down.status, down.retry_after) == (status, seconds)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError("refused"),
+        OSError("all attempts to connect failed"),
+        trio.BrokenResourceError("TLS"),
+        TimeoutError(),
+    ],
+    ids=repr,
+)
+async def test_nobody_to_connect_to(
+    error: Exception, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery)
+    exchange.dial_fails = error
+    down = await conversation(exchange, idle)
+    assert "exchange.test" in str(down)
+    assert down.__cause__ is error
+
+
+async def test_connecting_takes_too_long(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery)
+    exchange.dial_takes = 3600
+    await conversation(exchange, idle)
+    assert trio.current_time() == CONNECT_WITHIN
+
+
+async def test_connecting_and_handshake_together_are_limited(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery, silent)
+    exchange.dial_takes = CONNECT_WITHIN - 1
+    await conversation(exchange, idle)
+    assert trio.current_time() == CONNECT_WITHIN
+
+
+async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """A server's ping then makes the library fail; nobody else is to notice."""
+
+    async def pinging(peer: Peer) -> None:
+        await peer.accept()
+        await peer.tell("go")
+        for _ in range(100):
+            await peer.say(Ping(b"x"))
+
+    exchange = StreamExchange(nursery, pinging)
+
+    async def talk(connection: Connection) -> None:
+        await connection.receive()
+
+    with trio.fail_after(1):
+        await converse(URL, exchange.dial, talk)
+    assert exchange.ends[0].is_closed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x83\x00",  # a reserved opcode
+        b"\xc1\x01a",  # RSV1 without an extension
+        b"\x80\x01a",  # a continuation of nothing
+        b"\x81\x01\xff",  # text that is no UTF-8
+        b"\x89\x7e\x00\x7e" + b"x" * 126,  # a control frame that is too long
+        b"\x88\x01\x03",  # half a close code
+        b"\x88\x02\x00\x01",  # a close code that there is not
+        b"\xff" * 1000,
+    ],
+    ids=lambda raw: raw[:3].hex(),
+)
+async def test_broken_frames(
+    raw: bytes, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def breaking(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(1)
+        await peer.stream.send_all(raw)
+        await peer.hear()
+
+    exchange = StreamExchange(nursery, breaking)
+    await conversation(exchange, Listener())
+    assert trio.current_time() == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MOST_BYTES + 1))]
+)
+async def test_sending_on_a_connection_that_has_ended(
+    behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery, behaviour)
+
+    async def late(connection: Connection) -> None:
+        await trio.sleep(2)
+        await connection.send("hello")
+
+    await conversation(exchange, late)
+    assert trio.current_time() == 2
+
+
+async def test_sending_after_a_broken_frame(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def breaking(peer: Peer) -> None:
+        await peer.accept()
+        await peer.stream.send_all(b"\x83\x00")
+        await peer.hear()
+
+    exchange = StreamExchange(nursery, breaking)
+
+    async def late(connection: Connection) -> None:
+        await trio.sleep(2)
+        await connection.send("hello")
+
+    await conversation(exchange, late)
+    assert trio.current_time() == 2
+
+
+async def test_other_side_stops_reading(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async def full(peer: Peer) -> None:
+        await peer.accept()
+        peer.stream.stop_reading()
+        await trio.sleep_forever()
+
+    exchange = StreamExchange(nursery, full)
+
+    async def talk(connection: Connection) -> None:
+        await trio.sleep(1)
+        await connection.send("hello")
+
+    down = await conversation(exchange, talk)
+    assert trio.current_time() == 1 + SEND_WITHIN
+    assert "could not send" in str(down)
+
+
+async def test_other_side_stops_reading_and_says_goodbye(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """The answer to its close frame cannot be sent; the end is noticed all the same."""
+
+    async def full(peer: Peer) -> None:
+        await peer.accept()
+        peer.stream.stop_reading()
+        await peer.say(CloseConnection(1001))
+        await trio.sleep_forever()
+
+    exchange = StreamExchange(nursery, full)
+    await conversation(exchange, Listener())
+    assert trio.current_time() <= PROBE_AFTER + PONG_WITHIN
+
+
+async def test_cancelled_send_ends_the_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Half a frame may be out: nothing can follow it."""
+
+    async def full(peer: Peer) -> None:
+        await peer.accept()
+        peer.stream.stop_reading()
+        await trio.sleep(2)
+        peer.stream.read_on()
+        await trio.sleep_forever()
+
+    exchange = StreamExchange(nursery, full)
+
+    async def talk(connection: Connection) -> None:
+        await trio.sleep(1)
+        with trio.move_on_after(0.5):
+            await connection.send("one")
+        assert exchange.ends[0].is_closed
+        await connection.send("two")
+
+    await conversation(exchange, talk)
+    assert trio.current_time() == 1.5
+
+
+# What is not the connection's doing
+
+
+@pytest.mark.parametrize("behaviour", [listening, closing(), resetting(1), telling("x")])
+async def test_bug_in_talk_comes_out_as_it_is(
+    behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    bug = ValueError("a bug")
+
+    async def talk(connection: Connection) -> None:
+        raise bug
+
+    with pytest.raises(ValueError, match="a bug") as raised:
+        await converse(URL, StreamExchange(nursery, behaviour).dial, talk)
+    assert raised.value is bug
+
+
+async def test_bug_after_the_connection_ended_comes_out_as_it_is(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def talk(connection: Connection) -> None:
+        try:
+            await connection.receive()
+        finally:
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        await converse(URL, StreamExchange(nursery, closing()).dial, talk)
+
+
+async def test_group_of_bugs_comes_out_as_it_is(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    async def talk(connection: Connection) -> None:
+        async with trio.open_nursery() as inner:
+            inner.start_soon(fail)
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await converse(URL, StreamExchange(nursery, listening).dial, talk)
+    assert raised.value.subgroup(ValueError) is not None
+
+
+async def test_bug_in_dial_comes_out_as_it_is(autojump_clock: MockClock) -> None:
+    async def dial(url: str) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        await converse(URL, dial, idle)
+
+
+async def test_keyboard_interrupt_comes_out(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def talk(connection: Connection) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await converse(URL, StreamExchange(nursery, listening).dial, talk)
+
+
+MOMENTS: dict[str, Behaviour] = {
+    "handshake": silent,
+    "talk": listening,
+    "half-open": vanishing(0),
+    "flood": telling(*map(str, range(2 * QUEUE))),
+}
+
+
+@pytest.mark.parametrize("behaviour", MOMENTS.values(), ids=MOMENTS.keys())
+@pytest.mark.parametrize("talk", [Listener(), idle], ids=["listening", "idle"])
+async def test_cancelling_from_outside_is_prompt(
+    behaviour: Behaviour, talk: Talk, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery, behaviour)
+    with trio.move_on_after(3) as scope:
+        await converse(URL, exchange.dial, talk)
+    assert scope.cancelled_caught
+    assert trio.current_time() == 3
+    assert exchange.ends[0].is_closed
+
+
+async def test_cancelling_while_dialling_is_prompt(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    exchange = StreamExchange(nursery)
+    exchange.dial_takes = 5
+    with trio.move_on_after(3) as scope:
+        await converse(URL, exchange.dial, idle)
+    assert scope.cancelled_caught
+    assert trio.current_time() == 3
+
+
+async def test_cancelling_while_sending_is_prompt(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def full(peer: Peer) -> None:
+        await peer.accept()
+        peer.stream.stop_reading()
+        await trio.sleep_forever()
+
+    async def talk(connection: Connection) -> None:
+        await trio.sleep(1)
+        await connection.send("hello")
+
+    exchange = StreamExchange(nursery, full)
+    with trio.move_on_after(3) as scope:
+        await converse(URL, exchange.dial, talk)
+    assert scope.cancelled_caught
+    assert trio.current_time() == 3
+
+
+async def test_stray_cancelled_goes_no_further(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A `Cancelled` that nobody asked for would end whoever surrounds the connection, silently."""
+    caught: list[trio.Cancelled] = []
+
+    async def talk(connection: Connection) -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled as cancelled:
+                caught.append(cancelled)
+        raise caught[0]
+
+    await conversation(StreamExchange(nursery, listening), talk)
+
+
+async def test_many_connections_do_not_touch_each_other(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Those that end in every way, beside one that lives."""
+    listener = Listener()
+    alive = StreamExchange(nursery, telling("one"))
+    async with trio.open_nursery() as siblings:
+        siblings.start_soon(converse, URL, alive.dial, listener)
+        for behaviour, _, _ in ENDINGS.values():
+            siblings.start_soon(conversation, StreamExchange(nursery, behaviour), Listener())
+        await trio.sleep(120)
+        await alive.peers[0].tell("two")
+        await wait_all_tasks_blocked()
+        siblings.cancel_scope.cancel()
+    assert listener.heard == ["one", "two"]
