@@ -160,7 +160,8 @@ class Mailbox(Generic[M]):
         """Accept no more messages. Those that are queued may still be taken.
 
         Senders that wait for room get `MailboxClosed`. As a `Child.stop` this lets the
-        actor finish its work first.
+        actor finish its work first; if it was stopped for a restart, senders get
+        `MailboxClosed` until it starts again.
         """
         self._closed = True
         self._send.close()

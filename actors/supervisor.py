@@ -234,7 +234,9 @@ class Supervisor:
 
     async def _prepare_restart(self, failed: Seat, pause: float) -> None:
         names = affected(self._strategy, self._names, failed.child.name)
-        group = [self._seats[name] for name in names]
+        affected_seats = (self._seats[name] for name in names)
+        # One that was never started still has its first start before it, temporary or not.
+        group = [seat for seat in affected_seats if seat.state is not State.WAITING]
         failed.pause_until(math.inf)
         for seat in reversed(group):
             if seat is not failed and (fatal := passes_up(await seat.stop())) is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from actors import Backoff, Child, Mailbox, Reply, RestartBudget, Strategy, Supervisor
+from actors import Backoff, Child, Mailbox, Reply, RestartBudget, State, Strategy, Supervisor
 
 NO_PAUSE = Backoff(0, 0)
 THREE_PER_MINUTE = RestartBudget(3, within=60)
@@ -136,3 +136,10 @@ def scripted(names: Sequence[str], journal: list[str]) -> dict[str, Scripted]:
 
 def as_children(scripts: dict[str, Scripted]) -> list[Child]:
     return [Child(name, script.run) for name, script in scripts.items()]
+
+
+def state(tree: Supervisor, *path: str) -> State:
+    info = tree.inspect()
+    for name in path:
+        info = next(child for child in info.children if child.name == name)
+    return info.state

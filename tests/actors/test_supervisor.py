@@ -1,5 +1,6 @@
-"""Starting and restarting. How a tree stops is in `test_supervisor_stop`, and what it does
-with the different errors in `test_supervisor_errors`."""
+"""Starting and restarting. How a tree stops is in `test_supervisor_stop`, how it gives up
+in `test_supervisor_escalation`, what it does with the different errors in
+`test_supervisor_errors`."""
 
 import random
 from functools import partial
@@ -28,18 +29,12 @@ from .fakes import (
     as_children,
     running,
     scripted,
+    state,
     steady,
     supervisor,
 )
 
 NAMES = ["store", "market", "web"]
-
-
-def state(tree: Supervisor, *path: str) -> State:
-    info = tree.inspect()
-    for name in path:
-        info = next(child for child in info.children if child.name == name)
-    return info.state
 
 
 # Starting
@@ -270,6 +265,54 @@ async def test_pause_of_one_child_does_not_delay_another(autojump_clock: MockClo
     assert journal == []
 
 
+async def test_restart_does_not_wait_for_the_slow_start_of_an_independent_child(
+    autojump_clock: MockClock,
+) -> None:
+    journal: list[str] = []
+    slow = Scripted("slow", journal, start_takes=20)
+    quick = Scripted("quick", journal)
+    async with running(supervisor(Child("slow", slow.run), Child("quick", quick.run))):
+        journal.clear()
+        slow.fail()
+        await trio.sleep(1)
+        quick.fail()
+        await trio.sleep(1)
+        assert journal == ["-slow", "+slow", "-quick", "+quick"]
+
+
+@pytest.mark.parametrize("strategy", [Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL])
+async def test_failure_during_the_first_start_leaves_the_later_ones_their_turn(
+    strategy: Strategy, autojump_clock: MockClock
+) -> None:
+    journal: list[str] = []
+    store, market = Scripted("store", journal), Scripted("market", journal, start_takes=2)
+    once = Scripted("once", journal)
+    tree = supervisor(
+        Child("store", store.run),
+        Child("market", market.run),
+        Child("once", once.run, restart=Restart.TEMPORARY),
+        strategy=strategy,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        store.fail()
+        await trio.sleep(5)
+        assert journal == ["+store", "+market", "-store", "-market", "+store", "+market", "+once"]
+        tree.stop()
+
+
+async def test_failure_is_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async with running(supervisor(Child("feed", Crashing(after=1, times=1).run))):
+        await trio.sleep(2)
+    (record,) = caplog.records
+    assert record.name == "actors"
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "crash 1"
+
+
 # Who comes back
 
 
@@ -321,62 +364,6 @@ async def test_supervisor_lives_on_without_children(autojump_clock: MockClock) -
     async with running(tree):
         await trio.sleep(100)
         assert state(tree) is State.RUNNING
-
-
-# Budgets and escalation
-
-
-async def test_supervisor_gives_up_when_the_budget_is_spent(autojump_clock: MockClock) -> None:
-    crashing = Crashing(after=1)
-    tree = supervisor(Child("doomed", crashing.run), budget=RestartBudget(2, within=60))
-    start = trio.current_time()
-    with pytest.raises(RestartLimit, match="service: doomed") as caught:
-        await tree.run()
-    assert trio.current_time() - start == 3
-    assert str(caught.value.__cause__) == "crash 3"
-    assert state(tree) is state(tree, "doomed") is State.FAILED
-
-
-async def test_budget_is_shared_by_the_children_and_forgets_the_old(
-    autojump_clock: MockClock,
-) -> None:
-    budget = RestartBudget(2, within=10)
-    one, two = Crashing(after=6, times=4), Crashing(after=7, times=4)
-    async with running(supervisor(Child("one", one.run), budget=budget)):
-        await trio.sleep(60)
-    assert len(one.started_at) == 5
-    with pytest.raises(RestartLimit):
-        await supervisor(
-            Child("one", Crashing(after=6, times=4).run), Child("two", two.run), budget=budget
-        ).run()
-
-
-async def test_giving_up_is_a_failure_for_the_supervisor_above(autojump_clock: MockClock) -> None:
-    crashing = Crashing(after=1, times=3)
-    feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
-    top = supervisor(feed, Child("web", steady), backoff=Backoff(5, 5, jitter=0))
-    start = trio.current_time()
-    async with running(top):
-        await trio.sleep(3)
-        assert state(top, "feed") is State.PAUSING
-        assert state(top, "web") is State.RUNNING
-        await trio.sleep(10)
-        info = top.inspect()
-    assert [at - start for at in crashing.started_at] == [0, 1, 7, 8]
-    feed_info = info.children[0]
-    assert (feed_info.state, feed_info.restarts) == (State.RUNNING, 1)
-    assert feed_info.last_error is not None
-    assert feed_info.last_error.startswith("RestartLimit: feed: stream")
-    assert feed_info.children[0].restarts == 3
-
-
-async def test_tree_ends_when_the_top_budget_is_spent(autojump_clock: MockClock) -> None:
-    crashing = Crashing(after=1)
-    feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
-    with pytest.raises(RestartLimit) as caught:
-        await supervisor(feed, budget=RestartBudget(2, 60)).run()
-    assert isinstance(caught.value.__cause__, RestartLimit)
-    assert len(crashing.started_at) == (1 + 1) * (2 + 1)
 
 
 def test_names_must_differ() -> None:

@@ -207,3 +207,20 @@ async def test_asker_need_not_wait_for_the_start_of_a_sibling(autojump_clock: Mo
     start = trio.current_time()
     async with running(supervisor(oracle_child(mailbox), Child("web", asks_at_start))):
         assert trio.current_time() - start == 2
+
+
+async def test_temporary_actor_stopped_for_a_siblings_sake_has_a_closed_mailbox(
+    autojump_clock: MockClock,
+) -> None:
+    mailbox = box()
+    script = Scripted("store", [])
+    tree = supervisor(
+        Child("store", script.run),
+        oracle_child(mailbox, Restart.TEMPORARY),
+        strategy=Strategy.REST_FOR_ONE,
+    )
+    async with running(tree):
+        script.fail()
+        await wait_all_tasks_blocked()
+        with pytest.raises(MailboxClosed):
+            await mailbox.ask(partial(Question, "one"))

@@ -7,6 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors import (
     Backoff,
     Child,
+    Fatal,
     RestartBudget,
     RestartLimit,
     State,
@@ -157,6 +158,21 @@ async def test_failure_while_stopping_does_not_keep_the_others_up(
     assert (info.state, info.last_error) == (State.FAILED, "OSError: while closing")
 
 
+async def test_child_that_returns_when_asked_to_stop_before_it_has_started_has_not_failed(
+    autojump_clock: MockClock,
+) -> None:
+    asked = trio.Event()
+
+    async def slow_start(*, task_status: trio.TaskStatus[None]) -> None:
+        await asked.wait()
+
+    tree = supervisor(Child("slow", slow_start, stop=asked.set))
+    with trio.move_on_after(1):
+        await tree.run()
+    (info,) = tree.inspect().children
+    assert (info.state, info.last_error) == (State.STOPPED, None)
+
+
 def unkillable_state(tree: Supervisor) -> State:
     return next(child.state for child in tree.inspect().children if child.name == "stuck")
 
@@ -203,6 +219,30 @@ async def test_unkillable_child_ends_the_whole_tree_rather_than_run_twice(
             script.fail()
             await trio.sleep(10)
     assert unkillable_state(feed) is State.UNKILLABLE
+
+
+async def test_unkillable_child_matters_more_than_a_fatal_error(autojump_clock: MockClock) -> None:
+    """The process has to be left without waiting for it."""
+
+    async def fatal(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        raise Fatal("no")
+
+    tree = supervisor(Child("stuck", stuck, stop_within=2), Child("fatal", fatal))
+    with pytest.raises(Unkillable) as caught:
+        await tree.run()
+    assert isinstance(caught.value.__context__, Fatal)
+
+    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Fatal("met late")
+
+    with pytest.RaisesGroup(Unkillable):
+        async with running(supervisor(Child("stuck", stuck, stop_within=2), Child("sore", sore))):
+            pass
 
 
 async def test_child_stuck_in_its_start_is_unkillable_too(autojump_clock: MockClock) -> None:
