@@ -212,7 +212,7 @@ class Supervisor:
         error = await seat.collect(self._backoff)
         name, what = seat.child.name, describe(error)
         if (fatal := passes_up(error)) is not None:
-            logger.error("%s: %s ends the tree: %s", self.name, name, what, exc_info=error)
+            logger.error("%s: %s ends the tree: %s", self.name, name, what)
             raise fatal
         if not seat.child.restart.wanted(failed=error is not None):
             level = logging.INFO if error is None else logging.ERROR

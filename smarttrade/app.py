@@ -1,6 +1,8 @@
 """The whole service on one screen.
 
     service                  rest_for_one: what starts later needs what starts earlier
+    ├── redis                one_for_one; with Redis only
+    │   └── journal          what is stored -> store; then writes behind it
     ├── store                candles; answers reads
     ├── hub                  fan-out to clients
     ├── feed                 one_for_one
@@ -9,6 +11,9 @@
     │   └── backfill         history and gaps over REST -> store
     └── web                  accept loop, Quart-Trio; one session actor per client
 
+`ingest` is the same without hub and clients. `gateway` has a `relay` where the others have a
+journal, and no feed: another process's candles come through Redis.
+
 Candles go down the tree's left side, one message at a time: stream -> store -> hub -> outboxes.
 Questions go to the store. Nobody asks upwards, so nobody can wait in a circle.
 """
@@ -16,9 +21,10 @@ Questions go to the store. Nobody asks upwards, so nobody can wait in a circle.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -27,7 +33,6 @@ import structlog
 import trio
 
 from actors import (
-    ActorInfo,
     Child,
     Fatal,
     Mailbox,
@@ -46,10 +51,16 @@ from .binance.rest import RestClient, http_client
 from .binance.stream import StreamCounters, run_stream
 from .session.hub import HubCounters, run_hub
 from .session.wire import CandleTexts
-from .settings import Settings
+from .settings import DEFAULT_REDIS_URL, Settings
+from .settings_values import masked
 from .store.actor import run_store
+from .store.database import Database
+from .store.journal import FLUSH_WITHIN, Journal, run_journal
 from .store.memory import MemoryStore
 from .store.messages import CandlesMissing, HubEvent, StoreMessage
+from .store.probe import redis_answers
+from .store.redis_report import RelayReport
+from .store.relay import run_relay
 from .web.app import create_app
 from .web.server import CannotListenError, ServerCounters, open_listeners, serve_web
 from .web.services import Services
@@ -58,6 +69,17 @@ logger = structlog.get_logger("app")
 
 Progress = Callable[[int, int], None]
 """Told how many series of how many have their history."""
+
+
+class Part(Enum):
+    """Which of the service this process is."""
+
+    SERVE = "serve"
+    """Everything."""
+    INGEST = "ingest"
+    """The feed, for others to follow."""
+    GATEWAY = "gateway"
+    """Clients, who get what another process feeds."""
 
 
 class CannotServe(Fatal):
@@ -76,6 +98,8 @@ class Outside:
     stream_urls: Sequence[str]
     listen: Callable[[], Awaitable[Sequence[trio.abc.Listener[Any]]]]
     """Where clients connect. Raises `CannotListenError`."""
+    database: Database | None = None
+    """Where candles are kept; None keeps them in memory only. A gateway needs one."""
     wall_clock: Callable[[], float] = time.time
 
 
@@ -93,6 +117,7 @@ async def run_service(
     *,
     stop: trio.Event,
     progress: Progress,
+    part: Part = Part.SERVE,
     simulated: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -106,41 +131,176 @@ async def run_service(
         _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
         http_client() as http,
     ):
-        listen = partial(_listen, settings.host, settings.port)
-        outside = Outside(http, rest_urls, dial, stream_urls, listen)
-        service = build_service(settings, outside, progress, Counters())
+        listen = partial(_listen, settings.host, settings.port, reuse_port=settings.reuse_port)
+        database = await _open_database(settings, part)
+        outside = Outside(http, rest_urls, dial, stream_urls, listen, database)
+        service = build_service(settings, outside, progress, Counters(), part)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, service, stop)
             await service.run(task_status=task_status)
             nursery.cancel_scope.cancel()
 
 
-async def _listen(host: str, port: int) -> Sequence[trio.SocketListener]:
-    listeners = await open_listeners(host, port)
+async def _listen(host: str, port: int, *, reuse_port: bool) -> Sequence[trio.SocketListener]:
+    listeners = await open_listeners(host, port, reuse_port=reuse_port)
     name = f"[{host}]" if ":" in host else host
     logger.info("serving", url=f"http://{name}:{listeners[0].socket.getsockname()[1]}")
     return listeners
 
 
+async def _open_database(settings: Settings, part: Part) -> Database | None:
+    """What is configured; else the Redis at the default address, if `part` can do without it."""
+    if settings.use_memory_store:
+        return None
+    url = settings.redis_url or DEFAULT_REDIS_URL
+    if settings.redis_url is None and part is Part.SERVE and not await redis_answers(url):
+        logger.warning(
+            "memory_only",
+            reason=f"no Redis answers at {url}: candles are lost when this process ends",
+            advice="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
+        )
+        return None
+    from .store.redis_database import RedisDatabase  # takes as long to import as Trio
+
+    logger.info("redis", url=masked(url), namespace=settings.redis_namespace)
+    return RedisDatabase(
+        url,
+        settings.redis_namespace,
+        within=settings.redis_timeout,
+        stream_length=settings.changes_kept,
+    )
+
+
 def build_service(
-    settings: Settings, outside: Outside, progress: Progress, counters: Counters
+    settings: Settings,
+    outside: Outside,
+    progress: Progress,
+    counters: Counters,
+    part: Part = Part.SERVE,
 ) -> Supervisor:
     """Every actor, every channel, the whole tree; nothing runs yet."""
     wall_clock = outside.wall_clock
-    rest = RestClient(outside.http, outside.rest_urls, WeightBudget(settings.weight_ceiling))
-    series = len(settings.symbols) * len(settings.intervals)
     texts = CandleTexts()
     # Commands and questions wait while the store is busy, and so do those who send them. The
     # stream's updates arrive in batches: this is far more than one burst.
     store = Mailbox[StoreMessage]("store", capacity=1024)
     # In order and complete: when the hub is behind, the store waits.
-    hub = Mailbox[HubEvent]("hub", capacity=1024)
+    hub = Mailbox[HubEvent]("hub", capacity=1024) if part is not Part.INGEST else None
     # One entry a series is enough to know what to read.
     gaps = Mailbox[CandlesMissing](
-        "gaps", capacity=max(1, series), overflow=Overflow.NEWEST, key=lambda gap: gap.series
+        "gaps",
+        capacity=max(1, len(settings.symbols) * len(settings.intervals)),
+        overflow=Overflow.NEWEST,
+        key=lambda gap: gap.series,
     )
     memory = MemoryStore(settings.symbols, settings.intervals)
-    feed = Supervisor(
+    redis = _redis(settings, outside, part, memory, store)
+    children: list[Child | Supervisor] = [redis.supervisor] if redis.supervisor else []
+    children.append(
+        Child(
+            "store",
+            partial(
+                run_store,
+                store,
+                memory,
+                hub=hub,
+                gaps=None if part is Part.GATEWAY else gaps,
+                backlog=None if redis.journal is None else redis.journal.backlog,
+                wall_clock=wall_clock,
+            ),
+            mailbox=store,
+        )
+    )
+    if hub is not None:
+        fan_out = partial(
+            run_hub, hub, texts, counters.hub, heartbeat=settings.heartbeat, wall_clock=wall_clock
+        )
+        children.append(Child("hub", fan_out, mailbox=hub))
+    if part is not Part.GATEWAY:
+        children.append(_feed(settings, outside, progress, counters, store, gaps))
+    web = _Web(
+        settings,
+        outside,
+        Services(
+            store=store,
+            texts=texts,
+            inspect=lambda: service.inspect(),  # noqa: PLW0108 - the tree is built below
+            draining=trio.Event(),
+            heartbeat=settings.heartbeat,
+            session_limits=settings.session_limits,
+            cors_origins=settings.cors_origins,
+            describe_store=redis.describe,
+            has_clients=part is not Part.INGEST,
+        ),
+        counters.server,
+    )
+    children.append(Child("web", web.run, stop=web.drain, stop_within=settings.stop_within + 1))
+    service = Supervisor(
+        "service",
+        children,
+        strategy=Strategy.REST_FOR_ONE,
+        budget=RestartBudget(3, within=300),
+    )
+    return service
+
+
+@dataclass(frozen=True, slots=True)
+class _Redis:
+    """The part of the tree that has to do with Redis, if there is one."""
+
+    describe: Callable[[], Mapping[str, Any]]
+    supervisor: Supervisor | None = None
+    journal: Journal | None = None
+
+
+def _redis(
+    settings: Settings,
+    outside: Outside,
+    part: Part,
+    memory: MemoryStore,
+    store: Mailbox[StoreMessage],
+) -> _Redis:
+    """Under a supervisor of its own: that it fails concerns nobody else."""
+    database, wall_clock = outside.database, outside.wall_clock
+    journal = None
+    if database is None:
+        return _Redis(lambda: {"kind": "memory"})
+    if part is Part.GATEWAY:
+        report = RelayReport(wall_clock)
+        relay = partial(
+            run_relay,
+            database,
+            store,
+            report,
+            stale_after=settings.stale_after,
+            wall_clock=wall_clock,
+        )
+        child, describe = Child("relay", relay), report.describe
+    else:
+        journal = Journal(memory, database, lease=settings.lease, wall_clock=wall_clock)
+        child = Child(
+            "journal",
+            partial(run_journal, journal, store),
+            stop=journal.backlog.close,
+            stop_within=FLUSH_WITHIN + 0.5,
+        )
+        describe = journal.report.describe
+    supervisor = Supervisor(
+        "redis", [child], strategy=Strategy.ONE_FOR_ONE, budget=RestartBudget(5, within=60)
+    )
+    return _Redis(lambda: {"kind": "redis", **describe()}, supervisor, journal)
+
+
+def _feed(
+    settings: Settings,
+    outside: Outside,
+    progress: Progress,
+    counters: Counters,
+    store: Mailbox[StoreMessage],
+    gaps: Mailbox[CandlesMissing],
+) -> Supervisor:
+    rest = RestClient(outside.http, outside.rest_urls, WeightBudget(settings.weight_ceiling))
+    return Supervisor(
         "feed",
         [
             Child(
@@ -156,7 +316,7 @@ def build_service(
                     outside.stream_urls,
                     dial=outside.dial,
                     counters=counters.stream,
-                    wall_clock=wall_clock,
+                    wall_clock=outside.wall_clock,
                 ),
             ),
             Child(
@@ -168,68 +328,24 @@ def build_service(
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(5, within=60),
     )
-    web = _Web(settings, outside, store, texts, counters.server, lambda: service.inspect())  # noqa: PLW0108 - the tree is built below
-    service = Supervisor(
-        "service",
-        [
-            Child(
-                "store",
-                partial(run_store, store, memory, hub=hub, gaps=gaps, wall_clock=wall_clock),
-                mailbox=store,
-            ),
-            Child(
-                "hub",
-                partial(
-                    run_hub,
-                    hub,
-                    texts,
-                    counters.hub,
-                    heartbeat=settings.heartbeat,
-                    wall_clock=wall_clock,
-                ),
-                mailbox=hub,
-            ),
-            feed,
-            Child("web", web.run, stop=web.drain, stop_within=settings.stop_within + 1),
-        ],
-        strategy=Strategy.REST_FOR_ONE,
-        budget=RestartBudget(3, within=300),
-    )
-    return service
 
 
 class _Web:
     """The front end's child: each start gets an application and a drain of its own."""
 
     def __init__(
-        self,
-        settings: Settings,
-        outside: Outside,
-        store: Mailbox[StoreMessage],
-        texts: CandleTexts,
-        counters: ServerCounters,
-        inspect: Callable[[], ActorInfo],
+        self, settings: Settings, outside: Outside, services: Services, counters: ServerCounters
     ) -> None:
         self._settings = settings
         self._listen = outside.listen
-        self._store = store
-        self._texts = texts
+        self._services = services
         self._counters = counters
-        self._inspect = inspect
         self._draining = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         settings = self._settings
         self._draining = trio.Event()
-        services = Services(
-            store=self._store,
-            texts=self._texts,
-            inspect=self._inspect,
-            draining=self._draining,
-            heartbeat=settings.heartbeat,
-            session_limits=settings.session_limits,
-            cors_origins=settings.cors_origins,
-        )
+        services = replace(self._services, draining=self._draining)
         app = create_app(services)
         try:
             listeners = await self._listen()

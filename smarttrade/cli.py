@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from . import __version__
+from .cli_errors import reason_of
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",
+    "ingest": "the feed alone, into Redis, for gateways to follow",
+    "gateway": "REST, WebSocket and pages alone, from what an ingest keeps in Redis",
     "simulator": "the built-in exchange simulator by itself",
     "tail": "print live candles from a running backend",
     "check": "report configuration, exchange reachability, Redis and clock",
@@ -39,11 +42,20 @@ def run(argv: Sequence[str]) -> int:
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(rest))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, BaseExceptionGroup) as error:
+        if reason_of(error, (BrokenPipeError,)) is None:
+            raise
+        status = 0  # whoever read our output has enough
+    _flush()
     return status
+
+
+def _flush() -> None:
+    """Python would complain at the end about output that it cannot get rid of."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _split(argv: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     loaded = settings_from(arguments)
     configure_logs("error")
-    return run_until_signal(partial(until_stopped, partial(_report, loaded)))
+    return run_until_signal(partial(until_stopped, partial(report, loaded)))
 
 
-async def _report(loaded: Loaded) -> int:
+async def report(loaded: Loaded) -> int:
     """Print every finding; 1 when something is wrong."""
     wrong = False
     for finding in (*_configuration(loaded), *await examine(loaded.settings)):

@@ -25,6 +25,7 @@ from .settings_values import masked
 
 REST_WITHIN = 10.0  # seconds for an endpoint to answer
 FIRST_MESSAGE_WITHIN = 6.0  # seconds; a busy symbol's candle is told every two seconds
+MOST_STREAMS = 10  # to listen to; more than one, as it may be of a symbol that is not listed
 GOOD_SKEW = 1.0  # seconds between the exchange's clock and ours that nobody need care about
 
 
@@ -117,10 +118,12 @@ async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Seque
 
 async def look_at_streams(settings: Settings) -> Sequence[Finding]:
     findings: dict[str, Finding] = {}
-    stream = f"{settings.symbols[0].lower()}@kline_{settings.intervals[0].value}"
+    interval = settings.intervals[0].value
+    names = [f"{symbol.lower()}@kline_{interval}" for symbol in settings.symbols[:MOST_STREAMS]]
+    query = f"streams={'/'.join(names)}"
 
     async def listen(endpoint: str) -> None:
-        findings[endpoint] = await _listen(endpoint, f"{endpoint}/stream?streams={stream}")
+        findings[endpoint] = await _listen(endpoint, f"{endpoint}/stream?{query}")
 
     async with trio.open_nursery() as nursery:
         for endpoint in settings.binance_ws_url:

@@ -21,8 +21,17 @@ def root_of(error: BaseException) -> str:
         leaf = next(_leaves(cause))
         if isinstance(leaf, OSError) and leaf.strerror:
             found = leaf
-        cause = leaf.__cause__ or (None if leaf.__suppress_context__ else leaf.__context__)
+        cause = _cause(leaf)
     return _line((found and found.strerror) or str(error) or repr(error))
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    if error.__cause__ is not None:
+        return error.__cause__
+    if error.__context__ is not None and not error.__suppress_context__:
+        return error.__context__
+    # httpcore breaks the chain with "from None", but the cause is the argument of its errors.
+    return next((argument for argument in error.args if isinstance(argument, BaseException)), None)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

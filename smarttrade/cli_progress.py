@@ -32,8 +32,11 @@ def open_progress() -> Generator[Progress]:
 class LoggedProgress:
     """A line at the beginning, some on the way, and one at the end with the seconds it took."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, only_the_end: bool = False
+    ) -> None:
         self._clock = clock
+        self._only_the_end = only_the_end
         self._began: float | None = None
         self._said_at = -inf
         self._said_done = 0
@@ -47,6 +50,8 @@ class LoggedProgress:
             return
         if self._began is None:
             self._began, self._said_at, self._said_done = now, -inf, -total
+        if self._only_the_end:
+            return
         if now - self._said_at >= SAY_EVERY and done - self._said_done >= SAY_SHARE * total:
             log.info("loading_history", done=done, series=total)
             self._said_at, self._said_done = now, done
@@ -57,13 +62,14 @@ def _bar() -> Generator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    logged = LoggedProgress()
+    logged = LoggedProgress(only_the_end=True)
     bar = Progress(
         TextColumn("history"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
         transient=True,
     )
     task = bar.add_task("history", total=None)
@@ -74,7 +80,7 @@ def _bar() -> Generator[Progress]:
         bar.update(task, completed=done, total=total)
         if done >= total:
             bar.stop()
-            logged(done, total)
+        logged(done, total)
 
     try:
         yield progress

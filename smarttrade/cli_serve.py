@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -31,17 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return run_until_signal(partial(serve, load(arguments), arguments.simulated))
+
+
+def load(arguments: argparse.Namespace) -> Loaded:
+    """The settings, and logs as they say; ends the process when they are wrong."""
     loaded = settings_from(arguments)
     configure_logs(loaded.settings.log_level, loaded.settings.log_format)
     for name, meant in loaded.unknown.items():
         log.warning("unknown_variable", variable=name, did_you_mean=meant)
-    return run_until_signal(partial(_serve, loaded, arguments.simulated))
+    return loaded
 
 
-async def _serve(loaded: Loaded, simulated: bool, stop: trio.Event) -> int:  # noqa: FBT001
+async def serve(
+    loaded: Loaded,
+    simulated: bool,  # noqa: FBT001
+    stop: trio.Event,
+    part: str = "serve",
+) -> int:
+    """Be that part of the service until `stop` is set; the exit status."""
     from actors import Fatal, RestartLimit, Unkillable
 
-    from .app import run_service
+    from .app import Part, run_service
     from .web.server_sockets import CannotListenError
 
     try:
@@ -50,6 +62,7 @@ async def _serve(loaded: Loaded, simulated: bool, stop: trio.Event) -> int:  # n
                 loaded.settings,
                 stop=stop,
                 progress=progress,
+                part=Part(part),
                 simulated=simulated,
                 task_status=_Announcement(loaded.settings),
             )
@@ -76,4 +89,5 @@ class _Announcement:
         """See `trio.TaskStatus`."""
         if self._settings.port:  # of a free one that was taken, the log tells
             url = url_of(self._settings.host, self._settings.port)
-            print(f"SmartTrade serves {url}", flush=True)
+            with suppress(BrokenPipeError):
+                print(f"SmartTrade serves {url}", flush=True)

@@ -23,6 +23,7 @@ from .cli_options import settings_from, url_of
 from .cli_run import run_until_signal, until_stopped
 from .cli_table import Candle, Table
 from .session.errors import CloseCode
+from .settings_values import url
 
 PATH = "/ws/candles"
 PAUSE = Backoff(first=0.5, most=30.0)  # seconds between two attempts to connect
@@ -34,18 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("interval", help="such as 1m")
     parser.add_argument(
         "--url",
-        type=_endpoint,
+        type=endpoint,
         help="of the backend, such as ws://127.0.0.1:8000; usually where HOST and PORT say",
     )
     parser.add_argument("--count", type=_count, metavar="N", help="end after N lines")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    url = arguments.url
-    if url is None:
+    backend = arguments.url
+    if backend is None:
         settings = settings_from(arguments).settings
-        url = _endpoint(url_of(settings.host, settings.port))
-    tail = Tail(url, arguments.symbol, arguments.interval, arguments.count)
+        backend = endpoint(url_of(settings.host, settings.port))
+    tail = Tail(backend, arguments.symbol, arguments.interval, arguments.count)
     return run_until_signal(partial(until_stopped, tail.follow))
 
 
@@ -180,19 +181,16 @@ def _say(text: str) -> None:
 # -- Arguments ----------------------------------------------------------------------------------
 
 
-def _endpoint(text: str) -> str:
+def endpoint(text: str) -> str:
     """The WebSocket URL of a backend, given that or its base URL."""
-    parts = urlsplit(text if "://" in text else f"ws://{text}")
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    text = text if "://" in text else f"ws://{text}"
     try:
-        _ = parts.port
-        good = scheme in ("ws", "wss") and bool(parts.hostname)
+        base = url("ws", "wss", "http", "https", with_query=True)(text)
     except ValueError:
-        good = False
-    if not good:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a ws:// or wss:// URL")
-    path = PATH if parts.path in ("", "/") else parts.path
-    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+        raise argparse.ArgumentTypeError(f"{text!r} must be a ws:// or wss:// URL") from None
+    parts = urlsplit(base)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, parts.path or PATH, parts.query, ""))
 
 
 def _count(text: str) -> int:

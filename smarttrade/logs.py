@@ -7,6 +7,7 @@ Ours are written with structlog: a stable event name and fields. What libraries 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any, Literal, TextIO
 
@@ -27,6 +28,7 @@ def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
     `auto` is readable on a terminal, and JSON lines elsewhere.
     """
     is_terminal = sys.stderr.isatty()
+    colors = is_terminal and not os.environ.get("NO_COLOR")  # see https://no-color.org
     if log_format == "auto":
         log_format = "text" if is_terminal else "json"
     shared: list[Processor] = [
@@ -42,7 +44,7 @@ def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
         # Loggers are made when modules are imported, before this is called or called again.
         cache_logger_on_first_use=False,
     )
-    _route_logging(level, shared, _rendering(log_format, colors=is_terminal))
+    _route_logging(level, shared, _rendering(log_format, colors=colors))
 
 
 def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from .binance.limits import EXCHANGE_WEIGHT_LIMIT
 from .market.interval import Interval, parse_interval
 from .market.series import parse_symbol
 from .session.protocol import SessionLimits
-from .settings_values import host_name, list_of, lower, or_none, origin, shown, url
+from .settings_values import host_name, list_of, lower, namespace, or_none, origin, shown, url
 from .web.server_limits import ServerLimits
 
 PREFIX = "SMARTTRADE_"
@@ -76,6 +76,33 @@ class Settings(BaseModel):
         "keep candles in memory only, use no Redis",
         allowed="1, true, yes, 0, false or no",
     )
+    redis_namespace: Annotated[str, AfterValidator(namespace)] = _variable(
+        f"{PREFIX}REDIS_NAMESPACE",
+        "smarttrade",
+        "what our keys in Redis begin with; processes that belong together have the same",
+        allowed="up to 50 letters, digits and any of _ - . :",
+    )
+    redis_timeout: float = _number(
+        f"{PREFIX}REDIS_TIMEOUT", 1.0, "Redis has so long to answer", 0.1, 10, "s"
+    )
+    lease: float = _number(
+        f"{PREFIX}LEASE",
+        3.0,
+        "after so much silence of the process that writes to Redis, another takes over",
+        *(1, 60, "s"),
+    )
+    changes_kept: int = _number(
+        f"{PREFIX}CHANGES_KEPT",
+        10_000,
+        "batches of changes in Redis, for gateways that are behind",
+        *(100, 1_000_000, ""),
+    )
+    stale_after: float = _number(
+        f"{PREFIX}STALE_AFTER",
+        3.0,
+        "a gateway that has heard nothing for so long tells its clients",
+        *(2, 3600, "s"),
+    )
     binance_rest_url: Annotated[tuple[str, ...], list_of(url("http", "https"))] = _variable(
         "BINANCE_REST_URL",
         ("https://api.binance.com", "https://data-api.binance.vision"),
@@ -95,6 +122,12 @@ class Settings(BaseModel):
         allowed="a host name or an address, without scheme and port",
     )
     port: int = _number("PORT", 8000, "where to serve; 0 takes a free port", 0, 65535, "")
+    reuse_port: Annotated[bool, BeforeValidator(lower)] = _variable(
+        f"{PREFIX}REUSE_PORT",
+        False,
+        "several processes of this machine may serve at the same port, and share its clients",
+        allowed="1, true, yes, 0, false or no",
+    )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lower)
     ] = _variable(
@@ -235,6 +268,10 @@ class Variable:
     """Whether its option takes no value."""
 
 
+def _spelled(name: str) -> str:
+    return name.removeprefix(PREFIX).lower().replace("_", "-")
+
+
 def _variable_of(field: str, info: FieldInfo) -> Variable:
     name, extra = str(info.validation_alias), info.json_schema_extra
     assert isinstance(extra, dict)
@@ -242,7 +279,7 @@ def _variable_of(field: str, info: FieldInfo) -> Variable:
     return Variable(
         name,
         field,
-        "--memory" if is_switch else "--" + name.removeprefix(PREFIX).lower().replace("_", "-"),
+        "--memory" if field == "use_memory_store" else "--" + _spelled(name),
         shown(info.default),
         str(extra["allowed"]),
         str(info.description),

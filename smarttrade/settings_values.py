@@ -53,6 +53,12 @@ def url(*schemes: str, with_query: bool = False) -> Callable[[str], str]:
     return read
 
 
+def namespace(text: str) -> str:
+    if not re.fullmatch(r"[\w.:-]{1,50}", text, re.ASCII):
+        raise ValueError("not a namespace")
+    return text
+
+
 def host_name(text: str) -> str:
     text = text.strip().removeprefix("[").removesuffix("]")
     if ":" in text:

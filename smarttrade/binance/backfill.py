@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -11,6 +11,7 @@ import trio
 from actors import Backoff, Mailbox
 
 from ..market.candle import Candle
+from ..market.series import Series
 from ..store.messages import (
     CandlesMissing,
     FindMissing,
@@ -48,15 +49,18 @@ async def run_backfill(
     A restart asks the store anew, so nothing that was missing is forgotten.
     """
     task_status.started()
-    series = await store.ask(GetListed)
-    backfill = _Backfill(store, rest, progress, len(series))
+    backfill = _Backfill(store, rest, progress)
     async with trio.open_nursery() as nursery:
+        # Before anything is asked: a store that waits for room in `gaps` answers nobody.
+        nursery.start_soon(backfill.collect, gaps)
+        series = await store.ask(GetListed)
+        backfill.expect(series)
         for _ in range(CONNECTIONS):
             nursery.start_soon(backfill.work)
         nursery.start_soon(_look_around, store)
-        await store.tell(FindMissing(series))
-        async for missing in gaps:
-            backfill.add(missing)
+        # In this order the gaps come back, and the first ones are taken as they come.
+        shortest_first = sorted(series, key=lambda s: s.interval.typical_length)
+        await store.tell(FindMissing(tuple(shortest_first), but_stored=True))
 
 
 async def _look_around(store: Mailbox[StoreMessage]) -> None:
@@ -68,22 +72,24 @@ async def _look_around(store: Mailbox[StoreMessage]) -> None:
 class _Backfill:
     """The agenda, and those who work on it."""
 
-    def __init__(
-        self, store: Mailbox[StoreMessage], rest: RestClient, progress: Progress, total: int
-    ) -> None:
+    def __init__(self, store: Mailbox[StoreMessage], rest: RestClient, progress: Progress) -> None:
         self._store = store
         self._rest = rest
         self._progress = progress
-        self._total = total
-        self._without_history: set[object] = set()
+        self._total = 0
+        self._without_history: set[Series] = set()
         self._agenda = Agenda()
         self._idle = trio.lowlevel.ParkingLot()
 
-    def add(self, missing: CandlesMissing) -> None:
-        if missing.first is None:
-            self._without_history.add(missing.series)
-        self._agenda.add(missing)
-        self._idle.unpark()
+    def expect(self, series: Sequence[Series]) -> None:
+        """Count the progress of these; those that turn out to have history do not count."""
+        self._total = len(series)
+        self._without_history = set(series)
+
+    async def collect(self, gaps: Mailbox[CandlesMissing]) -> None:
+        async for missing in gaps:
+            self._agenda.add(missing)
+            self._idle.unpark()
 
     async def work(self) -> None:
         while True:
@@ -96,22 +102,37 @@ class _Backfill:
                 reached = await self._fill(missing)
             finally:
                 self._agenda.done(missing.series, reached)
-            if missing.series in self._without_history:
-                self._without_history.discard(missing.series)
-                self._progress(self._total - len(self._without_history), self._total)
+            self._count(missing)
+
+    def _count(self, missing: CandlesMissing) -> None:
+        is_first = missing.series in self._without_history
+        self._without_history.discard(missing.series)
+        if is_first and missing.first is None:
+            self._progress(self._total - len(self._without_history), self._total)
 
     async def _fill(self, missing: CandlesMissing) -> int | None:
-        """Read one range, page by page, until it is whole or the exchange refuses it.
+        """Read one range until it is whole or the exchange refuses it.
+
+        When more is missing than a window holds, the newest are read instead.
 
         Returns the newest open time that was read.
         """
         first, failures = missing.first, 0
+        if _is_too_much(missing):
+            first = None
         while True:
             rows = await self._read(missing, first)
             if rows is None:
                 return None
-            if rows:
-                await self._store.tell(PutHistory(missing.series, rows, first))
+            if first is not None and missing.last is None and len(rows) >= MOST_KLINES:
+                page, begin, first = rows, first, None
+                rows = await self._read(missing, None)
+                if rows is None:
+                    return None
+                if rows and rows[0].open_time <= page[-1].open_time:
+                    await self._store.tell(PutHistory(missing.series, page, begin))
+            # Nothing, too, is an answer: that there is nothing new.
+            await self._store.tell(PutHistory(missing.series, rows, first))
             reached = rows[-1].open_time if rows else None
             if _is_whole(missing, first, reached, len(rows)):
                 return reached
@@ -135,6 +156,12 @@ class _Backfill:
                 failures += 1
                 logger.warning("history_unavailable", series=str(missing.series), error=str(error))
                 await trio.sleep(PAUSE.pause(failures, random.random()))
+
+
+def _is_too_much(missing: CandlesMissing) -> bool:
+    if missing.first is None or missing.last is None:
+        return False
+    return missing.series.interval.count(missing.first, missing.last) > MOST_KLINES
 
 
 def _is_whole(missing: CandlesMissing, first: int | None, reached: int | None, count: int) -> bool:

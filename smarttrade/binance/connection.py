@@ -1,8 +1,8 @@
 """One stream connection to the exchange: every wait bounded, every way to die one exception.
 
-trio-websocket leaves several waits without a limit and can let a `Cancelled` of its own escape,
-which would silently cancel whoever surrounds it. Here its reader lives in a nursery that is
-closed with the connection, and whatever comes out of it is translated.
+The WebSocket's reader lives in a nursery that is closed with the connection, and whatever comes
+out of it is translated. A stray `Cancelled` from inside never gets out: it would silently cancel
+whoever surrounds the connection.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
 
 import trio
-import trio_websocket
 
 from .dial import DEFAULT_PORTS, Dial
 from .errors import StreamDown
+from .websocket import HandshakeFailed, HandshakeRefused, WebSocket, WebSocketClosed, open_websocket
 
 CONNECT_WITHIN = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
 SEND_WITHIN = 5.0
@@ -33,23 +33,21 @@ MOST_BYTES = 1024 * 1024  # of one message; a kline event has 400
 class Connection:
     """An open connection, for as long as `converse` lasts."""
 
-    def __init__(
-        self, websocket: trio_websocket.WebSocketConnection, stream: trio.abc.Stream
-    ) -> None:
+    def __init__(self, websocket: WebSocket, stream: trio.abc.Stream) -> None:
         self._websocket = websocket
         self._stream = stream
         self._heard = trio.current_time()
 
     async def receive(self) -> str | bytes:
-        """The next message.
+        """The next message. Those that came together come one after the other without a pause.
 
         Raises:
             StreamDown: the connection ended.
         """
         try:
-            message: str | bytes = await self._websocket.get_message()
-        except trio_websocket.ConnectionClosed as error:
-            raise StreamDown(f"closed: {error.reason}") from error
+            message = await self._websocket.receive()
+        except WebSocketClosed as error:
+            raise StreamDown(f"closed: {error}") from error
         self._heard = trio.current_time()
         return message
 
@@ -62,10 +60,10 @@ class Connection:
         sent = False
         try:
             with trio.move_on_after(SEND_WITHIN):
-                await self._websocket.send_message(message)
+                await self._websocket.send(message)
                 sent = True
-        except trio_websocket.ConnectionClosed as error:
-            raise StreamDown(f"closed: {error.reason}") from error
+        except WebSocketClosed as error:
+            raise StreamDown(f"closed: {error}") from error
         finally:
             if not sent:
                 await trio.aclose_forcefully(self._stream)
@@ -79,16 +77,17 @@ class Connection:
             StreamDown: it did not answer a ping within `PONG_WITHIN` seconds.
         """
         while True:
-            silent = trio.current_time() - self._heard
-            if silent < PROBE_AFTER:
-                await trio.sleep(PROBE_AFTER - silent)
+            # A time, not a pause: one that rounding makes too short for the clock would never end.
+            due = self._heard + PROBE_AFTER
+            if trio.current_time() < due:
+                await trio.sleep_until(due)
                 continue
             answered = False
             with trio.move_on_after(PONG_WITHIN):
                 try:
                     await self._websocket.ping()
-                except trio_websocket.ConnectionClosed as error:
-                    raise StreamDown(f"closed: {error.reason}") from error
+                except WebSocketClosed as error:
+                    raise StreamDown(f"closed: {error}") from error
                 answered = True
             if not answered:
                 raise StreamDown(f"silent, and no pong within {PONG_WITHIN:.0f} s")
@@ -110,7 +109,9 @@ async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[
         async with trio.open_nursery() as nursery:
             try:
                 stream = await _connect(url, dial, deadline)
-                connection = Connection(await _open(nursery, stream, url, deadline), stream)
+                websocket = await _open(stream, url, deadline)
+                connection = Connection(websocket, stream)
+                nursery.start_soon(websocket.read)
                 nursery.start_soon(connection.probe_when_silent)
                 await talk(connection)
             except BaseException as error:  # noqa: BLE001 - judged below, whatever it is
@@ -136,24 +137,24 @@ async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
         raise StreamDown(f"{_host(url)}: {error.__cause__ or error}") from error
 
 
-async def _open(
-    nursery: trio.Nursery, stream: trio.abc.Stream, url: str, deadline: float
-) -> trio_websocket.WebSocketConnection:
-    """The WebSocket handshake. A refusal comes out of `nursery`, where the reader runs."""
+async def _open(stream: trio.abc.Stream, url: str, deadline: float) -> WebSocket:
     parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     try:
         with trio.fail_at(deadline):
-            return await trio_websocket.wrap_client_stream(
-                nursery,
-                stream,  # type: ignore[arg-type] # any stream does
-                _host(url),
-                f"{parts.path}?{parts.query}" if parts.query else parts.path,
-                message_queue_size=QUEUE,
-                max_message_size=MOST_BYTES,
-                receive_buffer_size=65536,
+            return await open_websocket(
+                stream, _host(url), target, queue=QUEUE, most_bytes=MOST_BYTES
             )
     except trio.TooSlowError:
         raise StreamDown(f"{_host(url)}: no handshake in {CONNECT_WITHIN:.0f} s") from None
+    except HandshakeRefused as refused:
+        down = StreamDown(str(refused))
+        down.status = refused.status
+        told = refused.headers.get(b"retry-after", b"")
+        down.retry_after = float(told) if told.isdigit() else 0.0
+        raise down from refused
+    except HandshakeFailed as error:
+        raise StreamDown(f"{_host(url)}: protocol: {error}") from error
 
 
 def _host(url: str) -> str:
@@ -184,7 +185,10 @@ def _verdict(
     if not all(isinstance(leaf, (Exception, trio.Cancelled)) for leaf in leaves):
         return surrounding
     down = next((leaf for leaf in leaves if isinstance(leaf, StreamDown)), None)
-    return down or _translated(leaves[0])
+    if down is None:
+        down = StreamDown(f"the connection failed: {leaves[0]!r}")
+        down.__cause__ = leaves[0]
+    return down
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -193,21 +197,3 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
-
-
-def _translated(error: BaseException) -> StreamDown:
-    if isinstance(error, trio_websocket.ConnectionRejected):
-        down = StreamDown(f"handshake refused with status {error.status_code}")
-        down.status = error.status_code
-        down.retry_after = _retry_after(error)
-    else:
-        down = StreamDown(f"protocol: {error!r}")
-    down.__cause__ = error
-    return down
-
-
-def _retry_after(rejected: trio_websocket.ConnectionRejected) -> float:
-    for name, value in rejected.headers or ():
-        if name.lower() == b"retry-after" and value.isdigit():
-            return float(value)
-    return 0.0

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import trio
 
+from .proxy import open_tunnel, proxy_for
+
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
 """Opens the byte stream for a `ws://` or `wss://` URL; the caller closes it.
 
@@ -29,10 +31,15 @@ def _tls() -> ssl.SSLContext:
 
 
 async def dial(url: str) -> trio.abc.Stream:
-    """Connect over TCP, and TLS for `wss`."""
+    """Connect over TCP, through the environment's proxy if there is one, and TLS for `wss`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    stream = await trio.open_tcp_stream(host, parts.port or DEFAULT_PORTS[parts.scheme])
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    proxy = proxy_for(url)
+    if proxy is None:
+        stream = await trio.open_tcp_stream(host, port)
+    else:
+        stream = await open_tunnel(proxy, host, port)
     if parts.scheme == "ws":
         return stream
     secure = trio.SSLStream(stream, _tls(), server_hostname=host, https_compatible=True)

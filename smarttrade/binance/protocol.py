@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from ..market.series import Series
 from ..store.messages import Feed
@@ -43,18 +44,20 @@ class StreamRequest:
 def stream_request(series: Sequence[Series]) -> StreamRequest:
     """Put as many streams into the URL as is safe, and the rest into requests."""
     names = [stream_name(each) for each in series]
-    length = in_url = 0
+    length = 0
+    in_url = []
     for name in names:
-        length += len(name) + 1
+        quoted = quote(name, safe="@")  # some symbols are not ASCII
+        length += len(quoted) + 1
         if length > MOST_URL_NAMES:
             break
-        in_url += 1
-    rest = names[in_url:]
+        in_url.append(quoted)
+    rest = names[len(in_url) :]
     later = tuple(
         tuple(rest[start : start + NAMES_PER_REQUEST])
         for start in range(0, len(rest), NAMES_PER_REQUEST)
     )
-    return StreamRequest(f"/stream?streams={'/'.join(names[:in_url])}", later)
+    return StreamRequest(f"/stream?streams={'/'.join(in_url)}", later)
 
 
 @dataclass(slots=True)

@@ -89,7 +89,7 @@ async def run_stream(
         nursery.start_soon(_hand_over, updates, store)
         nursery.start_soon(_report_feed, health, store, wall_clock)
         for number, group in enumerate(groups):
-            line = _Line(number, group, endpoints, dial, store, updates, health, counters)
+            line = _Line(number, group, endpoints, dial, store, updates, health, counters, nursery)
             nursery.start_soon(line.keep_connected)
 
 
@@ -128,6 +128,9 @@ class _Line:
     updates: Mailbox[Told]
     health: FeedHealth
     counters: StreamCounters
+    nursery: trio.Nursery
+    """The actor's, for what must not hold up the receiving."""
+    searching: bool = False
     complained_at: float = float("-inf")
 
     async def keep_connected(self) -> None:
@@ -165,9 +168,9 @@ class _Line:
         self.health.connected.add(self.number)
         logger.info("stream_connected", series=len(self.series))
         await self._subscribe_rest(connection)
-        # What was told before this moment is lost, and is read over REST; updates that come
-        # meanwhile are kept.
-        await self.store.tell(FindMissing(self.series))
+        if not self.searching:
+            self.searching = True
+            self.nursery.start_soon(self._find_missing)
         decoder = StreamDecoder(self.series)
         while True:
             match self._decode(decoder, await connection.receive()):
@@ -185,6 +188,14 @@ class _Line:
                     logger.error("subscribe_failed", detail=detail)
                 case None:
                     pass
+
+    async def _find_missing(self) -> None:
+        """What was told before this moment is lost, and is read over REST.
+
+        A task of its own, and one at most: a busy store is no reason not to receive.
+        """
+        await self.store.tell(FindMissing(self.series))
+        self.searching = False
 
     async def _subscribe_rest(self, connection: Connection) -> None:
         for number, names in enumerate(stream_request(self.series).later, start=1):

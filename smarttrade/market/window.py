@@ -60,6 +60,14 @@ class Gap(NamedTuple):
     """Whether the exchange does not have them either, or they are still to be read from it."""
 
 
+class Difference(NamedTuple):
+    """A closed candle that the exchange's history has, and what was published for it."""
+
+    held: Candle | None
+    """None when nothing was."""
+    row: Candle
+
+
 class WindowState(NamedTuple):
     """All that a window knows and would have to ask for again, as a value."""
 
@@ -253,6 +261,24 @@ class Window:
         self._trim()
         return Change(tuple(updates))
 
+    def differences(self, rows: Sequence[Candle]) -> tuple[Difference, ...]:
+        """Which closed `rows` of the exchange's history are not what is published here.
+
+        Rows outside the window, and candles that are still forming here, are not compared.
+        """
+        found = []
+        for row in rows:
+            index = self._index(row.open_time)
+            if not row.closed or index >= len(self._candles):
+                continue
+            held = self._candles[index]
+            if held.open_time == row.open_time:
+                if held.closed and not held.same_values(row):
+                    found.append(Difference(held, row))
+            elif index > 0:
+                found.append(Difference(None, row))
+        return tuple(found)
+
     def correct(self, row: Candle) -> Change:
         """Take one closed candle that was read again from the exchange and compared.
 
@@ -260,8 +286,12 @@ class Window:
         """
         index = self._index(row.open_time)
         held = self._candles[index] if index < len(self._candles) else None
-        if held is None or held.open_time != row.open_time:
+        if held is None:
             return UNCHANGED
+        if held.open_time != row.open_time:
+            corrected = self._merge_past(row) if row.closed and index else None
+            self._settle_released()
+            return Change(corrections=(corrected,)) if corrected else UNCHANGED
         if not held.closed or held.same_values(row):
             return UNCHANGED
         self._candles[index] = row

@@ -8,7 +8,7 @@ from typing import Protocol, assert_never
 
 import trio
 
-from actors import Mailbox, MailboxClosed
+from actors import ActorDied, Mailbox, MailboxClosed
 
 from ..market.series import Series
 from ..store.messages import (
@@ -62,14 +62,19 @@ async def run_session(
     async def serve() -> End:
         while True:
             message = await client.receive()
-            with trio.fail_after(ANSWER_WITHIN):
-                catalogue = await store.ask(GetCatalogue)
+            try:
+                with trio.fail_after(ANSWER_WITHIN):
+                    catalogue = await store.ask(GetCatalogue)
+            except (trio.TooSlowError, ActorDied, MailboxClosed):
+                return End(CloseCode.OVERLOADED, "try again later")
             for action in protocol.receive(message, catalogue, trio.current_time()):
                 if isinstance(action, End):
                     return action
                 await _carry_out(action, subscriber, store)
 
-    beginning = OpenSubscriptions(subscriber, (), protocol.welcome())
+    # Not by way of the hub: nothing may come before it, and answers to bad requests go straight.
+    subscriber.outbox.post_once(protocol.welcome())
+    beginning = OpenSubscriptions(subscriber, (), b"")
     await _run(client, subscriber, beginning, store, draining, serve)
 
 

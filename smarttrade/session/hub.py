@@ -84,6 +84,7 @@ class Hub:
 
     def __init__(self, texts: CandleTexts, counters: HubCounters) -> None:
         self.counters = counters
+        counters.subscribers = counters.subscriptions = 0  # of a hub before this one
         self._encoder = Encoder(texts)
         self._feed = FeedStatus(Feed.DOWN, 0.0)
         self._series: dict[Subscriber, frozenset[Series]] = {}

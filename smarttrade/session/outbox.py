@@ -22,6 +22,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -262,8 +263,10 @@ class Outbox(trio.abc.HalfCloseableStream):
         """Reset the transport: what the kernel still holds for the client is thrown away too."""
         self._end(ClosedBecause.FINISHED)
         self._leave()
-        if self._socket is not None and self._socket.fileno() != -1:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self._socket is not None:
+            with suppress(OSError):  # it was closed before
+                no_linger = struct.pack("ii", 1, 0)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         await trio.aclose_forcefully(self._stream)
 
     # The pending queue

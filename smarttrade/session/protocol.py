@@ -169,9 +169,9 @@ class SessionProtocol:
         identifier = _identifier(fields, strict=True)
         match request.action:
             case "subscribe":
-                return [self._subscribe(_entries(request, fields), identifier, catalogue)]
+                return [self._subscribe(self._entries(request, fields), identifier, catalogue)]
             case "unsubscribe":
-                return [self._unsubscribe(_entries(request, fields), identifier, catalogue)]
+                return [self._unsubscribe(self._entries(request, fields), identifier, catalogue)]
             case "list":
                 return [Send(self._subscribed_frame(identifier, []))]
             case "ping":
@@ -181,6 +181,20 @@ class SessionProtocol:
                     "unknown_action",
                     f"action must be subscribe, unsubscribe, list or ping, not {_shown(unknown)}",
                 )
+
+    def _entries(self, request: _Request, fields: dict[str, Any]) -> Sequence[Any]:
+        """A list under `subscriptions`, or the request itself for a single one."""
+        if request.subscriptions is None:
+            if "symbol" in fields or "interval" in fields:
+                return [fields]
+            raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
+        # A bad entry costs the client a few bytes and us a hundred, and an exception.
+        count, most = len(request.subscriptions), self.limits.subscriptions
+        if count > most:
+            raise RequestError(
+                "too_many_subscriptions", f"at most {most} series in one session, not {count}"
+            )
+        return request.subscriptions
 
     def _subscribe(
         self, entries: Sequence[Any], identifier: Identifier, catalogue: Catalogue
@@ -248,15 +262,6 @@ def _identifier(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     if strict:
         raise RequestError("bad_request", "id must be a number or a text")
     return None
-
-
-def _entries(request: _Request, fields: dict[str, Any]) -> Sequence[Any]:
-    """A list under `subscriptions`, or the request itself for a single one."""
-    if request.subscriptions is not None:
-        return request.subscriptions
-    if "symbol" in fields or "interval" in fields:
-        return [fields]
-    raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
 
 
 def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 import trio
 
-from actors import Mailbox, Reply
+from actors import Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
+from .backlog import Backlog
 from .memory import Event, MemoryStore
 from .messages import (
+    AdoptCatalogue,
+    AdoptWindows,
     CandlesMissing,
     CloseSubscriptions,
+    CorrectCandles,
     FindMissing,
+    FollowUpdates,
     GetCatalogue,
+    GetDifferences,
     GetListed,
     GetOverview,
     GetPage,
@@ -27,6 +34,7 @@ from .messages import (
     PutHistory,
     PutUpdates,
     ReportFeed,
+    RestoreWindows,
     StoreMessage,
 )
 
@@ -35,40 +43,57 @@ async def run_store(
     mailbox: Mailbox[StoreMessage],
     store: MemoryStore,
     *,
-    hub: Mailbox[HubEvent],
-    gaps: Mailbox[CandlesMissing],
+    hub: Mailbox[HubEvent] | None,
+    gaps: Mailbox[CandlesMissing] | None,
+    backlog: Backlog | None = None,
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Change and read the windows, one message at a time, and tell what changed.
 
     Everything worth keeping is in `store`, so a restart loses nothing but the message in hand.
-    Waits while `hub` is full: its order is the order of truth, and nothing may be left out.
+    Waits while `hub` is full: its order is the order of truth, and nothing may be left out. Whoever
+    keeps a copy is told through `backlog`, which never makes anybody wait.
     """
+
+    async def tell(event: Event) -> None:
+        if backlog is not None:
+            backlog.note(event)
+        # In an ordered stop those who listen end first; nobody is left who would miss it.
+        with suppress(MailboxClosed):
+            if isinstance(event, CandlesMissing):
+                if gaps is not None:
+                    await gaps.tell(event)
+            elif isinstance(event, HubEvent) and hub is not None:
+                await hub.tell(event)
+
     listed_waiters: list[Reply[tuple[Series, ...]]] = []
     task_status.started()
     async for message in mailbox:
         match message:
-            case GetPage() | GetOverview() | GetCatalogue():
+            case GetPage() | GetOverview() | GetCatalogue() | GetDifferences():
                 _answer(store, message)
             case GetListed(reply):
                 listed_waiters.append(reply)
             case _:
                 for event in _carry_out(store, message, wall_clock()):
-                    if isinstance(event, CandlesMissing):
-                        await gaps.tell(event)
-                    else:
-                        await hub.tell(event)
+                    await tell(event)
         if store.is_listed:
             while listed_waiters:
                 listed_waiters.pop().set(store.listed)
 
 
-def _answer(store: MemoryStore, question: GetPage | GetOverview | GetCatalogue) -> None:
+Question = GetPage | GetOverview | GetCatalogue | GetDifferences
+
+
+def _answer(store: MemoryStore, question: Question) -> None:
     match question:
         case GetPage(series, limit, before, reply):
             with reply:
                 reply.set(store.page(series, limit, before))
+        case GetDifferences(series, rows, reply):
+            with reply:
+                reply.set(store.differences(series, rows))
         case GetOverview(reply):
             with reply:
                 reply.set(store.overview(trio.current_time()))
@@ -80,34 +105,48 @@ def _answer(store: MemoryStore, question: GetPage | GetOverview | GetCatalogue) 
 Command = (
     PutUpdates
     | PutHistory
+    | CorrectCandles
     | ListSymbols
     | FindMissing
     | LookAround
     | ReportFeed
+    | RestoreWindows
+    | AdoptCatalogue
+    | AdoptWindows
+    | FollowUpdates
     | OpenSubscriptions
     | CloseSubscriptions
 )
 
 
-def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: PLR0911
+def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - a table
     now = trio.current_time()
     match command:
         case PutUpdates(updates):
             return store.put_updates(updates, now, wall)
         case PutHistory(series, rows, first):
             return store.put_history(series, rows, first, wall)
+        case CorrectCandles(series, rows):
+            return store.correct(series, rows, wall)
         case OpenSubscriptions():
             return store.open_subscriptions(command)
         case CloseSubscriptions():
             return store.close_subscriptions(command)
         case LookAround():
             return store.look_around(now, wall)
-        case FindMissing(series_wanted):
-            return store.find_missing(series_wanted)
+        case FindMissing(series_wanted, but_stored):
+            return store.find_missing(series_wanted, but_stored=but_stored)
         case ReportFeed(status):
             return store.report_feed(status)
         case ListSymbols(symbols):
-            store.list_symbols(symbols)
-            return []
+            return store.list_symbols(symbols)
+        case RestoreWindows(windows, listed):
+            return store.restore(windows, listed, now)
+        case AdoptCatalogue(symbols, intervals):
+            return store.adopt_catalogue(symbols, intervals)
+        case AdoptWindows(windows):
+            return store.adopt(windows, wall)
+        case FollowUpdates(published, gaps):
+            return store.follow(published, gaps, now, wall)
         case _:
             assert_never(command)

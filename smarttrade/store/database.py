@@ -25,6 +25,9 @@ class DatabaseUnavailable(Exception):
 class ForeignFormat(Exception):
     """What is stored is in the format of another version of this program."""
 
+    def __init__(self, found: str) -> None:
+        super().__init__(f"written by another version, in format {found[:50]!r}")
+
 
 # -- Writing --------------------------------------------------------------------------------
 
@@ -148,6 +151,7 @@ class Database(Protocol):
 
         Raises:
             ForeignFormat: it is not for us to read.
+            Damaged: what is told beside it is not ours.
         """
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:

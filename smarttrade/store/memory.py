@@ -6,22 +6,25 @@ The actor beside it does the telling.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Change, Missing, Window
+from ..market.window import Change, Difference, Missing, Span, Window, WindowState
 from .messages import (
     Absent,
     CandlesMissing,
     CandlesPublished,
     Catalogue,
+    CatalogueChanged,
     CloseSubscriptions,
     Feed,
     FeedChanged,
     FeedStatus,
+    GapsChanged,
     HubEvent,
+    KeptEvent,
     OpenSubscriptions,
     Overview,
     Page,
@@ -31,11 +34,15 @@ from .messages import (
     SubscriptionsClosed,
     SubscriptionsOpened,
     Wanted,
+    WindowReplaced,
 )
 
 OVERDUE_AFTER = 5_000
 """Milliseconds of exchange time after a candle's end by which the next one, or its closing, is
 missed: twice the exchange's cadence of 2 s, and a little for the way."""
+
+DOUBT_WITHIN = 5.0
+"""Seconds that stored candles wait for the stream, before what came since is asked for anyway."""
 
 OVERDUE_AGAIN_MOST = 60_000
 """Milliseconds of exchange time between two such questions at most. The pause doubles while the
@@ -46,7 +53,7 @@ HOLD_WITHIN = 5.0
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
 told and filled later."""
 
-Event = HubEvent | CandlesMissing
+Event = HubEvent | CandlesMissing | KeptEvent
 
 
 class _Book:
@@ -54,6 +61,8 @@ class _Book:
 
     __slots__ = (
         "asked",
+        "doubtful_since",
+        "gaps_revision",
         "held_since",
         "overdue_at",
         "overdue_pause",
@@ -66,6 +75,9 @@ class _Book:
     def __init__(self, interval: Interval) -> None:
         self.window = Window(interval)
         self.revision = 0
+        self.gaps_revision = 0
+        self.doubtful_since: float | None = None
+        """Since when it has candles that were stored some time ago, and nothing has followed."""
         self.told_at: float | None = None
         self.asked: Missing | None = None
         self.held_since: float | None = None
@@ -111,7 +123,11 @@ class MemoryStore:
             change = book.window.apply(candle)
             if change.missing is not None:
                 missing += self._ask(series, book, change.missing)
+            elif change.updates:
+                book.doubtful_since = None
             self._collect(series, book, change, published)
+            if book.gaps_revision != book.window.gaps_revision:
+                missing += self._gap_events(series, book)
         if not published:
             return missing
         self.updated_at = wall
@@ -125,14 +141,15 @@ class MemoryStore:
         if book is None:
             return []
         book.asked = None
+        book.doubtful_since = None
         window = book.window
         rows = [self._as_known(row) for row in rows]
         if not window.is_ready:
             return self._begin(series, book, rows, wall)
-        gaps, revision = window.gaps(), book.revision
+        before = window.newest
         events = self._published(series, book, window.merge(rows, first), wall)
-        if book.revision == revision and window.gaps() != gaps:
-            book.revision += 1  # a gap that is a hole of the exchange, as is known now
+        if before and window.oldest and before.open_time < window.oldest.open_time:
+            events.append(WindowReplaced(series))
         return events
 
     def _begin(
@@ -141,6 +158,7 @@ class MemoryStore:
         """The first history. Who subscribed without a snapshot gets what is news: live candles."""
         news = book.window.oldest_held
         change = book.window.merge(rows)
+        book.gaps_revision = book.window.gaps_revision
         book.revision += 1
         self.updated_at = wall
         events: list[Event] = []
@@ -149,7 +167,23 @@ class MemoryStore:
         events += self._open_waiting(series, book)
         if change.missing is not None:
             events += self._ask(series, book, change.missing)
-        return events
+        return [*events, WindowReplaced(series)]
+
+    def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
+        """Which closed rows of the exchange's history are not what was published."""
+        book = self._books.get(series)
+        return () if book is None else book.window.differences(rows)
+
+    def correct(self, series: Series, rows: Iterable[Candle], wall: float) -> list[Event]:
+        """Put closed rows of the exchange's history in the place of what differs from them."""
+        book = self._books.get(series)
+        if book is None:
+            return []
+        return [
+            event
+            for row in rows
+            for event in self._published(series, book, book.window.correct(row), wall)
+        ]
 
     def _as_known(self, row: Candle) -> Candle:
         """A forming state counts as known now: events that were on their way are not later."""
@@ -166,7 +200,15 @@ class MemoryStore:
             events.append(CandlesPublished(published))
         if change.missing is not None:
             events += self._ask(series, book, change.missing)
-        return events
+        return events + self._gap_events(series, book)
+
+    @staticmethod
+    def _gap_events(series: Series, book: _Book) -> list[Event]:
+        if book.gaps_revision == book.window.gaps_revision:
+            return []
+        book.gaps_revision = book.window.gaps_revision
+        book.revision += 1
+        return [GapsChanged(series)]
 
     @staticmethod
     def _collect(series: Series, book: _Book, change: Change, into: list[Published]) -> None:
@@ -183,14 +225,106 @@ class MemoryStore:
         book.asked = missing
         return [CandlesMissing(series, missing.first, missing.last, self._exchange_time)]
 
+    # -- copies ----------------------------------------------------------------------------
+
+    def state_of(self, series: Series) -> WindowState | None:
+        """All that is known of a series; None when that is nothing yet."""
+        book = self._books.get(series)
+        return book.window.state if book is not None and book.window.is_ready else None
+
+    def restore(
+        self,
+        windows: Iterable[tuple[Series, WindowState]],
+        listed: Iterable[str],
+        now: float,
+    ) -> list[Event]:
+        """Begin with what was stored, where there is nothing yet."""
+        events: list[Event] = []
+        for series, state in windows:
+            book = self._books.get(series)
+            if book is None or book.window.is_ready or not state.candles:
+                continue
+            change = book.window.restore(state)
+            book.doubtful_since = now
+            book.revision += 1
+            book.gaps_revision = book.window.gaps_revision
+            now_known = book.window.state
+            if now_known.candles != state.candles:
+                events.append(WindowReplaced(series))
+            elif now_known != state:
+                events.append(GapsChanged(series))
+            events += self._open_waiting(series, book)
+            if change.missing is not None:
+                events += self._ask(series, book, change.missing)
+        if not self.is_listed and set(self.symbols) <= set(listed):
+            self.is_listed = True  # the exchange is asked again; meanwhile this is most likely
+        return events
+
+    def adopt_catalogue(self, symbols: Iterable[str], intervals: Iterable[Interval]) -> list[Event]:
+        """Have these series and no others."""
+        self.symbols, self.intervals = tuple(symbols), tuple(intervals)
+        self._books = {
+            series: self._books.get(series) or _Book(series.interval)
+            for series in (Series(s, i) for s in self.symbols for i in self.intervals)
+        }
+        return [CatalogueChanged()]
+
+    def adopt(self, windows: Iterable[tuple[Series, WindowState]], wall: float) -> list[Event]:
+        """Become equal to the windows of the one who leads; what differs is published."""
+        events: list[Event] = []
+        for series, state in windows:
+            book = self._books.get(series)
+            if book is None:
+                continue
+            was_ready = book.window.is_ready
+            change = book.window.adopt(state)
+            if was_ready:
+                events += self._published(series, book, change, wall)
+            else:
+                book.gaps_revision = book.window.gaps_revision
+                book.revision += 1
+                events += self._open_waiting(series, book)
+        self.updated_at = wall
+        return events
+
+    def follow(
+        self,
+        published: Iterable[Published],
+        gaps: Mapping[Series, tuple[Iterable[Span], Iterable[Missing]]],
+        now: float,
+        wall: float,
+    ) -> list[Event]:
+        """Take what the one who leads has published; what was known already is left out."""
+        told: list[Published] = []
+        for series, candle, corrected in published:
+            book = self._books.get(series)
+            if book is None or not book.window.is_ready:
+                continue
+            if not corrected:
+                book.told_at = now
+            if candle.event_time > self._exchange_time:
+                self._exchange_time = candle.event_time
+                self._exchange_time_at = now
+            self._collect(series, book, book.window.follow(candle, corrected=corrected), told)
+        events: list[Event] = [CandlesPublished(told)] if told else []
+        for series, (holes, unfilled) in gaps.items():
+            if (book := self._books.get(series)) is not None:
+                book.window.follow_gaps(holes, unfilled)
+                events += self._gap_events(series, book)
+        self.updated_at = wall if told else self.updated_at
+        return events
+
     # -- what is missing -------------------------------------------------------------------
 
-    def find_missing(self, wanted: Iterable[Series]) -> list[Event]:
+    def find_missing(
+        self, wanted: Iterable[Series], *, but_stored: bool = False
+    ) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
             CandlesMissing(series, self._unsettled(book.window), None, self._exchange_time)
             for series in wanted
             if (book := self._books.get(series)) is not None
+            and not (but_stored and book.doubtful_since is not None)
         ]
 
     @staticmethod
@@ -215,6 +349,9 @@ class MemoryStore:
             elif now > book.held_since + HOLD_WITHIN:
                 events += self._published(series, book, book.window.release(), wall)
             if self._is_overdue(book, time):
+                overdue.append(series)
+            elif book.doubtful_since is not None and now > book.doubtful_since + DOUBT_WITHIN:
+                book.doubtful_since = now
                 overdue.append(series)
         return events + self.find_missing(overdue)
 
@@ -246,12 +383,13 @@ class MemoryStore:
     def catalogue(self) -> Catalogue:
         return Catalogue(self.symbols, self.intervals)
 
-    def list_symbols(self, symbols: Iterable[str]) -> None:
+    def list_symbols(self, symbols: Iterable[str]) -> list[Event]:
         """Keep only `symbols` of those that are configured."""
         kept = set(symbols)
         self.is_listed = True
         self.symbols = tuple(symbol for symbol in self.symbols if symbol in kept)
         self._books = {s: book for s, book in self._books.items() if s.symbol in kept}
+        return [CatalogueChanged()]
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -282,7 +420,7 @@ class MemoryStore:
                     count=len(book.window),
                     newest=book.window.newest,
                     age=None if book.told_at is None else now - book.told_at,
-                    trouble=self._trouble(book.window, now),
+                    trouble=self._trouble(book, now),
                 )
                 for series, book in self._books.items()
             ),
@@ -290,9 +428,12 @@ class MemoryStore:
             updated_at=self.updated_at,
         )
 
-    def _trouble(self, window: Window, now: float) -> str | None:
+    def _trouble(self, book: _Book, now: float) -> str | None:
+        window = book.window
         if not window.is_ready:
             return "history not read from the exchange yet"
+        if book.doubtful_since is not None:
+            return "stored candles; what came since is being read from the exchange"
         if window.unfilled or window.held:
             return "candles missing that are being read from the exchange"
         if window.is_overdue(self._estimated_exchange_time(now), 2 * OVERDUE_AFTER):

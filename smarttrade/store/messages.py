@@ -6,7 +6,7 @@ clients, and the backfill, which reads what is missing from the exchange.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from actors import Reply
 from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Gap
+from ..market.window import Difference, Gap, Missing, Span, WindowState
 
 
 class Feed(Enum):
@@ -55,6 +55,14 @@ class PutHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectCandles:
+    """Put the exchange's own closed candles in the place of what differs from them."""
+
+    series: Series
+    rows: Sequence[Candle]
+
+
+@dataclass(frozen=True, slots=True)
 class ListSymbols:
     """Keep only these symbols, which the exchange lists and trades."""
 
@@ -66,6 +74,9 @@ class FindMissing:
     """Tell the backfill what these series lack: up to now, as after a reconnect."""
 
     series: Sequence[Series]
+    but_stored: bool = False
+    """Leave out those that have begun with what was stored: the stream is about to be connected,
+    and they will be asked for then. If it is not, the store asks by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,42 @@ class ReportFeed:
     """Pass on how the exchange's stream is doing."""
 
     status: FeedStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreWindows:
+    """Begin with what was stored, where there is no history yet.
+
+    What came since is still to be read from the exchange.
+    """
+
+    windows: Sequence[tuple[Series, WindowState]]
+    listed: Sequence[str]
+    """Symbols that the exchange listed then."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptCatalogue:
+    """Have these series and no others, as the one who leads has."""
+
+    symbols: Sequence[str]
+    intervals: Sequence[Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptWindows:
+    """Become equal to the windows of the one who leads."""
+
+    windows: Sequence[tuple[Series, WindowState]]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpdates:
+    """Take what the one who leads has published, in its order."""
+
+    published: Sequence[Published]
+    gaps: Mapping[Series, tuple[Sequence[Span], Sequence[Missing]]]
+    """Of series of which something new is known: holes of the exchange, and unfilled ranges."""
 
 
 class Wanted(NamedTuple):
@@ -148,6 +195,15 @@ class GetPage:
 
 
 @dataclass(frozen=True, slots=True)
+class GetDifferences:
+    """Ask which of these closed candles of the exchange are not what was published."""
+
+    series: Series
+    rows: Sequence[Candle]
+    reply: Reply[tuple[Difference, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesOverview:
     series: Series
     count: int
@@ -198,12 +254,18 @@ class GetListed:
 StoreMessage = (
     PutUpdates
     | PutHistory
+    | CorrectCandles
     | ListSymbols
     | FindMissing
     | LookAround
     | ReportFeed
+    | RestoreWindows
+    | AdoptCatalogue
+    | AdoptWindows
+    | FollowUpdates
     | OpenSubscriptions
     | CloseSubscriptions
+    | GetDifferences
     | GetPage
     | GetOverview
     | GetCatalogue
@@ -264,6 +326,29 @@ class FeedChanged:
 
 
 HubEvent = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReplaced:
+    """A series has got its history, or begun anew."""
+
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class GapsChanged:
+    """A gap of a series was found, filled, or explained."""
+
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueChanged:
+    """There are other series than before."""
+
+
+KeptEvent = CandlesPublished | FeedChanged | WindowReplaced | GapsChanged | CatalogueChanged
+"""What whoever keeps a copy of the windows has to know."""
 
 
 @dataclass(frozen=True, slots=True)

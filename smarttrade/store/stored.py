@@ -9,15 +9,14 @@ All keys begin with a namespace. With the default one:
     smarttrade:changes                 stream: what was written, in order; of bounded length
     smarttrade:aside:...               what could not be read, for a week
 
-A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms, and 1 or
-0 for yes or no. An entry of the stream has `seq`, which grows by one from entry to entry; perhaps
+A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms. An entry of the stream has `seq`, which grows by one from entry to entry; perhaps
 `state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,gaps]`. If
 `whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -62,22 +61,12 @@ def field_of(series: Series) -> str:
 # -- Candles and gaps -----------------------------------------------------------------------
 
 
-def candle_to_text(candle: Candle) -> str:
-    """The shortest decimals that read back as the same numbers."""
-    time, open_, high, low, close, volume, closed, event_time, read = candle
-    return (
-        f"[{time},{open_!r},{high!r},{low!r},{close!r},{volume!r},{closed:d},{event_time},{read:d}]"
-    )
+candle_to_text: Callable[[Candle], bytes] = msgspec.json.Encoder().encode
+"""Fields in their order; the shortest decimals that read back as the same numbers."""
 
-
-_Row = tuple[int, float, float, float, float, float, int, int, int]
-_decode_rows = msgspec.json.Decoder(list[_Row]).decode
+_decode_candles = msgspec.json.Decoder(tuple[Candle, ...]).decode
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-
-
-def _candle(row: _Row) -> Candle:
-    return Candle(*row[:6], bool(row[6]), row[7], bool(row[8]))
 
 
 def candles_from_list(series: Series, texts: Sequence[bytes]) -> tuple[Candle, ...]:
@@ -87,12 +76,11 @@ def candles_from_list(series: Series, texts: Sequence[bytes]) -> tuple[Candle, .
         Damaged: one of them is no candle of this series, or they are not in order.
     """
     try:
-        rows = _decode_rows(b"[" + b",".join(texts) + b"]")
+        candles = _decode_candles(b"[" + b",".join(texts) + b"]")
     except _UNREADABLE as error:
         raise Damaged(str(error)) from None
-    if len(rows) != len(texts) or len(rows) > WINDOW_SIZE:
-        raise Damaged(f"{len(rows)} candles in {len(texts)} entries")
-    candles = tuple(map(_candle, rows))
+    if len(candles) != len(texts) or len(candles) > WINDOW_SIZE:
+        raise Damaged(f"{len(candles)} candles in {len(texts)} entries")
     _check(series.interval, candles)
     return candles
 
@@ -211,7 +199,7 @@ class Entry(NamedTuple):
     changes: tuple[SeriesChange, ...]
 
 
-_Change = tuple[str, str, bool, list[_Row], str, tuple[_Spans, _Spans] | None]
+_Change = tuple[str, str, bool, list[Candle], str, tuple[_Spans, _Spans] | None]
 _decode_changes = msgspec.json.Decoder(list[_Change]).decode
 
 
@@ -231,11 +219,11 @@ def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
 
 
 def _change(change: _Change) -> SeriesChange:
-    symbol, interval, is_whole, rows, corrected, gaps = change
+    symbol, interval, is_whole, candles, corrected, gaps = change
     series = Series(symbol, Interval(interval))
     published = tuple(
-        Published(series, _candle(row), flag == "1")
-        for row, flag in zip(rows, corrected, strict=True)
+        Published(series, candle, flag == "1")
+        for candle, flag in zip(candles, corrected, strict=True)
     )
     return SeriesChange(series, is_whole, published, None if gaps is None else _gaps(*gaps))
 

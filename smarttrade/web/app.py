@@ -25,12 +25,14 @@ logger = structlog.get_logger("web")
 def create_app(services: Services) -> QuartTrio:
     """All routes of the public API, on the actors that `services` names."""
     app = QuartTrio("smarttrade.web", static_folder=None)
-    _add_catalogue(app, services)
     _add_status(app, services)
-    _add_websockets(app, services)
-    pages.add_pages(app)
     _add_errors(app)
     _add_cors(app, services)
+    if not services.has_clients:
+        return app
+    _add_catalogue(app, services)
+    _add_websockets(app, services)
+    pages.add_pages(app)
     return app
 
 
@@ -65,16 +67,18 @@ def _add_status(app: QuartTrio, services: Services) -> None:
     @app.get("/ready")
     async def ready() -> Response:
         overview = await ask(services.store, GetOverview)
-        check_ready(overview, stopping=services.draining.is_set())
-        return _json({"status": "ready"})
+        kept = services.describe_store()
+        check_ready(overview, stopping=services.draining.is_set(), store=kept)
+        return _json({"status": "ready", "store": kept})
 
     @app.get("/streaming/status")
     async def status() -> Response:
-        return _json(streaming_status(await ask(services.store, GetOverview)))
+        overview = await ask(services.store, GetOverview)
+        return _json({**streaming_status(overview), "store": services.describe_store()})
 
     @app.get("/system")
     async def system() -> Response:
-        return _json(describe_actor(services.inspect()))
+        return _json({**describe_actor(services.inspect()), "store": services.describe_store()})
 
 
 def _add_websockets(app: QuartTrio, services: Services) -> None:

@@ -130,7 +130,10 @@ def _whole_number(query: Mapping[str, str], name: str, least: int, most: int) ->
 def _respond(answer: Answer, headers: Headers) -> Response:
     common = {"ETag": answer.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if _matches(headers.get("If-None-Match", ""), answer.etag):
-        return Response(b"", status=304, headers=common)
+        unchanged = Response(b"", status=304, headers=common)
+        for name in ("Content-Type", "Content-Length"):  # of what is not sent
+            unchanged.headers.pop(name, None)
+        return unchanged
     body = answer.body
     if len(body) >= COMPRESS_FROM and _accepts_gzip(headers.get("Accept-Encoding", "")):
         body = answer.compressed

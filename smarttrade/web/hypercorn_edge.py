@@ -7,10 +7,10 @@ and transport, is replaced by `Connection`; nothing is patched, all is handed in
 replaced              because
 ====================  ==============================================================================
 `TCPServer`           an exception of one connection ended the whole server; a task per idle
-                      connection; closing with input unread reset our last words (`Connection`)
-`ProtocolWrapper`     it speaks HTTP/2 to whoever asks for it; a browser never does without TLS
+                      connection; closing with input unread reset our last words: `Connection`
+`ProtocolWrapper`     it speaks HTTP/2 to whoever asks for it; no browser does without TLS
 `trio.TaskGroup`      the reader waited for ever for an application that reads nothing, and an
-                      application that ignores its client's end was never ended (`AppTasks`)
+                      application that ignores its client's end was never ended: `AppTasks`
 `H11Protocol`         `_check_protocol`: upgrades to HTTP/2, heads and bodies over the limit;
                       `_create_stream`: the streams below, refused handshakes left open;
                       `stream_send`: a session that closed and then waited for ever
@@ -21,10 +21,10 @@ replaced              because
 `WebsocketBuffer`     it stored what it then refused, and went on storing
 ====================  ==============================================================================
 
-Used as they are, though private: `H11Protocol._send_error_response` and `_handle_events`,
-`H11WSConnection`, `HTTPStream._send_error_response`, `WSStream._accept`. tests/smarttrade/web/
-test_malformed.py is what tells us when another version of Hypercorn no longer calls what is
-replaced here; pyproject.toml pins it.
+Used as they are, though private: `H11Protocol._handle_events` and `_send_error_response`,
+`H11WSConnection`, `STREAM_ID`, `HTTPStream._send_error_response`, `WSStream._send_error_response`,
+`TaskGroup._nursery`. pyproject.toml pins Hypercorn; tests/smarttrade/web/test_malformed.py says
+whether another version still calls what is replaced here.
 
 permessage-deflate is never negotiated because Hypercorn never sees a client's offer: compressing
 costs far more than it saves, and a few kilobytes from a client could inflate without limit.
@@ -115,6 +115,8 @@ class Connection:
                 # Needs no shield: what a cancelled write began, the outbox finishes.
                 await self._outbox.send_all(event.data)
             except GONE:
+                # The reader may be waiting for this answer to be over, and not for the client.
+                self._reading.cancel()
                 await self._protocol.handle(Closed())
         elif isinstance(event, Closed):
             await self._end()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
 from typing import Any
 
@@ -80,7 +80,7 @@ async def serve_web(
         ]
     edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters)
     server = _Server(edge)
-    async with _started(app), trio.open_nursery() as connections:
+    async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
@@ -93,6 +93,15 @@ async def serve_web(
         finally:
             await server.cut_off()
             connections.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _owned(listeners: Sequence[trio.abc.Listener[Any]]) -> AsyncGenerator[None]:
+    """Closed in the end, also when the application did not start."""
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener)
+        yield
 
 
 @asynccontextmanager
@@ -152,7 +161,7 @@ class _Server:
             await self._all_gone.wait()
 
     async def cut_off(self) -> None:
-        """Reset who is left: that ends a write, too, which is shielded from cancellation."""
+        """Reset who is left: that ends a write, too, that cannot be cancelled halfway."""
         self._edge.counters.cut_off += len(self._clients)
         with trio.CancelScope(shield=True):
             for outbox in list(self._clients):

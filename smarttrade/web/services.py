@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
@@ -35,5 +36,9 @@ class Services:
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     cors_origins: Sequence[str] = ("*",)
     """Who may read the answers in a browser; `*` is anybody."""
+    describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"}
+    """Where candles are kept now, and how that goes."""
+    has_clients: bool = True
+    """False: only what operators ask is answered."""
     server: str = f"smarttrade/{__version__}"
     new_session_name: Callable[[], str] = _random_name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from actors import ActorInfo
 
 from ..store.messages import Feed, Overview, SeriesOverview
 from .problem import ProblemError
+
+_MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
 
 def streaming_status(overview: Overview) -> dict[str, Any]:
@@ -38,8 +41,12 @@ def _entry(overview: SeriesOverview) -> dict[str, Any]:
     }
 
 
-def check_ready(overview: Overview, *, stopping: bool) -> None:
+def check_ready(
+    overview: Overview, *, stopping: bool, store: Mapping[str, Any] = _MEMORY
+) -> None:
     """Return when every series is whole and fresh and the feed is live.
+
+    Being ready is about candles: that Redis is away is told in `store`, but is no reason.
 
     Raises:
         ProblemError: 503, naming what is not, and why.
@@ -69,6 +76,7 @@ def check_ready(overview: Overview, *, stopping: bool) -> None:
             retry_after=2,
             feed=feed.value,
             series=troubles,
+            store=store,
         )
 
 

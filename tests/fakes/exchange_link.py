@@ -22,6 +22,11 @@ class End(trio.abc.Stream):
         self._cut = False
         self._changed = trio.lowlevel.ParkingLot()
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether `receive_some` would return, or raise, at once."""
+        return bool(self._arrived) or self._ended or self._reset or self.is_closed
+
     # The stream
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

@@ -41,7 +41,7 @@ def is_refused(name: str, value: str) -> bool:
     return False
 
 
-def test_defaults_are_those_that_users_were_promised():
+def test_defaults_are_those_that_users_were_promised() -> None:
     settings = Settings()
     assert settings.redis_url is None
     assert settings.use_memory_store is False
@@ -69,12 +69,12 @@ def test_defaults_are_those_that_users_were_promised():
     assert settings.cors_origins == ("*",)
 
 
-def test_default_settings_are_the_default_limits():
+def test_default_settings_are_the_default_limits() -> None:
     assert Settings().server_limits == ServerLimits()
     assert Settings().session_limits == SessionLimits()
 
 
-def test_limits_are_built_from_their_variables():
+def test_limits_are_built_from_their_variables() -> None:
     settings = Settings(
         max_connections=1,
         max_connections_per_ip=2,
@@ -97,18 +97,20 @@ def test_limits_are_built_from_their_variables():
     )
 
 
-def test_settings_cannot_be_changed():
+def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        Settings().port = 1  # type: ignore[misc]
+        Settings().port = 1
 
 
-def test_settings_that_do_not_exist_cannot_be_built():
+def test_settings_that_do_not_exist_cannot_be_built() -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({"prot": 1})
 
 
 @pytest.mark.parametrize(("name", "limits"), NUMBERS.items())
-def test_numbers_are_allowed_up_to_their_limits_and_no_further(name, limits):
+def test_numbers_are_allowed_up_to_their_limits_and_no_further(
+    name: str, limits: tuple[float, float]
+) -> None:
     low, high = limits
     for good in (low, high):
         assert one(name, str(good)) == good
@@ -116,7 +118,7 @@ def test_numbers_are_allowed_up_to_their_limits_and_no_further(name, limits):
         assert is_refused(name, str(bad)), bad
 
 
-def test_every_number_is_among_those_tested():
+def test_every_number_is_among_those_tested() -> None:
     settings = Settings()
     numbers = {
         variable.name
@@ -127,17 +129,17 @@ def test_every_number_is_among_those_tested():
 
 
 @pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "Yes", " on "])
-def test_memory_store_is_chosen_by_any_yes(text):
+def test_memory_store_is_chosen_by_any_yes(text: str) -> None:
     assert one("USE_MEMORY_STORE", text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "false", "No", "off"])
-def test_memory_store_is_not_chosen_by_any_no(text):
+def test_memory_store_is_not_chosen_by_any_no(text: str) -> None:
     assert one("USE_MEMORY_STORE", text) is False
 
 
 @pytest.mark.parametrize("text", ["maybe", "2", "ja", "1,1"])
-def test_memory_store_takes_nothing_else(text):
+def test_memory_store_takes_nothing_else(text: str) -> None:
     assert is_refused("USE_MEMORY_STORE", text)
 
 
@@ -151,7 +153,7 @@ def test_memory_store_takes_nothing_else(text):
         "unix:///run/redis.sock?db=1",
     ],
 )
-def test_redis_is_named_by_its_url(text):
+def test_redis_is_named_by_its_url(text: str) -> None:
     assert one("REDIS_URL", text) == text
 
 
@@ -159,11 +161,11 @@ def test_redis_is_named_by_its_url(text):
     "text",
     ["localhost:6379", "http://localhost", "redis://", "redis://h:port", "redis://h:99999", "x y"],
 )
-def test_redis_is_not_named_by_anything_else(text):
+def test_redis_is_not_named_by_anything_else(text: str) -> None:
     assert is_refused("REDIS_URL", text)
 
 
-def test_exchange_urls_are_a_list_in_order_without_slashes_at_their_ends():
+def test_exchange_urls_are_a_list_in_order_without_slashes_at_their_ends() -> None:
     text = "https://a.example/, http://127.0.0.1:9000 ,https://a.example,https://proxy/binance/"
     assert one("BINANCE_REST_URL", text) == (
         "https://a.example",
@@ -180,11 +182,11 @@ def test_exchange_urls_are_a_list_in_order_without_slashes_at_their_ends():
         *("https://x#y", "https://x y", "https://good,ftp://bad", "https://[::1", ",", " , "),
     ],
 )
-def test_exchange_urls_must_be_base_urls_of_their_scheme(text):
+def test_exchange_urls_must_be_base_urls_of_their_scheme(text: str) -> None:
     assert is_refused("BINANCE_REST_URL", text)
 
 
-def test_stream_urls_must_be_websocket_urls():
+def test_stream_urls_must_be_websocket_urls() -> None:
     assert is_refused("BINANCE_WS_URL", "https://api.binance.com")
 
 
@@ -198,49 +200,49 @@ def test_stream_urls_must_be_websocket_urls():
         (" my-host.example.com ", "my-host.example.com"),
     ],
 )
-def test_host_is_a_name_or_an_address(text, host):
+def test_host_is_a_name_or_an_address(text: str, host: str) -> None:
     assert one("HOST", text) == host
 
 
 @pytest.mark.parametrize("text", ["http://x", "localhost:8000", "a b", "::g", "a/b", " "])
-def test_host_is_nothing_else(text):
+def test_host_is_nothing_else(text: str) -> None:
     assert is_refused("HOST", text)
 
 
-def test_log_level_and_format_may_be_in_any_case():
+def test_log_level_and_format_may_be_in_any_case() -> None:
     assert one("LOG_LEVEL", "WARNING") == "warning"
     assert one("LOG_FORMAT", " JSON") == "json"
     assert is_refused("LOG_LEVEL", "loud")
     assert is_refused("LOG_FORMAT", "xml")
 
 
-def test_symbols_are_in_upper_case_once_each_in_order():
+def test_symbols_are_in_upper_case_once_each_in_order() -> None:
     assert one("SMARTTRADE_SYMBOLS", "ethusdt, BTCUSDT,,ETHUSDT") == ("ETHUSDT", "BTCUSDT")
 
 
 @pytest.mark.parametrize("text", [",", " ", "BTC/USDT", "BTCUSDT;ETHUSDT", "A" * 51])
-def test_symbols_must_be_some_that_the_exchange_could_have(text):
+def test_symbols_must_be_some_that_the_exchange_could_have(text: str) -> None:
     assert is_refused("SMARTTRADE_SYMBOLS", text)
 
 
-def test_minutes_and_months_are_told_apart():
+def test_minutes_and_months_are_told_apart() -> None:
     text = "1m,1M,1H,4H,1D,1W"
     assert one("SMARTTRADE_INTERVALS", text) == tuple(
         map(Interval, ("1m", "1M", "1h", "4h", "1d", "1w"))
     )
 
 
-def test_all_intervals_of_the_exchange_may_be_configured():
+def test_all_intervals_of_the_exchange_may_be_configured() -> None:
     text = ",".join(interval.value for interval in Interval)
     assert one("SMARTTRADE_INTERVALS", text) == tuple(Interval)
 
 
 @pytest.mark.parametrize("text", ["7m", "1m,7m", "5M", "1 m", ","])
-def test_intervals_must_be_those_of_the_exchange(text):
+def test_intervals_must_be_those_of_the_exchange(text: str) -> None:
     assert is_refused("SMARTTRADE_INTERVALS", text)
 
 
-def test_origins_are_compared_as_browsers_send_them():
+def test_origins_are_compared_as_browsers_send_them() -> None:
     text = "https://Charts.example.com/, http://localhost:3000"
     assert one("SMARTTRADE_CORS_ORIGINS", text) == (
         "https://charts.example.com",
@@ -249,11 +251,11 @@ def test_origins_are_compared_as_browsers_send_them():
 
 
 @pytest.mark.parametrize("text", ["charts.example.com", "https://x/path", "https://", "**", ","])
-def test_origins_must_be_origins(text):
+def test_origins_must_be_origins(text: str) -> None:
     assert is_refused("SMARTTRADE_CORS_ORIGINS", text)
 
 
-def test_what_is_shown_of_settings_has_no_passwords():
+def test_what_is_shown_of_settings_has_no_passwords() -> None:
     settings = Settings(
         redis_url="redis://:sesame@h", binance_rest_url=("https://user:sesame@proxy",)
     )
@@ -262,7 +264,7 @@ def test_what_is_shown_of_settings_has_no_passwords():
         assert "redis://***@h" in shown
 
 
-def test_every_variable_says_what_it_means_and_what_it_allows():
+def test_every_variable_says_what_it_means_and_what_it_allows() -> None:
     assert len(VARIABLES) == len(Settings.model_fields)
     for variable in VARIABLES.values():
         assert variable.meaning
@@ -271,10 +273,10 @@ def test_every_variable_says_what_it_means_and_what_it_allows():
         assert "\n" not in f"{variable.meaning}{variable.allowed}{variable.default}"
 
 
-def test_options_are_all_different():
+def test_options_are_all_different() -> None:
     assert len({variable.option for variable in VARIABLES.values()}) == len(VARIABLES)
 
 
-def test_every_limit_of_a_session_that_clients_are_told_can_be_configured():
+def test_every_limit_of_a_session_that_clients_are_told_can_be_configured() -> None:
     told = {field.name for field in fields(SessionLimits)} - {"bad_requests"}
     assert told == {"subscriptions", "message_bytes", "requests_per_second", "burst"}

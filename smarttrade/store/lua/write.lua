@@ -29,11 +29,11 @@ end
 local function supersedes(candidate, held)
   local readable, a, b = pcall(function() return cjson.decode(candidate), cjson.decode(held) end)
   if not readable then return true end
-  if b[CLOSED] == 1 or a[CLOSED] == 1 then return a[CLOSED] == 1 and b[CLOSED] ~= 1 end
-  if a[READ] == 1 then return a[VOLUME] > b[VOLUME] end
-  if b[READ] == 1 and a[VOLUME] > b[VOLUME] then return true end
+  if b[CLOSED] or a[CLOSED] then return a[CLOSED] and not b[CLOSED] end
+  if a[READ] then return a[VOLUME] > b[VOLUME] end
+  if b[READ] and a[VOLUME] > b[VOLUME] then return true end
   if a[EVENT_TIME] <= b[EVENT_TIME] then return false end
-  return b[READ] ~= 1 or a[VOLUME] == b[VOLUME] or a[EVENT_TIME] > b[EVENT_TIME] + CERTAINLY_LATER
+  return not b[READ] or a[VOLUME] == b[VOLUME] or a[EVENT_TIME] > b[EVENT_TIME] + CERTAINLY_LATER
 end
 
 -- The first place from which on candles are as late as `time`.

@@ -81,7 +81,7 @@ function choose(symbol, interval, { remember = true } = {}) {
   find("price").textContent = "–";
   find("view").setAttribute("aria-busy", "true");
   legend.clear();
-  status.updated(null);
+  status.begin();
   watchlist.select(symbol);
   watchlist.link((each) => link(each, interval));
   for (const button of find("intervals").children) {

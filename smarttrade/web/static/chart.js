@@ -13,6 +13,7 @@ export class Chart {
   #volume;
   #colours;
   #decimals = 2;
+  #isNew = true; // whether the view is still another series'
   #held = []; // what was set last, to draw it again in other colours
 
   /** `onCrosshair` is told the time of the candle under the pointer, or null. */
@@ -47,8 +48,7 @@ export class Chart {
       timeScale: { timeVisible: seconds < 86400, secondsVisible: seconds < 60 },
     });
     this.#chart.priceScale("right").applyOptions({ autoScale: true });
-    this.#chart.timeScale().applyOptions({ barSpacing: BAR_SPACING });
-    this.#chart.timeScale().scrollToRealTime();
+    this.#isNew = true;
   }
 
   reset(candles) {
@@ -56,6 +56,8 @@ export class Chart {
     this.#setDecimals(candles);
     this.#candles.setData(candles);
     this.#volume.setData(candles.map((candle) => this.#bar(candle)));
+    if (this.#isNew) this.#chart.timeScale().resetTimeScale();
+    this.#isNew = false;
   }
 
   update(candle) {
@@ -99,7 +101,7 @@ export class Chart {
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     this.#colours = { upSoft: colour("up-soft"), downSoft: colour("down-soft") };
     const grid = { color: colour("grid") };
-    const label = { color: colour("line"), labelBackgroundColor: colour("label") };
+    const label = { color: colour("quiet"), labelBackgroundColor: colour("label") };
     this.#chart.applyOptions({
       layout: { background: { color: colour("ground") }, textColor: colour("quiet") },
       grid: { vertLines: grid, horzLines: grid },

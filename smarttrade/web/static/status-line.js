@@ -22,34 +22,43 @@ export class StatusLine {
     this.#show();
   }
 
-  /** A candle of the chosen series came just now; null when another one was chosen. */
-  updated(at = Date.now()) {
-    this.#updatedAt = at;
+  /** A candle of the chosen series came just now. While the feed is not live, that is old news. */
+  updated() {
+    if (this.#state?.feed === "live") this.#updatedAt = Date.now();
+  }
+
+  /** Another series was chosen. */
+  begin() {
+    this.#updatedAt = null;
   }
 
   #show() {
-    const [kind, words] = describe(this.#state);
+    const [kind, words, more] = describe(this.#state);
     document.body.dataset.state = kind;
     // Only a change is worth a screen reader's breath.
     if (this.#words.textContent !== words) this.#words.textContent = words;
-    const seconds = (Date.now() - this.#updatedAt) / 1000;
-    this.#age.textContent =
-      this.#updatedAt === null ? "no data yet" : `updated ${format.age(seconds)} ago`;
-    this.#age.classList.toggle("old", this.#updatedAt !== null && seconds > SILENT_AFTER);
+    const seconds = this.#updatedAt === null ? null : (Date.now() - this.#updatedAt) / 1000;
+    this.#age.textContent = [more, updated(seconds)].filter(Boolean).join(", ");
+    this.#age.classList.toggle("old", seconds !== null && seconds > SILENT_AFTER);
   }
 }
 
-/** A kind, for the colour, and the words. */
+function updated(seconds) {
+  if (seconds === null) return "";
+  return seconds < 1 ? "updated just now" : `updated ${format.age(seconds)} ago`;
+}
+
+/** A kind, for the colour; the words; and what changes too often to be read aloud. */
 function describe(state) {
-  if (state === null || state.phase === "connecting") return ["pending", "Connecting"];
+  if (state === null || state.phase === "connecting") return ["pending", "Connecting", ""];
   if (state.phase === "waiting") {
     const seconds = Math.max(0, Math.ceil((state.retryAt - Date.now()) / 1000));
-    return ["down", `No connection, next try in ${seconds} s`];
+    return ["down", "No connection", `next try in ${seconds} s`];
   }
-  if (state.phase === "ended") return ["down", `Disconnected: ${state.reason}`];
-  const since = state.feedSince ? ` since ${format.clock(state.feedSince)} UTC` : "";
-  if (state.feed === "live") return ["live", "Live"];
-  if (state.feed === "stale") return ["stale", `Exchange silent${since}`];
-  if (state.feed === "down") return ["down", `Exchange unreachable${since}`];
-  return ["pending", "Connected"];
+  if (state.phase === "ended") return ["down", "Disconnected", state.reason];
+  const since = state.feedSince ? `since ${format.clock(state.feedSince)} UTC` : "";
+  if (state.feed === "live") return ["live", "Live", ""];
+  if (state.feed === "stale") return ["stale", "Exchange silent", since];
+  if (state.feed === "down") return ["down", "Exchange unreachable", since];
+  return ["pending", "Connected", ""];
 }

@@ -182,6 +182,23 @@ async def test_silent_series_are_no_reason_to_hang_up(
     assert {b - a for a, b in zip(pings, pings[1:], strict=False)} == {PROBE_AFTER}
 
 
+@pytest.mark.parametrize("begin", [0.1 * number + 1e-9 for number in range(7, 200, 21)])
+async def test_silence_is_measured_whatever_rounding_does(
+    begin: float, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def speaking_once(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(begin / 3)
+        await peer.tell("hello")
+        await peer.hear()
+
+    exchange = StreamExchange(nursery, speaking_once)
+    await trio.sleep(begin)
+    with trio.move_on_after(65):
+        await converse(URL, exchange.dial, Listener())
+    assert len(exchange.peers[0].pings) >= 1
+
+
 async def test_no_pings_while_messages_come(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -298,9 +315,7 @@ async def test_nobody_to_connect_to(
     assert down.__cause__ is error
 
 
-async def test_connecting_takes_too_long(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
+async def test_connecting_takes_too_long(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     exchange = StreamExchange(nursery)
     exchange.dial_takes = 3600
     await conversation(exchange, idle)
@@ -349,9 +364,7 @@ async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockCl
     ],
     ids=lambda raw: raw[:3].hex(),
 )
-async def test_broken_frames(
-    raw: bytes, nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
+async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async def breaking(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(1)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio_websocket import WebSocketRequest, serve_websocket
 
 from smarttrade.binance.connection import Connection, converse
 from smarttrade.binance.dial import dial
 from smarttrade.binance.errors import StreamDown
 from tests.fakes.exchange_streams import BTC, kline
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
 
 
 async def listen(nursery: trio.Nursery, streams: list[trio.SocketStream]) -> int:
@@ -83,7 +89,6 @@ async def test_cancelled_tls_handshake_closes_the_socket(nursery: trio.Nursery) 
 
 
 async def test_connection_over_sockets(nursery: trio.Nursery) -> None:
-    from trio_websocket import WebSocketRequest, serve_websocket
 
     async def exchange(request: WebSocketRequest) -> None:
         websocket = await request.accept()

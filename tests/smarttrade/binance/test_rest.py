@@ -322,9 +322,7 @@ async def test_request_cancelled_while_it_waits_for_the_budget_takes_nothing(
 # The real client, over loopback and in real time
 
 
-async def serving(
-    answer: Callable[[str], bytes], *, task_status: trio.TaskStatus[str]
-) -> None:
+async def serving(answer: Callable[[str], bytes], *, task_status: trio.TaskStatus[str]) -> None:
     """Answers each request for a target with raw bytes, on connections that are kept."""
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -358,7 +356,11 @@ async def test_over_the_network(nursery: trio.Nursery) -> None:
 
 
 async def test_garbage_over_the_network(nursery: trio.Nursery) -> None:
-    for raw in (b"\x00\xff\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[", b"SSH-2.0\n"):
+    for raw in (
+        b"\x00\xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[",
+        b"SSH-2.0\n",
+    ):
         broken: Awaitable[str] = nursery.start(partial(closing, raw))
         url = await broken
         with trio.fail_after(5):

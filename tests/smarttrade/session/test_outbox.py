@@ -99,6 +99,9 @@ class SocketClient(Client):
         def fileno(self) -> int:
             return -1
 
+        def setsockopt(self, *_: object) -> None:
+            raise OSError(9, "Bad file descriptor")
+
     def __init__(self, room: float = math.inf) -> None:
         super().__init__(room)
         self.socket = self._Socket(self)

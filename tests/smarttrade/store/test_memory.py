@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,7 @@ from smarttrade.store.messages import (
     SubscriptionsClosed,
     SubscriptionsOpened,
     Wanted,
+    WindowReplaced,
 )
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, ETH_HOUR, at, candle, minutes, rows, states
 
@@ -288,7 +291,7 @@ def test_first_history_is_asked_for_from_the_beginning() -> None:
 
 def test_first_history_is_not_told_to_everybody() -> None:
     store = new_store()
-    assert store.put_history(BTC, rows(0, 3), None, 5.0) == []
+    assert store.put_history(BTC, rows(0, 3), None, 5.0) == [WindowReplaced(BTC)]
     assert store.updated_at == 5.0
 
 
@@ -301,7 +304,8 @@ def test_live_candles_that_waited_for_the_first_history_are_told_to_those_who_ha
     store.open_subscriptions(OpenSubscriptions("waiting", [Wanted(BTC, 2)], b""))
     put(store, candle(3, closed=False), candle(3), candle(4, closed=False))
     events = store.put_history(BTC, rows(0, 4), None, 0.0)
-    assert [type(event) for event in events] == [CandlesPublished, SubscriptionsOpened]
+    kinds = [CandlesPublished, SubscriptionsOpened, WindowReplaced]
+    assert [type(event) for event in events] == kinds
     assert states(each.candle for each in published(events)) == [(3, True), (4, False)]
     assert isinstance(events[1], SubscriptionsOpened)
     assert states(events[1].snapshots[0].candles) == [(3, True), (4, False)]
@@ -347,7 +351,7 @@ def test_quiet_series_is_asked_for_again_with_a_doubling_pause() -> None:
     put(store, candle(3), now=100.0)  # at(4) on the exchange's clock
     asked = [now for now in range(100, 500) if store.look_around(float(now), 0.0)]
     assert asked[0] == 100 + OVERDUE_AFTER // 1000
-    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
     most = OVERDUE_AGAIN_MOST // 1000
     assert pauses[:7] == [5, 10, 20, 40, most, most, most]
 
@@ -572,7 +576,7 @@ def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
     store.close_subscriptions(CloseSubscriptions("gone"))
     store.close_subscriptions(CloseSubscriptions("unsubscribed", [BTC, NOBODY], b"ok"))
     told = {}
-    for event in store.put_history(BTC, rows(0, 3), None, 0.0):
+    for event in store.put_history(BTC, rows(0, 3), None, 0.0)[:-1]:
         assert isinstance(event, SubscriptionsOpened)
         told[event.subscriber] = minutes(event.snapshots[0].candles)
     assert told == {"one": [3], "two": [1, 2, 3]}
@@ -582,8 +586,8 @@ def test_closing_some_leaves_the_others_waiting() -> None:
     store = new_store()
     opened(store, Wanted(BTC, snapshot=1), Wanted(ETH, snapshot=1))
     store.close_subscriptions(CloseSubscriptions("client", [ETH]))
-    assert store.put_history(ETH, rows(0, 3), None, 0.0) == []
-    assert len(store.put_history(BTC, rows(0, 3), None, 0.0)) == 1
+    assert store.put_history(ETH, rows(0, 3), None, 0.0) == [WindowReplaced(ETH)]
+    assert len(store.put_history(BTC, rows(0, 3), None, 0.0)) == 2
 
 
 def test_closing_is_passed_on() -> None:

@@ -19,7 +19,7 @@ from quart_trio import QuartTrio
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox
 from smarttrade.web.server import ServerCounters, ServerLimits, open_listeners, serve_web
 
-LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.5, "app_patience": 0.3}
+LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
 """Short, so that the tests are."""
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

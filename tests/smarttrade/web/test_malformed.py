@@ -58,7 +58,7 @@ async def answer(client: RawClient, data: bytes, *, certain: bool) -> bytes:
     try:
         await client.send(data)
         while True:
-            with trio.move_on_after(2 if certain and not received else 0.02) as silence:
+            with trio.move_on_after(8 if certain and not received else 0.02) as silence:
                 more = await client.stream.receive_some(65536)
             if silence.cancelled_caught or not more:
                 break

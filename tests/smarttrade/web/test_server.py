@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import trio
 from hypercorn.events import Event, RawData
 from quart_trio import QuartTrio
-from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from smarttrade.session.outbox import Outbox
 from smarttrade.web.edge_http import EdgeProtocol
@@ -194,8 +194,10 @@ async def test_an_application_that_cannot_start_is_not_served(nursery: trio.Nurs
     async def fail() -> None:
         raise RuntimeError("no store")
 
+    listeners = await open_listeners("127.0.0.1", 0)
     with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="no store")):
-        await serve(app, [])
+        await serve(app, listeners)
+    assert [listener.socket.fileno() for listener in listeners] == [-1] * len(listeners)
 
 
 async def test_a_background_task_that_fails_takes_the_server_with_it() -> None:
@@ -235,16 +237,16 @@ async def test_one_client_that_reads_nothing_harms_no_other() -> None:
         received: list[list[str]] = [[] for _ in healthy]
         async with trio.open_nursery() as readers:
             for client, texts in zip(healthy, received, strict=True):
-                readers.start_soon(read, client, texts, 200)
-            for number in range(200):
+                readers.start_soon(read, client, texts, 100)
+            for number in range(100):
                 server.application.post(number, size=20_000)
                 await trio.sleep(0.001)
         assert [[text.split()[1] for text in texts] for texts in received] == [
-            [str(number) for number in range(200)]
+            [str(number) for number in range(100)]
         ] * 20
-        while server.counters.outbox.evicted == 0:
+        while server.counters.open > 20:
             await trio.sleep(0.05)
-        assert server.counters.open == 20
+        assert server.counters.outbox.evicted == 1
         for client in (*healthy, stuck):
             await client.close()
 
@@ -271,6 +273,17 @@ async def test_a_download_that_nobody_reads_is_cut_off() -> None:
         await client.send(GET % b"/large")
         while server.counters.outbox.evicted == 0:
             await trio.sleep(0.05)
+        await client.close()
+        await footprint.restored()
+
+
+async def test_a_client_that_goes_with_requests_unanswered_is_forgotten() -> None:
+    """The reader waits for the first answer before it looks at the second request."""
+    async with served(stall_limit=60) as server:
+        footprint = Footprint.now()
+        client = await server.connect(receive_buffer=4096)
+        await client.send(GET % b"/large" * 2)
+        await client.head()
         await client.close()
         await footprint.restored()
 
@@ -600,8 +613,8 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](100)
 
-    def connect(self) -> RawClient:
-        ours, theirs = memory_stream_pair()
+    def connect(self, pair: Callable[[], Any] = memory_stream_pair) -> RawClient:
+        ours, theirs = pair()
         self._send.send_nowait(ours)
         return RawClient(theirs)
 
@@ -643,3 +656,31 @@ async def test_everything_works_in_memory_and_virtual_time(
     await session.close()
     await wait_all_tasks_blocked()
     assert counters.open == 0
+
+
+async def test_a_stream_that_takes_nothing_does_not_delay_the_stop(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Without a socket a write cannot be cancelled halfway."""
+    listener, application = MemoryListener(), Application()
+    async with trio.open_nursery() as serving:
+        await serving.start(
+            partial(
+                serve_web,
+                application.build(),
+                [listener],
+                limits=ServerLimits(stall_limit=60),
+                counters=(counters := ServerCounters()),
+                draining=application.draining,
+                drain_within=5,
+            )
+        )
+        client = listener.connect(lockstep_stream_pair)
+        await client.upgrade("/ws?stuck")
+        await application.joined("/ws?stuck")
+        application.post(1)
+        await wait_all_tasks_blocked()
+        application.draining.set()
+    assert trio.current_time() == 5
+    assert counters.cut_off == 1
+    await client.close()

@@ -1,0 +1,326 @@
+"""One connection's worth of series: always connected, and twice for a moment when it must change.
+
+A connection is replaced before it ends: when it is old, when the exchange says that it will shut
+down, and when it is found to keep something back. The next one is up and delivering before the last
+one goes, so nothing is lost and nothing need be read again; what both of them tell is sorted out by
+the windows. Only when a connection ended by itself is there something to be read over REST.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from actors import Backoff, Mailbox
+
+from ..market.series import Series
+from ..store.messages import FindMissing, PutHistory, StoreMessage
+from .connection import Connection, converse
+from .dial import Dial
+from .errors import ExchangeError, StreamDown
+from .limits import AttemptBudget
+from .protocol import REQUEST_EVERY, FeedHealth, stream_request
+from .rest import RestClient
+from .silence import SETTLE, Silence
+from .wire import (
+    Malformed,
+    Message,
+    ServerShutdown,
+    StreamDecoder,
+    SubscribeFailed,
+    Told,
+    subscribe_request,
+)
+
+logger = structlog.get_logger("binance.stream")
+
+PAUSE = Backoff(first=0.5, most=30.0)  # seconds between two attempts to connect
+HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is the first again
+
+ROTATE_AFTER = 23 * 3600.0  # seconds; the exchange ends a connection at 24 h
+ROTATE_JITTER = 3600.0
+"""Seconds, by which each connection goes earlier at random: not all at the same moment."""
+DELIVER_WITHIN = 10.0
+"""Seconds that a new connection has to deliver something before it is preferred to the old one."""
+OVERLAP = 3.0
+"""Seconds for which both are kept then: more than the cadence of 2 s, so every series that is
+trading has been told by the new one."""
+
+MUTE_PAUSE = Backoff(first=30.0, most=600.0)
+"""Seconds between two replacements because of silence: if the exchange itself is mute, another
+connection does not help, and REST reads bring what there is."""
+LOOK_EVERY = 2.0  # seconds between two looks for silence
+COMPLAIN_EVERY = 60.0  # seconds between two log lines about malformed messages
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """What the stream did since the process started; survives restarts of the actor."""
+
+    updates: int = 0
+    """Candles received."""
+    malformed: int = 0
+    """Messages skipped because they were not the exchange's."""
+    connects: int = 0
+    """Connections opened."""
+    failures: int = 0
+    """Connections that ended by themselves, or could not be opened."""
+    rotations: int = 0
+    """Connections replaced by another before they ended."""
+    mute: int = 0
+    """Series found to be kept back by their connection."""
+    attempts: AttemptBudget = field(default_factory=AttemptBudget)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all lines of the stream actor share."""
+
+    endpoints: Sequence[str]
+    dial: Dial
+    store: Mailbox[StoreMessage]
+    rest: RestClient
+    updates: Mailbox[Told]
+    health: FeedHealth
+    counters: StreamCounters
+    rotate_after: float = ROTATE_AFTER
+    complained_at: float = float("-inf")
+
+
+class _Leg:
+    """One connection of a line, from the attempt to its end."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.opened_at: float | None = None
+        self.rotate_at = float("inf")
+        self.failure: StreamDown | None = None
+        self.heard = False
+        self._changed = trio.Event()
+        self.is_over = False
+        self.is_due = False
+        """Whether another connection should take its place."""
+
+    def changed(self) -> None:
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Wait until something about it has changed."""
+        await self._changed.wait()
+        self._changed = trio.Event()
+
+
+class Line:
+    """Keeps some series connected. `number` tells it from the others."""
+
+    def __init__(self, number: int, series: Sequence[Series], around: Surroundings) -> None:
+        self._number = number
+        self._series = series
+        self._around = around
+        self._request = stream_request(series)
+        self._silence = Silence(series, trio.current_time())
+        self._open: set[_Leg] = set()
+        self._failures = 0
+        self._turn = 0
+
+    async def keep_connected(self) -> None:
+        """For ever; never two connections for longer than it takes to hand over."""
+        current: _Leg | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_silence)
+            while True:
+                successor = _Leg()
+                nursery.start_soon(self._run, successor)
+                if not await self._delivers(successor, current):
+                    await trio.sleep(self._pause_after(successor))
+                    continue
+                if current is not None and not current.is_over:
+                    await trio.sleep(OVERLAP)
+                    current.scope.cancel()
+                    self._around.counters.rotations += 1
+                current = successor
+                await self._until_due(current)
+                if current.is_over:
+                    await trio.sleep(self._pause_after(current))
+
+    async def _delivers(self, successor: _Leg, current: _Leg | None) -> bool:
+        """Whether `successor` may take over: it delivers, or nobody is there to be better."""
+        while successor.opened_at is None and not successor.is_over:
+            await successor.change()
+        if successor.is_over:
+            return False
+        if current is None or current.is_over:
+            return True
+        current.heard = False
+        with trio.move_on_after(DELIVER_WITHIN):
+            while not (successor.heard or successor.is_over or current.is_over):
+                await successor.change()
+        if successor.is_over or (current.heard and not successor.heard):
+            successor.scope.cancel()
+            return False
+        return True
+
+    async def _until_due(self, current: _Leg) -> None:
+        """Wait until a connection has ended, or should be replaced."""
+        while not (current.is_over or current.is_due):
+            with trio.CancelScope(deadline=current.rotate_at) as young:
+                await current.change()
+            if young.cancelled_caught:
+                logger.info("stream_rotates", series=len(self._series), reason="age")
+                current.is_due = True
+
+    def _pause_after(self, leg: _Leg) -> float:
+        """Seconds until the next attempt, after a connection that failed or was not wanted."""
+        now = trio.current_time()
+        if leg.opened_at is None:
+            self._turn += 1  # it never opened: another endpoint may do better
+        elif now > leg.opened_at + HEALTHY_AFTER:
+            self._failures = 0
+        self._failures += 1
+        pause = PAUSE.pause(self._failures, random.random())
+        if leg.failure is not None:
+            pause = max(pause, leg.failure.retry_after)
+            logger.warning("stream_down", reason=str(leg.failure), again_in=round(pause, 1))
+        return pause
+
+    # -- one connection --------------------------------------------------------------------
+
+    async def _run(self, leg: _Leg) -> None:
+        """Connect and listen until the connection ends or is cancelled."""
+        around = self._around
+        try:
+            with leg.scope:
+                await self._wait_for_attempt()
+                endpoint = around.endpoints[self._turn % len(around.endpoints)].rstrip("/")
+
+                async def listen(connection: Connection) -> None:
+                    await self._listen(leg, connection)
+
+                await converse(endpoint + self._request.path, around.dial, listen)
+        except StreamDown as down:
+            around.counters.failures += 1
+            leg.failure = down
+        finally:
+            self._open.discard(leg)
+            if not self._open:
+                around.health.connected.discard(self._number)
+            leg.is_over = True
+            leg.changed()
+
+    async def _wait_for_attempt(self) -> None:
+        while wait := self._around.counters.attempts.reserve(trio.current_time()):
+            await trio.sleep(wait)
+
+    async def _listen(self, leg: _Leg, connection: Connection) -> None:
+        around = self._around
+        await self._subscribe_rest(connection)
+        around.counters.connects += 1
+        logger.info("stream_connected", series=len(self._series))
+        if not self._open:
+            # What was told before this moment is lost, and is read over REST; updates that come
+            # meanwhile are kept.
+            await around.store.tell(FindMissing(self._series))
+        self._open.add(leg)
+        around.health.connected.add(self._number)
+        self._silence.begin_anew(trio.current_time())
+        leg.opened_at = now = trio.current_time()
+        jitter = random.random() * min(ROTATE_JITTER, around.rotate_after / 10)
+        leg.rotate_at = now + around.rotate_after - jitter
+        leg.changed()
+        await self._take_all(leg, connection)
+
+    def _retire(self, leg: _Leg) -> None:
+        leg.is_due = True
+        leg.changed()
+
+    async def _subscribe_rest(self, connection: Connection) -> None:
+        for number, names in enumerate(self._request.later, start=1):
+            await connection.send(subscribe_request(names, number))
+            await trio.sleep(REQUEST_EVERY)
+
+    async def _take_all(self, leg: _Leg, connection: Connection) -> None:
+        """Take what the exchange says, until the connection ends."""
+        around = self._around
+        decoder = StreamDecoder(self._series)
+        while True:
+            match self._decode(decoder, await connection.receive()):
+                case Told() as told:
+                    now = trio.current_time()
+                    around.counters.updates += 1
+                    around.health.heard_at = now
+                    self._silence.told(told.series, told.candle, now)
+                    if not leg.heard:
+                        leg.heard = True
+                        leg.changed()
+                    try:
+                        around.updates.tell_nowait(told)
+                    except trio.WouldBlock:
+                        await around.updates.tell(told)
+                case ServerShutdown():
+                    logger.info("stream_rotates", series=len(self._series), reason="shutdown")
+                    self._retire(leg)
+                case SubscribeFailed(detail):
+                    logger.error("subscribe_failed", detail=detail)
+                case None:
+                    pass
+
+    def _decode(self, decoder: StreamDecoder, message: str | bytes) -> Message | None:
+        around = self._around
+        try:
+            return decoder.decode(message)
+        except Malformed as error:
+            around.counters.malformed += 1
+            now = trio.current_time()
+            if now >= around.complained_at + COMPLAIN_EVERY:
+                around.complained_at = now
+                logger.warning(
+                    "malformed_message", error=str(error), total=around.counters.malformed
+                )
+            return None
+
+    # -- silence ---------------------------------------------------------------------------
+
+    async def _watch_silence(self) -> None:
+        """Look at suspects over REST; replace the connection that keeps something back."""
+        replaced = 0
+        quiet_until = float("-inf")
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            now = trio.current_time()
+            if not self._open:
+                continue
+            mute = await self._mute(self._silence.suspects(now))
+            if not mute:
+                continue
+            self._around.counters.mute += len(mute)
+            if now > quiet_until + MUTE_PAUSE.most:
+                replaced = 0
+            if now < quiet_until:
+                continue
+            replaced += 1
+            quiet_until = now + MUTE_PAUSE.pause(replaced, random.random())
+            names = ", ".join(str(series) for series in mute)
+            logger.warning("stream_mute", series=names, action="another connection")
+            for leg in self._open:
+                self._retire(leg)
+
+    async def _mute(self, suspects: Sequence[Series]) -> list[Series]:
+        """Which of `suspects` the stream keeps back; whatever was read goes to the store."""
+        around = self._around
+        read = []
+        for series in suspects:
+            try:
+                rows = await around.rest.klines(series, limit=2)
+            except ExchangeError:
+                continue  # nothing is proven, and the next look is not far
+            if rows:
+                await around.store.tell(PutHistory(series, rows, rows[0].open_time))
+                read.append((series, rows[-1], trio.current_time()))
+        if not read:
+            return []
+        await trio.sleep(SETTLE)
+        return [series for series, row, at in read if self._silence.is_mute(series, row, at)]

@@ -1,0 +1,21 @@
+"""`smarttrade gateway`: clients, who get what an ingest keeps in Redis."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from .cli_ingest import load_with_redis
+from .cli_options import add_options
+from .cli_run import run_until_signal
+from .cli_serve import serve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.usage = "%(prog)s [--reuse-port] [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    loaded = load_with_redis(arguments)
+    return run_until_signal(partial(serve, loaded, False, part="gateway"))

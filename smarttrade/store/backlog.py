@@ -1,0 +1,234 @@
+"""What has changed and is not written yet: between the store, which never waits, and the journal.
+
+Candles are state, not events: of each candle only the newest state is kept, so what waits is never
+stale, and never more than the windows themselves hold. When so much of a series waits that writing
+its whole window is no dearer, that is noted instead, and costs nothing at all until it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import trio
+
+from ..market.candle import Candle
+from ..market.series import Series
+from ..market.window import WINDOW_SIZE, WindowState
+from .database import Group
+from .memory import Event, MemoryStore
+from .messages import CandlesPublished, CatalogueChanged, FeedChanged, GapsChanged, WindowReplaced
+from .stored import StoreState, gaps_of
+
+MOST_DIFFERENCES = WINDOW_SIZE // 4
+"""Changes of one series from which on its whole window is written instead."""
+
+
+class Pending(NamedTuple):
+    candle: Candle
+    corrected: bool
+
+
+@dataclass(slots=True)
+class Taken:
+    """Part of the backlog, on its way to being written."""
+
+    candles: dict[Series, dict[int, Pending]] = field(default_factory=dict)
+    whole: dict[Series, WindowState] = field(default_factory=dict)
+    gaps: set[Series] = field(default_factory=set)
+    state: StoreState | None = None
+
+    def __len__(self) -> int:
+        """Candles in it."""
+        whole = sum(len(state.candles) for state in self.whole.values())
+        return whole + sum(map(len, self.candles.values()))
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """In the order of the groups."""
+        changed = dict.fromkeys([*self.whole, *self.candles])
+        return (*changed, *(each for each in self.gaps if each not in changed))
+
+
+class Backlog:
+    """What the store has changed since it was last written. Plain code, but for `wait`."""
+
+    def __init__(self, memory: MemoryStore) -> None:
+        self._memory = memory
+        self._candles: dict[Series, dict[int, Pending]] = {}
+        self._whole: dict[Series, None] = {}
+        self._gaps: dict[Series, None] = {}
+        self._is_state_new = False
+        self._is_collecting = False
+        self._work = trio.Event()
+        self.closing = trio.Event()
+        """Set when nothing more will come."""
+
+    def __len__(self) -> int:
+        """Candles that wait; a whole window counts as one."""
+        return len(self._whole) + sum(map(len, self._candles.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._candles or self._whole or self._gaps or self._is_state_new)
+
+    async def wait(self) -> None:
+        """Return when there is something to take, or `close` was called."""
+        while self.is_empty and not self.closing.is_set():
+            self._work = trio.Event()
+            await self._work.wait()
+
+    def reopen(self) -> None:
+        """Whoever writes has begun anew."""
+        self.closing = trio.Event()
+
+    @property
+    def is_closing(self) -> bool:
+        return self.closing.is_set()
+
+    def close(self) -> None:
+        """Nothing more will come; what is here should be written soon."""
+        self.closing.set()
+        self._work.set()
+
+    # -- the store's side ----------------------------------------------------------------------
+
+    def note(self, event: Event) -> None:
+        """Remember what an event changed; other events mean nothing here."""
+        if not self._is_collecting:
+            return
+        match event:
+            case CandlesPublished(published):
+                for series, candle, corrected in published:
+                    self._note_candle(series, candle, corrected=corrected)
+            case WindowReplaced(series):
+                self.rewrite(series)
+            case GapsChanged(series):
+                self._gaps[series] = None
+            case FeedChanged() | CatalogueChanged():
+                self._is_state_new = True
+            case _:
+                return
+        self._work.set()
+
+    def _note_candle(self, series: Series, candle: Candle, *, corrected: bool) -> None:
+        if series in self._whole:
+            return
+        waiting = self._candles.get(series)
+        if waiting is None:
+            waiting = self._candles[series] = {}
+        before = waiting.get(candle.open_time)
+        if before is not None and before.corrected:
+            corrected = True
+        waiting[candle.open_time] = Pending(candle, corrected)
+        if len(waiting) > MOST_DIFFERENCES:
+            self.rewrite(series)
+
+    # -- the journal's side --------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Collect from now on; whatever there is already is going to be compared."""
+        self.forget()
+        self._is_collecting = self._is_state_new = True
+
+    def forget(self) -> None:
+        """Collect nothing: another one writes."""
+        self._is_collecting = self._is_state_new = False
+        for waiting in (self._candles, self._whole, self._gaps):
+            waiting.clear()
+
+    def rewrite(self, series: Series) -> None:
+        """The whole window is to be written."""
+        self._candles.pop(series, None)
+        self._gaps.pop(series, None)
+        self._whole[series] = None
+        self._work.set()
+
+    def compare(self, series: Series, stored: WindowState | None) -> None:
+        """Note whatever is to be written so that `stored` becomes equal to the store's window."""
+        mine = self._memory.state_of(series)
+        if mine is None:
+            return
+        differences = None if stored is None else _differences(mine, stored)
+        if differences is None:
+            self.rewrite(series)
+            return
+        for pending in differences:
+            self._note_candle(series, pending.candle, corrected=pending.corrected)
+        if stored is not None and gaps_of(mine) != gaps_of(stored):
+            self._gaps[series] = None
+
+    def take(self, most: int) -> Taken:
+        """Take about `most` candles, whole windows first."""
+        taken = Taken()
+        while self._whole and len(taken) < most:
+            series = next(iter(self._whole))
+            del self._whole[series]
+            if (window := self._memory.state_of(series)) is not None:
+                taken.whole[series] = window
+        left = most - len(taken)
+        while self._candles and left > 0:
+            series = next(iter(self._candles))
+            waiting = self._candles.pop(series)
+            taken.candles[series] = dict(sorted(waiting.items()))
+            left -= len(waiting)
+        taken.gaps, self._gaps = set(self._gaps), {}
+        if self._is_state_new:
+            self._is_state_new = False
+            memory = self._memory
+            taken.state = StoreState(memory.symbols, memory.intervals, memory.feed)
+        return taken
+
+    def give_back(self, taken: Taken) -> None:
+        """It was not written, or perhaps not; what has become newer meanwhile stays newer."""
+        for series in taken.whole:
+            self.rewrite(series)
+        for series, candles in taken.candles.items():
+            newer = self._candles.pop(series, {})
+            for pending in (*candles.values(), *newer.values()):
+                self._note_candle(series, pending.candle, corrected=pending.corrected)
+        self._gaps.update(dict.fromkeys(s for s in taken.gaps if s not in self._whole))
+        self._is_state_new = self._is_state_new or taken.state is not None
+
+    def groups(self, taken: Taken, lengths: dict[Series, int]) -> Sequence[Group]:
+        """`taken` as it is written; `lengths` says how long the lists are that are known."""
+        return [self._group(series, taken, lengths) for series in taken.series]
+
+    def _group(self, series: Series, taken: Taken, lengths: dict[Series, int]) -> Group:
+        if (window := taken.whole.get(series)) is not None:
+            return Group(series, window.candles, is_whole=True, gaps=gaps_of(window))
+        state = self._memory.state_of(series) if series in taken.gaps else None
+        pending: Iterable[Pending] = taken.candles.get(series, {}).values()
+        return Group(
+            series,
+            [each.candle for each in pending],
+            [each.corrected for each in pending],
+            expected=lengths.get(series, -1),
+            gaps=None if state is None else gaps_of(state),
+        )
+
+
+def _differences(mine: WindowState, stored: WindowState) -> list[Pending] | None:
+    """What must be put into `stored` to make it `mine`; None when that would not do."""
+    if not stored.candles or not mine.candles:
+        return None
+    before = {candle.open_time: candle for candle in stored.candles}
+    newest = stored.candles[-1].open_time
+    different = []
+    for candle in mine.candles:
+        held = before.pop(candle.open_time, None)
+        if held is None or not _is_same(candle, held):
+            is_past = candle.open_time < newest or (held is not None and held.closed)
+            different.append(Pending(candle, is_past))
+    surplus_leaves = len(mine.candles) == WINDOW_SIZE and all(
+        open_time < mine.candles[0].open_time for open_time in before
+    )
+    if before and not surplus_leaves:
+        return None
+    return different if len(different) <= MOST_DIFFERENCES else None
+
+
+def _is_same(candle: Candle, held: Candle) -> bool:
+    """Of a closed candle it does not matter who told it, and when."""
+    return candle == held or (candle.closed and held.closed and candle.same_values(held))

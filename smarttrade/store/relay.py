@@ -1,0 +1,234 @@
+"""The relay actor: keeps a gateway's windows equal to those of the process that leads.
+
+It notes the end of the change stream first, reads all windows second, and then follows the stream.
+So nothing is missing, and what comes twice changes nothing. The entries of the stream are
+numbered; where a number is missing, or anything cannot be read, it begins again. What is different
+then is published to clients like any change, in order.
+
+Candles go on being served from memory whatever happens. When the leader has not been heard for a
+while, clients are told that the feed is stale.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+import trio
+
+from actors import Backoff, Mailbox
+
+from ..market.series import Series
+from .database import Database, DatabaseUnavailable, ForeignFormat
+from .messages import (
+    AdoptCatalogue,
+    AdoptWindows,
+    Feed,
+    FeedStatus,
+    FollowUpdates,
+    Published,
+    ReportFeed,
+    StoreMessage,
+)
+from .redis_report import RedisRole, RelayReport
+from .stored import Damaged, Entry, Gaps, StoreState
+
+logger = structlog.get_logger("store.relay")
+
+PAUSE = Backoff(first=0.1, most=2.0)  # seconds before beginning again
+
+WAIT = 0.5  # seconds for the next entry before asking again
+
+LOOK_EVERY = 0.25  # seconds between two looks at how long the leader has been silent
+
+WINDOWS_AT_ONCE = 25  # handed to the store in one message
+
+
+class FellBehind(Exception):
+    """Entries are gone that were not read, or there are other series now."""
+
+
+async def run_relay(
+    database: Database,
+    store: Mailbox[StoreMessage],
+    report: RelayReport,
+    *,
+    stale_after: float,
+    wall_clock: Callable[[], float] = time.time,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Load and follow, for ever.
+
+    Has started when the store has been told of all windows, or when they could not be had.
+    `stale_after` are seconds of silence after which clients are told.
+    """
+    feed = _Feed(store, stale_after, wall_clock)
+    relay = _Relay(database, store, report, feed)
+    failures, has_started = 0, False
+
+    def start() -> None:
+        nonlocal has_started
+        if not has_started:
+            has_started = True
+            task_status.started()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.watch)
+        while True:
+            try:
+                await relay.load()
+                start()
+                failures = 0
+                await relay.follow()
+            except FellBehind as reason:
+                report.fell_behind += 1
+                logger.warning("relay_begins_again", reason=str(reason))
+            except (DatabaseUnavailable, ForeignFormat, Damaged) as error:
+                report.errors += 1
+                if report.change(RedisRole.AWAY, str(error)):
+                    logger.warning("redis_unavailable", error=str(error))
+            start()
+            failures += 1
+            await trio.sleep(PAUSE.pause(failures, random.random()))
+
+
+class _Feed:
+    """What clients are told about the feed: the leader's word, while it is heard."""
+
+    def __init__(
+        self, store: Mailbox[StoreMessage], stale_after: float, wall_clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._stale_after = stale_after
+        self._wall_clock = wall_clock
+        self._heard_at = trio.current_time()
+        self._leaders: FeedStatus | None = None
+        self._told: FeedStatus | None = None
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the leader was heard."""
+        return trio.current_time() - self._heard_at
+
+    def learn(self, status: FeedStatus) -> None:
+        """What the leader said at some time, whether or not it lives."""
+        self._leaders = status
+
+    async def heard(self, status: FeedStatus | None) -> None:
+        """The leader lives, and perhaps says how its feed is."""
+        self._heard_at = trio.current_time()
+        self._leaders = status or self._leaders
+        if self._leaders is not None:
+            await self._tell(self._leaders)
+
+    async def watch(self) -> None:
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            is_stale = self._told is not None and self._told.feed is Feed.STALE
+            if self.silence > self._stale_after and not is_stale:
+                logger.warning("leader_silent", seconds=round(self.silence, 1))
+                await self._tell(FeedStatus(Feed.STALE, self._wall_clock()))
+
+    async def _tell(self, status: FeedStatus) -> None:
+        if status != self._told:
+            self._told = status
+            await self._store.tell(ReportFeed(status))
+
+
+class _Relay:
+    def __init__(
+        self,
+        database: Database,
+        store: Mailbox[StoreMessage],
+        report: RelayReport,
+        feed: _Feed,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._report = report
+        self._feed = feed
+        self._after = "0-0"
+        self._seq = 0
+        self._catalogue: tuple[object, object] | None = None
+
+    # -- loading -------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Note the position, and read everything."""
+        position = await self._database.position()
+        state = position.state
+        if state is None:
+            raise DatabaseUnavailable("nothing has been written yet; does an ingest run?")
+        self._after, self._seq = position.after, position.seq
+        self._catalogue = _catalogue(state)
+        await self._store.tell(AdoptCatalogue(state.symbols, state.intervals))
+        await self._read([Series(s, i) for s in state.symbols for i in state.intervals])
+        self._feed.learn(state.feed)
+        self._report.loads += 1
+        if self._report.change(RedisRole.FOLLOWING):
+            logger.info("relay_following", after=position.after, seq=position.seq)
+
+    async def _read(self, series: Sequence[Series]) -> None:
+        for first in range(0, len(series), WINDOWS_AT_ONCE):
+            stored = await self._database.load(series[first : first + WINDOWS_AT_ONCE])
+            for each in stored:
+                if each.damage is not None:  # the leader will find that, too, and replace it
+                    logger.error("damaged_series", series=str(each.series), damage=each.damage)
+            windows = [(each.series, each.state) for each in stored if each.state is not None]
+            await self._store.tell(AdoptWindows(windows))
+
+    # -- following -----------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Take what is told, until something is missing.
+
+        Raises:
+            FellBehind: begin again.
+        """
+        while True:
+            entries = await self._database.follow(self._after, WAIT)
+            for name, entry in entries:
+                if entry.seq != self._seq + 1:
+                    raise FellBehind(f"entry {entry.seq} follows {self._seq}")
+                self._after, self._seq = name, entry.seq
+            if entries:
+                await self._take([entry for _, entry in entries])
+            elif self._feed.silence > WAIT:
+                await self._look()
+
+    async def _look(self) -> None:
+        """After a silence: whether the stream is still the one that we follow."""
+        position = await self._database.position()
+        if position.seq < self._seq:
+            raise FellBehind(f"the stream begins anew: {position.seq} after {self._seq}")
+
+    async def _take(self, entries: Sequence[Entry]) -> None:
+        published: list[Published] = []
+        gaps: dict[Series, Gaps] = {}
+        whole: dict[Series, None] = {}
+        feed: FeedStatus | None = None
+        for entry in entries:
+            if entry.state is not None:
+                feed = entry.state.feed
+                if _catalogue(entry.state) != self._catalogue:
+                    raise FellBehind("there are other series now")
+            for change in entry.changes:
+                if change.is_whole:
+                    whole[change.series] = None
+                elif change.series not in whole:  # else what is read will have it
+                    published += change.published
+                    if change.gaps is not None:
+                        gaps[change.series] = change.gaps
+        if published or gaps:
+            await self._store.tell(FollowUpdates(published, gaps))
+        await self._read(list(whole))
+        await self._feed.heard(feed)
+        self._report.entries += len(entries)
+        self._report.followed += len(published)
+        self._report.reloads += len(whole)
+
+
+def _catalogue(state: StoreState) -> tuple[object, object]:
+    return state.symbols, state.intervals

@@ -1,0 +1,297 @@
+"""A stand-in for the exchange that costs next to nothing, for both servers: a process of its own.
+
+Klines are made once. Every `period` each symbol's intervals are sent together, symbols `gap` apart.
+The volume of a live candle is the moment at which it was sent, in microseconds of the monotonic
+clock, which all processes of a machine share: every server passes it through, so whoever receives
+the candle knows how long it was under way.
+
+    GET /api/v3/exchangeInfo, /api/v3/klines   as the exchange answers them, `latency` later
+    GET /stream?streams=...                    a WebSocket
+    GET /flood?count=N                         N updates as fast as the receiver takes them
+    GET /told                                  what was asked and sent so far, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import itertools
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+MINUTE = 60_000
+LENGTHS = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+MIDNIGHT = 1_764_633_600_000  # 2025-12-02, so that no interval but the minute's turns in a run
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+CLOSES = [f"{96466.11 + step * 0.37:.2f}000000" for step in range(50)]
+FLOOD_AT_ONCE = 60
+
+
+def microseconds() -> int:
+    """Of the monotonic clock."""
+    return time.monotonic_ns() // 1000
+
+
+def frame(payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+
+
+class Klines:
+    """The REST rows of one interval, the same for every symbol."""
+
+    def __init__(self, interval: str) -> None:
+        self._length = LENGTHS[interval] * MINUTE
+        self._rows: dict[int, bytes] = {}
+        self._whole: dict[int, bytes] = {}
+
+    def body(self, now: int, first: int | None, last: int | None, limit: int) -> bytes:
+        newest = now - now % self._length
+        if first is None and last is None:
+            known = self._whole.get(newest) if limit == 1000 else None
+            if known is None:
+                known = self._body(range(newest - (limit - 1) * self._length, newest + 1))
+                self._whole[newest] = known
+            return known
+        end = newest if last is None else min(last, newest)
+        begin = end - (limit - 1) * self._length if first is None else first
+        begin += -begin % self._length
+        return self._body(range(begin, end + 1)[: limit * self._length])
+
+    def _body(self, open_times: range) -> bytes:
+        times = range(open_times.start, open_times.stop, self._length)
+        return b"[" + b",".join([self._row(time) for time in times]) + b"]"
+
+    def _row(self, open_time: int) -> bytes:
+        row = self._rows.get(open_time)
+        if row is None:
+            step = open_time // self._length % 977
+            price = 96466.11 + step * 1.37
+            end = open_time + self._length - 1
+            row = self._rows[open_time] = (
+                f'[{open_time},"{price:.8f}","{price + 29.41:.8f}","{price - 26.11:.8f}",'
+                f'"{price + 3.21:.8f}","{6.6158 + step / 1e3:.8f}",{end},"638339.60000000",1408,'
+                f'"3.21000000","309744.00000000","0"]'
+            ).encode()
+        return row
+
+
+@dataclass
+class Line:
+    """What is sent of one series, ready but for what changes."""
+
+    symbol: str
+    interval: str
+    open_time: int = 0
+    _head: bytes = b""
+    _middle: bytes = b""
+    _tail: bytes = b""
+    _closes: Iterator[str] = field(default_factory=lambda: itertools.cycle(CLOSES))
+
+    def frames(self, now: int) -> bytes:
+        """The state at `now`; the last one of the candle before goes ahead of a new one."""
+        length = LENGTHS[self.interval] * MINUTE
+        open_time = now - now % length
+        last = b""
+        if open_time != self.open_time:
+            if self.open_time:
+                last = self._frame(now, closed=True)
+            self._open(open_time, open_time + length - 1)
+        return last + self._frame(now, closed=False)
+
+    def _open(self, open_time: int, close_time: int) -> None:
+        self.open_time = open_time
+        self._head = (
+            f'{{"stream":"{self.symbol.lower()}@kline_{self.interval}","data":'
+            f'{{"e":"kline","E":'
+        ).encode()
+        self._middle = (
+            f',"s":"{self.symbol}","k":{{"t":{open_time},"T":{close_time},"s":"{self.symbol}",'
+            f'"i":"{self.interval}","f":5361041,"L":5362310,"o":"96440.00000000","c":"'
+        ).encode()
+        self._tail = b'","q":"638339.60000000","V":"3.21","Q":"309744.0","B":"0"}}}'
+
+    def _frame(self, now: int, *, closed: bool) -> bytes:
+        rest = (
+            f'{next(self._closes)}","h":"96495.52000000","l":"96420.00000000",'
+            f'"v":"{microseconds()}.00000000","n":1270,"x":{"true" if closed else "false"}'
+        ).encode()
+        tail = self._tail[1:]
+        return frame(self._head + str(now).encode() + self._middle + rest + tail)
+
+
+class Exchange:
+    def __init__(self, period: float, gap: float, latency: float) -> None:
+        self.period = period
+        self.gap = gap
+        self.latency = latency
+        self.began = time.monotonic()
+        self.klines = {interval: Klines(interval) for interval in LENGTHS}
+        self.told: dict[str, Any] = {"requests": 0, "first": None, "last": None, "sent": 0}
+        self.streams: set[Peer] = set()
+
+    def now(self) -> int:
+        """The exchange's time in ms."""
+        return MIDNIGHT + 1000 + int((time.monotonic() - self.began) * 1000)
+
+    def answer(self, target: str) -> bytes:
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        match parts.path:
+            case "/api/v3/klines":
+                first, last = (
+                    int(query[name]) if name in query else None for name in ("startTime", "endTime")
+                )
+                limit = int(query.get("limit", 500))
+                return self.klines[query["interval"]].body(self.now(), first, last, limit)
+            case "/api/v3/exchangeInfo":
+                names = json.loads(query["symbols"])
+                found = [{"symbol": name, "status": "TRADING"} for name in names]
+                return json.dumps({"symbols": found}).encode()
+            case "/told":
+                return json.dumps(self.told).encode()
+            case "/flood":
+                task = asyncio.get_running_loop().create_task(self.flood(int(query["count"])))
+                self._floods = task
+                return b"{}"
+            case _:
+                return b"{}"
+
+    async def send_for_ever(self) -> None:
+        due = time.monotonic()
+        while True:
+            symbols = list(dict.fromkeys(s for peer in self.streams for s in peer.lines))
+            for symbol in symbols:
+                for peer in tuple(self.streams):
+                    self._send(peer, peer.lines.get(symbol, ()))
+                await asyncio.sleep(self.gap)
+            due = max(due + self.period, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    def _send(self, peer: Peer, lines: list[Line] | tuple[()]) -> None:
+        now = self.now()
+        peer.write(b"".join([line.frames(now) for line in lines]))
+        self.told["sent"] += len(lines)
+
+    async def flood(self, count: int) -> None:
+        """`count` updates to each connection, no faster than it takes them."""
+        for peer in tuple(self.streams):
+            lines = itertools.cycle([line for lines in peer.lines.values() for line in lines])
+            while count > 0:
+                await peer.writable.wait()
+                burst = list(itertools.islice(lines, min(count, FLOOD_AT_ONCE)))
+                count -= len(burst)
+                self._send(peer, burst)
+                await asyncio.sleep(0)
+
+
+class Peer(asyncio.Protocol):
+    """One connection, whatever it turns out to be."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._buffer = b""
+        self.lines: dict[str, list[Line]] = {}
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self._is_stream = False
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._exchange.streams.discard(self)
+        self.writable.set()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_stream:
+            if data[0] & 15 == 8:  # a close frame
+                self._transport.close()
+            return
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+            target = head.split(b" ", 2)[1].decode()
+            if target.startswith("/stream"):
+                self._upgrade(target, head)
+                return
+            self._answer(target)
+
+    def _answer(self, target: str) -> None:
+        is_api = target.startswith("/api/")
+        told = self._exchange.told
+        if is_api:
+            told["requests"] += 1
+            told["first"] = told["first"] or microseconds()
+        body = self._exchange.answer(target)
+        data = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-MBX-USED-WEIGHT-1M: 10\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        ) + body
+        if is_api and self._exchange.latency:
+            asyncio.get_running_loop().call_later(self._exchange.latency, self._last, data)
+        else:
+            self._last(data)
+
+    def _last(self, data: bytes) -> None:
+        self._exchange.told["last"] = microseconds()
+        self.write(data)
+
+    def _upgrade(self, target: str, head: bytes) -> None:
+        lower = head.lower()
+        begin = lower.index(b"sec-websocket-key:") + len(b"sec-websocket-key:")
+        key = head[begin:].split(b"\r\n", 1)[0].strip()
+        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+        self.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        )
+        for name in parse_qs(urlsplit(target).query)["streams"][0].split("/"):
+            symbol, _, interval = name.partition("@kline_")
+            line = Line(symbol.upper(), interval)
+            self.lines.setdefault(line.symbol, []).append(line)
+        self._is_stream = True
+        self._exchange.streams.add(self)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--period", type=float, default=2.0, help="seconds; 0 sends nothing")
+    parser.add_argument("--gap", type=float, default=0.005, help="seconds between two symbols")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    given = parser.parse_args()
+    exchange = Exchange(given.period, given.gap, given.latency)
+    for interval in exchange.klines.values():
+        interval.body(exchange.now(), None, None, 1000)
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: Peer(exchange), "127.0.0.1", given.port)
+    if given.period:
+        await exchange.send_for_ever()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(main())

@@ -1,0 +1,206 @@
+"""The processes of a measurement: the exchange, the server that is measured, Redis, the load."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SYMBOLS = (
+    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
+    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
+)
+INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
+READY_WITHIN = 60.0  # seconds
+PRODUCT, PEER = "smarttrade", "fastapi"
+
+
+class Unavailable(Exception):  # noqa: N818
+    """What is to be measured is not there; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    port: int
+    began: float
+    """Of the monotonic clock, when it was started."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, target: str) -> bytes:
+        with urllib.request.urlopen(self.url + target, timeout=10) as answer:
+            found: bytes = answer.read()
+            return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all threads of a process have used; to the nanosecond, unlike /proc/PID/stat."""
+    return time.clock_gettime((~pid) << 3 | 2)  # clock_getcpuclockid(3) with CPUCLOCK_SCHED
+
+
+def waited_seconds(pid: int) -> float:
+    """How long a process was ready to run and another one had the processor."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
+def rss_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def allow_many_files() -> None:
+    """Sockets of thousands of clients, here and in every process that is started."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _started(name: str, command: Sequence[str], env: Mapping[str, str], port: int) -> Iterator[Any]:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+b") as log:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield Process(process.pid, port, began)
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended by itself")
+        except BaseException:
+            log.seek(0)
+            print(f"--- {name}:", log.read().decode()[-3000:], file=sys.stderr)
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _module(name: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", name, *map(str, arguments)]
+
+
+@contextmanager
+def exchange(
+    *, period: float = 2.0, gap: float = 0.005, latency: float = 0.0
+) -> Iterator[Process]:
+    port = free_port()
+    arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
+    command = _module("tests.benchmarks.exchange", *arguments)
+    with _started("exchange", command, {}, port) as process:
+        _wait_until_answered(process, "/told")
+        yield process
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A Redis of its own, as it is installed by default but that nothing is kept on disk."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    try:
+        with _started("redis", command, {}, port) as process:
+            deadline = time.monotonic() + READY_WITHIN
+            while time.monotonic() < deadline:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)):
+                    break
+                time.sleep(0.05)
+            yield f"redis://127.0.0.1:{port}"
+    except FileNotFoundError:
+        raise Unavailable("redis-server is not installed") from None
+
+
+@contextmanager
+def server(
+    which: str,
+    venue: Process,
+    *,
+    redis_url: str | None = None,
+    command: str = "serve",
+    symbols: Sequence[str] = SYMBOLS,
+    wait: bool = True,
+) -> Iterator[Process]:
+    """The product or the peer, following `venue`; ready when this returns, unless told not to."""
+    port = free_port()
+    env = {
+        "BINANCE_REST_URL": venue.url,
+        "BINANCE_WS_URL": venue.url.replace("http", "ws"),
+        "SMARTTRADE_SYMBOLS": ",".join(symbols),
+        "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
+        "PORT": str(port),
+    }
+    if which == PEER:
+        started = _module("tests.benchmarks.peer")
+        if redis_url:
+            env["PEER_REDIS_URL"] = redis_url
+    else:
+        started = _module("smarttrade", command)
+        env["SMARTTRADE_MAX_CONNECTIONS_PER_IP"] = "10000"
+        env |= {"REDIS_URL": redis_url} if redis_url else {"USE_MEMORY_STORE": "1"}
+    if "PEER_WS" in os.environ:
+        env["PEER_WS"] = os.environ["PEER_WS"]
+    if "PYTHONHASHSEED" in os.environ:
+        env["PYTHONHASHSEED"] = os.environ["PYTHONHASHSEED"]
+    with _started(which, started, env, port) as process:
+        if wait:
+            _wait_until_answered(process, "/ready")
+        yield process
+
+
+def _wait_until_answered(process: Process, target: str) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while True:
+        try:
+            process.get(target)
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline or not Path(f"/proc/{process.pid}").exists():
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def load(module: str, **job: Any) -> dict[str, Any]:
+    """Run a load generator and return what it found."""
+    done = subprocess.run(
+        [*_module(f"tests.benchmarks.{module}"), json.dumps(job)],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} failed: {done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -1,0 +1,146 @@
+"""The exchange and the service as processes of their own, as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+SPEED = 60  # exchange minutes in a minute, so that a candle takes a second
+START = "2024-12-02T12:00"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
+INTERVALS = ("1m", "5m", "1h", "1d")
+STOP_WITHIN = 12  # seconds
+PATIENCE = 20  # seconds
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(look: Callable[[], T | None], what: str, within: float = PATIENCE) -> T:
+    """What `look` returns as soon as it is not None or False."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"after {within} s still not: {what}")
+
+
+class _Process:
+    """`python -m smarttrade`, with some arguments; stopped at the end of the block."""
+
+    def __init__(self, port: int, arguments: list[str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SMARTTRADE_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "smarttrade", *self._arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        eventually(self._is_up, f"{self._arguments[0]} is up")
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self._arguments[0]} ended"
+        try:
+            return httpx.get(self.url + self._sign, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    _sign = ""  # a path that answers 200 when everything is there
+
+
+class Exchange(_Process):
+    """The simulated exchange, and what goes wrong with it."""
+
+    _sign = "/api/v3/ping"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        options = {"port": port, "speed": SPEED, "start": START, "symbols": ",".join(SYMBOLS)}
+        super().__init__(port, ["simulator", *_options(options)])
+
+    def go_away(self) -> None:
+        """Streams end, and no new one is granted."""
+        self._fault(fault="handshake_status", value=503)
+        self._fault(fault="cut", how="rst")
+
+    def clear(self) -> None:
+        httpx.delete(f"{self.url}/sim/faults").raise_for_status()
+
+    def _fault(self, **order: Any) -> None:
+        httpx.post(f"{self.url}/sim/faults", json=order).raise_for_status()
+
+
+class Service(_Process):
+    """SmartTrade, on the simulated exchange."""
+
+    _sign = "/ready"
+
+    def __init__(self, port: int, exchange: Exchange) -> None:
+        options = {
+            "port": port,
+            "symbols": ",".join(SYMBOLS),
+            "intervals": ",".join(INTERVALS),
+            "heartbeat": 1,
+            "binance-rest-url": exchange.url,
+            "binance-ws-url": exchange.url.replace("http", "ws"),
+        }
+        self.port = port
+        super().__init__(port, ["serve", "--memory", *_options(options)])
+
+    def candles(self, symbol: str, interval: str) -> list[dict[str, float]]:
+        """The whole window."""
+        answer = httpx.get(f"{self.url}/candles/{symbol}/{interval}?limit=1000")
+        found: list[dict[str, float]] = answer.raise_for_status().json()["candles"]
+        return found
+
+
+def _options(options: dict[str, Any]) -> list[str]:
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -1,0 +1,94 @@
+"""`/inspect` and `/inspect-ws`, directly and behind a front end."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from .prefix_proxy import PREFIX, PrefixProxy
+from .processes import INTERVALS, SYMBOLS, Exchange, Service
+from .watched import Watched
+
+ROWS = len(SYMBOLS) * len(INTERVALS)
+
+
+def test_inspect_shows_every_series_and_what_runs(watched: Watched) -> None:
+    watched.open("/inspect")
+    watched.wait_for(f"document.querySelectorAll('#series tr').length === {ROWS}", "all series")
+    watched.wait_for("document.querySelector('#summary').className === 'good'", "all is well")
+    assert watched.text("#feed") == "live"
+    first = watched.page.locator("#series tr").first.locator("th, td").all_inner_texts()
+    assert first[:4] == ["BTCUSDT", "1m", "whole and fresh", "1,000"]
+    watched.wait_for("document.querySelector('#series').innerText.includes('none')", "gaps")
+    assert "running" in watched.text("#actors")
+    close = "document.querySelector('#series tr').cells[8].textContent"
+    before = watched.page.evaluate(close)
+    watched.wait_for(f"{close} !== '{before}'", "another price")
+    assert watched.complaints == []
+
+
+def test_inspect_says_that_the_feed_is_down(watched: Watched, exchange: Exchange) -> None:
+    watched.open("/inspect")
+    exchange.go_away()
+    watched.wait_for("document.querySelector('#feed').textContent === 'down'", "it is down")
+    assert "feed is down" in watched.text("#summary")
+    assert watched.page.locator("#summary").get_attribute("class") == "bad"
+
+
+def test_inspect_ws_shows_updates_newest_first_and_bounded(watched: Watched) -> None:
+    watched.open("/inspect-ws")
+    rows = "document.querySelector('#updates').rows"
+    watched.wait_for(f"{rows}.length === 200", "two hundred rows")
+    watched.page.wait_for_timeout(500)
+    assert watched.page.evaluate(f"{rows}.length") == 200
+    times = watched.page.evaluate(f"[...{rows}].map((row) => row.cells[1].textContent)")
+    assert times == sorted(times, reverse=True)
+    assert "updates a second" in watched.text("#rate")
+    assert watched.text("#state") == "Live"
+    assert watched.complaints == []
+
+
+def test_inspect_ws_shows_any_series(watched: Watched) -> None:
+    watched.open("/inspect-ws")
+    watched.page.get_by_label("Symbol").select_option("ADAUSDT")
+    watched.page.get_by_label("Interval").select_option("1d")
+    watched.wait_for("document.querySelector('#updates').rows.length > 3", "updates")
+    times = watched.page.evaluate(
+        "[...document.querySelector('#updates').rows].map((row) => row.cells[1].textContent)"
+    )
+    assert {time[-5:] for time in times} == {"00:00"}
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("others", [(), ("system",)])
+def test_inspect_behind_a_front_end_that_proxies_little(
+    browser: Browser, service: Service, others: tuple[str, ...]
+) -> None:
+    with (
+        PrefixProxy(service.url, ["inspect", "streaming/status", *others]) as front_end,
+        Watched(browser, front_end.url) as watched,
+    ):
+        watched.open(f"{PREFIX}inspect")
+        watched.wait_for(f"document.querySelectorAll('#series tr').length === {ROWS}", "all series")
+        watched.wait_for("document.querySelector('#summary').className === 'good'", "all is well")
+        offered = "running" if others else "not offered here"
+        watched.wait_for(
+            f"document.querySelector('#actors').textContent.includes('{offered}')", offered
+        )
+        assert not [each for each in watched.complaints if "404" not in each]
+
+
+def test_inspect_ws_behind_a_front_end_connects_to_its_backend(
+    browser: Browser, service: Service
+) -> None:
+    sockets: list[str] = []
+    with (
+        PrefixProxy(service.url, ["inspect-ws", "streaming/status"]) as front_end,
+        Watched(browser, front_end.url) as watched,
+    ):
+        watched.page.on("websocket", lambda socket: sockets.append(socket.url))
+        watched.open(f"{PREFIX}inspect-ws")
+        watched.wait_for("document.querySelector('#updates').rows.length > 3", "updates")
+        assert sockets == [f"{service.url.replace('http', 'ws')}/ws/candles"]
+        assert watched.page.locator("#symbol option").all_inner_texts() == list(SYMBOLS)
+        assert watched.complaints == []

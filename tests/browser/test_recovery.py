@@ -1,0 +1,87 @@
+"""The chart is whole again by itself, whatever was interrupted."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+from playwright.sync_api import Browser
+
+from .processes import Exchange, Service, eventually
+from .relay import Relay
+from .watched import Watched
+
+FIELDS = ("time", "open", "high", "low", "close", "volume")
+
+
+def assert_whole(watched: Watched, service: Service) -> None:
+    """Every candle in order, none missing, each as the API tells it; and the chart shows them."""
+
+    def agrees() -> bool:
+        # Whatever changes while both are asked is still forming.
+        told = {each["time"]: each for each in service.candles("BTCUSDT", "1m")[:-3]}
+        held = {each["time"]: each for each in watched.held}
+        return all(held.get(at) == each for at, each in told.items() if at >= min(held))
+
+    eventually(agrees, "the page holds what the API tells")
+    times = [each["time"] for each in watched.drawn]
+    assert {after - before for before, after in pairwise(times)} == {60}
+    assert abs(len(watched.drawn) - len(watched.held)) <= 1
+
+
+def test_after_a_restart_of_the_server(watched: Watched, service: Service) -> None:
+    watched.open_chart()
+    watched.wait_for_state("Live")
+    service.stop()
+    watched.wait_for_state("No connection")
+    service.start()
+    watched.wait_for_state("Live")
+    watched.wait_for("smarttrade.client.state.phase === 'open'", "a connection")
+    assert_whole(watched, service)
+
+
+def test_after_the_exchange_was_away(
+    watched: Watched, service: Service, exchange: Exchange
+) -> None:
+    watched.open_chart()
+    watched.wait_for_state("Live")
+    exchange.go_away()
+    watched.wait_for_state("Exchange unreachable")
+    assert watched.text("#age").startswith("since ")
+    assert "updated" in watched.text("#age")
+    time.sleep(3)  # three minutes of the exchange
+    exchange.clear()
+    watched.wait_for_state("Live", within=40)
+    assert_whole(watched, service)
+    assert watched.complaints == []
+
+
+def test_after_a_network_that_swallowed_everything(browser: Browser, service: Service) -> None:
+    """Nobody tells that a connection is lost: the missing heartbeat does."""
+    with Relay(service.port) as relay, Watched(browser, relay.url) as watched:
+        watched.open_chart()
+        watched.wait_for_state("Live")
+        before = watched.held[-1]["time"]
+        relay.swallow()
+        watched.wait_for_state("No connection")
+        time.sleep(3)
+        relay.pass_on()
+        watched.wait_for_state("Live", within=40)
+        watched.wait_for(f"smarttrade.candles.at(-1).time >= {before} + 300", "five more minutes")
+        assert_whole(watched, service)
+
+
+def test_after_the_machine_slept(browser: Browser, service: Service) -> None:
+    """The wall clock has gone on, timers have not: the first look says that it is too late."""
+    with Watched(browser, service.url) as watched:
+        watched.page.clock.install()
+        watched.open_chart()
+        watched.wait_for_state("Live")
+        sockets: list[str] = []
+        watched.page.on("websocket", lambda socket: sockets.append(socket.url))
+        watched.page.clock.fast_forward(3600_000)
+        watched.page.clock.run_for(5000)
+        eventually(lambda: sockets, "another connection")
+        watched.page.clock.resume()
+        watched.wait_for_state("Live")
+        assert_whole(watched, service)

@@ -1,0 +1,167 @@
+"""What a front end makes of what it is told about one series, and what it must never be told.
+
+Plain code. A chart is fed the decoded messages of one client, across as many connections as that
+has; `against` compares it with the exchange's own rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+
+NUMBERS = ("open", "high", "low", "close", "volume")
+
+Numbers = tuple[Decimal, ...]
+
+
+def decode(message: str | bytes) -> dict[str, Any]:
+    """JSON with every number as the decimals that were sent."""
+    decoded: dict[str, Any] = json.loads(message, parse_float=Decimal, parse_int=Decimal)
+    return decoded
+
+
+def numbers_of(candle: Mapping[str, Any]) -> Numbers:
+    return tuple(Decimal(candle[name]) for name in NUMBERS)
+
+
+@dataclass
+class Chart:
+    """The candles of one series as one client has them."""
+
+    series: Series
+    candles: dict[int, Numbers] = field(default_factory=dict)
+    """By open time in seconds, in the order in which they were first told."""
+    closed: set[int] = field(default_factory=set)
+    closes: list[int] = field(default_factory=list)
+    """Open times that an update said were closed, in the order of the updates."""
+    updates: int = 0
+    corrections: int = 0
+    snapshots: int = 0
+    truncated: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def newest(self) -> int:
+        return max(self.candles, default=0)
+
+    @property
+    def newest_closed(self) -> int:
+        return max(self.closed, default=0)
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """A `candle`, a `snapshot`, or the flat form."""
+        match message.get("type"):
+            case "candle":
+                corrected = message.get("corrected", False)
+                self._update(message["candle"], message["closed"], corrected=corrected)
+            case "snapshot":
+                self._snapshot(message)
+            case None:
+                self._update({**message, "time": message["timestamp"] / 1000}, message["is_closed"])
+
+    def _update(self, candle: Mapping[str, Any], closed: bool, *, corrected: bool = False) -> None:
+        time = self._time_of(candle)
+        self.updates += 1
+        if corrected:
+            self.corrections += 1
+            if not closed or time > self.newest:
+                self._fault(f"a correction of what was not told: {time}")
+        elif time in self.closed:
+            self._fault(f"told again after its close: {time}")
+        elif time < self.newest:
+            self._fault(f"went back from {self.newest} to {time}")
+        elif closed:
+            self.closes.append(time)
+        self.candles[time] = numbers_of(candle)
+        if closed:
+            self.closed.add(time)
+
+    def _snapshot(self, message: Mapping[str, Any]) -> None:
+        self.snapshots += 1
+        self.truncated += bool(message["truncated"])
+        times = [self._time_of(candle) for candle in message["candles"]]
+        if times != sorted(set(times)):
+            self._fault("a snapshot out of order")
+        if self.candles and times and times[0] > self.newest and not message["truncated"]:
+            self._fault(f"a snapshot from {times[0]} after {self.newest}")
+        for time, candle in zip(times, message["candles"], strict=True):
+            self.candles[time] = numbers_of(candle)
+        self.closed.update(times if message["closed"] else times[:-1])
+
+    def _time_of(self, candle: Mapping[str, Any]) -> int:
+        time = candle["time"]
+        if time != int(time) or self.series.interval.floor(int(time) * 1000) != int(time) * 1000:
+            self._fault(f"not an open time: {time}")
+        return int(time)
+
+    def _fault(self, text: str) -> None:
+        self.faults.append(f"{self.series}: {text}")
+
+    def absent(self) -> Iterator[int]:
+        """Open times between the first and the newest candle that are not there."""
+        if not self.candles:
+            return
+        time, newest = min(self.candles) * 1000, self.newest * 1000
+        while time < newest:
+            if time // 1000 not in self.candles:
+                yield time // 1000
+            time = self.series.interval.next(time)
+
+    def not_closed(self) -> list[int]:
+        """Candles before the newest that nobody said were final."""
+        return sorted(
+            time for time in self.candles if time < self.newest and time not in self.closed
+        )
+
+    def against(self, rows: Sequence[Sequence[Any]]) -> tuple[int, list[str]]:
+        """How many closed candles were compared with the exchange's `rows`, and what is wrong.
+
+        What the exchange does not list cannot be compared, and is wrong if it is in their range.
+        """
+        faults = list(self.faults)
+        if self.closes != sorted(set(self.closes)):
+            faults.append(f"{self.series}: closes out of order, or twice")
+        faults += [f"{self.series}: never told: {time}" for time in self.absent()]
+        faults += [f"{self.series}: never closed: {time}" for time in self.not_closed()]
+        truth = {row[0] // 1000: tuple(map(Decimal, row[1:6])) for row in rows}
+        first = min(truth, default=0)
+        compared = 0
+        for time in sorted(self.closed):
+            if time < first:
+                continue
+            compared += 1
+            if truth.get(time) != self.candles[time]:
+                faults.append(
+                    f"{self.series}: {time} is {self.candles[time]}, not {truth.get(time)}"
+                )
+        return compared, faults
+
+
+@dataclass
+class Charts:
+    """All that one client shows."""
+
+    by_series: dict[Series, Chart] = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """Messages that are no candles."""
+
+    def take(self, message: dict[str, Any], flat: Interval | None = None) -> None:
+        """`flat` is the interval of a client of the first hour, whose messages do not say it."""
+        if flat is None and message["type"] not in ("candle", "snapshot"):
+            self.others.append(message)
+            return
+        series = Series(message["symbol"], flat or Interval(message["interval"]))
+        chart = self.by_series.get(series)
+        if chart is None:
+            chart = self.by_series[series] = Chart(series)
+        chart.take(message)
+
+    @property
+    def updates(self) -> int:
+        return sum(chart.updates for chart in self.by_series.values())

@@ -1,0 +1,78 @@
+"""WebSocket clients on memory streams, named by how they behave."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import trio
+import trio.testing
+
+from smarttrade.session.outbox import Outbox, OutboxCounters
+
+from .frames import FrameReader, Message
+
+
+class Visitor:
+    """Reads everything that it is sent, and asks what it is told to ask."""
+
+    def __init__(self, *, most_pending_bytes: int = 1_000_000) -> None:
+        ours, self._theirs = self._streams()
+        self.outbox = Outbox(ours, counters=OutboxCounters(), most_pending_bytes=most_pending_bytes)
+        self.closed: tuple[int, str] | None = None
+        self._ask, self._asked = trio.open_memory_channel[str | bytes](1000)
+        self._reader = FrameReader()
+
+    @staticmethod
+    def _streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+        return trio.testing.memory_stream_pair()
+
+    # What the session sees
+
+    async def receive(self) -> str | bytes:
+        return await self._asked.receive()
+
+    async def close(self, code: int, reason: str) -> None:
+        assert self.closed is None
+        await trio.lowlevel.checkpoint()
+        self.closed = (code, reason)
+
+    # What a test does
+
+    def ask(self, request: Any) -> None:
+        """Send a request: text and bytes as they are, anything else as JSON."""
+        is_raw = isinstance(request, str | bytes)
+        self._ask.send_nowait(request if is_raw else json.dumps(request))
+
+    async def read(self, count: int) -> list[Message]:
+        """The next messages, that many at least."""
+        got: list[Message] = []
+        with trio.fail_after(60):
+            while len(got) < count:
+                got += self._reader.feed(bytes(await self._theirs.receive_some()))
+        return got
+
+    async def read_all(self) -> list[Message]:
+        """Whatever it has been sent by now."""
+        got: list[Message] = []
+        while True:
+            with trio.move_on_after(0.01) as waiting:
+                got += self._reader.feed(bytes(await self._theirs.receive_some()))
+            if waiting.cancelled_caught:
+                return got
+
+
+class DeafVisitor(Visitor):
+    """Reads nothing unless the test does: each write waits for that."""
+
+    @staticmethod
+    def _streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+        return trio.testing.lockstep_stream_pair()
+
+
+class UnpartingVisitor(Visitor):
+    """Never finishes to say goodbye."""
+
+    async def close(self, code: int, reason: str) -> None:
+        await super().close(code, reason)
+        await trio.sleep_forever()

@@ -1,0 +1,45 @@
+"""Outboxes that remember what they were given."""
+
+from __future__ import annotations
+
+import trio.testing
+
+from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
+
+from .frames import Message, messages
+
+
+class RecordingOutbox(Outbox):
+    """Sends nothing, and takes everything until it is told to end."""
+
+    def __init__(self) -> None:
+        stream, _ = trio.testing.memory_stream_pair()
+        super().__init__(stream, counters=OutboxCounters())
+        self.batches: list[Batch] = []
+        self.data = b""
+
+    def post(self, batch: Batch) -> None:
+        if self.closed_because is None:
+            keys = [key for key, _ in batch.frames]
+            assert keys, "nothing to post"
+            assert len(set(keys)) == len(keys), "no key twice"
+            assert b"".join(frame for _, frame in batch.frames) == batch.data
+            self.batches.append(batch)
+            self.data += batch.data
+
+    def post_once(self, data: bytes) -> None:
+        if self.closed_because is None:
+            self.data += data
+
+    def end(self, because: ClosedBecause = ClosedBecause.FAILED) -> None:
+        self.closed_because = because
+
+    @property
+    def got(self) -> list[Message]:
+        """Every message so far."""
+        return messages(self.data)
+
+    def take(self) -> list[Message]:
+        """Every message since the last time."""
+        got, self.data = self.got, b""
+        return got

@@ -1,0 +1,226 @@
+"""The whole service against the simulated exchange, in one Trio loop and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import msgspec
+import trio
+import trio_websocket
+
+from actors import Supervisor
+from smarttrade.app import Counters, Outside, build_service
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.settings import Settings
+from smarttrade.simulator import Exchange
+from smarttrade.web.server import CannotListenError
+from tests.fakes.chart import Charts, decode
+from tests.fakes.exchange_link import End, link
+from tests.fakes.memory_net import MemoryListener, http_over, websocket_over
+
+START = 1_733_007_600_000 + 12_345  # ms; some seconds into a minute
+COME_BACK_AFTER = 1.0  # seconds
+
+
+class Failing:
+    """Raises when it is told to, once, in place of what it stands for."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def check(self) -> None:
+        if self.fails:
+            self.fails = False
+            raise RuntimeError("a crash on purpose")
+
+
+@dataclass
+class World:
+    """The service, and all there is around it."""
+
+    exchange: Exchange
+    settings: Settings
+    nursery: trio.Nursery
+    counters: Counters = field(default_factory=Counters)
+    dial_failure: Failing = field(default_factory=Failing)
+    listeners: list[MemoryListener] = field(default_factory=list)
+    port_is_taken: bool = False
+    progress: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.to_exchange = http_over(self.connect_to_exchange, timeout=10)
+        outside = Outside(
+            self.to_exchange,
+            ["http://exchange"],
+            self.dial,
+            ["ws://exchange"],
+            self.listen,
+            wall_clock=lambda: self.exchange.now() / 1000,
+        )
+        self.service: Supervisor = build_service(
+            self.settings,
+            outside,
+            lambda done, total: self.progress.append((done, total)),
+            self.counters,
+        )
+        self.http = http_over(self.connect, base_url="http://service", timeout=60)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+        await self.to_exchange.aclose()
+
+    # What the service reaches
+
+    async def connect_to_exchange(self) -> End:
+        ours, theirs = link()
+        self.nursery.start_soon(self.exchange.serve_stream, theirs)
+        return ours
+
+    async def dial(self, url: str) -> End:
+        self.dial_failure.check()
+        return await self.connect_to_exchange()
+
+    async def listen(self) -> Sequence[MemoryListener]:
+        if self.port_is_taken:
+            raise CannotListenError("port 8000 is taken by another program")
+        self.listeners.append(MemoryListener())
+        return self.listeners[-1:]
+
+    # What reaches the service
+
+    async def connect(self) -> End:
+        if not self.listeners:
+            raise ConnectionRefusedError
+        return await self.listeners[-1].connect()
+
+    async def is_ready(self) -> bool:
+        try:
+            return (await self.http.get("/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def ready(self) -> float:
+        """Return when it is ready; how many seconds that took."""
+        began = trio.current_time()
+        while not await self.is_ready():
+            await trio.sleep(0.25)
+        return trio.current_time() - began
+
+    async def differences(self) -> list[str]:
+        """What of every window is not as the exchange has it, closed candles only."""
+        found = []
+        for symbol in self.settings.symbols:
+            for interval in self.settings.intervals:
+                answer = await self.http.get(f"/candles/{symbol}/{interval.value}?limit=1000")
+                if answer.status_code != 200:
+                    found.append(f"{symbol} {interval.value}: {answer.text}")
+                    continue
+                charts = Charts()
+                page = decode(answer.text)
+                charts.take({**page, "type": "snapshot", "truncated": False})
+                chart = charts.by_series[Series(symbol, interval)]
+                if len(chart.candles) != 1000 or page["gaps"]:
+                    found.append(f"{chart.series}: {len(chart.candles)} candles, {page['gaps']}")
+                found += self.compare(chart.series, charts)
+        return found
+
+    def compare(self, series: Series, charts: Charts) -> list[str]:
+        """What of a client's chart is not as the exchange has it."""
+        chart, now = charts.by_series[series], self.exchange.now()
+        first = min(chart.candles) * 1000
+        rows = self.exchange.klines(series.symbol, series.interval, first, limit=3000)
+        _, faults = chart.against(rows)
+        ended = series.interval.back(series.interval.floor(now - 3_000), 1)
+        if chart.newest_closed * 1000 < ended:
+            faults.append(f"{series}: ends at {chart.newest_closed}, not {ended // 1000}")
+        return faults
+
+    async def next_minute(self, count: int = 1, *, plus: float = 3.0) -> None:
+        """Return so many seconds after the exchange's next minute but `count` - 1 begins."""
+        minute = Interval.MINUTE_1
+        moment = minute.floor(self.exchange.now()) + count * 60_000
+        await trio.sleep((moment - self.exchange.now()) / 1000 / self.exchange.clock.speed + plus)
+
+    @property
+    def actors(self) -> dict[str, Any]:
+        """Every actor of the tree by its name."""
+        found = {}
+        pending = [self.service.inspect()]
+        while pending:
+            info = pending.pop()
+            found[info.name] = info
+            pending += info.children
+        return found
+
+
+@dataclass
+class Visitor:
+    """A client that comes back with `since` whenever it loses its connection."""
+
+    wanted: Sequence[Series]
+    charts: Charts = field(default_factory=Charts)
+    connects: int = 0
+    codes: list[int] = field(default_factory=list)
+
+    async def run(self, world: World) -> None:
+        while True:
+            try:
+                async with websocket_over(world.connect, "/ws/candles") as connection:
+                    self.connects += 1
+                    await connection.send_message(self._request())
+                    await self._listen(connection)
+            except* (OSError, trio.BrokenResourceError, trio_websocket.HandshakeError):
+                pass
+            except* trio_websocket.ConnectionClosed:
+                pass
+            await trio.sleep(COME_BACK_AFTER)
+
+    def _request(self) -> str:
+        entries = []
+        for series in self.wanted:
+            chart = self.charts.by_series.get(series)
+            entry: dict[str, Any] = {"symbol": series.symbol, "interval": series.interval.value}
+            entry |= {"since": chart.newest} if chart and chart.candles else {"snapshot": 1000}
+            entries.append(entry)
+        return msgspec.json.encode({"subscriptions": entries}).decode()
+
+    async def _listen(self, connection: trio_websocket.WebSocketConnection) -> None:
+        try:
+            while True:
+                self.charts.take(decode(await connection.get_message()))
+        except trio_websocket.ConnectionClosed as closed:
+            self.codes.append(closed.reason.code if closed.reason else 0)
+
+
+@asynccontextmanager
+async def world(
+    *,
+    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"),
+    intervals: Sequence[Interval] = (Interval.MINUTE_1, Interval.MINUTE_5),
+    listed: Sequence[str] | None = None,
+    prepare: Callable[[World], None] = lambda world: None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Everything but the running of the service, which is the test's."""
+    exchange = Exchange(symbols=symbols if listed is None else listed, start_ms=START, seed=3)
+    async with trio.open_nursery() as nursery:
+        made = World(exchange, Settings(symbols=symbols, intervals=intervals, **settings), nursery)
+        prepare(made)
+        yield made
+        await made.aclose()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running(**options: Any) -> AsyncIterator[World]:
+    """A world whose service is ready; it stops in order afterwards."""
+    async with world(**options) as made, trio.open_nursery() as nursery:
+        await nursery.start(made.service.run)
+        await made.ready()
+        yield made
+        made.service.stop()

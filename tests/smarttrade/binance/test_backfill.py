@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import Mailbox, Overflow
+from smarttrade.binance.backfill import LOOK_AROUND_EVERY, PAUSE, run_backfill
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.rest import CONNECTIONS, MOST_KLINES, RestClient
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import (
+    CandlesMissing,
+    CandlesPublished,
+    FindMissing,
+    GetPage,
+    HubEvent,
+    ListSymbols,
+    LookAround,
+    Page,
+    PutUpdates,
+    StoreMessage,
+)
+from tests.fakes.exchange_rest import MAIN, SPARE, Asked, RestExchange, candle
+from tests.fakes.exchange_store import RecordingStore
+
+MINUTE = 60_000
+BTC = Series("BTCUSDT", Interval.MINUTE_1)
+ETH = Series("ETHUSDT", Interval.MINUTE_1)
+NEW = Series("NEWUSDT", Interval.MINUTE_1)
+NOW = 1_700_000_000_000 // MINUTE * MINUTE
+
+SYMBOLS = [f"S{number}USDT" for number in range(10)]
+INTERVALS = [
+    Interval.MINUTE_1,
+    Interval.MINUTE_5,
+    Interval.MINUTE_15,
+    Interval.HOUR_1,
+    Interval.HOUR_4,
+    Interval.DAY_1,
+]
+SIXTY = [Series(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
+
+
+def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
+    return Mailbox[CandlesMissing](
+        "gaps", capacity=series, overflow=Overflow.NEWEST, key=lambda gap: gap.series
+    )
+
+
+@asynccontextmanager
+async def client(exchange: RestExchange, ceiling: int = 3000) -> AsyncIterator[RestClient]:
+    async with exchange.client() as http:
+        with trio.fail_after(24 * 3600):
+            yield RestClient(http, [MAIN, SPARE], WeightBudget(ceiling))
+
+
+# The actor beside a store that only writes down
+
+
+@dataclass
+class Asking:
+    exchange: RestExchange
+    store: RecordingStore
+    gaps: Mailbox[CandlesMissing]
+    rest: RestClient
+    progress: list[tuple[int, int]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def backfilling(exchange: RestExchange, *series: Series) -> AsyncIterator[Asking]:
+    store = RecordingStore(series)
+    async with client(exchange) as rest, trio.open_nursery() as nursery:
+        asking = Asking(exchange, store, gaps_mailbox(len(series)), rest)
+        nursery.start_soon(store.run)
+        await nursery.start(
+            partial(
+                run_backfill,
+                asking.gaps,
+                store.mailbox,
+                rest,
+                progress=lambda done, total: asking.progress.append((done, total)),
+            )
+        )
+        yield asking
+        nursery.cancel_scope.cancel()
+
+
+def open_times(candles: Sequence[Candle]) -> list[int]:
+    return [c.open_time for c in candles]
+
+
+def minutes(first: int, last: int) -> list[int]:
+    return list(range(first * MINUTE, (last + 1) * MINUTE, MINUTE))
+
+
+async def test_store_is_asked_what_every_series_lacks(autojump_clock: MockClock) -> None:
+    async with backfilling(RestExchange(), BTC, ETH) as asking:
+        await trio.sleep(0.5)
+    assert asking.store.searches == [FindMissing((BTC, ETH), but_stored=True)]
+
+
+async def test_store_is_told_to_look_around_now_and_then(autojump_clock: MockClock) -> None:
+    async with backfilling(RestExchange(), BTC) as asking:
+        await trio.sleep(3.5)
+    assert asking.store.times(LookAround) == [LOOK_AROUND_EVERY * n for n in (1, 2, 3)]
+
+
+async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 1499 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, None, None, 0))
+        await trio.sleep(10)
+    [asked] = exchange.asked
+    assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MOST_KLINES))
+    [told] = asking.store.history
+    assert (told.series, told.first) == (BTC, None)
+    assert told.rows == exchange.history[BTC][-1000:]
+    assert asking.progress == [(1, 1)]
+
+
+async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 20 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, as_of=77))
+        await trio.sleep(10)
+    [asked] = exchange.asked
+    assert (asked.range, asked.parameters["limit"]) == (
+        (5 * MINUTE, 9 * MINUTE),
+        str(MOST_KLINES),
+    )
+    [told] = asking.store.history
+    assert (told.first, open_times(told.rows)) == (5 * MINUTE, minutes(5, 9))
+    assert {row.event_time for row in told.rows} == {77}
+    assert asking.progress == []  # it had its history
+
+
+async def test_up_to_now(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 20 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 18 * MINUTE, None, 0))
+        await trio.sleep(10)
+    [asked] = exchange.asked
+    assert asked.range == (18 * MINUTE, None)
+    [told] = asking.store.history
+    assert open_times(told.rows) == minutes(18, 20)
+
+
+async def test_nothing_new_is_asked_for_once(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 20 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 21 * MINUTE, None, 0))
+        await trio.sleep(60)
+    assert len(exchange.asked) == 1
+    assert [told.rows for told in asking.store.history] == [[]]
+
+
+async def test_outage_that_is_longer_than_a_window_costs_one_request(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 2600 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, 2600 * MINUTE, 0))
+        await trio.sleep(1)
+    assert [asked.range for asked in exchange.asked] == [(None, 2600 * MINUTE)]
+    [told] = asking.store.history
+    assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
+
+
+async def test_outage_of_unknown_length_costs_two_requests(autojump_clock: MockClock) -> None:
+    """The first page shows that there is more; then the newest fill the window."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 2600 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
+        await trio.sleep(1)
+    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    [told] = asking.store.history
+    assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
+
+
+async def test_outage_of_a_little_more_than_a_window_loses_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 1300 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
+        await trio.sleep(1)
+    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    assert [told.first for told in asking.store.history] == [100 * MINUTE, None]
+    merged = {row.open_time: row for told in asking.store.history for row in told.rows}
+    assert list(merged.values()) == exchange.history[BTC][100:]
+
+
+async def test_outage_of_exactly_one_page(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 999 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 0, 999 * MINUTE, 0))
+        await trio.sleep(60)
+        assert [asked.range for asked in exchange.asked] == [(0, 999 * MINUTE)]
+        await asking.gaps.tell(CandlesMissing(BTC, 0, None, 0))
+        await trio.sleep(60)
+    assert [asked.range for asked in exchange.asked[1:]] == [(0, None), (None, None)]
+
+
+async def test_hole_of_the_exchange_is_asked_for_once(autojump_clock: MockClock) -> None:
+    """On 2023-03-24 the exchange stopped at 12:39 and went on at 14:00: asking must not loop."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 100 * MINUTE)
+    del exchange.history[BTC][20:100]
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 20 * MINUTE, 100 * MINUTE, 0))
+        await trio.sleep(60)
+    assert len(exchange.asked) == 1
+    [told] = asking.store.history
+    assert (told.first, open_times(told.rows)) == (20 * MINUTE, [100 * MINUTE])
+
+
+async def test_history_that_lags_behind_the_stream_is_asked_again(
+    autojump_clock: MockClock,
+) -> None:
+    """With growing pauses, and for no more than what it still lacks."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 8 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, 0))
+        await trio.sleep(20)
+        lagging = len(exchange.asked)
+        exchange.have(BTC, 0, 9 * MINUTE)
+        await trio.sleep(60)
+    assert len(exchange.asked) == lagging + 1
+    assert exchange.asked[0].range == (5 * MINUTE, 9 * MINUTE)
+    assert {asked.range for asked in exchange.asked[1:]} == {(8 * MINUTE, 9 * MINUTE)}
+    assert_growing_pauses([asked.at for asked in exchange.asked], exchange.latency)
+    assert open_times(asking.store.history[-1].rows) == minutes(8, 9)
+
+
+def assert_growing_pauses(times: Sequence[float], latency: float) -> None:
+    """Each pause between half of its longest and its longest."""
+    for number, (one, other) in enumerate(pairwise(times), start=1):
+        longest = PAUSE.pause(number, 1.0)
+        pause = round(other - one - latency, 6)
+        assert longest * (1 - PAUSE.jitter) <= pause <= longest
+
+
+async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 5 * MINUTE)
+    async with backfilling(exchange, ETH, BTC) as asking:
+        for series in (ETH, BTC):
+            await asking.gaps.tell(CandlesMissing(series, None, None, 0))
+        await trio.sleep(60)
+    assert [told.series for told in asking.store.history] == [BTC]
+    assert len(exchange.asked) == 2
+    assert asking.progress[-1] == (2, 2)
+
+
+async def test_newly_listed_symbol_without_any_candle_has_its_history(
+    autojump_clock: MockClock,
+) -> None:
+    """Nothing is all that there is: otherwise what the stream tells would wait for ever."""
+    exchange = RestExchange()
+    exchange.history[NEW] = []
+    async with backfilling(exchange, NEW) as asking:
+        await asking.gaps.tell(CandlesMissing(NEW, None, None, 0))
+        await trio.sleep(60)
+    [told] = asking.store.history
+    assert (told.series, told.rows, told.first) == (NEW, [], None)
+    assert len(exchange.asked) == 1
+
+
+async def test_two_reads_of_one_series_follow_each_other(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 20 * MINUTE)
+    exchange.latency = 1
+    async with backfilling(exchange, BTC) as asking:
+        for first in (5, 10, 7):
+            await asking.gaps.tell(CandlesMissing(BTC, first * MINUTE, (first + 1) * MINUTE, 0))
+            await trio.sleep(0.1)
+        await trio.sleep(10)
+    assert [(asked.at, asked.range) for asked in exchange.asked] == [
+        (0.0, (5 * MINUTE, 6 * MINUTE)),
+        (1.0, (7 * MINUTE, 11 * MINUTE)),
+    ]
+
+
+async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> None:
+    """It is asked again and again, a few times a second at most, and everything comes in the end."""
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, 0, 3 * series.interval.typical_length)
+    back_at = 300.0
+
+    def unreachable(asked: Asked) -> httpx.Response | None:
+        return httpx.Response(503) if asked.at < back_at else None
+
+    exchange.before = unreachable
+    async with backfilling(exchange, *SIXTY) as asking:
+        for series in SIXTY:
+            await asking.gaps.tell(CandlesMissing(series, None, None, 0))
+        await trio.sleep(back_at + PAUSE.most + 1)
+    assert {told.series for told in asking.store.history} == set(SIXTY)
+    assert asking.progress[-1] == (60, 60)
+    calm = [asked.at for asked in exchange.asked if 60 <= asked.at < back_at]
+    most_a_second = 2 * CONNECTIONS / (PAUSE.most * (1 - PAUSE.jitter))
+    assert len(calm) / (back_at - 60) <= most_a_second
+
+
+async def test_exchange_that_limits_us_is_left_alone_by_all(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, 0, 3 * series.interval.typical_length)
+    busy = httpx.Response(429, headers={"Retry-After": "100"})
+    exchange.before = lambda asked: busy if asked.at < 1 else None
+    async with backfilling(exchange, *SIXTY) as asking:
+        for series in SIXTY:
+            await asking.gaps.tell(CandlesMissing(series, None, None, 0))
+        await trio.sleep(120)
+    early = [asked for asked in exchange.asked if asked.at < 100]
+    assert len(early) == CONNECTIONS
+    assert {asked.at for asked in early} == {0.0}
+    assert len(asking.store.history) == 60
+
+
+# The actor beside the real store
+
+
+@dataclass
+class World:
+    exchange: RestExchange
+    memory: MemoryStore
+    rest: RestClient
+    store: Mailbox[StoreMessage]
+    gaps: Mailbox[CandlesMissing]
+    published: list[tuple[Series, Candle]] = field(default_factory=list)
+    progress: list[tuple[int, int]] = field(default_factory=list)
+
+    async def listen(self, hub: Mailbox[HubEvent]) -> None:
+        async for event in hub:
+            if isinstance(event, CandlesPublished):
+                self.published += [(p.series, p.candle) for p in event.published]
+
+    async def backfill(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        await run_backfill(
+            self.gaps,
+            self.store,
+            self.rest,
+            progress=lambda done, total: self.progress.append((done, total)),
+            task_status=task_status,
+        )
+
+    async def window(self, series: Series) -> tuple[Candle, ...]:
+        page = await self.store.ask(partial(GetPage, series, 1000, None))
+        assert isinstance(page, Page), page
+        return page.candles
+
+
+@asynccontextmanager
+async def world(
+    exchange: RestExchange,
+    symbols: Sequence[str],
+    intervals: Sequence[Interval],
+    *,
+    ceiling: int = 3000,
+    gaps: Mailbox[CandlesMissing] | None = None,
+) -> AsyncIterator[World]:
+    hub = Mailbox[HubEvent]("hub", capacity=64)
+    memory = MemoryStore(symbols, intervals)
+    async with client(exchange, ceiling) as rest, trio.open_nursery() as nursery:
+        world = World(
+            exchange,
+            memory,
+            rest,
+            Mailbox[StoreMessage]("store", capacity=8),
+            gaps or gaps_mailbox(len(symbols) * len(intervals)),
+        )
+        nursery.start_soon(world.listen, hub)
+        nursery.start_soon(
+            partial(run_store, world.store, memory, hub=hub, gaps=world.gaps, wall_clock=float)
+        )
+        await world.store.tell(ListSymbols(symbols))
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+def values(candles: Sequence[Candle]) -> list[tuple[object, ...]]:
+    return [c[:7] for c in candles]
+
+
+async def test_sixty_series_begin_in_parallel_short_intervals_first(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, *around(series.interval, NOW, 1099))
+    async with world(exchange, SYMBOLS, INTERVALS) as w, trio.open_nursery() as nursery:
+        await nursery.start(w.backfill)
+        await trio.sleep(0.35)  # three rounds of twenty, of 0.1 s each
+        for series in SIXTY:
+            assert values(await w.window(series)) == values(exchange.history[series][-1000:])
+        nursery.cancel_scope.cancel()
+    assert exchange.most_at_once == CONNECTIONS
+    assert len(exchange.asked) == 60
+    lengths = [asked.series.interval.typical_length for asked in exchange.asked]
+    assert lengths == sorted(lengths)
+    assert w.progress == [(done, 60) for done in range(1, 61)]
+
+
+def around(interval: Interval, now: int, candles: int) -> tuple[int, int]:
+    last = interval.floor(now)
+    return interval.back(last, candles), last
+
+
+async def test_beginning_stays_within_the_weight_budget(autojump_clock: MockClock) -> None:
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, *around(series.interval, NOW, 3))
+    async with world(exchange, SYMBOLS, INTERVALS, ceiling=50) as w:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(w.backfill)
+            await trio.sleep(200)
+            nursery.cancel_scope.cancel()
+    assert w.progress[-1] == (60, 60)
+    assert sum(exchange.weights.values()) == 120
+    assert max(exchange.weights.values()) <= 50
+
+
+async def test_what_the_stream_told_of_a_new_symbol_is_published(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.history[NEW] = []
+    live = Candle(NOW, 1.0, 1.0, 1.0, 1.0, 5.0, False, NOW + 1, False)
+    async with world(exchange, ["NEWUSDT"], [Interval.MINUTE_1]) as w:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(w.backfill)
+            await trio.sleep(1)
+            await w.store.tell(PutUpdates([(NEW, live)]))
+            await trio.sleep(1)
+            assert await w.window(NEW) == (live,)
+            nursery.cancel_scope.cancel()
+    assert (NEW, live) in w.published
+
+
+async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
+    """Neither what was being read, nor what waited, nor what turned out to be missing meanwhile."""
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, *around(series.interval, NOW, 50))
+    crashed_at = 0.15
+
+    def failing(asked: Asked) -> httpx.Response | None:
+        if asked.at > 0 and trio.current_time() < 1:
+            raise LookupError("a bug")
+        return None
+
+    exchange.before = failing
+    async with world(exchange, SYMBOLS, INTERVALS) as w:
+        with pytest.raises(ExceptionGroup) as raised:
+            await w.backfill()
+        assert raised.group_contains(LookupError, depth=None)
+        assert crashed_at < trio.current_time() < 1
+        series = exchange.asked[0].series
+        assert len(await w.window(series)) == 51
+        # Five candles later, while nobody backfills, the stream goes on.
+        for each in SIXTY:
+            exchange.have(each, *around(each.interval, NOW + 5 * each.interval.typical_length, 55))
+        newest = exchange.history[series][-1]
+        live = newest._replace(event_time=newest.open_time + 1, read=False)
+        await w.store.tell(PutUpdates([(series, live)]))
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(w.backfill)
+            await trio.sleep(10)
+            for each in SIXTY:
+                window = await w.window(each)
+                assert values(window) == values(exchange.history[each][-len(window) :])
+                assert len(window) >= 51
+            nursery.cancel_scope.cancel()
+
+
+async def test_full_mailbox_of_gaps_does_not_hold_up_the_restart(
+    autojump_clock: MockClock,
+) -> None:
+    """The store waits to tell of a gap; whoever asks the store first, waits for ever."""
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, *around(series.interval, NOW, 3))
+    gaps = Mailbox[CandlesMissing]("gaps", capacity=1)
+    async with world(exchange, SYMBOLS, INTERVALS, gaps=gaps) as w:
+        await w.store.tell(FindMissing(SIXTY))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(w.backfill)
+                await trio.sleep(5)
+                assert len([await w.window(series) for series in SIXTY]) == 60
+                nursery.cancel_scope.cancel()
+
+
+def test_candles_of_the_fake_are_told_apart() -> None:
+    assert candle(0) != candle(MINUTE)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import httpx
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors import Fatal, Mailbox
+from smarttrade.binance.errors import NoSymbolLeft
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.listing import PAUSE, run_listing, symbol_statuses
+from smarttrade.binance.rest import RestClient
+from smarttrade.store.messages import ListSymbols, StoreMessage
+from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
+
+SYMBOLS = [f"S{number}USDT" for number in range(10)]
+
+
+def exchange_with(*symbols: str, **statuses: str) -> RestExchange:
+    exchange = RestExchange()
+    exchange.statuses = {symbol: "TRADING" for symbol in symbols} | statuses
+    return exchange
+
+
+async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str]:
+    """What the store is told."""
+    store = Mailbox[StoreMessage]("store", capacity=4)
+    async with exchange.client() as http:
+        with trio.fail_after(900):
+            await run_listing(symbols, store, RestClient(http, [MAIN], WeightBudget()))
+    message = await store.receive()
+    assert isinstance(message, ListSymbols)
+    assert store.depth == 0
+    return message.symbols
+
+
+async def test_all_good_is_one_question(autojump_clock: MockClock) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    assert await listed(exchange, SYMBOLS) == SYMBOLS
+    assert len(exchange.asked) == 1
+
+
+@pytest.mark.parametrize("bad", SYMBOLS)
+async def test_bad_name_is_found_by_few_questions(bad: str, autojump_clock: MockClock) -> None:
+    good = [symbol for symbol in SYMBOLS if symbol != bad]
+    exchange = exchange_with(*good)
+    assert await listed(exchange, SYMBOLS) == good
+    assert len(exchange.asked) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
+
+
+async def test_symbols_that_do_not_trade_are_left_out(autojump_clock: MockClock) -> None:
+    exchange = exchange_with("AUSDT", BUSDT="HALT", CUSDT="BREAK", DUSDT="CANCEL_ONLY")
+    assert await listed(exchange, ["DUSDT", "CUSDT", "BUSDT", "AUSDT"]) == ["AUSDT"]
+
+
+async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    assert await listed(exchange, SYMBOLS[::-1]) == SYMBOLS[::-1]
+
+
+@pytest.mark.parametrize(
+    "exchange", [exchange_with("OTHER"), exchange_with("OTHER", S0USDT="HALT")], ids=["no", "halt"]
+)
+@pytest.mark.parametrize("symbols", [["S0USDT"], SYMBOLS], ids=["one", "many"])
+async def test_nothing_left_is_fatal_and_says_where_to_change_it(
+    exchange: RestExchange, symbols: Sequence[str], autojump_clock: MockClock
+) -> None:
+    with pytest.raises(NoSymbolLeft, match="S0USDT.*SMARTTRADE_SYMBOLS") as raised:
+        await listed(exchange, symbols)
+    assert isinstance(raised.value, Fatal)
+
+
+async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: MockClock) -> None:
+    """With growing pauses, for as long as it takes."""
+    exchange = exchange_with(*SYMBOLS)
+    exchange.latency = 0
+    exchange.before = lambda asked: httpx.Response(502) if asked.at < 600 else None
+    assert await listed(exchange, SYMBOLS) == SYMBOLS
+    times = [asked.at for asked in exchange.asked]
+    for number, (one, other) in enumerate(zip(times, times[1:], strict=False), start=1):
+        longest = PAUSE.pause(number, 1.0)
+        assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
+    assert 600 <= times[-1] <= 600 + PAUSE.most
+
+
+async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    exchange.hosts["api.exchange.test"] = silent
+    with trio.move_on_after(300):
+        await listed(exchange, SYMBOLS)
+    assert len(exchange.asked) >= 300 / (15 + PAUSE.most)
+
+
+@pytest.mark.parametrize("code", [-1000, -1001, -1003, -1008])
+async def test_trouble_inside_the_exchange_is_no_verdict_about_symbols(
+    code: int, autojump_clock: MockClock
+) -> None:
+    """Source: errors.md, "10xx - General Server or Network issues"."""
+    exchange = exchange_with(*SYMBOLS)
+    trouble = Scripted(httpx.Response(400, json={"code": code, "msg": "Please try again."}))
+    exchange.hosts["api.exchange.test"] = trouble
+    async with trio.open_nursery() as nursery:
+
+        async def recover() -> None:
+            await trio.sleep(60)
+            exchange.hosts.clear()
+
+        nursery.start_soon(recover)
+        assert await listed(exchange, SYMBOLS) == SYMBOLS
+
+
+async def test_so_many_symbols_that_no_url_holds_them(autojump_clock: MockClock) -> None:
+    """Many servers take no more than 8 KB of request line."""
+    symbols = [f"SYMBOL{number:04}USDT" for number in range(1500)]
+    exchange = exchange_with(*symbols)
+    long = httpx.Response(414)
+    exchange.before = lambda asked: long if len(asked.parameters["symbols"]) > 4096 else None
+    assert await listed(exchange, symbols) == symbols
+    assert len(exchange.asked) <= 16
+
+
+@settings(max_examples=40)
+@given(st.sets(st.integers(0, 40)), st.integers(0, 40))
+def test_every_known_symbol_and_no_other_is_found(known: set[int], count: int) -> None:
+    symbols = [f"S{number}" for number in range(count)]
+    exchange = exchange_with(*(f"S{number}" for number in known))
+
+    async def ask() -> None:
+        async with exchange.client() as http:
+            rest = RestClient(http, [MAIN], WeightBudget(10**6))
+            found = await symbol_statuses(symbols, rest)
+        assert set(found) == set(symbols) & set(exchange.statuses)
+
+    trio.run(ask, clock=MockClock(autojump_threshold=0))

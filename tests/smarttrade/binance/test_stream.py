@@ -1,0 +1,486 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from urllib.parse import unquote
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock, wait_all_tasks_blocked
+from wsproto.events import Ping
+
+from smarttrade.binance.limits import CONNECTION_PERIOD, AttemptBudget
+from smarttrade.binance.stream import (
+    COMPLAIN_EVERY,
+    HEALTHY_AFTER,
+    LOOK_EVERY,
+    PAUSE,
+    StreamCounters,
+    run_stream,
+)
+from smarttrade.binance.wire import stream_name
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.store.messages import Feed, FindMissing
+from tests.fakes.exchange_store import RecordingStore
+from tests.fakes.exchange_streams import (
+    BTC,
+    ETH,
+    MINUTE,
+    SHUTDOWN,
+    Behaviour,
+    Peer,
+    StreamExchange,
+    closing,
+    kline,
+    listening,
+    refusing,
+    resetting,
+    silent,
+    telling,
+    vanishing,
+)
+
+MAIN, SPARE = "ws://main.test", "ws://spare.test"
+
+
+@dataclass
+class Feeding:
+    exchange: StreamExchange
+    store: RecordingStore
+    counters: StreamCounters = field(default_factory=StreamCounters)
+
+    @property
+    def told(self) -> list[tuple[Series, int, bool]]:
+        return [(series, c.open_time, c.closed) for series, c in self.store.updates]
+
+
+@asynccontextmanager
+async def feeding(
+    *script: Behaviour,
+    series: Sequence[Series] = (BTC,),
+    endpoints: Sequence[str] = (MAIN, SPARE),
+    counters: StreamCounters | None = None,
+) -> AsyncIterator[Feeding]:
+    """The actor, between an exchange that follows its script and a store that writes down."""
+    with trio.fail_after(24 * 3600):
+        async with trio.open_nursery() as nursery:
+            feed = Feeding(
+                StreamExchange(nursery, *script),
+                RecordingStore(series),
+                counters or StreamCounters(),
+            )
+            nursery.start_soon(feed.store.run)
+            await nursery.start(
+                partial(
+                    run_stream,
+                    feed.store.mailbox,
+                    endpoints,
+                    dial=feed.exchange.dial,
+                    counters=feed.counters,
+                    wall_clock=lambda: 1000 + trio.current_time(),
+                )
+            )
+            yield feed
+            nursery.cancel_scope.cancel()
+
+
+async def calm() -> None:
+    await wait_all_tasks_blocked()
+
+
+# Candles
+
+
+async def test_updates_reach_the_store_in_order(autojump_clock: MockClock) -> None:
+    texts = [
+        kline(BTC, 0, 1.0),
+        kline(ETH, 0, 5.0),
+        kline(BTC, 0, 2.0, closed=True, event_time=MINUTE),
+        kline(ETH, 0, 6.0, closed=True, event_time=MINUTE),
+        kline(BTC, MINUTE, 3.0),
+    ]
+    async with feeding(telling(*texts), series=[BTC, ETH]) as feed:
+        await trio.sleep(1)
+    assert [(series, c.open_time, c.close) for series, c in feed.store.updates] == [
+        (BTC, 0, 1.0),
+        (ETH, 0, 5.0),
+        (BTC, 0, 2.0),
+        (ETH, 0, 6.0),
+        (BTC, MINUTE, 3.0),
+    ]
+    assert feed.counters.updates == 5
+
+
+async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock) -> None:
+    texts = [kline(BTC, number * MINUTE, closed=True) for number in range(200)]
+    async with feeding(telling(*texts)) as feed:
+        await trio.sleep(1)
+    assert feed.told == [(BTC, number * MINUTE, True) for number in range(200)]
+
+
+# Connecting
+
+
+async def test_what_is_connected_to(autojump_clock: MockClock) -> None:
+    async with feeding(series=[BTC, ETH], endpoints=["ws://main.test:9443/"]) as feed:
+        await calm()
+    assert feed.exchange.dialled == [
+        (0.0, "ws://main.test:9443/stream?streams=btcusdt@kline_1m/ethusdt@kline_1m")
+    ]
+    assert feed.counters.connects == 1
+
+
+async def test_many_series_share_few_connections(autojump_clock: MockClock) -> None:
+    """And what no URL holds is asked for, at most five messages a second, pongs included."""
+    series = [
+        Series(f"S{number}USDT", interval)
+        for number in range(500)
+        for interval in list(Interval)[1:6]
+    ]
+
+    async def pinging(peer: Peer) -> None:
+        async with trio.open_nursery() as nursery:
+            await peer.accept()
+            nursery.start_soon(peer.hear)
+            for number in range(60):
+                await peer.say(Ping(str(number).encode()))
+                await trio.sleep(20)
+
+    async with feeding(pinging, series=series) as feed:
+        await trio.sleep(60)
+    assert len(feed.exchange.peers) == 3
+    asked: list[str] = []
+    for peer in feed.exchange.peers:
+        _, _, query = peer.url.partition("/stream?streams=")
+        names = unquote(query).split("/")
+        for _, request in peer.requests:
+            assert request["method"] == "SUBSCRIBE"
+            names += request["params"]
+        assert len(names) <= 1024
+        assert [request["id"] for _, request in peer.requests] == list(
+            range(1, len(peer.requests) + 1)
+        )
+        heard = [at for at, _ in peer.heard]
+        assert all(sum(at <= other < at + 1 for other in heard) <= 5 for at in heard)
+        asked += names
+    assert sorted(asked) == sorted(stream_name(each) for each in series)
+    searched = {each for search in feed.store.searches for each in search.series}
+    assert searched == set(series)
+
+
+async def test_what_is_lacking_is_looked_for_after_every_connect(
+    autojump_clock: MockClock,
+) -> None:
+    async with feeding(resetting(5), resetting(5), listening) as feed:
+        await trio.sleep(60)
+    assert feed.store.searches == [FindMissing((BTC,))] * 3
+    assert feed.store.times(FindMissing) == feed.exchange.times
+
+
+def assert_growing_pauses(ended: Sequence[float], began: Sequence[float]) -> None:
+    """Each pause between half of its longest and its longest."""
+    for number, (end, begin) in enumerate(zip(ended, began, strict=True), start=1):
+        longest = PAUSE.pause(number, 1.0)
+        assert longest * (1 - PAUSE.jitter) <= round(begin - end, 6) <= longest
+
+
+async def test_pauses_grow_while_nobody_answers(autojump_clock: MockClock) -> None:
+    async with feeding() as feed:
+        feed.exchange.dial_fails = ConnectionRefusedError("refused")
+        await trio.sleep(600)
+    times = feed.exchange.times
+    assert_growing_pauses(times[:-1], times[1:])
+    assert len(times) > 600 / PAUSE.most
+    assert feed.counters.failures == len(times)
+    assert feed.counters.connects == 0
+
+
+async def test_pauses_are_left_to_chance(autojump_clock: MockClock) -> None:
+    """Else many programs that failed together would come back together."""
+    pauses = set()
+    for _ in range(5):
+        async with feeding(resetting(1)) as feed:
+            await trio.sleep(2)
+        pauses.add(feed.exchange.times[1] - feed.exchange.times[0])
+    assert len(pauses) > 1
+
+
+async def test_connection_that_was_healthy_is_replaced_at_once(autojump_clock: MockClock) -> None:
+    lasting = HEALTHY_AFTER + 1
+    script = [resetting(1)] * 6 + [resetting(lasting)]
+    async with feeding(*script) as feed:
+        await trio.sleep(300)
+    times = feed.exchange.times
+    last = 6 + 1
+    assert times[last] - times[last - 1] - lasting <= PAUSE.first
+    assert_growing_pauses([at + 1 for at in times[:6]], times[1:7])
+
+
+async def test_other_endpoint_is_tried_when_one_does_not_open(autojump_clock: MockClock) -> None:
+    """And once it has opened, it is kept, however it ends."""
+    script = [silent, refusing(451), resetting(5), refusing(503), resetting(5), listening]
+    async with feeding(*script) as feed:
+        await trio.sleep(120)
+    hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
+    assert hosts == [MAIN, SPARE, MAIN, MAIN, SPARE, SPARE]
+
+
+async def test_exchange_is_left_alone_for_as_long_as_it_says(autojump_clock: MockClock) -> None:
+    async with feeding(refusing(429, [(b"Retry-After", b"77")]), listening) as feed:
+        await trio.sleep(100)
+    assert feed.exchange.times == [0.0, 77.0]
+
+
+async def test_half_open_connection_is_replaced(autojump_clock: MockClock) -> None:
+    async with feeding(vanishing(5), telling(kline())) as feed:
+        await trio.sleep(60)
+    assert len(feed.exchange.times) == 2
+    assert 30 < feed.exchange.times[1] <= 30 + PAUSE.first
+    assert feed.told == [(BTC, 0, False)]
+
+
+@pytest.mark.parametrize("told", [SHUTDOWN, '{"e":"serverShutdown","E":1770123456789}'])
+async def test_announced_end_leads_to_another_connection_at_once(
+    told: str, autojump_clock: MockClock
+) -> None:
+    async def ending(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(7)
+        await peer.tell(kline(BTC, 0))
+        await peer.tell(told)
+        await peer.hear()
+
+    async with feeding(ending, telling(kline(BTC, MINUTE))) as feed:
+        await trio.sleep(60)
+    assert feed.exchange.times == [0.0, 7.0]
+    assert feed.told == [(BTC, 0, False), (BTC, MINUTE, False)]
+    assert len(feed.store.searches) == 2
+    assert feed.counters.failures == 0
+    assert len(feed.exchange.open) == 0
+
+
+STORMS: dict[str, Behaviour] = {
+    "shutdown": telling(SHUTDOWN),
+    "closing": closing(),
+    "reset": resetting(),
+    "refusing": refusing(503),
+}
+
+
+@pytest.mark.parametrize("behaviour", STORMS.values(), ids=STORMS.keys())
+async def test_attempts_stay_within_their_budget(
+    behaviour: Behaviour, autojump_clock: MockClock
+) -> None:
+    """Whatever the exchange does to three lines, and over restarts of the actor."""
+    series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
+    counters = StreamCounters(attempts=AttemptBudget(20))
+    times: list[float] = []
+    for _ in range(3):
+        async with feeding(behaviour, series=series, counters=counters) as feed:
+            await trio.sleep(350)
+        times += feed.exchange.times
+    assert len(times) >= 20
+    assert all(sum(at <= other < at + CONNECTION_PERIOD for other in times) <= 20 for at in times)
+
+
+async def test_lost_connection_is_no_failure_of_the_actor(autojump_clock: MockClock) -> None:
+    script = [silent, closing(), resetting(1), refusing(503), telling("{"), vanishing(0), listening]
+    async with feeding(*script) as feed:
+        await trio.sleep(300)
+        assert len(feed.exchange.open) == 1
+
+
+# What is not the exchange's
+
+
+async def test_malformed_messages_are_counted_and_the_others_go_on(
+    autojump_clock: MockClock,
+) -> None:
+    """One is told in the log a minute, however many there are."""
+
+    async def mumbling(peer: Peer) -> None:
+        await peer.accept()
+        for number in range(151):
+            await peer.tell("<html>")
+            await peer.tell(kline(ETH))
+            await peer.tell(kline(BTC, number * MINUTE))
+            await trio.sleep(1)
+
+    with capture_logs() as logs:
+        async with feeding(mumbling) as feed:
+            await trio.sleep(150.5)
+    assert feed.counters.malformed == 302
+    assert len(feed.told) == feed.counters.updates == 151
+    assert len(feed.exchange.times) == 1
+    assert len([log for log in logs if log["event"] == "malformed_message"]) == 3
+    assert COMPLAIN_EVERY == 60
+
+
+async def test_refused_subscription_is_told_and_the_others_go_on(
+    autojump_clock: MockClock,
+) -> None:
+    refusal = '{"error":{"code":2,"msg":"Invalid request"},"id":1}'
+    with capture_logs() as logs:
+        async with feeding(telling(refusal, '{"result":null,"id":2}', kline())) as feed:
+            await trio.sleep(1)
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["subscribe_failed"]
+    assert feed.told == [(BTC, 0, False)]
+    assert feed.counters.malformed == 0
+
+
+# A busy store
+
+HUNDRED = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(100)]
+
+
+def market(begin: int, end: int) -> Behaviour:
+    """Every second a state of every series from `begin` to `end` (seconds), and a ping now and then."""
+
+    async def live(peer: Peer) -> None:
+        async with trio.open_nursery() as nursery:
+            await peer.accept()
+            nursery.start_soon(peer.hear)
+            while (second := int(trio.current_time())) <= end:
+                if second % 20 == 0:
+                    await peer.say(Ping(str(second).encode()))
+                for series in HUNDRED if second >= begin else []:
+                    await peer.tell(state(series, second))
+                await trio.sleep(1)
+
+    return live
+
+
+def state(series: Series, second: int) -> str:
+    """Seconds 0 to 59 belong to the first minute, and the last one closes it."""
+    minute, within = divmod(second, 60)
+    return kline(
+        series,
+        minute * MINUTE,
+        1.0 + within,
+        closed=within == 59,
+        event_time=second * 1000 + 1,
+    )
+
+
+def finals(feed: Feeding) -> set[tuple[Series, int]]:
+    return {(series, open_time) for series, open_time, closed in feed.told if closed}
+
+
+def assert_ordered(feed: Feeding) -> None:
+    newest: dict[Series, tuple[int, int]] = {}
+    for series, c in feed.store.updates:
+        key = (c.open_time, c.event_time)
+        assert key > newest.get(series, (0, 0))
+        newest[series] = key
+
+
+async def test_store_that_is_busy_for_a_minute_costs_no_final_state(
+    autojump_clock: MockClock,
+) -> None:
+    """Nor the connection: the exchange's pings are answered meanwhile."""
+    async with feeding(market(0, 130), series=HUNDRED) as feed:
+        await trio.sleep(5.5)
+        feed.store.keep_busy()
+        await trio.sleep(65)
+        feed.store.go_on()
+        await trio.sleep(60)
+    assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1)}
+    assert_ordered(feed)
+    assert feed.counters.updates == 131 * 100
+    assert len(feed.store.updates) < feed.counters.updates  # states between were skipped
+    [peer] = feed.exchange.peers
+    assert [at for at, _ in peer.pongs] == [0, 20, 40, 60, 80, 100, 120]
+
+
+async def test_store_that_is_busy_while_we_connect_costs_no_final_state(
+    autojump_clock: MockClock,
+) -> None:
+    async with feeding(resetting(5), market(0, 130), series=HUNDRED) as feed:
+        await trio.sleep(1)
+        feed.store.keep_busy()
+        while feed.store.mailbox.depth < feed.store.mailbox.capacity:
+            await feed.store.mailbox.tell(FindMissing(()))
+        await trio.sleep(75)
+        feed.store.go_on()
+        await trio.sleep(60)
+    assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1)}
+    assert_ordered(feed)
+    assert len(feed.exchange.peers) == 2
+    assert [at for at, _ in feed.exchange.peers[1].pongs][-5:] == pytest.approx(
+        [40, 60, 80, 100, 120], abs=1
+    )
+    assert feed.store.searches[-1] == FindMissing(tuple(HUNDRED))
+
+
+# How the feed is
+
+
+async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> None:
+    async def live(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(3)
+        for _ in range(5):
+            await peer.tell(kline())
+            await trio.sleep(2)
+        await trio.sleep(15)
+        await peer.tell(kline())
+        await trio.sleep(1.5)
+        peer.stream.reset()
+
+    async with feeding(live, silent) as feed:
+        await trio.sleep(60)
+    # Looked at every second; candles came from 3.0 to 11.0 and at 28.0, the end at 29.5.
+    assert feed.store.feeds == [
+        (0.0, Feed.DOWN),
+        (1.0, Feed.STALE),
+        (3.0, Feed.LIVE),
+        (22.0, Feed.STALE),
+        (28.0, Feed.LIVE),
+        (30.0, Feed.DOWN),
+    ] or feed.store.feeds == [
+        (0.0, Feed.DOWN),
+        (1.0, Feed.STALE),
+        (4.0, Feed.LIVE),
+        (22.0, Feed.STALE),
+        (29.0, Feed.LIVE),
+        (30.0, Feed.DOWN),
+    ]
+
+
+async def test_feed_tells_the_time_of_the_wall(autojump_clock: MockClock) -> None:
+    async with feeding(silent) as feed:
+        await trio.sleep(1.5)
+    [(at, message)] = [
+        (at, message)
+        for at, message in feed.store.messages
+        if type(message).__name__ == "ReportFeed"
+    ]
+    assert message.status.since == 1000 + at  # type: ignore[union-attr]
+
+
+async def test_one_line_of_several_down_is_stale(autojump_clock: MockClock) -> None:
+    series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2000)]
+
+    async def live(peer: Peer) -> None:
+        await peer.accept()
+        while True:
+            await trio.sleep(2)
+            await peer.tell(kline(series[peer.number]))
+
+    async with feeding(live, live, silent, series=series) as feed:
+        await trio.sleep(20)
+        feed.exchange.peers[0].stream.reset()
+        await trio.sleep(10)
+    assert [state for _, state in feed.store.feeds] == [
+        Feed.DOWN,
+        Feed.STALE,
+        Feed.LIVE,
+        Feed.STALE,
+    ]
+    times = [at for at, _ in feed.store.feeds]
+    assert all(other - one >= LOOK_EVERY for one, other in pairwise(times))

@@ -1,0 +1,516 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors import Mailbox
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.session.actor import (
+    ANSWER_WITHIN,
+    CLOSE_WITHIN,
+    run_flat_session,
+    run_session,
+)
+from smarttrade.session.hub import HubCounters, Subscriber, run_hub
+from smarttrade.session.protocol import SessionLimits, SessionProtocol
+from smarttrade.session.wire import CandleTexts
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import (
+    CandlesMissing,
+    CloseSubscriptions,
+    GetCatalogue,
+    HubEvent,
+    OpenSubscriptions,
+    PutHistory,
+    PutUpdates,
+    StoreMessage,
+)
+from tests.fakes.candles import BTC, ETH, at, candle, rows
+from tests.fakes.clients import DeafVisitor, UnpartingVisitor, Visitor
+from tests.fakes.frames import Message
+
+BTC_1M = {"symbol": "BTCUSDT", "interval": "1m"}
+
+
+@dataclass
+class Service:
+    """A store and a hub, with BTC's history, and sessions as they come."""
+
+    nursery: trio.Nursery
+    store: Mailbox[StoreMessage] = field(default_factory=lambda: Mailbox("store", capacity=100))
+    hub: Mailbox[HubEvent] = field(default_factory=lambda: Mailbox("hub", capacity=100))
+    gaps: Mailbox[CandlesMissing] = field(default_factory=lambda: Mailbox("gaps", capacity=100))
+    counters: HubCounters = field(default_factory=HubCounters)
+    draining: trio.Event = field(default_factory=trio.Event)
+    ended: list[float] = field(default_factory=list)
+    """When each session ended, in order."""
+
+    async def start_store(self) -> None:
+        memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [Interval.MINUTE_1])
+        await self.nursery.start(
+            partial(run_store, self.store, memory, hub=self.hub, gaps=self.gaps)
+        )
+        await self.store.tell(PutHistory(BTC, rows(0, 3), None))
+
+    async def start_hub(self) -> None:
+        await self.nursery.start(
+            partial(run_hub, self.hub, CandleTexts(), self.counters, heartbeat=25)
+        )
+
+    def welcome(self, visitor: Visitor, limits: SessionLimits | None = None) -> trio.CancelScope:
+        """Begin a session; cancel what is returned when the client vanishes."""
+        protocol = SessionProtocol("s1", "smarttrade/9", 25, limits or SessionLimits())
+        return self._begin(
+            partial(
+                run_session,
+                visitor,
+                Subscriber(visitor.outbox),
+                protocol,
+                self.store,
+                draining=self.draining,
+            )
+        )
+
+    def welcome_flat(
+        self, visitor: Visitor, series: Series = BTC, limits: SessionLimits | None = None
+    ) -> trio.CancelScope:
+        return self._begin(
+            partial(
+                run_flat_session,
+                visitor,
+                Subscriber(visitor.outbox, flat=True),
+                series,
+                limits or SessionLimits(),
+                self.store,
+                draining=self.draining,
+            )
+        )
+
+    def _begin(self, session: Callable[[], Awaitable[None]]) -> trio.CancelScope:
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await session()
+            self.ended.append(trio.current_time())
+
+        self.nursery.start_soon(run)
+        return scope
+
+    async def put(self, *candles: Candle, series: Series = BTC) -> None:
+        await self.store.tell(PutUpdates([(series, each) for each in candles]))
+        await wait_all_tasks_blocked()
+
+    def nobody_is_left(self) -> bool:
+        return (self.counters.subscribers, self.counters.subscriptions) == (0, 0)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Service]:
+    with trio.fail_after(3600):
+        async with trio.open_nursery() as nursery:
+            service = Service(nursery)
+            await service.start_store()
+            await service.start_hub()
+            yield service
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving_nothing() -> AsyncIterator[Service]:
+    """Only the mailboxes."""
+    with trio.fail_after(3600):
+        async with trio.open_nursery() as nursery:
+            yield Service(nursery)
+            nursery.cancel_scope.cancel()
+
+
+def kinds(messages: Sequence[Message]) -> list[str]:
+    return [each["type"] for each in messages]
+
+
+# Serving
+
+
+async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        got = await visitor.read(2)
+        assert kinds(got) == ["welcome", "status"]
+        assert got[0]["session"] == "s1"
+        assert (service.counters.subscribers, service.counters.subscriptions) == (1, 0)
+
+
+async def test_welcome_comes_first_even_when_the_hub_is_behind(autojump_clock: MockClock) -> None:
+    async with serving_nothing() as service:
+        await service.start_store()
+        visitor = Visitor()
+        visitor.ask("nonsense")
+        visitor.ask({"action": "ping"})
+        service.welcome(visitor)
+        got = await visitor.read(3)
+        assert kinds(got) == ["welcome", "error", "pong"]
+        await service.start_hub()
+        assert kinds(await visitor.read(1)) == ["status"]
+
+
+async def test_request_of_the_first_hour_brings_every_update(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask(BTC_1M)
+        assert kinds(await visitor.read(3)) == ["welcome", "status", "subscribed"]
+        await service.put(candle(3, closed=False, event=4, volume=11.0))
+        await service.put(candle(3), candle(4, closed=False))
+        await service.put(candle(4), series=ETH)
+        got = await visitor.read_all()
+        assert [(m["candle"]["time"], m["closed"]) for m in got] == [
+            (at(3) // 1000, False),
+            (at(3) // 1000, True),
+            (at(4) // 1000, False),
+        ]
+
+
+async def test_snapshot_follows_the_acknowledgement_and_updates_follow_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask({"id": 7, "subscriptions": [{**BTC_1M, "snapshot": 2}]})
+        got = await visitor.read(4)
+        await service.put(candle(3))
+        got += await visitor.read(1)
+        assert kinds(got) == ["welcome", "status", "subscribed", "snapshot", "candle"]
+        assert got[2]["id"] == 7
+        assert [each["time"] for each in got[3]["candles"]] == [at(2) // 1000, at(3) // 1000]
+
+
+async def test_client_that_waits_for_history_gets_its_snapshot_and_nothing_before(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 5})
+        await visitor.read(3)
+        await service.put(candle(3, closed=False), series=ETH)
+        assert await visitor.read_all() == []
+        await service.store.tell(PutHistory(ETH, rows(0, 3), None))
+        (snapshot,) = await visitor.read(1)
+        assert (snapshot["type"], len(snapshot["candles"])) == ("snapshot", 4)
+        await service.put(candle(3), series=ETH)
+        assert kinds(await visitor.read_all()) == ["candle"]
+
+
+async def test_nothing_comes_after_the_answer_to_an_unsubscription(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask(BTC_1M)
+        visitor.ask({"action": "unsubscribe", "id": 2, **BTC_1M})
+        got = await visitor.read(4)
+        assert (got[3]["id"], got[3]["subscriptions"]) == (2, [])
+        await service.put(candle(3))
+        assert await visitor.read_all() == []
+        assert (service.counters.subscribers, service.counters.subscriptions) == (1, 0)
+
+
+async def test_bad_request_is_answered_and_the_session_goes_on(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask("nonsense")
+        visitor.ask(b"\x00")
+        visitor.ask([])
+        visitor.ask({"action": "dance", "id": 3})
+        visitor.ask({"action": "ping", "id": 8})
+        got = await visitor.read(7)
+        assert [m.get("code") for m in got if m["type"] == "error"] == [
+            "bad_json",
+            "binary_message",
+            "bad_request",
+            "unknown_action",
+        ]
+        assert got[-1] == {"type": "pong", "id": 8}
+        assert service.ended == []
+
+
+async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        await visitor.read(2)
+        for beat in (25, 50, 75):
+            assert kinds(await visitor.read(1)) == ["heartbeat"]
+            assert trio.current_time() == beat
+
+
+# Ends
+
+
+async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitors = [Visitor() for _ in range(3)]
+        for visitor in visitors[:2]:
+            service.welcome(visitor)
+            visitor.ask(BTC_1M)
+        service.welcome_flat(visitors[2])
+        await wait_all_tasks_blocked()
+        service.draining.set()
+        await wait_all_tasks_blocked()
+        assert [visitor.closed for visitor in visitors] == [(1001, "shutting down")] * 3
+        assert service.ended == [0.0] * 3
+        assert service.nobody_is_left()
+
+
+async def test_session_that_begins_while_draining_is_told_so(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        service.draining.set()
+        visitor = Visitor()
+        service.welcome(visitor)
+        await wait_all_tasks_blocked()
+        assert visitor.closed == (1001, "shutting down")
+        assert service.nobody_is_left()
+
+
+async def test_client_that_has_too_much_pending_is_closed_with_1013(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor(most_pending_bytes=1000)
+        service.welcome(visitor)
+        await visitor.read(2)
+        await service.store.tell(PutHistory(ETH, rows(0, 99), None))
+        visitor.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 100})
+        await wait_all_tasks_blocked()
+        assert visitor.closed == (1013, "too slow")
+        assert service.ended == [0.0]
+        assert service.nobody_is_left()
+
+
+async def test_client_that_takes_nothing_is_given_up_without_a_word(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = DeafVisitor()
+        service.welcome(visitor)
+        await trio.sleep(29.9)
+        assert service.ended == []
+        await trio.sleep(0.2)
+        assert service.ended == [30.0]
+        assert visitor.closed is None
+        assert service.nobody_is_left()
+
+
+async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor, SessionLimits(bad_requests=3))
+        for _ in range(10):
+            visitor.ask("nonsense")
+        await wait_all_tasks_blocked()
+        assert visitor.closed == (1008, "too many bad requests")
+        assert service.nobody_is_left()
+        await visitor.outbox.send_all(b"")  # what was pending, as a close frame would push it
+        assert kinds(await visitor.read_all()).count("error") == 4
+
+
+async def test_flood_of_good_requests_is_closed_with_1008(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        for _ in range(200):
+            visitor.ask({"action": "ping"})
+        got = await visitor.read(202)
+        assert kinds(got).count("pong") == 200
+        assert visitor.closed is None
+        visitor.ask({"action": "ping"})
+        await wait_all_tasks_blocked()
+        assert visitor.closed == (1008, "too many requests")
+
+
+async def test_requests_are_counted_by_the_loop_s_time(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor, SessionLimits(burst=5, requests_per_second=1.0))
+        for _ in range(50):
+            visitor.ask({"action": "ping"})
+            await trio.sleep(1.01)
+        assert visitor.closed is None
+
+
+async def test_client_that_does_not_part_is_left_after_two_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = UnpartingVisitor()
+        service.welcome(visitor)
+        await visitor.read(2)
+        service.draining.set()
+        await trio.sleep(10)
+        assert visitor.closed == (1001, "shutting down")
+        assert service.ended == [CLOSE_WITHIN]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+async def test_client_that_vanishes_leaves_nothing_behind(
+    autojump_clock: MockClock, flat: bool
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        gone = service.welcome_flat(visitor) if flat else service.welcome(visitor)
+        if not flat:
+            visitor.ask(BTC_1M)
+        await wait_all_tasks_blocked()
+        assert (service.counters.subscribers, service.counters.subscriptions) == (1, 1)
+        gone.cancel()
+        await wait_all_tasks_blocked()
+        assert service.nobody_is_left()
+        assert visitor.closed is None
+        before = service.counters.delivered
+        await service.put(candle(3))
+        assert service.counters.delivered == before
+
+
+async def test_outbox_that_was_finished_ends_the_session_without_a_word(
+    autojump_clock: MockClock,
+) -> None:
+    """The front end closed the connection itself, for a message that is too big for example."""
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        await visitor.read(2)
+        visitor.outbox.finish()
+        await wait_all_tasks_blocked()
+        assert (visitor.closed, service.ended) == (None, [0.0])
+        assert service.nobody_is_left()
+
+
+# A store in trouble
+
+
+async def test_store_that_does_not_answer_ends_the_session_with_1013(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving_nothing() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask({"action": "ping"})
+        await trio.sleep(4.9)
+        assert service.ended == []
+        await trio.sleep(0.2)
+        assert service.ended == [ANSWER_WITHIN]
+        assert visitor.closed is not None
+        assert visitor.closed[0] == 1013
+        told = [type(service.store.receive_nowait()) for _ in range(service.store.depth)]
+        assert told == [OpenSubscriptions, GetCatalogue, CloseSubscriptions]
+
+
+async def test_store_that_dies_while_it_is_asked_ends_the_session_with_1013(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving_nothing() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        visitor.ask({"action": "ping"})
+        await service.store.receive()
+        await service.store.receive()
+        service.store.fail_taken()
+        await wait_all_tasks_blocked()
+        assert service.ended == [0.0]
+        assert visitor.closed is not None
+        assert visitor.closed[0] == 1013
+
+
+async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving_nothing() as service:
+        service.store = Mailbox("store", capacity=1)
+        visitor = Visitor()
+        gone = service.welcome(visitor)
+        await wait_all_tasks_blocked()
+        gone.cancel()
+        await trio.sleep(60)
+        assert service.ended == [ANSWER_WITHIN]
+
+
+async def test_session_ends_though_the_store_has_ended_before(autojump_clock: MockClock) -> None:
+    async with serving_nothing() as service:
+        visitor = Visitor()
+        gone = service.welcome(visitor)
+        await wait_all_tasks_blocked()
+        service.store.close()
+        gone.cancel()
+        await wait_all_tasks_blocked()
+        assert service.ended == [0.0]
+
+
+# Front ends of the first hour
+
+
+async def test_flat_client_gets_the_newest_candle_at_once_and_then_every_update(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome_flat(visitor)
+        (newest,) = await visitor.read(1)
+        assert (newest["timestamp"], newest["is_closed"]) == (at(3), False)
+        await service.put(candle(3), candle(4, closed=False))
+        got = await visitor.read(2)
+        assert [(m["timestamp"], m["is_closed"]) for m in got] == [(at(3), True), (at(4), False)]
+        await trio.sleep(100)  # heartbeats
+        assert await visitor.read_all() == []
+
+
+async def test_flat_client_of_a_series_without_history_waits_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome_flat(visitor, ETH)
+        await service.put(candle(3, closed=False), series=ETH)
+        assert await visitor.read_all() == []
+        await service.store.tell(PutHistory(ETH, rows(0, 3), None))
+        (newest,) = await visitor.read(1)
+        assert newest["timestamp"] == at(3)
+
+
+async def test_what_a_flat_client_says_is_forgotten(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome_flat(visitor)
+        for request in ("nonsense", b"\x00", {"action": "ping"}):
+            visitor.ask(request)
+        assert len(await visitor.read_all()) == 1
+        assert service.ended == []
+
+
+async def test_flat_client_that_floods_is_closed_with_1008(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome_flat(visitor, BTC, SessionLimits(burst=5))
+        for _ in range(4):
+            visitor.ask("spam")
+        await wait_all_tasks_blocked()
+        assert visitor.closed is None
+        visitor.ask("spam")
+        await wait_all_tasks_blocked()
+        assert visitor.closed == (1008, "too many messages")
+        assert service.nobody_is_left()

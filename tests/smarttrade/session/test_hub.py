@@ -1,0 +1,570 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors import Mailbox
+from smarttrade.market.candle import Candle
+from smarttrade.market.series import Series
+from smarttrade.session.hub import Hub, HubCounters, Subscriber, run_hub
+from smarttrade.session.outbox import ClosedBecause
+from smarttrade.session.wire import CandleTexts, message_frame
+from smarttrade.store.messages import (
+    CandlesPublished,
+    Feed,
+    FeedChanged,
+    FeedStatus,
+    HubEvent,
+    Published,
+    Snapshot,
+    SubscriptionsClosed,
+    SubscriptionsOpened,
+)
+from tests.fakes.candles import BTC, BTC_HOUR, ETH, at, candle, rows
+from tests.fakes.frames import Message
+from tests.fakes.outboxes import RecordingOutbox
+
+ACK = message_frame(type="subscribed", id=1)
+
+
+class Client:
+    """A session as the hub sees it."""
+
+    def __init__(self, *, flat: bool = False) -> None:
+        self.outbox = RecordingOutbox()
+        self.subscriber = Subscriber(self.outbox, flat=flat)
+
+    def take(self) -> list[Message]:
+        return self.outbox.take()
+
+    def took(self) -> list[tuple[str, int, bool]]:
+        """The candles since the last time: symbol, minute, closed."""
+        return [
+            (m["symbol"], (m["candle"]["time"] - at(0) // 1000) // 60, m["closed"])
+            for m in self.take()
+            if m["type"] == "candle"
+        ]
+
+
+def opened(
+    client: Client, *series: Series, ack: bytes = b"", snapshots: Sequence[Snapshot] = ()
+) -> SubscriptionsOpened:
+    return SubscriptionsOpened(client.subscriber, ack, series, tuple(snapshots))
+
+
+def closed(client: Client, *series: Series, ack: bytes = b"") -> SubscriptionsClosed:
+    return SubscriptionsClosed(client.subscriber, series, ack)
+
+
+def gone(client: Client) -> SubscriptionsClosed:
+    return SubscriptionsClosed(client.subscriber, None, b"")
+
+
+def told(series: Series, *candles: Candle, corrected: bool = False) -> CandlesPublished:
+    return CandlesPublished([Published(series, each, corrected) for each in candles])
+
+
+def new_hub() -> Hub:
+    return Hub(CandleTexts(), HubCounters())
+
+
+def kinds(messages: Iterable[Message]) -> list[str]:
+    return [each["type"] for each in messages]
+
+
+# Who gets what
+
+
+def test_update_goes_to_those_who_subscribed_and_to_nobody_else() -> None:
+    hub, btc, eth, both = new_hub(), Client(), Client(), Client()
+    hub.handle([opened(btc, BTC), opened(eth, ETH), opened(both, BTC, ETH)])
+    for client in (btc, eth, both):
+        client.take()
+    hub.handle([told(BTC, candle(1)), told(ETH, candle(2)), told(BTC_HOUR, candle(0))])
+    assert btc.took() == [("BTCUSDT", 1, True)]
+    assert eth.took() == [("ETHUSDT", 2, True)]
+    assert both.took() == [("BTCUSDT", 1, True), ("ETHUSDT", 2, True)]
+
+
+def test_clients_with_the_same_series_share_the_bytes() -> None:
+    hub, one, two = new_hub(), Client(), Client()
+    hub.handle([opened(one, BTC, ETH), opened(two, ETH), opened(two, BTC)])
+    hub.handle([told(BTC, candle(1), candle(2, closed=False)), told(ETH, candle(1))])
+    (batch,) = one.outbox.batches
+    assert two.outbox.batches == [batch]
+    assert two.outbox.batches[0] is batch
+    assert [key for key, _ in batch.frames] == [(BTC, at(1)), (BTC, at(2)), (ETH, at(1))]
+
+
+def test_update_is_encoded_once_for_groups_of_different_series() -> None:
+    hub, one, two = new_hub(), Client(), Client()
+    hub.handle([opened(one, BTC), opened(two, BTC, ETH)])
+    hub.handle([told(BTC, candle(1))])
+    assert one.outbox.batches[0].frames[0][1] is two.outbox.batches[0].frames[0][1]
+
+
+def test_updates_keep_their_order() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC, ETH)])
+    hub.handle(
+        [
+            told(BTC, candle(1, closed=False), candle(1), candle(2, closed=False)),
+            told(ETH, candle(1)),
+            told(BTC, candle(2)),
+        ]
+    )
+    assert client.took() == [
+        ("BTCUSDT", 1, False),
+        ("BTCUSDT", 1, True),
+        ("BTCUSDT", 2, False),
+        ("ETHUSDT", 1, True),
+        ("BTCUSDT", 2, True),
+    ]
+
+
+def test_two_states_of_one_candle_in_one_batch_are_two_messages() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC)])
+    states = [candle(1, closed=False, event=2 * n, volume=n) for n in (1, 2, 3)]
+    hub.handle([told(BTC, *states), told(BTC, candle(1))])
+    volumes = [m["candle"]["volume"] for m in client.take() if m["type"] == "candle"]
+    assert volumes == [1, 2, 3, 10]
+    assert len(client.outbox.batches) == 4
+
+
+def test_correction_says_so() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC)])
+    client.take()
+    hub.handle([told(BTC, candle(1), corrected=True), told(BTC, candle(2))])
+    first, second = client.take()
+    assert (first["closed"], first["corrected"]) == (True, True)
+    assert "corrected" not in second
+
+
+# Beginning and ending
+
+
+def test_acknowledgement_comes_before_the_snapshot_and_that_before_updates() -> None:
+    hub, client = new_hub(), Client()
+    snapshot = Snapshot(BTC, tuple(rows(0, 2)), False)
+    hub.handle(
+        [
+            told(BTC, candle(2, closed=False)),
+            opened(client, BTC, ack=ACK, snapshots=[snapshot]),
+            told(BTC, candle(2)),
+        ]
+    )
+    got = client.take()
+    assert kinds(got) == ["subscribed", "status", "snapshot", "candle"]
+    assert [each["time"] for each in got[2]["candles"]] == [at(m) // 1000 for m in range(3)]
+    assert got[3]["closed"]
+
+
+def test_what_came_before_a_subscription_in_the_same_batch_is_not_repeated() -> None:
+    hub, old, new = new_hub(), Client(), Client()
+    hub.handle([opened(old, BTC)])
+    hub.handle([told(BTC, candle(1)), opened(new, BTC), told(BTC, candle(2))])
+    assert old.took() == [("BTCUSDT", 1, True), ("BTCUSDT", 2, True)]
+    assert new.took() == [("BTCUSDT", 2, True)]
+
+
+def test_nothing_comes_after_the_acknowledged_end() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC, ETH)])
+    client.take()
+    hub.handle(
+        [
+            told(BTC, candle(1)),
+            closed(client, BTC, ack=ACK),
+            told(BTC, candle(2)),
+            told(ETH, candle(2)),
+        ]
+    )
+    got = client.take()
+    assert kinds(got) == ["candle", "subscribed", "candle"]
+    assert (got[0]["symbol"], got[2]["symbol"]) == ("BTCUSDT", "ETHUSDT")
+
+
+def test_client_that_is_gone_gets_nothing() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC), gone(client), told(BTC, candle(1))])
+    hub.beat(0.0)
+    hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 0.0)), closed(client, BTC, ack=ACK)])
+    assert kinds(client.take()) == ["status"]
+
+
+def test_end_of_a_client_that_nobody_knows_is_no_failure() -> None:
+    hub = new_hub()
+    hub.handle([gone(Client()), closed(Client(), BTC, ack=ACK)])
+    assert hub.counters.subscribers == 0
+
+
+def test_subscribing_twice_brings_updates_once() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC, ack=ACK), opened(client, BTC, ack=ACK)])
+    hub.handle([told(BTC, candle(1))])
+    assert kinds(client.take()) == ["subscribed", "status", "subscribed", "candle"]
+    assert hub.counters.subscriptions == 1
+
+
+def test_unsubscribing_from_what_was_not_subscribed_is_acknowledged() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC)])
+    client.take()
+    hub.handle([closed(client, ETH, ack=ACK), told(BTC, candle(1))])
+    assert kinds(client.take()) == ["subscribed", "candle"]
+
+
+def test_client_that_subscribes_to_nothing_yet_is_told_of_the_feed_and_heartbeats() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 12.0)), opened(client, ack=ACK)])
+    hub.beat(30.0)
+    got = client.take()
+    assert kinds(got) == ["subscribed", "status", "heartbeat"]
+    assert (got[1]["feed"], got[1]["since"]) == ("live", 12.0)
+    assert got[2]["time"] == 30.0
+
+
+def test_change_of_the_feed_is_told_in_order() -> None:
+    hub, client = new_hub(), Client()
+    hub.handle([opened(client, BTC)])
+    client.take()
+    hub.handle(
+        [told(BTC, candle(1)), FeedChanged(FeedStatus(Feed.STALE, 1.0)), told(BTC, candle(2))]
+    )
+    assert kinds(client.take()) == ["candle", "status", "candle"]
+
+
+def test_same_snapshot_is_encoded_once_and_another_is_not_mistaken_for_it() -> None:
+    hub = new_hub()
+    same = [Client() for _ in range(3)]
+    for client in same:
+        hub.handle([opened(client, BTC, snapshots=[Snapshot(BTC, tuple(rows(0, 2)), False)])])
+    assert len({client.outbox.data for client in same}) == 1
+    variants = [
+        Snapshot(BTC, tuple(rows(0, 2)), True),
+        Snapshot(BTC, tuple(rows(1, 2)), False),
+        Snapshot(BTC, (*rows(0, 1, closed=True), candle(2, close=7.0)), False),
+        Snapshot(ETH, tuple(rows(0, 2)), False),
+    ]
+    for snapshot in variants:
+        client = Client()
+        hub.handle([opened(client, snapshot.series, snapshots=[snapshot])])
+        got = client.take()[-1]
+        assert got["symbol"] == snapshot.series.symbol
+        assert got["truncated"] is snapshot.truncated
+        assert [each["close"] for each in got["candles"]] == [c.close for c in snapshot.candles]
+
+
+# Front ends of the first hour
+
+
+def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
+    hub, flat = new_hub(), Client(flat=True)
+    hub.handle(
+        [
+            opened(flat, BTC, snapshots=[Snapshot(BTC, (candle(1, closed=False),), False)]),
+            told(BTC, candle(0), corrected=True),
+            told(BTC, candle(1)),
+            told(ETH, candle(1)),
+            FeedChanged(FeedStatus(Feed.STALE, 0.0)),
+        ]
+    )
+    hub.beat(1.0)
+    got = flat.take()
+    assert [(each["timestamp"], each["is_closed"]) for each in got] == [
+        (at(1), False),
+        (at(1), True),
+    ]
+    assert all("type" not in each and each["symbol"] == "BTCUSDT" for each in got)
+
+
+def test_flat_and_other_clients_of_one_series_get_their_own_form() -> None:
+    hub, flat, other = new_hub(), Client(flat=True), Client()
+    hub.handle([opened(flat, BTC), opened(other, BTC)])
+    other.take()
+    hub.handle([told(BTC, candle(1))])
+    (one,), (two,) = flat.take(), other.take()
+    assert (one["timestamp"], two["candle"]["time"]) == (at(1), at(1) // 1000)
+    assert one["close"] == two["candle"]["close"]
+
+
+# Ends and counts
+
+
+@pytest.mark.parametrize("because", ClosedBecause)
+def test_closed_outboxes_are_forgotten_at_the_next_beat(because: ClosedBecause) -> None:
+    hub, client, other = new_hub(), Client(), Client()
+    hub.handle([opened(client, BTC, ETH), opened(other, BTC)])
+    assert (hub.counters.subscribers, hub.counters.subscriptions) == (2, 3)
+    client.outbox.end(because)
+    hub.beat(0.0)
+    assert (hub.counters.subscribers, hub.counters.subscriptions) == (1, 1)
+    hub.handle([gone(client), opened(client, BTC, ack=ACK), gone(other)])
+    assert (hub.counters.subscribers, hub.counters.subscriptions) == (0, 0)
+    assert_nothing_left(hub)
+
+
+def test_counts_follow_what_happens() -> None:
+    hub, one, two = new_hub(), Client(), Client()
+    counters = hub.counters
+    hub.handle([opened(one), opened(one, BTC, ETH), opened(two, BTC)])
+    assert (counters.subscribers, counters.subscriptions) == (2, 3)
+    hub.handle([told(BTC, candle(1), candle(2)), told(ETH, candle(1)), told(BTC_HOUR, candle(0))])
+    assert (counters.published, counters.delivered) == (4, 5)
+    hub.handle([closed(one, BTC)])
+    assert (counters.subscribers, counters.subscriptions) == (2, 2)
+    hub.handle([closed(one, ETH), told(ETH, candle(2))])
+    assert (counters.subscribers, counters.subscriptions) == (2, 1)
+    assert (counters.published, counters.delivered) == (5, 5)
+    hub.handle([gone(one), gone(two), gone(two)])
+    assert (counters.subscribers, counters.subscriptions) == (0, 0)
+    assert_nothing_left(hub)
+
+
+def test_hub_that_is_restarted_begins_with_nobody_and_keeps_counting() -> None:
+    counters = HubCounters()
+    hub, client = Hub(CandleTexts(), counters), Client()
+    hub.handle([opened(client, BTC), told(BTC, candle(1))])
+    hub = Hub(CandleTexts(), counters)
+    assert (counters.subscribers, counters.subscriptions) == (0, 0)
+    hub.handle([opened(Client(), ETH)])
+    assert (counters.subscribers, counters.subscriptions) == (1, 1)
+    assert (counters.published, counters.delivered) == (1, 1)
+
+
+def assert_nothing_left(hub: Hub) -> None:
+    assert not hub._series
+    assert not hub._groups
+    assert not any(hub._routes.values())
+
+
+# Any sequence at all, against what each client must get
+
+CLIENTS = 4
+SERIES = (BTC, ETH, BTC_HOUR)
+some_series = st.lists(st.sampled_from(SERIES), max_size=3, unique=True)
+client_number = st.integers(0, CLIENTS - 1)
+publications = st.lists(
+    st.tuples(
+        st.sampled_from(SERIES), st.integers(0, 3), st.booleans(), st.integers(0, 9), st.booleans()
+    ),
+    min_size=1,
+    max_size=6,
+)
+acts = st.one_of(
+    st.tuples(st.just("open"), client_number, some_series, st.booleans()),
+    st.tuples(st.just("close"), client_number, some_series, st.booleans()),
+    st.tuples(st.just("gone"), client_number),
+    st.tuples(st.just("publish"), publications),
+    st.tuples(st.just("publish"), publications),
+    st.tuples(st.just("feed"), st.sampled_from(Feed)),
+    st.tuples(st.just("end"), client_number),
+    st.tuples(st.just("beat"), st.integers(0, 9)),
+)
+
+
+@dataclass
+class Expected:
+    """What one client must have got, in order, and what it has subscribed to."""
+
+    flat: bool
+    known: bool = False
+    ended: bool = False
+    series: set[Series] = field(default_factory=set)
+    got: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(self, *message: object) -> None:
+        if not self.ended:
+            self.got.append(message)
+
+    def add_spoken(self, *message: object) -> None:
+        """What no front end of the first hour may get."""
+        if self.known and not self.flat:
+            self.add(*message)
+
+    def add_candle(self, series: Series, state: Candle, *, corrected: bool) -> None:
+        if series not in self.series:
+            return
+        if not self.flat:
+            key = (series.symbol, series.interval.value, state.open_time // 1000)
+            self.add("candle", *key, state.volume, state.closed, corrected)
+        elif not corrected:
+            self.add("flat", series.symbol, state.open_time, state.volume, state.closed)
+
+    def forget(self) -> None:
+        self.known = False
+        self.series.clear()
+
+
+class Model:
+    """Tells a hub what happens, and every client what it must get: one method for each act."""
+
+    def __init__(self) -> None:
+        self.hub = new_hub()
+        self.clients = [Client(flat=number == 0) for number in range(CLIENTS)]
+        self.expected = [Expected(flat=number == 0) for number in range(CLIENTS)]
+        self.feed_is = Feed.DOWN
+        self.events: list[HubEvent] = []
+
+    def hand_over(self) -> None:
+        """Everything since the last time, in one batch."""
+        events, self.events = self.events, []
+        self.hub.handle(events)
+
+    def open(self, number: int, series: list[Series], with_snapshots: bool) -> None:
+        client, must = self.clients[number], self.expected[number]
+        wanted = series if with_snapshots else []
+        snapshots = [Snapshot(each, (candle(0, volume=5.0),), False) for each in wanted]
+        ack = b"" if must.flat else ACK
+        self.events.append(opened(client, *series, ack=ack, snapshots=snapshots))
+        if must.ended:
+            return
+        is_new, must.known = not must.known, True
+        must.add_spoken("subscribed")
+        if is_new:
+            must.add_spoken("status", self.feed_is.value)
+        for each in wanted:
+            if must.flat:
+                must.add("flat", each.symbol, at(0), 5.0, True)
+            must.add_spoken("snapshot", each.symbol, each.interval.value)
+        must.series |= set(series)
+
+    def close(self, number: int, series: list[Series], with_ack: bool) -> None:
+        must = self.expected[number]
+        with_ack = with_ack and not must.flat
+        self.events.append(closed(self.clients[number], *series, ack=ACK if with_ack else b""))
+        if with_ack:
+            must.add_spoken("subscribed")
+        must.series -= set(series)
+
+    def gone(self, number: int) -> None:
+        self.events.append(gone(self.clients[number]))
+        self.expected[number].forget()
+
+    def publish(self, publications: list[tuple[Series, int, bool, int, bool]]) -> None:
+        published = []
+        for series, minute, is_closed, volume, corrected in publications:
+            state = candle(minute, closed=is_closed, volume=float(volume))
+            published.append(Published(series, state, corrected))
+            for must in self.expected:
+                must.add_candle(series, state, corrected=corrected)
+        self.events.append(CandlesPublished(published))
+
+    def feed(self, feed: Feed) -> None:
+        self.feed_is = feed
+        self.events.append(FeedChanged(FeedStatus(feed, 0.0)))
+        for must in self.expected:
+            must.add_spoken("status", feed.value)
+
+    def end(self, number: int) -> None:
+        self.hand_over()
+        self.clients[number].outbox.end()
+        self.expected[number].ended = True
+
+    def beat(self, time: int) -> None:
+        self.hand_over()
+        self.hub.beat(float(time))
+        for must in self.expected:
+            if must.ended:
+                must.forget()
+            must.add_spoken("heartbeat", float(time))
+
+    def check(self) -> None:
+        for client, must in zip(self.clients, self.expected, strict=True):
+            assert [told_as(client, message) for message in client.outbox.got] == must.got
+        counters = self.hub.counters
+        assert counters.subscribers == sum(must.known for must in self.expected)
+        assert counters.subscriptions == sum(len(must.series) for must in self.expected)
+        groups = {(frozenset(m.series), m.flat) for m in self.expected if m.series}
+        assert set(self.hub._groups) == groups
+
+
+def told_as(client: Client, message: Message) -> tuple[object, ...]:
+    if client.subscriber.flat:
+        names = ("symbol", "timestamp", "volume", "is_closed")
+        return ("flat", *(message[name] for name in names))
+    match message["type"]:
+        case "candle":
+            told = message["candle"]
+            corrected = message.get("corrected", False)
+            key = (message["symbol"], message["interval"], told["time"])
+            return ("candle", *key, told["volume"], message["closed"], corrected)
+        case "status":
+            return ("status", message["feed"])
+        case "heartbeat":
+            return ("heartbeat", message["time"])
+        case "snapshot":
+            return ("snapshot", message["symbol"], message["interval"])
+        case kind:
+            return (kind,)
+
+
+@given(st.lists(st.lists(acts, max_size=6), max_size=8))
+@settings(max_examples=200)
+def test_every_client_gets_exactly_what_it_must_in_order(
+    story: list[list[tuple[Any, ...]]],
+) -> None:
+    model = Model()
+    for batch in story:
+        for act, *details in batch:
+            getattr(model, act)(*details)
+        model.hand_over()
+        model.check()
+    model.hub.handle([gone(client) for client in model.clients])
+    assert (model.hub.counters.subscribers, model.hub.counters.subscriptions) == (0, 0)
+    assert_nothing_left(model.hub)
+
+
+# The actor
+
+
+async def test_heartbeat_comes_every_25_seconds_exactly(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    mailbox, client = Mailbox[HubEvent]("hub", capacity=8), Client()
+    await nursery.start(run_hub_every_25_seconds, mailbox)
+    await mailbox.tell(opened(client, BTC))
+    heard = []
+    for _ in range(100):
+        await trio.sleep(1)
+        await wait_all_tasks_blocked()
+        heard += [m["time"] - 1000 for m in client.take() if m["type"] == "heartbeat"]
+    assert heard == [25, 50, 75, 100]
+    assert trio.current_time() == 100
+    nursery.cancel_scope.cancel()
+
+
+async def run_hub_every_25_seconds(
+    mailbox: Mailbox[HubEvent], *, task_status: trio.TaskStatus[None]
+) -> None:
+    await run_hub(
+        mailbox,
+        CandleTexts(),
+        HubCounters(),
+        heartbeat=25,
+        wall_clock=lambda: 1000 + trio.current_time(),
+        task_status=task_status,
+    )
+
+
+async def test_everything_that_is_queued_is_told_at_once_and_in_order(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    mailbox, client = Mailbox[HubEvent]("hub", capacity=100), Client()
+    mailbox.tell_nowait(opened(client, BTC))
+    for minute in range(50):
+        mailbox.tell_nowait(told(BTC, candle(minute)))
+    await nursery.start(run_hub_every_25_seconds, mailbox)
+    await wait_all_tasks_blocked()
+    assert [minute for _, minute, _ in client.took()] == list(range(50))
+    assert len(client.outbox.batches) == 1
+    nursery.cancel_scope.cancel()

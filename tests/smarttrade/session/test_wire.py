@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto.frame_protocol import FrameProtocol, Opcode
+
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.session.wire import (
+    CandleTexts,
+    Encoder,
+    candle_text,
+    describe,
+    flat_update,
+    frame,
+    heartbeat_frame,
+    message_frame,
+    status_frame,
+)
+from smarttrade.store.messages import Feed, FeedStatus
+from tests.fakes.candles import BASE, BTC, ETH, at, candle, rows
+from tests.fakes.frames import exact, message
+
+# The contract's example.
+EXAMPLE = Candle(1733007600000, 96466.11, 96495.52, 96440.0, 96440.0, 6.6158, False, 1733007602010)
+EXAMPLE_TOLD = {
+    "time": 1733007600,
+    "open": 96466.11,
+    "high": 96495.52,
+    "low": 96440.0,
+    "close": 96440.0,
+    "volume": 6.6158,
+}
+
+# Frames
+
+
+@pytest.mark.parametrize(
+    ("size", "head"),
+    [
+        (0, "8100"),
+        (1, "8101"),
+        (125, "817d"),
+        (126, "817e007e"),
+        (127, "817e007f"),
+        (65535, "817effff"),
+        (65536, "817f0000000000010000"),
+        (70000, "817f0000000000011170"),
+    ],
+)
+def test_frame_says_its_length_as_rfc_6455_has_it(size: int, head: str) -> None:
+    payload = b"x" * size
+    data = frame(payload)
+    assert data == bytes.fromhex(head) + payload
+    reader = FrameProtocol(client=True, extensions=[])
+    reader.receive_bytes(data)
+    (read,) = reader.received_frames()
+    assert read.opcode is Opcode.TEXT
+    assert read.frame_finished
+    assert read.message_finished
+    assert (read.payload or "") == payload.decode()
+
+
+def test_frame_carries_text_beyond_ascii() -> None:
+    assert message(message_frame(type="error", message="unknown: 'ÄÖ€'")) == {
+        "type": "error",
+        "message": "unknown: 'ÄÖ€'",
+    }
+
+
+# Candles
+
+# At most 15 significant digits, at most 8 of them after the point: the exchange's decimals.
+digits = st.integers(0, 10**15 - 1)
+decimals = st.builds(
+    lambda number, places: Decimal(number).scaleb(-places), digits, st.integers(0, 8)
+)
+
+
+@given(decimals, decimals, decimals, decimals, decimals)
+def test_numbers_are_equal_in_value_to_the_exchange_s_decimals(
+    opening: Decimal, high: Decimal, low: Decimal, close: Decimal, volume: Decimal
+) -> None:
+    told = Candle(BASE, float(opening), float(high), float(low), float(close), float(volume), True)
+    read = json.loads(candle_text(told), parse_float=Decimal)
+    assert list(read) == ["time", "open", "high", "low", "close", "volume"]
+    values = [read[name] for name in ("open", "high", "low", "close", "volume")]
+    assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
+    flat = exact(flat_update(BTC, told))
+    values = [flat[name] for name in ("open", "high", "low", "close", "volume")]
+    assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
+
+
+@pytest.mark.parametrize(
+    "text", ["0.00000001", "0.00000010", "0.1", "0", "123456789012345", "1234567.12345678", "100"]
+)
+def test_number_reads_back(text: str) -> None:
+    told = candle_text(EXAMPLE._replace(close=float(text)))
+    assert Decimal(json.loads(told, parse_float=Decimal)["close"]) == Decimal(text)
+
+
+def test_candle_has_seconds_and_five_numbers() -> None:
+    assert json.loads(candle_text(EXAMPLE)) == EXAMPLE_TOLD
+
+
+def test_flat_candle_has_milliseconds() -> None:
+    assert message(flat_update(BTC, EXAMPLE)) == {
+        "symbol": "BTCUSDT",
+        "timestamp": 1733007600000,
+        "open": 96466.11,
+        "high": 96495.52,
+        "low": 96440.0,
+        "close": 96440.0,
+        "volume": 6.6158,
+        "is_closed": False,
+    }
+
+
+# Texts that are kept
+
+
+def test_text_of_a_closed_candle_is_made_once() -> None:
+    texts, closed = CandleTexts(), candle(3)
+    assert texts.text(BTC, closed) is texts.text(BTC, closed)
+    assert texts.text(BTC, closed) == candle_text(closed)
+
+
+def test_text_is_never_that_of_another_state() -> None:
+    texts = CandleTexts()
+    for state in (
+        candle(3, closed=False, volume=1.0),
+        candle(3, closed=False, volume=2.0),
+        candle(3),
+        candle(3, close=99.0),  # a correction
+        candle(3, close=98.0, closed=False),
+        candle(3),
+    ):
+        assert texts.text(BTC, state) == candle_text(state)
+        assert texts.joined(BTC, [state]) == candle_text(state)
+
+
+def test_series_are_kept_apart() -> None:
+    texts = CandleTexts()
+    texts.text(BTC, candle(3))
+    assert texts.text(ETH, candle(3, close=7.0)) == candle_text(candle(3, close=7.0))
+    assert texts.text(BTC, candle(3)) == candle_text(candle(3))
+
+
+def test_texts_are_the_inside_of_a_json_array() -> None:
+    texts = CandleTexts()
+    read = json.loads(b"[" + texts.joined(BTC, rows(0, 9)) + b"]")
+    assert [each["time"] for each in read] == [at(minute) // 1000 for minute in range(10)]
+    assert texts.joined(BTC, []) == b""
+
+
+def test_texts_are_bounded_and_the_newest_are_kept() -> None:
+    texts = CandleTexts()
+    told = [candle(minute) for minute in range(5 * WINDOW_SIZE)]
+    kept = [texts.text(BTC, each) for each in told]
+    assert len(texts._texts[BTC]) <= WINDOW_SIZE + 100
+    for each, text in list(zip(told, kept, strict=True))[-WINDOW_SIZE:]:
+        assert texts.text(BTC, each) is text
+
+
+def test_whole_window_read_again_and_again_is_made_once() -> None:
+    texts = CandleTexts()
+    window = [candle(minute) for minute in range(WINDOW_SIZE + 300)]
+    first = [texts.text(BTC, each) for each in window]
+    for start in (0, 100, 200, 300):
+        for index in range(start, start + WINDOW_SIZE):
+            texts.text(BTC, window[index])
+    again = [texts.text(BTC, each) for each in window[-WINDOW_SIZE:]]
+    assert all(one is other for one, other in zip(first[-WINDOW_SIZE:], again, strict=True))
+
+
+# Messages
+
+
+def encoder() -> Encoder:
+    return Encoder(CandleTexts())
+
+
+def test_update_says_which_candle_and_whether_it_is_closed() -> None:
+    encode = encoder()
+    assert message(encode.update(BTC, EXAMPLE, corrected=False)) == {
+        "type": "candle",
+        "symbol": "BTCUSDT",
+        "interval": "1m",
+        "candle": EXAMPLE_TOLD,
+        "closed": False,
+    }
+    told = message(encode.update(BTC, EXAMPLE._replace(closed=True), corrected=False))
+    assert told["closed"] is True
+    assert "corrected" not in told
+
+
+def test_correction_says_so() -> None:
+    told = message(encoder().update(BTC, candle(0), corrected=True))
+    assert (told["closed"], told["corrected"]) == (True, True)
+
+
+def test_updates_of_several_series_name_their_own() -> None:
+    encode = encoder()
+    month = Series("BTCUSDT", Interval.MONTH_1)
+    told = [message(encode.update(s, candle(0), corrected=False)) for s in (BTC, month, ETH, BTC)]
+    assert [(each["symbol"], each["interval"]) for each in told] == [
+        ("BTCUSDT", "1m"),
+        ("BTCUSDT", "1M"),
+        ("ETHUSDT", "1m"),
+        ("BTCUSDT", "1m"),
+    ]
+
+
+def test_snapshot_has_candles_and_whether_the_last_is_closed() -> None:
+    told = message(encoder().snapshot(BTC, rows(0, 2), truncated=False))
+    assert set(told) == {"type", "symbol", "interval", "candles", "closed", "truncated"}
+    assert (told["type"], told["symbol"], told["interval"]) == ("snapshot", "BTCUSDT", "1m")
+    assert [each["time"] for each in told["candles"]] == [at(m) // 1000 for m in range(3)]
+    assert (told["closed"], told["truncated"]) == (False, False)
+
+
+def test_snapshot_of_closed_candles_that_is_truncated() -> None:
+    told = message(encoder().snapshot(BTC, [candle(0), candle(1)], truncated=True))
+    assert (told["closed"], told["truncated"]) == (True, True)
+
+
+def test_empty_snapshot_is_a_snapshot() -> None:
+    told = message(encoder().snapshot(BTC, [], truncated=False))
+    assert (told["candles"], told["closed"]) == ([], False)
+
+
+def test_whole_window_is_one_frame() -> None:
+    told = message(encoder().snapshot(BTC, rows(0, WINDOW_SIZE - 1), truncated=False))
+    assert len(told["candles"]) == WINDOW_SIZE
+
+
+def test_status_and_heartbeat() -> None:
+    assert message(status_frame(FeedStatus(Feed.STALE, 1733007600.12345))) == {
+        "type": "status",
+        "feed": "stale",
+        "since": 1733007600.123,
+    }
+    assert message(heartbeat_frame(1733007600.9876)) == {
+        "type": "heartbeat",
+        "time": 1733007600.988,
+    }
+
+
+def test_series_are_described_as_clients_name_them() -> None:
+    assert describe([BTC, Series("ETHUSDT", Interval.MONTH_1)]) == [
+        {"symbol": "BTCUSDT", "interval": "1m"},
+        {"symbol": "ETHUSDT", "interval": "1M"},
+    ]

@@ -1,0 +1,245 @@
+"""What operators and front ends are told about the service: `/ready`, `/streaming/status`, `/system`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from trio.testing import MockClock
+
+from actors import ActorInfo
+from actors.inspection import State
+from smarttrade.market.interval import Interval
+from smarttrade.store.messages import Feed, ListSymbols
+from tests.fakes.candles import BTC, ETH, at, candle, rows
+from tests.smarttrade.web.backend import WALL, Backend, backend
+
+MINUTES = [Interval.MINUTE_1]
+
+
+async def not_ready(server: Backend) -> dict[str, Any]:
+    answer = await server.get("/ready")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    document: dict[str, Any] = answer.json()
+    assert document["code"] == "not_ready"
+    return document
+
+
+def named(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(one["symbol"], one["interval"]) for one in document["series"]]
+
+
+# /ready
+
+
+async def test_ready_when_every_series_is_whole_and_the_feed_is_live() -> None:
+    async with backend(intervals=MINUTES) as server:
+        for series in (BTC, ETH):
+            await server.history(series, rows(0, 9))
+            await server.live(series, candle(9, closed=False))
+        await server.feed(Feed.LIVE)
+        answer = await server.get("/ready")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ready"
+
+
+async def test_not_ready_names_the_series_without_history() -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.feed(Feed.LIVE)
+        await server.history(BTC, rows(0, 9))
+        document = await not_ready(server)
+    assert named(document) == [("ETHUSDT", "1m")]
+    assert "history" in document["series"][0]["reason"]
+    assert "1 of 2" in document["detail"]
+    assert document["feed"] == "live"
+
+
+async def test_not_ready_names_the_series_with_a_gap() -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.feed(Feed.LIVE)
+        for series in (BTC, ETH):
+            await server.history(series, rows(0, 9))
+        await server.live(BTC, candle(12, closed=False))
+        document = await not_ready(server)
+        await server.history(BTC, rows(9, 12), first=at(9))
+        await server.live(ETH, candle(9), candle(10), candle(11), candle(12, closed=False))
+        filled = await server.get("/ready")
+    reasons = {one["symbol"]: one["reason"] for one in document["series"]}
+    assert "missing" in reasons["BTCUSDT"]
+    assert filled.status_code == 200
+
+
+async def test_not_ready_names_the_series_that_fell_behind_the_others() -> None:
+    """Time is the exchange's: an event of one symbol says how late another is."""
+    async with backend(intervals=MINUTES) as server:
+        await server.feed(Feed.LIVE)
+        for series in (BTC, ETH):
+            await server.history(series, rows(0, 9, closed=True))
+        await server.live(BTC, candle(10, closed=False, event=5))
+        assert (await server.get("/ready")).status_code == 200
+        await server.live(BTC, candle(10, closed=False, event=20))
+        document = await not_ready(server)
+    assert named(document) == [("ETHUSDT", "1m")]
+    assert "nothing later" in document["series"][0]["reason"]
+
+
+@pytest.mark.parametrize("feed", [Feed.DOWN, Feed.STALE])
+async def test_not_ready_while_the_feed_is_not_live(feed: Feed) -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
+        await server.history(BTC, rows(0, 9))
+        await server.feed(feed)
+        document = await not_ready(server)
+        await server.feed(Feed.LIVE)
+        again = await server.get("/ready")
+    assert document["series"] == []
+    assert document["feed"] == feed.value
+    assert f"stream is {feed.value}" in document["detail"]
+    assert again.status_code == 200
+
+
+async def test_not_ready_when_stopping_and_still_alive() -> None:
+    """A connection that is in use when the stop begins may still ask."""
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
+        await server.history(BTC, rows(0, 9))
+        await server.feed(Feed.LIVE)
+        stream = await server.listener.connect()
+        await stream.send_all(b"GET /ready HTTP/1.1\r\nHost: test\r\n")  # its end is missing yet
+        await server.settle()
+        server.draining.set()
+        await stream.send_all(b"\r\n")
+        await server.settle()
+        answer = await stream.receive_some()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"shutting down" in answer
+
+
+async def test_ready_knows_only_what_the_exchange_lists() -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.feed(Feed.LIVE)
+        await server.history(BTC, rows(0, 9))
+        assert named(await not_ready(server)) == [("ETHUSDT", "1m")]
+        await server.tell(ListSymbols(["BTCUSDT"]))
+        assert (await server.get("/ready")).status_code == 200
+        assert (await server.get("/symbols")).json() == {"symbols": ["BTCUSDT"]}
+
+
+async def test_store_that_does_not_answer_is_not_ready_but_alive(autojump_clock: MockClock) -> None:
+    async with backend(is_store_running=False) as server:
+        ready = await server.get("/ready")
+        health = await server.get("/health")
+        system = await server.get("/system")
+    assert ready.status_code == 503
+    assert (health.status_code, health.content) == (200, b'{"status":"ok"}')
+    assert system.status_code == 200
+
+
+# /streaming/status
+
+
+async def test_status_has_one_entry_a_series_in_the_configured_order() -> None:
+    intervals = [Interval.HOUR_1, Interval.MINUTE_1]
+    async with backend(symbols=["ETHUSDT", "BTCUSDT"], intervals=intervals) as server:
+        status = (await server.get("/streaming/status")).json()
+    assert status["symbols"] == ["ETHUSDT", "BTCUSDT"]
+    assert named({"series": status["per_symbol"]}) == [
+        ("ETHUSDT", "1h"),
+        ("ETHUSDT", "1m"),
+        ("BTCUSDT", "1h"),
+        ("BTCUSDT", "1m"),
+    ]
+
+
+async def test_status_of_a_series_tells_its_newest_candle() -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
+        await server.history(BTC, rows(0, 9, closed=True))
+        await server.live(BTC, candle(10, closed=False, close=98.5))
+        status = (await server.get("/streaming/status")).json()
+    (entry,) = status["per_symbol"]
+    contract = {
+        "symbol": "BTCUSDT",
+        "interval": "1m",
+        "count": 11,
+        "last_candle_time": at(10) // 1000,
+        "last_open": 100.0,
+        "last_high": 100.0,
+        "last_low": 98.5,
+        "last_close": 98.5,
+    }
+    assert {name: entry[name] for name in contract} == contract
+    assert (entry["closed"], entry["status"]) == (False, "ok")
+    assert 0 <= entry["age"] < 1
+    assert status["last_store_update_ts"] == WALL
+
+
+async def test_status_before_there_is_anything_has_no_prices() -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
+        answer = await server.get("/streaming/status")
+    status = answer.json()
+    (entry,) = status["per_symbol"]
+    assert entry["count"] == 0
+    for name in ("last_candle_time", "last_open", "last_high", "last_low", "last_close"):
+        assert entry[name] is None
+    assert status["last_store_update_ts"] is None
+    assert status["feed"] == "down"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_status_tells_since_when_the_feed_is_how() -> None:
+    async with backend() as server:
+        await server.feed(Feed.STALE)
+        status = (await server.get("/streaming/status")).json()
+    assert (status["feed"], status["feed_since"]) == ("stale", WALL)
+
+
+# /system
+
+
+async def test_system_is_the_tree() -> None:
+    store = ActorInfo(
+        "store",
+        State.PAUSING,
+        restarts=2,
+        last_error="ValueError: no",
+        mailbox_depth=3,
+        mailbox_capacity=1024,
+        handled=17,
+    )
+    tree = ActorInfo("service", State.RUNNING, children=(store, ActorInfo("web", State.RUNNING)))
+    async with backend(tree=tree) as server:
+        told = (await server.get("/system")).json()
+    nothing = {
+        "restarts": 0,
+        "last_error": None,
+        "mailbox_depth": None,
+        "mailbox_capacity": None,
+        "handled": None,
+        "children": [],
+    }
+    for name in set(told) - {"name", "state", "children", *nothing}:
+        del told[name]  # what else there is to know
+    assert told == {
+        **nothing,
+        "name": "service",
+        "state": "running",
+        "children": [
+            {
+                "name": "store",
+                "state": "pausing",
+                "restarts": 2,
+                "last_error": "ValueError: no",
+                "mailbox_depth": 3,
+                "mailbox_capacity": 1024,
+                "handled": 17,
+                "children": [],
+            },
+            {**nothing, "name": "web", "state": "running"},
+        ],
+    }
+
+
+async def test_series_is_named_as_it_is_configured() -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=[Interval.MONTH_1]) as server:
+        await server.feed(Feed.LIVE)
+        document = await not_ready(server)
+    assert named(document) == [("BTCUSDT", "1M")]
