@@ -43,12 +43,14 @@ from actors import (
     Supervisor,
 )
 
+from .binance.audit import AuditCounters, run_audit
 from .binance.backfill import run_backfill
 from .binance.dial import Dial, dial
 from .binance.limits import WeightBudget
+from .binance.line import StreamCounters
 from .binance.listing import run_listing
 from .binance.rest import RestClient, http_client
-from .binance.stream import StreamCounters, run_stream
+from .binance.stream import run_stream
 from .session.hub import HubCounters, run_hub
 from .session.wire import CandleTexts
 from .settings import DEFAULT_REDIS_URL, Settings
@@ -108,6 +110,7 @@ class Counters:
     """What is counted, and outlives every restart below."""
 
     stream: StreamCounters = field(default_factory=StreamCounters)
+    audit: AuditCounters = field(default_factory=AuditCounters)
     hub: HubCounters = field(default_factory=HubCounters)
     server: ServerCounters = field(default_factory=ServerCounters)
 
@@ -230,6 +233,7 @@ def build_service(
             session_limits=settings.session_limits,
             cors_origins=settings.cors_origins,
             describe_store=redis.describe,
+            revision_of=memory.revision_of,
             has_clients=part is not Part.INGEST,
         ),
         counters.server,
@@ -313,6 +317,7 @@ def _feed(
                 partial(
                     run_stream,
                     store,
+                    rest,
                     outside.stream_urls,
                     dial=outside.dial,
                     counters=counters.stream,
@@ -324,6 +329,7 @@ def _feed(
                 partial(run_backfill, gaps, store, rest, progress=progress),
                 mailbox=gaps,
             ),
+            Child("audit", partial(run_audit, store, rest, counters=counters.audit)),
         ],
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(5, within=60),

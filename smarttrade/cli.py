@@ -16,6 +16,7 @@ from importlib import import_module
 
 from . import __version__
 from .cli_errors import reason_of
+from .cli_start import starting
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",
@@ -35,7 +36,8 @@ def run(argv: Sequence[str]) -> int:
         SystemExit: the arguments or the configuration are wrong, or help was asked for.
     """
     command, rest = _split(argv)
-    module = import_module(f".cli_{command}", __package__)
+    with starting():
+        module = import_module(f".cli_{command}", __package__)
     parser = argparse.ArgumentParser(
         f"smarttrade {command}", description=f"Does: {COMMANDS[command]}.", allow_abbrev=False
     )

@@ -14,6 +14,7 @@ from .cli_errors import reason_of
 from .cli_options import add_options, settings_from, url_of
 from .cli_progress import open_progress
 from .cli_run import end_now, run_until_signal
+from .cli_start import started, starting
 from .logs import configure_logs
 from .settings import Settings
 from .settings_sources import Loaded
@@ -51,13 +52,14 @@ async def serve(
     part: str = "serve",
 ) -> int:
     """Be that part of the service until `stop` is set; the exit status."""
-    from actors import Fatal, RestartLimit, Unkillable
+    with starting():
+        from actors import Fatal, RestartLimit, Unkillable
 
-    from .app import Part, run_service
-    from .web.server_sockets import CannotListenError
+        from .app import Part, run_service
+        from .web.server_sockets import CannotListenError
 
     try:
-        with open_progress() as progress:
+        with starting(), open_progress() as progress:
             await run_service(
                 loaded.settings,
                 stop=stop,
@@ -87,6 +89,7 @@ class _Announcement:
 
     def started(self, value: object = None) -> None:  # noqa: ARG002  # the protocol has one
         """See `trio.TaskStatus`."""
+        started()
         if self._settings.port:  # of a free one that was taken, the log tells
             url = url_of(self._settings.host, self._settings.port)
             with suppress(BrokenPipeError):

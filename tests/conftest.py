@@ -1,6 +1,6 @@
 """One seed decides the order in which Trio runs tasks, in every test: what failed fails again.
 
-    TEST_SEED=17 pytest ...
+TEST_SEED=17 pytest ...
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from actors.testing import seeded_scheduler
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 SEED = int(os.environ.get("TEST_SEED", "0"))
 

@@ -24,7 +24,7 @@ NORMAL, PROTOCOL, NO_CODE, LOST, NO_TEXT, TOO_BIG = 1000, 1002, 1005, 1006, 1007
 _CODES = (*range(1000, 1004), *range(1007, 1015))
 
 
-class BrokenFrame(Exception):  # noqa: N818 - it is the frame that is broken
+class BrokenFrame(Exception):
     """What came is no message that we take; `code` is the close code that says why."""
 
     def __init__(self, code: int, reason: str) -> None:

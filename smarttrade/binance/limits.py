@@ -18,7 +18,7 @@ class WeightBudget:
 
     The exchange tells in every answer what this address has used in its current minute, other
     programs included; what that answer may not have counted yet is added. Nobody tells when its
-    minute begins, so what was counted is forgotten a whole minute after the last request. Thus
+    minute begins, so what was counted is forgotten a whole minute after the last answer. Thus
     `used` is never below what the exchange has counted of us. No request goes out that would lead
     over `ceiling`, nor any before a limit that the exchange imposed is over.
     """
@@ -46,7 +46,6 @@ class WeightBudget:
             return self._counts_until - now if now < self._counts_until else WEIGHT_PERIOD
         self.used += weight
         self.spent += weight
-        self._counts_until = now + WEIGHT_PERIOD
         return 0.0
 
     def answered(self, weight: int, told: int | None, now: float, before: int) -> None:

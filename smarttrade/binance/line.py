@@ -26,6 +26,7 @@ from .limits import AttemptBudget
 from .protocol import REQUEST_EVERY, FeedHealth, stream_request
 from .rest import RestClient
 from .silence import SETTLE, Silence
+from .updates import Updates
 from .wire import (
     Malformed,
     Message,
@@ -38,7 +39,7 @@ from .wire import (
 
 logger = structlog.get_logger("binance.stream")
 
-PAUSE = Backoff(first=0.5, most=30.0)  # seconds between two attempts to connect
+PAUSE = Backoff(first=0.5, most=10.0)  # seconds between two attempts to connect
 HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is the first again
 
 ROTATE_AFTER = 23 * 3600.0  # seconds; the exchange ends a connection at 24 h
@@ -84,7 +85,7 @@ class Surroundings:
     dial: Dial
     store: Mailbox[StoreMessage]
     rest: RestClient
-    updates: Mailbox[Told]
+    updates: Updates
     health: FeedHealth
     counters: StreamCounters
     rotate_after: float = ROTATE_AFTER
@@ -101,7 +102,7 @@ class _Leg:
         self.failure: StreamDown | None = None
         self.heard = False
         self._changed = trio.Event()
-        self.is_over = False
+        self.over = trio.Event()
         self.is_due = False
         """Whether another connection should take its place."""
 
@@ -124,6 +125,7 @@ class Line:
         self._request = stream_request(series)
         self._silence = Silence(series, trio.current_time())
         self._open: set[_Leg] = set()
+        self._searching = False
         self._failures = 0
         self._turn = 0
 
@@ -134,39 +136,39 @@ class Line:
             nursery.start_soon(self._watch_silence)
             while True:
                 successor = _Leg()
-                nursery.start_soon(self._run, successor)
+                nursery.start_soon(self._run, successor, nursery)
                 if not await self._delivers(successor, current):
                     await trio.sleep(self._pause_after(successor))
                     continue
-                if current is not None and not current.is_over:
+                if current is not None and not current.over.is_set():
                     await trio.sleep(OVERLAP)
                     current.scope.cancel()
                     self._around.counters.rotations += 1
                 current = successor
                 await self._until_due(current)
-                if current.is_over:
+                if current.over.is_set():
                     await trio.sleep(self._pause_after(current))
 
     async def _delivers(self, successor: _Leg, current: _Leg | None) -> bool:
         """Whether `successor` may take over: it delivers, or nobody is there to be better."""
-        while successor.opened_at is None and not successor.is_over:
+        while successor.opened_at is None and not successor.over.is_set():
             await successor.change()
-        if successor.is_over:
+        if successor.over.is_set():
             return False
-        if current is None or current.is_over:
+        if current is None:
             return True
         current.heard = False
         with trio.move_on_after(DELIVER_WITHIN):
-            while not (successor.heard or successor.is_over or current.is_over):
+            while not (successor.heard or successor.over.is_set()):
                 await successor.change()
-        if successor.is_over or (current.heard and not successor.heard):
+        takes_over = not successor.over.is_set() and (successor.heard or not current.heard)
+        if not takes_over:
             successor.scope.cancel()
-            return False
-        return True
+        return takes_over
 
     async def _until_due(self, current: _Leg) -> None:
         """Wait until a connection has ended, or should be replaced."""
-        while not (current.is_over or current.is_due):
+        while not (current.over.is_set() or current.is_due):
             with trio.CancelScope(deadline=current.rotate_at) as young:
                 await current.change()
             if young.cancelled_caught:
@@ -189,8 +191,11 @@ class Line:
 
     # -- one connection --------------------------------------------------------------------
 
-    async def _run(self, leg: _Leg) -> None:
-        """Connect and listen until the connection ends or is cancelled."""
+    async def _run(self, leg: _Leg, nursery: trio.Nursery) -> None:
+        """Connect and listen until the connection ends or is cancelled.
+
+        `nursery` is for what must not hold up the receiving.
+        """
         around = self._around
         try:
             with leg.scope:
@@ -198,7 +203,7 @@ class Line:
                 endpoint = around.endpoints[self._turn % len(around.endpoints)].rstrip("/")
 
                 async def listen(connection: Connection) -> None:
-                    await self._listen(leg, connection)
+                    await self._listen(leg, connection, nursery)
 
                 await converse(endpoint + self._request.path, around.dial, listen)
         except StreamDown as down:
@@ -208,22 +213,29 @@ class Line:
             self._open.discard(leg)
             if not self._open:
                 around.health.connected.discard(self._number)
-            leg.is_over = True
+            leg.over.set()
             leg.changed()
 
     async def _wait_for_attempt(self) -> None:
         while wait := self._around.counters.attempts.reserve(trio.current_time()):
             await trio.sleep(wait)
 
-    async def _listen(self, leg: _Leg, connection: Connection) -> None:
+    async def _find_missing(self) -> None:
+        """What was told before this moment is lost, and is read over REST.
+
+        A task of its own, and one at most: a busy store is no reason not to receive.
+        """
+        await self._around.store.tell(FindMissing(self._series))
+        self._searching = False
+
+    async def _listen(self, leg: _Leg, connection: Connection, nursery: trio.Nursery) -> None:
         around = self._around
         await self._subscribe_rest(connection)
         around.counters.connects += 1
         logger.info("stream_connected", series=len(self._series))
-        if not self._open:
-            # What was told before this moment is lost, and is read over REST; updates that come
-            # meanwhile are kept.
-            await around.store.tell(FindMissing(self._series))
+        if not self._open and not self._searching:
+            self._searching = True
+            nursery.start_soon(self._find_missing)
         self._open.add(leg)
         around.health.connected.add(self._number)
         self._silence.begin_anew(trio.current_time())

@@ -36,11 +36,11 @@ MOST_HEAD = 16 * 1024  # bytes of the handshake's answer
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-class HandshakeFailed(Exception):  # noqa: N818 - as in the other errors, by what happened
+class HandshakeFailed(Exception):
     """The other side speaks no WebSocket."""
 
 
-class HandshakeRefused(Exception):  # noqa: N818
+class HandshakeRefused(Exception):
     """It answered with `status` instead; `headers` have lower-case names."""
 
     def __init__(self, status: int, headers: dict[bytes, bytes]) -> None:
@@ -49,7 +49,7 @@ class HandshakeRefused(Exception):  # noqa: N818
         self.headers = headers
 
 
-class WebSocketClosed(Exception):  # noqa: N818
+class WebSocketClosed(Exception):
     """The connection has ended; the text begins with the close code."""
 
 
@@ -68,11 +68,11 @@ async def open_websocket(
         method="GET",
         target=target,
         headers=[
-            ("Host", host),
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", key),
-            ("Sec-WebSocket-Version", "13"),
+            (b"Host", host.encode("ascii")),
+            (b"Upgrade", b"websocket"),
+            (b"Connection", b"Upgrade"),
+            (b"Sec-WebSocket-Key", key),
+            (b"Sec-WebSocket-Version", b"13"),
         ],
     )
     try:
@@ -97,7 +97,7 @@ async def _answer(
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await stream.receive_some(READ_SIZE))
+            http.receive_data(bytes(await stream.receive_some(READ_SIZE)))
         elif isinstance(event, h11.Response):
             return event
         elif isinstance(event, h11.InformationalResponse):

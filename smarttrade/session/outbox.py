@@ -290,12 +290,15 @@ class Outbox(trio.abc.HalfCloseableStream):
         if begun:
             self._rest = memoryview(data)[begun:]
         else:
-            if self._pending:
-                self._append(b"".join(self._pending.values()))
-                self._pending = {}
+            self._seal_pending()
             self._append(data)
         self.pending_bytes += len(data) - begun
         self._pend()
+
+    def _seal_pending(self) -> None:
+        if self._pending:
+            self._append(b"".join(self._pending.values()))
+            self._pending.clear()
 
     def _append(self, data: bytes) -> None:
         self._sealed.append(data)
@@ -321,9 +324,13 @@ class Outbox(trio.abc.HalfCloseableStream):
         if self.closed_because is not None:
             return
         pending, counters = self._pending, self._counters
+        # Without a socket everything waits for the writer's turn: that alone is not being slow.
+        is_behind = self._socket is not None or self._lock.locked()
         for key, frame in frames:
             older = pending.get(key)
-            if older is not None:
+            if older is not None and not is_behind:
+                self._seal_pending()
+            elif older is not None:
                 counters.conflated += 1
                 self.pending_bytes -= len(older)
             pending[key] = frame

@@ -316,9 +316,7 @@ class MemoryStore:
 
     # -- what is missing -------------------------------------------------------------------
 
-    def find_missing(
-        self, wanted: Iterable[Series], *, but_stored: bool = False
-    ) -> list[Event]:
+    def find_missing(self, wanted: Iterable[Series], *, but_stored: bool = False) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
             CandlesMissing(series, self._unsettled(book.window), None, self._exchange_time)
@@ -392,6 +390,15 @@ class MemoryStore:
         return [CatalogueChanged()]
 
     # -- reading ---------------------------------------------------------------------------
+
+    def revision_of(self, series: Series) -> int | None:
+        """Grows with every change of a series; None when there is no such series.
+
+        The only thing that others may read here without asking the actor: it says whether an
+        answer that they keep still holds.
+        """
+        book = self._books.get(series)
+        return None if book is None else book.revision
 
     def page(self, series: Series, limit: int, before: int | None) -> Page | Absent:
         book = self._books.get(series)

@@ -13,8 +13,10 @@ from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
 from . import pages
 from .candles import CandlePages
+from .cors import cors_of
 from .problem import ProblemError
 from .questions import ask
+from .quick_candles import SHORTCUT, QuickCandles
 from .services import Services
 from .status import check_ready, describe_actor, streaming_status
 from .websocket import serve_candles, serve_flat_candles
@@ -43,7 +45,8 @@ def _json(value: Any) -> Response:
 
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
-    candle_pages = CandlePages(services.store, services.texts)
+    candle_pages = CandlePages(services.store, services.texts, services.revision_of)
+    app.extensions[SHORTCUT] = QuickCandles(candle_pages, cors_of(services)).answer
 
     @app.get("/symbols")
     async def symbols() -> Response:
@@ -119,23 +122,10 @@ def _add_errors(app: QuartTrio) -> None:
 
 
 def _add_cors(app: QuartTrio, services: Services) -> None:
-    """Let pages of the configured origins read what we answer, and only read."""
-    origins = frozenset(services.cors_origins)
+    cors = cors_of(services)
 
     @app.after_request
     async def allow(response: Response) -> Response:
-        origin = request.headers.get("Origin")
-        if origin is None and "*" not in origins:
-            response.headers.add("Vary", "Origin")
-        elif "*" in origins:
-            response.headers["Access-Control-Allow-Origin"] = "*"
-        else:
-            response.headers.add("Vary", "Origin")
-            if origin in origins:
-                response.headers["Access-Control-Allow-Origin"] = origin or ""
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After"
-        if request.method == "OPTIONS":
-            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "*"
-            response.headers["Access-Control-Max-Age"] = "86400"
+        for name, value in cors.headers(request.headers.get("Origin"), request.method):
+            response.headers.add(name, value)
         return response

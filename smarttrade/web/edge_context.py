@@ -10,6 +10,7 @@ from hypercorn.events import Event
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
+from .quick_candles import Shortcut
 from .server_limits import ServerCounters, ServerLimits
 
 READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
@@ -43,6 +44,8 @@ class Edge:
     context: WorkerContext
     limits: ServerLimits
     counters: ServerCounters
+    shortcut: Shortcut | None
+    """Answers some requests without the application; see quick_candles.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,19 @@ class Peers:
     secure: bool
 
 
-def edge_for(app: AppWrapper, limits: ServerLimits, counters: ServerCounters) -> Edge:
+def edge_for(
+    app: AppWrapper,
+    limits: ServerLimits,
+    counters: ServerCounters,
+    shortcut: Shortcut | None = None,
+) -> Edge:
     config = Config()
     config.errorlog = None  # ours are logged where they are caught
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.head_size
     config.websocket_max_message_size = limits.message_size
     config.max_app_queue_size = limits.app_queue
-    return Edge(app, config, WorkerContext(None), limits, counters)
+    return Edge(app, config, WorkerContext(None), limits, counters, shortcut)
 
 
 async def discard(stream: trio.abc.ReceiveStream) -> None:

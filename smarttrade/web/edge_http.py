@@ -42,6 +42,12 @@ class EdgeProtocol(H11Protocol):
         )
         self._edge = edge
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there are bytes of a request that is not complete, or that was not HTTP."""
+        connection = self.connection
+        return not isinstance(connection, h11.Connection) or bool(connection.trailing_data[0])
+
     async def handle(self, event: Event) -> None:
         try:
             await super().handle(event)

@@ -96,6 +96,8 @@ class Connection:
             try:
                 data = bytes(await self._outbox.receive_some(READ_SIZE))
                 if data and self._idle and not self._head_begun:
+                    if await self._answer_at_once(data):
+                        continue
                     self._head_begun = True
                     self._reading.deadline = trio.current_time() + self._edge.limits.head_within
                 await self._protocol.handle(RawData(data))
@@ -107,6 +109,24 @@ class Connection:
                 return
         with suppress(*GONE):
             await discard(self._outbox)
+
+    async def _answer_at_once(self, data: bytes) -> bool:
+        """Whether the shortcut answered; only a request with which Hypercorn has no part."""
+        edge = self._edge
+        if edge.shortcut is None or self._protocol.has_begun or edge.context.terminated.is_set():
+            return False
+        self._idle = False
+        self._reading.deadline = inf
+        try:
+            answer = await edge.shortcut(data)
+            if answer is not None:
+                await self._outbox.send_all(answer)
+        finally:
+            self._idle = True
+        self._wait_for_request()
+        if answer is not None and edge.context.terminated.is_set():
+            await self._end()
+        return answer is not None
 
     async def _send(self, event: Event) -> None:
         """What Hypercorn says: bytes, that the connection is over, or that it is idle or not."""

@@ -39,12 +39,13 @@ class ProblemError(Exception):
             **self._extra,
         }
 
-    def response(self) -> Response:
-        response = Response(
-            msgspec.json.encode(self.document()),
-            status=self.status,
-            content_type="application/problem+json",
-        )
+    def parts(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body."""
+        headers = {"Content-Type": "application/problem+json"}
         if self.retry_after is not None:
-            response.headers["Retry-After"] = str(self.retry_after)
-        return response
+            headers["Retry-After"] = str(self.retry_after)
+        return self.status, headers, msgspec.json.encode(self.document())
+
+    def response(self) -> Response:
+        status, headers, body = self.parts()
+        return Response(body, status=status, headers=headers)

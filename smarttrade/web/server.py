@@ -29,6 +29,7 @@ from quart_trio import QuartTrio
 from ..session.outbox import Outbox
 from .edge_context import GONE, Edge, Peers, edge_for
 from .hypercorn_edge import Connection
+from .quick_candles import SHORTCUT
 from .server_limits import ServerCounters, ServerLimits
 from .server_refusal import refuse, shake_hands
 from .server_sockets import (
@@ -78,7 +79,7 @@ async def serve_web(
         listeners = [
             trio.SSLListener(listener, ssl_context, https_compatible=True) for listener in listeners
         ]
-    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters)
+    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, app.extensions.get(SHORTCUT))
     server = _Server(edge)
     async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:

@@ -12,6 +12,7 @@ import trio
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
+from ..market.series import Series
 from ..session.protocol import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
@@ -40,5 +41,10 @@ class Services:
     """Where candles are kept now, and how that goes."""
     has_clients: bool = True
     """False: only what operators ask is answered."""
+    revision_of: Callable[[Series], int | None] = lambda _: None
+    """Grows with each change of a series; None when there is none, or that cannot be told.
+
+    Read without asking the store, to know whether what it said last still holds.
+    """
     server: str = f"smarttrade/{__version__}"
     new_session_name: Callable[[], str] = _random_name

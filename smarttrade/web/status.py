@@ -41,9 +41,7 @@ def _entry(overview: SeriesOverview) -> dict[str, Any]:
     }
 
 
-def check_ready(
-    overview: Overview, *, stopping: bool, store: Mapping[str, Any] = _MEMORY
-) -> None:
+def check_ready(overview: Overview, *, stopping: bool, store: Mapping[str, Any] = _MEMORY) -> None:
     """Return when every series is whole and fresh and the feed is live.
 
     Being ready is about candles: that Redis is away is told in `store`, but is no reason.

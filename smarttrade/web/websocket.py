@@ -22,8 +22,8 @@ class QuartClient:
         self._websocket = websocket
 
     async def receive(self) -> str | bytes:
-        message: str | bytes = await self._websocket.receive()
-        return message
+        message: str | bytes | None = await self._websocket.receive()
+        return b"" if message is None else message  # how an empty binary message comes
 
     async def close(self, code: int, reason: str) -> None:
         await self._websocket.close(code, reason)

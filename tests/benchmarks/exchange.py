@@ -225,8 +225,7 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_stream:
-            if data[0] & 15 == 8:  # a close frame
-                self._transport.close()
+            self._hear(data)
             return
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
@@ -236,6 +235,17 @@ class Peer(asyncio.Protocol):
                 self._upgrade(target, head)
                 return
             self._answer(target)
+
+    def _hear(self, data: bytes) -> None:
+        """Pings, which must be answered, and closes; both come in one short masked frame each."""
+        while len(data) >= 6:
+            opcode, size = data[0] & 15, data[1] & 127
+            mask, payload, data = data[2:6], data[6 : 6 + size], data[6 + size :]
+            if opcode == 8:
+                self._transport.close()
+            elif opcode == 9:
+                plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+                self.write(bytes((0x8A, size)) + plain)
 
     def _answer(self, target: str) -> None:
         is_api = target.startswith("/api/")

@@ -14,7 +14,7 @@ import asyncio
 import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -66,18 +66,20 @@ async def read_history(http: httpx.AsyncClient, series: Series) -> None:
 
 async def follow() -> None:
     streams = "/".join(f"{s.lower()}@kline_{i}" for s in SYMBOLS for i in INTERVALS)
-    async with websockets.connect(f"{WS_URL}/stream?streams={streams}", compression=None) as stream:
-        async for message in stream:
-            kline = orjson.loads(message)["data"]["k"]
-            candle = {
-                "time": kline["t"] // 1000,
-                "open": float(kline["o"]),
-                "high": float(kline["h"]),
-                "low": float(kline["l"]),
-                "close": float(kline["c"]),
-                "volume": float(kline["v"]),
-            }
-            await publish((kline["s"], kline["i"]), candle, closed=kline["x"])
+    url = f"{WS_URL}/stream?streams={streams}"
+    async for stream in websockets.connect(url, compression=None):
+        with suppress(websockets.ConnectionClosed):
+            async for message in stream:
+                kline = orjson.loads(message)["data"]["k"]
+                candle = {
+                    "time": kline["t"] // 1000,
+                    "open": float(kline["o"]),
+                    "high": float(kline["h"]),
+                    "low": float(kline["l"]),
+                    "close": float(kline["c"]),
+                    "volume": float(kline["v"]),
+                }
+                await publish((kline["s"], kline["i"]), candle, closed=kline["x"])
 
 
 async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
@@ -178,7 +180,7 @@ if __name__ == "__main__":
         create_app(),
         port=int(os.environ["PORT"]),
         loop="uvloop",
-        ws=os.environ.get("PEER_WS", "websockets"),  # type: ignore[arg-type, unused-ignore]
+        ws=os.environ.get("PEER_WS", "auto"),  # type: ignore[arg-type, unused-ignore]
         log_level="warning",
         backlog=4096,
     )

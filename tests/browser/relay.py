@@ -19,6 +19,7 @@ class Relay:
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._unanswered: list[socket.socket] = []
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._is_silent = threading.Event()
         self._is_over = threading.Event()
@@ -49,11 +50,14 @@ class Relay:
         with selectors.DefaultSelector() as selector, self._listener:
             selector.register(self._listener, selectors.EVENT_READ)
             while not self._is_over.is_set():
+                if not self._is_silent.is_set():
+                    self._refuse_unanswered()
                 for key, _ in selector.select(0.05):
                     assert isinstance(key.fileobj, socket.socket)
                     self._serve(selector, key.fileobj)
             for one in self._pairs:
                 one.close()
+            self._refuse_unanswered()
 
     def _serve(self, selector: selectors.BaseSelector, ready: socket.socket) -> None:
         if ready is self._listener:
@@ -75,12 +79,18 @@ class Relay:
     def _accept(self, selector: selectors.BaseSelector) -> None:
         near, _ = self._listener.accept()
         if self._is_silent.is_set():
-            self._pairs[near] = near  # open, and never answered
+            self._unanswered.append(near)
             return
         far = socket.create_connection(self._target)
         for one, other in ((near, far), (far, near)):
             self._pairs[one] = other
             selector.register(one, selectors.EVENT_READ)
+
+    def _refuse_unanswered(self) -> None:
+        """What was sent in the silence arrives after all, where nobody knows of it."""
+        for one in self._unanswered:
+            one.close()
+        self._unanswered.clear()
 
     @staticmethod
     def _silenced(

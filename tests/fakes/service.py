@@ -200,8 +200,8 @@ class Visitor:
 @asynccontextmanager
 async def world(
     *,
-    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"),
-    intervals: Sequence[Interval] = (Interval.MINUTE_1, Interval.MINUTE_5),
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
+    intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5),
     listed: Sequence[str] | None = None,
     prepare: Callable[[World], None] = lambda world: None,
     **settings: Any,

@@ -111,7 +111,7 @@ export class SmartTradeClient {
   #onState;
   #onError;
   #series = new Map(); // "BTCUSDT 1m" -> what is held and who watches
-  #asked = new Map(); // of this connection: the same keys -> candles asked for
+  #asked = new Map(); // of this connection: the same keys -> the series, and candles asked for
   #socket = null;
   #state = { phase: "connecting", feed: null, feedSince: null, retryAt: null, reason: "" };
   #attempt = 0;
@@ -146,12 +146,12 @@ export class SmartTradeClient {
     const key = `${symbol} ${interval}`;
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { symbol, interval, list: new CandleList(interval, 0), snapshot: 0, watchers: new Set() };
+      series = { symbol, interval, list: new CandleList(interval, 0), snapshot: 0, watchers: new Map() };
       this.#series.set(key, series);
     }
     const { snapshot = 500, keep = 5000 } = watcher;
-    series.watchers.add(watcher);
-    if (snapshot <= series.snapshot && series.list.newest) watcher.onReset(series.list.candles);
+    series.watchers.set(watcher, false); // not before it has been given everything
+    if (snapshot <= series.snapshot && series.list.newest) reset(series, watcher);
     series.snapshot = Math.max(series.snapshot, snapshot);
     series.list.keep = Math.max(series.list.keep, keep);
     this.#askSoon();
@@ -272,9 +272,10 @@ export class SmartTradeClient {
     this.#asking = null;
     this.#askedAt = Date.now();
     const gone = [...this.#asked.keys()].filter((key) => !this.#series.has(key));
-    const added = [...this.#series].filter(
-      ([key, series]) => series.snapshot > (this.#asked.get(key) ?? 0),
-    );
+    const added = [...this.#series].filter(([key, series]) => {
+      const asked = this.#asked.get(key);
+      return asked?.series !== series || asked.snapshot < series.snapshot;
+    });
     if (gone.length) {
       this.#send({ action: "unsubscribe", subscriptions: gone.map(nameSeries) });
       gone.forEach((key) => this.#asked.delete(key));
@@ -286,9 +287,10 @@ export class SmartTradeClient {
   }
 
   /** Resume from what is held; but what was never held in such number begins with a snapshot. */
-  #request(key, { symbol, interval, snapshot, list }) {
+  #request(key, series) {
+    const { symbol, interval, snapshot, list } = series;
     const resumes = !this.#asked.has(key) && list.newest !== undefined;
-    this.#asked.set(key, snapshot);
+    this.#asked.set(key, { series, snapshot });
     return { symbol, interval, ...(resumes ? { since: list.since } : { snapshot }) };
   }
 
@@ -326,7 +328,7 @@ export class SmartTradeClient {
     if (truncated || !held || first?.time <= held.time) {
       // The whole truth: all that there is now, or all that was ever asked for.
       series.list.replace(candles);
-      series.watchers.forEach((watcher) => watcher.onReset(series.list.candles));
+      for (const watcher of series.watchers.keys()) reset(series, watcher);
     } else {
       handOver(series, candles, { closed, corrected: false });
     }
@@ -334,7 +336,7 @@ export class SmartTradeClient {
 
   #refused(error) {
     const series = this.#series.get(`${error.symbol} ${error.interval}`);
-    for (const watcher of series?.watchers ?? []) watcher.onError?.(error);
+    for (const watcher of series?.watchers.keys() ?? []) watcher.onError?.(error);
     this.#onError(error);
   }
 }
@@ -345,21 +347,28 @@ function nameSeries(key) {
 }
 
 /** Put candles into the list, and tell the watchers the least that shows all of them. */
-function handOver({ list, watchers }, candles, details) {
+function handOver(series, candles, details) {
+  const { list, watchers } = series;
   const effects = candles.map((candle) => list.put(candle));
   const anew = effects.includes("reset") || candles.length > MOST_SINGLE_UPDATES;
-  for (const watcher of watchers) {
-    if (anew) watcher.onReset(list.candles);
-    else candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
+  for (const [watcher, isReady] of watchers) {
+    if (anew) reset(series, watcher);
+    else if (isReady) candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
   }
 }
 
+function reset({ list, watchers }, watcher) {
+  watchers.set(watcher, true);
+  watcher.onReset(list.candles);
+}
+
 function show(watcher, list, candle, effect, details) {
+  const copy = { ...candle }; // the chart library writes into what it is given
   if (effect === "update") {
     // Of several candles at once, only the last may still be forming.
     const closed = details.closed || candle !== list.newest;
-    watcher.onUpdate(candle, { ...details, closed });
+    watcher.onUpdate(copy, { ...details, closed });
   } else if (effect === "ignore") return;
-  else if (watcher.onCorrect) watcher.onCorrect(candle, details);
+  else if (watcher.onCorrect) watcher.onCorrect(copy, details);
   else watcher.onReset(list.candles);
 }

@@ -437,11 +437,13 @@ async def test_beginning_stays_within_the_weight_budget(autojump_clock: MockCloc
     exchange = RestExchange()
     for series in SIXTY:
         exchange.have(series, *around(series.interval, NOW, 3))
-    async with world(exchange, SYMBOLS, INTERVALS, ceiling=50) as w:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(w.backfill)
-            await trio.sleep(200)
-            nursery.cancel_scope.cancel()
+    async with (
+        world(exchange, SYMBOLS, INTERVALS, ceiling=50) as w,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(w.backfill)
+        await trio.sleep(200)
+        nursery.cancel_scope.cancel()
     assert w.progress[-1] == (60, 60)
     assert sum(exchange.weights.values()) == 120
     assert max(exchange.weights.values()) <= 50
@@ -453,14 +455,16 @@ async def test_what_the_stream_told_of_a_new_symbol_is_published(
     exchange = RestExchange()
     exchange.history[NEW] = []
     live = Candle(NOW, 1.0, 1.0, 1.0, 1.0, 5.0, False, NOW + 1, False)
-    async with world(exchange, ["NEWUSDT"], [Interval.MINUTE_1]) as w:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(w.backfill)
-            await trio.sleep(1)
-            await w.store.tell(PutUpdates([(NEW, live)]))
-            await trio.sleep(1)
-            assert await w.window(NEW) == (live,)
-            nursery.cancel_scope.cancel()
+    async with (
+        world(exchange, ["NEWUSDT"], [Interval.MINUTE_1]) as w,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(w.backfill)
+        await trio.sleep(1)
+        await w.store.tell(PutUpdates([(NEW, live)]))
+        await trio.sleep(1)
+        assert await w.window(NEW) == (live,)
+        nursery.cancel_scope.cancel()
     assert (NEW, live) in w.published
 
 

@@ -75,6 +75,16 @@ def test_what_is_under_way_counts_although_no_header_tells_it_yet() -> None:
     assert budget.reserve(4, 1) > 0
 
 
+def test_answers_that_overtake_each_other_do_not_hide_weight() -> None:
+    budget = WeightBudget(10)
+    before = budget.returned
+    assert budget.reserve(1, 0) == budget.reserve(9, 0) == 0
+    budget.answered(9, 10, 1, before)  # counted second, answered first
+    budget.answered(1, 1, 1, before)
+    assert budget.used == 10
+    assert budget.reserve(1, 1) > 0
+
+
 def test_answers_without_a_header_count_too() -> None:
     budget = WeightBudget(10)
     assert [ask(budget, 4, now=t) > 0 for t in (0, 1, 2)] == [False, False, True]

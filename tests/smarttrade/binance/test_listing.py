@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ SYMBOLS = [f"S{number}USDT" for number in range(10)]
 
 def exchange_with(*symbols: str, **statuses: str) -> RestExchange:
     exchange = RestExchange()
-    exchange.statuses = {symbol: "TRADING" for symbol in symbols} | statuses
+    exchange.statuses = dict.fromkeys(symbols, "TRADING") | statuses
     return exchange
 
 
@@ -70,7 +71,7 @@ async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:
 async def test_nothing_left_is_fatal_and_says_where_to_change_it(
     exchange: RestExchange, symbols: Sequence[str], autojump_clock: MockClock
 ) -> None:
-    with pytest.raises(NoSymbolLeft, match="S0USDT.*SMARTTRADE_SYMBOLS") as raised:
+    with pytest.raises(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS") as raised:
         await listed(exchange, symbols)
     assert isinstance(raised.value, Fatal)
 
@@ -82,7 +83,7 @@ async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: Mock
     exchange.before = lambda asked: httpx.Response(502) if asked.at < 600 else None
     assert await listed(exchange, SYMBOLS) == SYMBOLS
     times = [asked.at for asked in exchange.asked]
-    for number, (one, other) in enumerate(zip(times, times[1:], strict=False), start=1):
+    for number, (one, other) in enumerate(pairwise(times), start=1):
         longest = PAUSE.pause(number, 1.0)
         assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
     assert 600 <= times[-1] <= 600 + PAUSE.most

@@ -317,7 +317,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     | st.sampled_from(["kline", "serverShutdown", "BNBBTC", "1m", "1M", "NaN", "1e400", "0.0010"]),
     lambda inner: (
         st.lists(inner, max_size=8)
-        | st.dictionaries(st.sampled_from(list("eEskitohlcvxdata") + ["data", "error"]), inner)
+        | st.dictionaries(st.sampled_from([*"eEskitohlcvx", "data", "error"]), inner)
     ),
     max_leaves=20,
 )

@@ -371,6 +371,7 @@ def test_hole_is_forgotten_with_the_candles_around_it() -> None:
         live.apply(candle(minute))
     assert minutes(live)[:2] == [5, 6]
     assert not live.gaps()
+    assert not live.state.holes
 
 
 def test_forming_candle_that_history_does_not_list_is_final_as_it_stands() -> None:
@@ -383,6 +384,31 @@ def test_forming_candle_that_history_does_not_list_is_final_as_it_stands() -> No
     assert change.updates[0] == told._replace(closed=True)
     assert change.missing is None
     assert live.gaps() == (Gap(at(2), at(3), "exchange"),)
+
+
+def test_newest_rows_that_begin_after_a_gap_are_a_new_beginning() -> None:
+    live = window(*rows(0, 3))
+    live.apply(candle(1000))
+    live.apply(candle(2005, closed=False))
+    change = live.merge(rows(1003, 2002))
+    assert minutes(change.updates) == list(range(1003, 2003))
+    assert change.missing == Missing(at(2002), at(2005))
+    assert minutes(live) == list(range(1003, 2003))
+    assert not live.gaps()
+
+
+def test_newest_rows_that_follow_the_newest_candle_are_no_new_beginning() -> None:
+    live = window(*rows(0, 3, closed=True))
+    assert states(live.merge(rows(4, 5)).updates) == [(4, True), (5, False)]
+    assert minutes(live) == [0, 1, 2, 3, 4, 5]
+
+
+def test_newest_rows_behind_a_known_hole_are_no_new_beginning() -> None:
+    live = window(*rows(0, 2))
+    live.merge(rows_at([7]), at(3))
+    assert live.merge(rows(7, 8)) == Change(missing=Missing(at(2), at(7)))
+    assert minutes(live) == [0, 1, 2]
+    assert states(live.apply(candle(2)).updates) == [(2, True), (7, True), (8, False)]
 
 
 def test_range_that_does_not_cover_the_newest_says_nothing_about_it() -> None:

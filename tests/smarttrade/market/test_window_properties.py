@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -92,6 +93,12 @@ class Watched:
 
     def merge(self, rows: list[Candle], first: int | None) -> None:
         self._step(lambda: self.window.merge(rows, first))
+
+    def begin_anew(self, rows: list[Candle]) -> None:
+        """What lies between them and the newest candle would not fit into the window."""
+        newest = self.window.newest
+        self.released |= newest is not None and newest.open_time < rows[0].open_time
+        self.merge(rows, None)
 
     def release(self) -> None:
         self.released = self.released or self.window.held > 0
@@ -219,33 +226,40 @@ steps_with_release = st.lists(
             st.integers(-2, 2),
         ),
         st.tuples(st.just("release")),
+        st.tuples(st.just("newest"), st.integers(0, MINUTES * 30)),
     ),
     max_size=40,
 )
 
-Step = tuple[str] | tuple[str, int] | tuple[str, int, int, int, int]
+Step = tuple[Any, ...]
 
 
 def play(watched: Watched, story: list[Step]) -> None:
-    exchange, window = watched.exchange, watched.window
+    events = watched.exchange.events
     for step in story:
         match step:
-            case ("event", number):
-                if exchange.events:
-                    watched.apply(exchange.events[number % len(exchange.events)])
-            case ("merge", first, count, moment, lag):
-                time = at(0) + moment * 2000
-                as_of = time + lag * 2000
-                if not window.is_ready:
-                    there = [m for m in exchange.minutes if at(m) <= time][-watched.size :]
-                    if there:
-                        watched.merge(exchange.answer(there[0], there[-1], time, as_of), None)
-                elif newest := window.newest:
-                    # Ranges that are asked for begin inside the window, or right behind it.
-                    start = min(first, (newest.open_time - BASE) // MINUTE + 1)
-                    watched.merge(exchange.answer(start, start + count - 1, time, as_of), at(start))
+            case ("event", number) if events:
+                watched.apply(events[number % len(events)])
+            case ("merge", first, count, moment, lag) if watched.window.newest:
+                merge_range(watched, first, count, at(0) + moment * 2000, lag * 2000)
+            case ("merge", _, _, moment, _) | ("newest", moment):
+                merge_newest(watched, at(0) + moment * 2000)
             case ("release",):
                 watched.release()
+
+
+def merge_range(watched: Watched, first: int, count: int, time: int, lag: int) -> None:
+    """Ranges that are asked for begin inside the window, or right behind it."""
+    newest = watched.window.newest
+    assert newest is not None
+    start = min(first, (newest.open_time - BASE) // MINUTE + 1)
+    watched.merge(watched.exchange.answer(start, start + count - 1, time, time + lag), at(start))
+
+
+def merge_newest(watched: Watched, time: int) -> None:
+    there = [m for m in watched.exchange.minutes if at(m) <= time][-watched.size :]
+    if there:
+        watched.begin_anew(watched.exchange.answer(there[0], there[-1], time, time))
 
 
 def finish(watched: Watched) -> list[Candle]:

@@ -235,17 +235,31 @@ async def test_what_is_posted_once_stays_between_what_came_before_and_after(
 ) -> None:
     client = kind(room=0)
     outbox = outbox_for(client)
+    nursery.start_soon(outbox.run)
     outbox.post(batch(frame("a", 1)))
+    await wait_all_tasks_blocked()
     outbox.post_once(frame("snapshot")[1])
     outbox.post(batch(frame("a", 2)))
     outbox.post(batch(frame("a", 3)))
     outbox.post_once(frame("pong")[1])
 
-    nursery.start_soon(outbox.run)
     client.read()
     await wait_all_tasks_blocked()
 
     assert texts(client) == ["a1", "snapshot", "a3", "pong"]
+
+
+async def test_client_that_is_not_behind_gets_every_state(nursery: trio.Nursery) -> None:
+    """Without a socket of its own a post waits for the writer's turn: that is not being slow."""
+    client = Client(room=10_000)
+    outbox = outbox_for(client)
+    nursery.start_soon(outbox.run)
+    await wait_all_tasks_blocked()
+    for state in (1, 2, 3):
+        outbox.post(batch(frame("a", state)))
+    client.read()
+    await wait_all_tasks_blocked()
+    assert texts(client) == ["a1", "a2", "a3"]
 
 
 # Hypercorn's writes beside ours

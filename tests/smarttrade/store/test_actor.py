@@ -15,6 +15,7 @@ from actors import (
     Backoff,
     Child,
     Mailbox,
+    Reply,
     RestartBudget,
     Strategy,
     Supervisor,
@@ -253,6 +254,17 @@ async def test_crash_while_a_question_is_answered_answers_it(autojump_clock: Moc
         with trio.fail_after(0.1), pytest.raises(ActorDied):
             await world.page()
         assert await world.page() is Absent.HISTORY
+
+
+async def test_crash_answers_the_question_in_hand_without_a_supervisor_too() -> None:
+    world = World(memory=Stumbling(["BTCUSDT"], INTERVALS))
+    reply: Reply[Page | Absent] = Reply()
+    await world.tell(GetPage(BTC, 1, None, reply))
+    with pytest.raises(RuntimeError, match="stumbled"):
+        await world.run()
+    assert reply.answered
+    with pytest.raises(ActorDied):
+        await reply.wait()
 
 
 async def test_crash_answers_those_who_wait_for_the_listing(autojump_clock: MockClock) -> None:

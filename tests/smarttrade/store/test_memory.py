@@ -318,15 +318,18 @@ def test_first_history_that_live_candles_do_not_join_is_not_enough() -> None:
     assert questions(events) == [CandlesMissing(BTC, at(3), at(9), candle(9).event_time)]
 
 
-def test_event_under_way_does_not_undo_what_history_knew_later() -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_event_under_way_does_not_undo_what_history_knew_later(is_first: bool) -> None:
     """Not even if history was asked for long before it came, or before any event was known."""
-    store = new_store()
-    put(store, candle(3, closed=False, event=30, volume=5.0))
-    read = candle(3, closed=False, volume=8.0, read=True)._replace(event_time=0)
-    store.put_history(BTC, [*rows(0, 2, closed=True), read], None, 0.0)
-    assert put(store, candle(3, closed=False, event=32, volume=6.0)) == []
-    assert page(store).candles[-1].volume == 8.0
-    certainly = candle(3, closed=False, volume=6.0)._replace(
+    store = new_store() if is_first else ready_store(0, 3)
+    store.put_updates([(ETH, candle(3, closed=False, event=31))], 0.0, 0.0)
+    read = candle(3, closed=False, volume=12.0, read=True)._replace(event_time=0)
+    answer = [*rows(0, 2, closed=True), read]
+    store.put_history(BTC, answer, None if is_first else at(0), 0.0)
+    assert put(store, candle(3, closed=False, event=30, volume=11.0)) == []
+    assert put(store, candle(3, closed=False, event=32, volume=11.0)) == []
+    assert page(store).candles[-1].volume == 12.0
+    certainly = candle(3, closed=False, volume=11.0)._replace(
         event_time=at(3) + 32_000 + CERTAINLY_LATER
     )
     assert put(store, certainly)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,12 +78,13 @@ class Session:
         return heard
 
     async def close_code(self) -> tuple[int, str]:
-        try:
+        """How the server ends it, whatever is sent before."""
+        with suppress(trio_websocket.ConnectionClosed):
             while True:
                 await self.connection.get_message()
-        except trio_websocket.ConnectionClosed as closed:
-            assert closed.reason is not None
-            return closed.reason.code, closed.reason.reason or ""
+        reason = self.connection.closed
+        assert reason is not None
+        return reason.code, reason.reason or ""
 
 
 @dataclass
@@ -105,7 +106,9 @@ class Backend:
         await self.store.tell(message)
         await self.settle()
 
-    async def history(self, series: Series, rows: Sequence[Candle], first: int | None = None) -> None:
+    async def history(
+        self, series: Series, rows: Sequence[Candle], first: int | None = None
+    ) -> None:
         await self.tell(PutHistory(series, rows, first))
 
     async def live(self, series: Series, *candles: Candle) -> None:
@@ -164,6 +167,7 @@ async def backend(
         heartbeat=HEARTBEAT,
         session_limits=limits or SessionLimits(),
         cors_origins=cors_origins,
+        revision_of=memory.revision_of,
         server="smarttrade/test",
         new_session_name=lambda: "a-session",
     )

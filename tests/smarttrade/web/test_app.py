@@ -154,7 +154,13 @@ async def test_only_configured_origins_may_read() -> None:
 
         assert await allowed("https://charts.example.com") == "https://charts.example.com"
         assert await allowed("http://localhost:3000") == "http://localhost:3000"
-        for other in (None, "https://charts.example.com.evil.test", "http://charts.example.com", "null", "*"):
+        for other in (
+            None,
+            "https://charts.example.com.evil.test",
+            "http://charts.example.com",
+            "null",
+            "*",
+        ):
             assert await allowed(other) is None
 
 

@@ -144,7 +144,15 @@ async def test_symbols_match_in_any_case(symbol: str) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
-    [("1h", "1h"), ("1H", "1h"), ("4H", "4h"), ("1D", "1d"), ("1W", "1w"), ("1M", "1M"), ("1m", "1m")],
+    [
+        ("1h", "1h"),
+        ("1H", "1h"),
+        ("4H", "4h"),
+        ("1D", "1d"),
+        ("1W", "1w"),
+        ("1M", "1M"),
+        ("1m", "1m"),
+    ],
 )
 async def test_intervals_match_as_written_or_as_charts_write_them(asked: str, meant: str) -> None:
     offered = [Interval(text) for text in ("1m", "1h", "4h", "1d", "1w", "1M")]
@@ -158,7 +166,9 @@ async def test_intervals_match_as_written_or_as_charts_write_them(asked: str, me
     assert answer.json()["interval"] == meant
 
 
-@pytest.mark.parametrize("interval", ["1M", "5M", "1S", "2m", "1 m", "1", "60", "1mm", "%00", "١m"])
+@pytest.mark.parametrize(
+    "interval", ["1M", "5M", "1S", "2m", "1 m", "1", "60", "1mm", "%00", "%D9%A1m"]
+)
 async def test_other_intervals_are_unknown(interval: str) -> None:
     async with backend() as server:
         await server.history(BTC, rows(0, 2))

@@ -208,7 +208,7 @@ async def test_system_is_the_tree() -> None:
     tree = ActorInfo("service", State.RUNNING, children=(store, ActorInfo("web", State.RUNNING)))
     async with backend(tree=tree) as server:
         told = (await server.get("/system")).json()
-    nothing = {
+    nothing: dict[str, Any] = {
         "restarts": 0,
         "last_error": None,
         "mailbox_depth": None,

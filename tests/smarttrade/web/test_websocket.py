@@ -76,13 +76,17 @@ async def test_every_session_has_a_name_of_its_own() -> None:
     [
         (BTC_1M, [BTC_1M]),
         ({"symbol": "btcusdt", "interval": "1m"}, [BTC_1M]),
-        ({"subscriptions": [BTC_1M, {"symbol": "ETHUSDT", "interval": "1D"}]},
-         [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]),
+        (
+            {"subscriptions": [BTC_1M, {"symbol": "ETHUSDT", "interval": "1D"}]},
+            [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}],
+        ),
         ({"action": "subscribe", "subscriptions": [ETH_1M]}, [ETH_1M]),
         ({"action": "subscribe", "subscriptions": [ETH_1M, ETH_1M]}, [ETH_1M]),
         ({"action": "subscribe", "subscriptions": []}, []),
-        ({"symbol": "EthUsdt", "interval": "4H", "color": "red"},
-         [{"symbol": "ETHUSDT", "interval": "4h"}]),
+        (
+            {"symbol": "EthUsdt", "interval": "4H", "color": "red"},
+            [{"symbol": "ETHUSDT", "interval": "4h"}],
+        ),
     ],
 )
 async def test_each_form_of_a_subscription_is_acknowledged(
@@ -337,12 +341,14 @@ async def test_bad_request_gets_an_error_and_the_session_goes_on(text: str, code
 
 
 async def test_too_many_subscriptions_are_refused_one_by_one() -> None:
-    async with backend(limits=SessionLimits(subscriptions=1)) as server:
-        async with server.session() as session:
-            await began(session)
-            await session.say(**BTC_1M)
-            await session.say(**ETH_1M)
-            first, second = await session.pending()
+    async with (
+        backend(limits=SessionLimits(subscriptions=1)) as server,
+        server.session() as session,
+    ):
+        await began(session)
+        await session.say(**BTC_1M)
+        await session.say(**ETH_1M)
+        first, second = await session.pending()
     assert first["errors"] == []
     assert second["subscriptions"] == [BTC_1M]
     assert [one["code"] for one in second["errors"]] == ["too_many_subscriptions"]
@@ -356,11 +362,13 @@ async def test_flood_of_bad_requests_ends_the_session() -> None:
 
 
 async def test_flood_of_good_requests_ends_the_session() -> None:
-    async with backend(limits=SessionLimits(burst=10, requests_per_second=0.1)) as server:
-        async with server.session() as session:
-            for _ in range(11):
-                await session.say(action="ping")
-            assert (await session.close_code())[0] == 1008
+    async with (
+        backend(limits=SessionLimits(burst=10, requests_per_second=0.1)) as server,
+        server.session() as session,
+    ):
+        for _ in range(11):
+            await session.say(action="ping")
+        assert (await session.close_code())[0] == 1008
 
 
 async def test_message_over_64_kib_ends_the_session() -> None:
@@ -434,12 +442,15 @@ def rows_with_a_hole() -> Any:
 
 
 async def test_sessions_are_told_1001_when_the_server_stops() -> None:
-    async with backend() as server:
-        async with server.session() as session, server.session("/ws/candles/BTCUSDT") as flat:
-            await began(session)
-            server.draining.set()
-            assert await session.close_code() == (1001, "shutting down")
-            assert await flat.close_code() == (1001, "shutting down")
+    async with (
+        backend() as server,
+        server.session() as session,
+        server.session("/ws/candles/BTCUSDT") as flat,
+    ):
+        await began(session)
+        server.draining.set()
+        assert await session.close_code() == (1001, "shutting down")
+        assert await flat.close_code() == (1001, "shutting down")
 
 
 async def test_no_session_is_left_in_the_hub_when_its_client_went() -> None:
@@ -481,11 +492,32 @@ async def test_flat_form_begins_with_the_newest_and_then_every_update() -> None:
             later = await flat_messages(session)
     flat = {"symbol": "BTCUSDT", "open": 100.0, "low": 100.0}
     assert first == [
-        {**flat, "timestamp": at(9), "high": 100.0, "close": 100.0, "volume": 10.0, "is_closed": False}
+        {
+            **flat,
+            "timestamp": at(9),
+            "high": 100.0,
+            "close": 100.0,
+            "volume": 10.0,
+            "is_closed": False,
+        }
     ]
     assert later == [
-        {**flat, "timestamp": at(9), "high": 103.0, "close": 103.0, "volume": 13.0, "is_closed": True},
-        {**flat, "timestamp": at(10), "high": 100.0, "close": 100.0, "volume": 1.0, "is_closed": False},
+        {
+            **flat,
+            "timestamp": at(9),
+            "high": 103.0,
+            "close": 103.0,
+            "volume": 13.0,
+            "is_closed": True,
+        },
+        {
+            **flat,
+            "timestamp": at(10),
+            "high": 100.0,
+            "close": 100.0,
+            "volume": 1.0,
+            "is_closed": False,
+        },
     ]
 
 
@@ -550,19 +582,18 @@ async def test_other_paths_are_no_websockets(path: str) -> None:
 
 async def test_handshake_is_refused_when_stopping() -> None:
     """One whose connection was open before the listeners closed."""
-    async with backend() as server:
-        async with server.session():
-            stream = await server.listener.connect()
-            head = (
-                b"GET /ws/candles HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n"
-                b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            )
-            await stream.send_all(head)
-            await server.settle()
-            server.draining.set()
-            await stream.send_all(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-            await server.settle()
-            answer = await stream.receive_some()
+    async with backend() as server, server.session():
+        stream = await server.listener.connect()
+        head = (
+            b"GET /ws/candles HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        )
+        await stream.send_all(head)
+        await server.settle()
+        server.draining.set()
+        await stream.send_all(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        await server.settle()
+        answer = await stream.receive_some()
     assert answer.startswith(b"HTTP/1.1 503")
 
 

@@ -1,0 +1,71 @@
+"""What the exchange has told and the store has not taken yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+
+import trio
+
+from ..market.candle import supersedes
+from ..market.series import Series
+from .wire import Told
+
+
+class Updates:
+    """A queue that loses nothing while it is short, and no final state when it is long.
+
+    The first `room` updates are kept as they came. While there are more, only the newest state of
+    each candle is kept of what comes beyond them: at most `room` candles. So whoever receives from
+    the exchange need not wait for a store that is busy. The updates of one series stay in order.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._whole: deque[Told] = deque()
+        self._newest: dict[tuple[Series, int], Told] = {}
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._taken = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._whole) + len(self._newest)
+
+    def tell_nowait(self, told: Told) -> None:
+        """Add an update if that needs no waiting.
+
+        Raises:
+            trio.WouldBlock: there is no room for one more candle.
+        """
+        if len(self._whole) < self._room and not self._newest:
+            self._whole.append(told)
+        else:
+            self._keep_newest(told)
+        self._arrived.unpark()
+
+    async def tell(self, told: Told) -> None:
+        """Add an update, waiting for room."""
+        while True:
+            try:
+                self.tell_nowait(told)
+            except trio.WouldBlock:
+                await self._taken.park()
+            else:
+                return
+
+    async def receive_batch(self, most: int) -> list[Told]:
+        """Take up to `most` updates: waits for the first, then takes what is there."""
+        while not self:
+            await self._arrived.park()
+        batch = [self._whole.popleft() for _ in range(min(most, len(self._whole)))]
+        keys = list(islice(self._newest, most - len(batch)))
+        batch += [self._newest.pop(key) for key in keys]
+        self._taken.unpark_all()
+        return batch
+
+    def _keep_newest(self, told: Told) -> None:
+        key = told.series, told.candle.open_time
+        held = self._newest.get(key)
+        if held is None and len(self._newest) >= self._room:
+            raise trio.WouldBlock
+        if held is None or supersedes(told.candle, held.candle):
+            self._newest[key] = told

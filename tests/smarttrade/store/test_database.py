@@ -1,0 +1,261 @@
+"""The contract of `Database`, by Redis and by its stand-in in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from smarttrade.market.candle import Candle
+from smarttrade.market.window import WINDOW_SIZE, Missing, Span, WindowState
+from smarttrade.store.database import (
+    Batch,
+    Database,
+    Fenced,
+    Group,
+    Held,
+    Late,
+    Leading,
+    Lost,
+    StoredWindow,
+    Written,
+)
+from smarttrade.store.messages import Feed, FeedStatus, Published
+from smarttrade.store.redis_database import RedisDatabase
+from smarttrade.store.stored import Entry, Gaps, SeriesChange, StoreState
+from tests.fakes.candles import BTC, ETH, at, candle
+from tests.fakes.database import VirtualRedis
+from tests.fakes.redis_server import RedisServer, binaries
+
+STATE = StoreState(("BTCUSDT", "ETHUSDT"), (BTC.interval,), FeedStatus(Feed.LIVE, 1.5))
+LEASE = 60.0
+
+Connect = Callable[[], Database]
+
+
+@pytest.fixture
+def connect(database_kind: str, tmp_path: Path) -> Iterator[Connect]:
+    if database_kind == "virtual":
+        yield VirtualRedis().connect
+        return
+    with RedisServer(dict(binaries())[database_kind], tmp_path) as server:
+        yield lambda: RedisDatabase(server.url, "test", within=2.0, stream_length=1000)
+
+
+class Writer:
+    """Leads, and writes batches with ever greater numbers."""
+
+    def __init__(self, database: Database, name: str = "one") -> None:
+        self.database = database
+        self.name = name
+        self.epoch = 0
+        self.number = 0
+        self.written = 0
+
+    async def lead(self) -> Writer:
+        claim = await self.database.acquire(self.name, LEASE)
+        assert isinstance(claim, Leading)
+        self.epoch = claim.epoch
+        return self
+
+    async def write(
+        self, *groups: Group, state: StoreState | None = None, beat: bool = False
+    ) -> Written | Fenced | Lost | Late:
+        self.number += 1
+        batch = Batch(self.number, self.written, groups, state, is_beat=beat)
+        outcome = await self.database.write(self.name, self.epoch, LEASE, batch)
+        if isinstance(outcome, Written):
+            self.written = self.number
+        return outcome
+
+
+def whole(*candles: Candle, gaps: Gaps | None = None) -> Group:
+    return Group(BTC, candles, is_whole=True, gaps=gaps or Gaps())
+
+
+def some(*candles: Candle, corrected: bool = False, expected: int = -1) -> Group:
+    return Group(BTC, candles, [corrected] * len(candles), expected=expected)
+
+
+async def stored(database: Database) -> tuple[Candle, ...]:
+    [window] = await database.load([BTC])
+    return () if window.state is None else window.state.candles
+
+
+async def told(database: Database, after: str = "0-0") -> list[Entry]:
+    return [entry for _, entry in await database.follow(after, 0.05)]
+
+
+async def test_nothing_is_stored_at_first(connect: Connect) -> None:
+    database = connect()
+    assert await database.load([BTC, ETH]) == [
+        StoredWindow(BTC, None, None),
+        StoredWindow(ETH, None, None),
+    ]
+    assert await database.position() == ("0-0", 0, None)
+    assert await told(database) == []
+
+
+async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    candles = [candle(n, close=0.1 + n / 3, volume=1e-8 * n) for n in range(5)]
+    candles.append(candle(9, closed=False, read=True))
+    gaps = Gaps((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
+    assert await writer.write(whole(*candles, gaps=gaps)) == Written((6,))
+    assert await connect().load([BTC]) == [
+        StoredWindow(BTC, WindowState(tuple(candles), *gaps), None)
+    ]
+    assert await told(connect()) == [Entry(1, None, (SeriesChange(BTC, True, (), gaps),))]
+
+
+async def test_newer_candles_are_appended_and_the_newest_is_replaced(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(1, closed=False)))
+    updates = candle(1), candle(2), candle(3, closed=False)
+    assert await writer.write(some(*updates, expected=2)) == Written((4,))
+    assert await stored(connect()) == (candle(0), *updates)
+    [_, entry] = await told(connect())
+    published = tuple(Published(BTC, each, False) for each in updates)
+    assert entry == Entry(2, None, (SeriesChange(BTC, False, published, None),))
+
+
+async def test_what_is_not_later_changes_nothing_and_is_not_told(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    held = candle(0), candle(1, closed=False, event=20, volume=5.0)
+    await writer.write(whole(*held))
+    for stale in (
+        candle(0, close=7.0),  # closed already
+        candle(0, closed=False),
+        candle(1, closed=False, event=10, volume=2.0),
+        candle(1, closed=False, event=20, volume=5.0),
+        candle(1, closed=False, event=30, volume=4.0, read=True),
+    ):
+        assert await writer.write(some(stale)) == Written((2,))
+    assert await stored(connect()) == held
+    assert len(await told(connect())) == 1
+
+
+async def test_corrections_replace_and_fill_the_past(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(1), candle(4), candle(5, closed=False)))
+    corrections = candle(1, close=7.0), candle(2), candle(3), candle(4, close=8.0)
+    assert await writer.write(some(*corrections, corrected=True)) == Written((6,))
+    assert await stored(connect()) == (candle(0), *corrections, candle(5, closed=False))
+    [_, entry] = await told(connect())
+    assert [each.corrected for each in entry.changes[0].published] == [True] * 4
+
+
+async def test_no_more_than_a_window_is_kept(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    candles = [candle(n) for n in range(1, WINDOW_SIZE + 3)]
+    await writer.write(whole(*candles[:WINDOW_SIZE]))
+    assert await writer.write(some(*candles[WINDOW_SIZE:])) == Written((WINDOW_SIZE,))
+    assert await stored(connect()) == tuple(candles[2:])
+    assert await writer.write(some(candle(0), corrected=True)) == Written((WINDOW_SIZE,))
+    assert (await stored(connect()))[0] == candles[2]
+
+
+async def test_list_of_another_length_is_left_alone(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    assert await writer.write(some(candle(1), expected=2)) == Written((-1,))
+    assert await stored(connect()) == (candle(0),)
+    assert len(await told(connect())) == 1
+
+
+async def test_gaps_alone_are_told(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(3)))
+    gaps = Gaps((Span(at(1), at(2)),))
+    assert await writer.write(Group(BTC, [], gaps=gaps, expected=2)) == Written((2,))
+    [window] = await connect().load([BTC])
+    assert window.state == WindowState((candle(0), candle(3)), gaps.holes)
+    [_, entry] = await told(connect())
+    assert entry.changes == (SeriesChange(BTC, False, (), gaps),)
+
+
+async def test_state_and_beats_are_told(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(state=STATE)
+    await writer.write()
+    await writer.write(beat=True)
+    assert await told(connect()) == [Entry(1, STATE, ()), Entry(2, None, ())]
+    position = await connect().position()
+    assert (position.seq, position.state) == (2, STATE)
+    assert await told(connect(), position.after) == []
+
+
+async def test_only_one_leads_at_a_time(connect: Connect) -> None:
+    database = connect()
+    assert await database.acquire("one", LEASE) == Leading(1, 0)
+    held = await database.acquire("two", LEASE)
+    assert isinstance(held, Held)
+    assert (held.holder, LEASE - 1 < held.seconds_left <= LEASE) == ("one", True)
+    assert await database.acquire("one", LEASE) == Leading(1, 0)
+    await database.release("two")  # not its own
+    assert isinstance(await database.acquire("two", LEASE), Held)
+    await database.release("one")
+    assert await database.acquire("two", LEASE) == Leading(2, 0)
+
+
+async def test_lease_that_is_not_renewed_ends(connect: Connect) -> None:
+    database = connect()
+    await database.acquire("one", 0.1)
+    await trio.sleep(0.2)
+    assert await database.acquire("two", LEASE) == Leading(2, 0)
+
+
+async def test_former_leader_writes_nothing(connect: Connect) -> None:
+    """It was paused, and does not know that its time is over."""
+    one = await Writer(connect(), "one").lead()
+    await one.write(whole(candle(0)))
+    await one.database.release("one")
+    two = await Writer(connect(), "two").lead()
+    await two.write(some(candle(1)))
+    assert await one.write(whole(candle(7)), state=STATE) == Fenced("two")
+    assert await stored(connect()) == (candle(0), candle(1))
+    assert (await connect().position()).state is None
+    assert await two.write(some(candle(2))) == Written((3,))
+
+
+async def test_who_leads_again_is_told_what_it_wrote_last(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    assert await writer.database.acquire("one", LEASE) == Leading(1, 1)
+
+
+async def test_late_batch_is_ignored(connect: Connect) -> None:
+    """It was given up, and written again with something newer; then it arrived after all."""
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    await writer.write(whole(candle(0), candle(1)))
+    writer.number = 0
+    assert await writer.write(whole(candle(0))) == Late()
+    assert await stored(connect()) == (candle(0), candle(1))
+
+
+async def test_server_that_lost_a_batch_is_noticed(connect: Connect) -> None:
+    """As after a fail-over to a replica that was behind."""
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    writer.number = writer.written = 5
+    assert await writer.write(some(candle(1))) == Lost()
+    assert await stored(connect()) == (candle(0),)
+
+
+async def test_what_is_set_aside_is_not_read(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    await writer.database.set_aside([BTC, ETH])
+    assert await stored(connect()) == ()
+
+
+async def test_everything_is_set_aside(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)), state=STATE)
+    await writer.database.set_all_aside([BTC, ETH])
+    assert await stored(connect()) == ()
+    assert await connect().position() == ("0-0", 0, None)
+    assert await writer.write(some(candle(1))) == Lost()

@@ -1,0 +1,310 @@
+"""What only a real Redis does: refuse, lose, be somebody else's, and need passwords."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smarttrade.market.candle import Candle, supersedes
+from smarttrade.market.window import WindowState
+from smarttrade.store.database import (
+    Batch,
+    DatabaseUnavailable,
+    ForeignFormat,
+    Group,
+    Leading,
+    Lost,
+    Written,
+)
+from smarttrade.store.redis_database import RedisDatabase
+from smarttrade.store.stored import Damaged
+from tests.fakes.candles import BTC, ETH, at, candle
+from tests.fakes.redis_server import RedisServer, binaries
+
+LEASE = 60.0
+KEY = "smarttrade:candles:BTCUSDT:1m"
+
+
+def database(server: RedisServer, *, url: str = "", within: float = 2.0) -> RedisDatabase:
+    return RedisDatabase(url or server.url, "smarttrade", within=within, stream_length=1000)
+
+
+def batch(number: int, *candles: Candle, written: int = 0, **more: Any) -> Batch:
+    group = Group(BTC, candles, [False] * len(candles), **more)
+    return Batch(number, written, [group], None, is_beat=False)
+
+
+async def lead(redis: RedisDatabase) -> int:
+    claim = await redis.acquire("me", LEASE)
+    assert isinstance(claim, Leading)
+    return claim.epoch
+
+
+# What operators see
+
+
+async def test_operator_can_read_it(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    epoch = await lead(redis)
+    await redis.write("me", epoch, LEASE, batch(1, candle(0), candle(1, closed=False)))
+    with redis_server.client(decode_responses=True) as client:
+        assert client.lrange(KEY, 0, -1) == [
+            f"[{at(0)},100.0,100.0,100.0,100.0,10.0,true,{at(1)},false]",
+            f"[{at(1)},100.0,100.0,100.0,100.0,1.0,false,{at(1) + 2000},false]",
+        ]
+        assert client.get("smarttrade:lease") == "me"
+        assert 0 < int(client.pttl("smarttrade:lease")) <= LEASE * 1000
+        names = {"smarttrade:meta", "smarttrade:lease", "smarttrade:changes", KEY}
+        assert set(client.keys()) == names
+
+
+async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
+    epoch = await lead(database(redis_server))
+    await database(redis_server).write("me", epoch, LEASE, batch(1, candle(0)))
+    other = RedisDatabase(redis_server.url, "other", within=2.0, stream_length=1000)
+    assert await other.acquire("you", LEASE) == Leading(1, 0)
+    assert (await other.load([BTC]))[0].state is None
+
+
+# What is not ours
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ["nonsense"],
+        ['{"open": 1}'],
+        ["[1,2]"],
+        [f"[{at(0)},1,1,1,1,1,true,0,false]", "[", f"{at(2)},1,1,1,1,1,true,0,false]"],
+        [f"[{at(1)},1,1,1,1,1,true,0,false]", f"[{at(0)},1,1,1,1,1,true,0,false]"],
+        [f"[{at(0)},1,1,1,1,1,true,0,false]"] * 2,
+        [f"[{at(0) + 1},1,1,1,1,1,true,0,false]"],
+        [f"[{at(0)},1,1,2,1,1,true,0,false]"],
+        [f"[{at(0)},1,1,1,1,-1,true,0,false]"],
+        [f"[{10**17},1,1,1,1,1,true,0,false]"],
+        [f"[{at(0)},1,1,1,1,1,true,0,false],[{at(1)},1,1,1,1,1,true,0,false]"],
+        [f"[{at(n)},1,1,1,1,1,true,0,false]" for n in range(1001)],
+        [b"\xff\xfe"],
+        ["[" * 5000],
+    ],
+)
+async def test_damaged_list_is_reported_and_the_others_are_read(
+    entries: list[str | bytes], redis_server: RedisServer
+) -> None:
+    with redis_server.client() as client:
+        client.rpush(KEY, *entries)
+        client.rpush(KEY.replace("BTC", "ETH"), f"[{at(0)},1,1,1,1,1,true,0,false]")
+        damaged, good = await database(redis_server).load([BTC, ETH])
+        assert (damaged.state, bool(damaged.damage)) == (None, True)
+        assert good.state is not None
+        await database(redis_server).set_aside([BTC])
+        kept = f"smarttrade:aside:{KEY}"
+        assert client.llen(kept) == len(entries)
+        assert 0 < int(client.ttl(kept)) <= 7 * 24 * 3600
+    [gone] = await database(redis_server).load([BTC])
+    assert (gone.state, gone.damage) == (None, None)
+
+
+async def test_key_of_another_type_is_damage(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    with redis_server.client() as client:
+        client.set(KEY, "somebody else's")
+    epoch = await lead(redis)
+    [window] = await redis.load([BTC])
+    assert "WRONGTYPE" in (window.damage or "")
+    assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Written((-1,))
+    await redis.set_aside([BTC])
+    assert await redis.write("me", epoch, LEASE, batch(2, candle(0), written=1)) == Written((1,))
+
+
+async def test_gaps_that_cannot_be_read_are_damage(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.rpush(KEY, f"[{at(0)},1,1,1,1,1,true,0,false]")
+        client.hset("smarttrade:gaps", "BTCUSDT:1m", "[[1]]")
+    [window] = await database(redis_server).load([BTC])
+    assert (window.state, bool(window.damage)) == (None, True)
+
+
+@pytest.mark.parametrize("name", ["lease", "meta", "changes", "gaps"])
+async def test_our_own_keys_of_another_type_are_set_aside(
+    name: str, redis_server: RedisServer
+) -> None:
+    redis = database(redis_server)
+    await lead(redis)
+    with redis_server.client() as client:
+        client.delete(f"smarttrade:{name}")
+        client.sadd(f"smarttrade:{name}", "somebody else's")
+    if name != "lease":
+        assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Lost()
+    assert isinstance(await redis.acquire("me", LEASE), Leading)
+    with redis_server.client() as client:
+        assert client.exists(f"smarttrade:aside:smarttrade:{name}")
+
+
+async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    with redis_server.client() as client:
+        client.hset("smarttrade:meta", "format", "0")
+        client.rpush(KEY, "[1,2,3]")
+    with pytest.raises(ForeignFormat):
+        await redis.acquire("me", LEASE)
+    with pytest.raises(ForeignFormat):
+        await redis.position()
+    await redis.set_all_aside([BTC, ETH])
+    assert await redis.acquire("me", LEASE) == Leading(1, 0)
+    assert (await redis.load([BTC]))[0].state is None
+
+
+async def test_entries_that_are_not_ours_are_damage(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.xadd("smarttrade:changes", {"data": "[[1]]", "seq": "1"})
+    with pytest.raises(Damaged):
+        await database(redis_server).follow("0-0", 0.1)
+
+
+# Trouble
+
+
+async def test_server_that_does_not_run(tmp_path: Path) -> None:
+    redis = database(RedisServer("nothing", tmp_path))
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match="refused"):
+        await redis.acquire("me", LEASE)
+    assert time.monotonic() - began < 1.5  # with the import of the library
+
+
+async def test_frozen_server_costs_the_time_limit_and_no_more(own_redis: RedisServer) -> None:
+    redis = database(own_redis, within=0.3)
+    epoch = await lead(redis)
+    own_redis.freeze()
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match="Timeout"):
+        await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+    assert 0.25 < time.monotonic() - began < 0.8
+    with trio.move_on_after(0.1):
+        await redis.write("me", epoch, LEASE, batch(2, candle(0), candle(1)))
+    assert time.monotonic() - began < 1.0
+    own_redis.thaw()
+    # What was given up may be done now, before or after this; it does no harm.
+    written = await redis.write("me", epoch, LEASE, batch(3, candle(0), candle(1), candle(2)))
+    assert written == Written((3,))
+    await trio.sleep(0.1)
+    [window] = await redis.load([BTC])
+    assert window.state == WindowState((candle(0), candle(1), candle(2)))
+
+
+async def test_restarted_server_is_reached_at_once_and_gets_the_script_again(
+    own_redis: RedisServer,
+) -> None:
+    redis = database(own_redis)
+    await lead(redis)
+    own_redis.kill()
+    with pytest.raises(DatabaseUnavailable):
+        await redis.acquire("me", LEASE)
+    own_redis.start()
+    assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Lost()
+    assert await redis.acquire("me", LEASE) == Leading(1, 0)
+    assert await redis.write("me", 1, LEASE, batch(2, candle(0))) == Written((1,))
+
+
+async def test_full_server_writes_nothing_of_a_batch(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    epoch = await lead(redis)
+    first = Batch(1, 0, [Group(BTC, [candle(0)], is_whole=True)], None, is_beat=False)
+    await redis.write("me", epoch, LEASE, first)
+    with redis_server.client() as client:
+        client.config_set("maxmemory", 1)
+        both = [Group(BTC, [candle(5)], is_whole=True), Group(ETH, [candle(5)], is_whole=True)]
+        with pytest.raises(DatabaseUnavailable, match="maxmemory"):
+            await redis.write("me", epoch, LEASE, Batch(2, 1, both, None, is_beat=True))
+        client.config_set("maxmemory", 0)
+    btc, eth = await redis.load([BTC, ETH])
+    assert btc.state == WindowState((candle(0),))
+    assert eth.state is None
+    assert await redis.write("me", epoch, LEASE, Batch(3, 1, both, None, is_beat=True))
+
+
+async def test_replica_refuses(own_redis: RedisServer) -> None:
+    redis = database(own_redis)
+    epoch = await lead(redis)
+    with own_redis.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(DatabaseUnavailable, match="(?i)read ?only|replica"):
+            await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+        client.replicaof("NO", "ONE")
+    assert await redis.write("me", epoch, LEASE, batch(2, candle(0))) == Written((1,))
+
+
+async def test_waiting_for_changes_ends_when_cancelled(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    await lead(redis)
+    began = time.monotonic()
+    with trio.move_on_after(0.1):
+        await redis.follow("0-0", 10.0)
+    assert time.monotonic() - began < 0.4
+
+
+# Who may
+
+
+async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
+    with RedisServer(next(binaries())[1], tmp_path, "--requirepass", "secret") as server:
+        address = f"127.0.0.1:{server.port}"
+        with server.client(password="secret") as client:
+            client.execute_command(
+                *("ACL", "SETUSER", "candles", "on", ">pass/word", "~smarttrade:*"),
+                *("+@read", "+@write", "+@scripting", "+@connection", "+@transaction", "+select"),
+            )
+        for url in (f"redis://:secret@{address}/3", f"redis://candles:pass%2Fword@{address}/4"):
+            redis = database(server, url=url)
+            epoch = await lead(redis)
+            written = await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+            assert written == Written((1,))
+            assert (await redis.load([BTC]))[0].state is not None
+            assert await redis.follow("0-0", 0.1)
+        wrong = database(server, url=f"redis://candles:hunter2@{address}")
+        with pytest.raises(DatabaseUnavailable) as raised:
+            await wrong.position()
+        assert "hunter2" not in str(raised.value)
+
+
+# The guard in the script says what market/candle.py says
+
+values = st.builds(
+    candle,
+    st.just(1),
+    closed=st.booleans(),
+    volume=st.sampled_from([1.0, 1.5, 2.0]),
+    event=st.integers(0, 12),
+    read=st.booleans(),
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(values, values), min_size=20, max_size=40))
+def test_script_and_window_agree_about_what_is_later(
+    redis_server: RedisServer, pairs: list[tuple[Candle, Candle]]
+) -> None:
+    async def compare() -> None:
+        redis = database(redis_server)
+        epoch = await lead(redis)
+        claim = await redis.acquire("me", LEASE)
+        assert isinstance(claim, Leading)
+        number = claim.written
+        for candidate, held in pairs:
+            whole = Group(BTC, [candle(0), held], is_whole=True)
+            await redis.write("me", epoch, LEASE, Batch(number + 1, number, [whole], None, False))
+            await redis.write("me", epoch, LEASE, batch(number + 2, candidate, written=number))
+            number += 2
+            [window] = await redis.load([BTC])
+            assert window.state is not None
+            expected = candidate if supersedes(candidate, held) else held
+            assert window.state.candles == (candle(0), expected)
+
+    trio.run(compare)
