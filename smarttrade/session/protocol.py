@@ -186,6 +186,7 @@ class SessionProtocol:
         """A list under `subscriptions`, or the request itself for a single one."""
         if request.subscriptions is None:
             if "symbol" in fields or "interval" in fields:
+                _entry(fields)  # alone, one that is not understood is a request that is not
                 return [fields]
             raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
         # A bad entry costs the client a few bytes and us a hundred, and an exception.
@@ -264,11 +265,15 @@ def _identifier(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     return None
 
 
-def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:
+def _entry(entry: Any) -> _Entry:
     try:
-        asked = msgspec.convert(entry, _Entry)
+        return msgspec.convert(entry, _Entry)
     except msgspec.ValidationError as error:
         raise RequestError("bad_request", f"not a subscription: {error}") from None
+
+
+def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:
+    asked = _entry(entry)
     series = find_series(asked.symbol, asked.interval, catalogue)
     if asked.snapshot is not None and not 1 <= asked.snapshot <= WINDOW_SIZE:
         raise RequestError(

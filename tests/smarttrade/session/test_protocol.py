@@ -340,11 +340,28 @@ def test_snapshot_from_one_candle_to_a_window(snapshot: int) -> None:
 )
 def test_bad_option_is_told_by_name(field: str, value: object, code: str) -> None:
     session = new_session()
-    wanted, told = subscribe(session, {**BTC_1M, field: value})
+    wanted, told = subscribe(session, {"subscriptions": [{**BTC_1M, field: value}]})
     assert (wanted, told["subscriptions"], session.subscribed) == ((), [], {})
     (error,) = told["errors"]
     assert (error["code"], error["symbol"], error["interval"]) == (code, "BTCUSDT", "1m")
     assert field in error["message"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"symbol": 5, "interval": "1m"},
+        {"symbol": "BTCUSDT"},
+        {"symbol": "BTCUSDT", "interval": None},
+        {**BTC_1M, "since": "yesterday"},
+    ],
+)
+def test_single_request_of_wrong_types_is_an_error(request_: object) -> None:
+    """In a list it is one bad entry among others; alone it is a request not understood."""
+    (action,) = receive(new_session(), request_)
+    assert isinstance(action, Send)
+    told = message(action.frame)
+    assert (told["type"], told["code"]) == ("error", "bad_request")
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1733007600, 10**11 - 1])
