@@ -16,6 +16,7 @@ from ..store.messages import (
     CandlesMissing,
     FindMissing,
     GetListed,
+    HistoryRefused,
     LookAround,
     PutHistory,
     StoreMessage,
@@ -151,6 +152,7 @@ class _Backfill:
                 )
             except ExchangeRefused as error:
                 logger.error("history_refused", series=str(missing.series), error=str(error))
+                await self._store.tell(HistoryRefused(missing.series))
                 return None
             except ExchangeUnavailable as error:
                 failures += 1

@@ -27,6 +27,7 @@ from .messages import (
     GetListed,
     GetOverview,
     GetPage,
+    HistoryRefused,
     HubEvent,
     ListSymbols,
     LookAround,
@@ -105,6 +106,7 @@ def _answer(store: MemoryStore, question: Question) -> None:
 Command = (
     PutUpdates
     | PutHistory
+    | HistoryRefused
     | CorrectCandles
     | ListSymbols
     | FindMissing
@@ -125,7 +127,9 @@ def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]
         case PutUpdates(updates):
             return store.put_updates(updates, now, wall)
         case PutHistory(series, rows, first):
-            return store.put_history(series, rows, first, wall)
+            return store.put_history(series, rows, first, wall, now)
+        case HistoryRefused(series):
+            return store.history_refused(series, now)
         case CorrectCandles(series, rows):
             return store.correct(series, rows, wall)
         case OpenSubscriptions():

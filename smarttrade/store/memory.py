@@ -48,6 +48,15 @@ OVERDUE_AGAIN_MOST = 60_000
 """Milliseconds of exchange time between two such questions at most. The pause doubles while the
 exchange has nothing new, as in a halt of trading."""
 
+REFUSED_AGAIN = 5.0
+"""Seconds until history that the exchange refused, or had none of, is asked for again."""
+REFUSED_AGAIN_MOST = 300.0
+"""And at most, since the pause doubles: a symbol may be listed in a moment, or never again."""
+
+BEHIND_AFTER = 15.0
+"""Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
+the same push; and a stream found to be mute is read over REST more often than that."""
+
 HOLD_WITHIN = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
@@ -60,10 +69,14 @@ class _Book:
     """What is known of one series."""
 
     __slots__ = (
+        "ask_at",
+        "ask_pause",
         "asked",
+        "behind_since",
         "doubtful_since",
         "gaps_revision",
         "held_since",
+        "is_without_history",
         "overdue_at",
         "overdue_pause",
         "revision",
@@ -80,10 +93,20 @@ class _Book:
         """Since when it has candles that were stored some time ago, and nothing has followed."""
         self.told_at: float | None = None
         self.asked: Missing | None = None
+        self.ask_at: float | None = None
+        """When to ask again for what the exchange did not give."""
+        self.ask_pause = REFUSED_AGAIN
+        self.is_without_history = False
+        """Whether the exchange said that there is none, which may be wrong or change."""
+        self.behind_since: float | None = None
         self.held_since: float | None = None
         self.overdue_at = 0
         self.overdue_pause = OVERDUE_AFTER
         self.waiting: dict[object, Wanted] = {}
+
+    def ask_later(self, now: float) -> None:
+        self.ask_at = now + self.ask_pause
+        self.ask_pause = min(2 * self.ask_pause, REFUSED_AGAIN_MOST)
 
 
 class MemoryStore:
@@ -134,15 +157,24 @@ class MemoryStore:
         return [CandlesPublished(published), *missing]
 
     def put_history(
-        self, series: Series, rows: Sequence[Candle], first: int | None, wall: float
+        self,
+        series: Series,
+        rows: Sequence[Candle],
+        first: int | None,
+        wall: float,
+        now: float = 0.0,
     ) -> list[Event]:
-        """Merge rows that were read over REST; the first ones make the series ready."""
+        """Merge rows that were read over REST; the first ones make the series ready.
+
+        Rows that reach the newest candle tell of it as the stream does.
+        """
         book = self._books.get(series)
         if book is None:
             return []
         book.asked = None
         book.doubtful_since = None
         window = book.window
+        self._note_answer(book, rows, first, now)
         rows = [self._as_known(row) for row in rows]
         if not window.is_ready:
             return self._begin(series, book, rows, wall)
@@ -151,6 +183,24 @@ class MemoryStore:
         if before and window.oldest and before.open_time < window.oldest.open_time:
             events.append(WindowReplaced(series))
         return events
+
+    @staticmethod
+    def _note_answer(book: _Book, rows: Sequence[Candle], first: int | None, now: float) -> None:
+        newest = book.window.newest
+        if rows:
+            book.ask_at, book.ask_pause = None, REFUSED_AGAIN
+            if newest is None or rows[-1].open_time >= newest.open_time:
+                book.told_at = now
+        if first is None:
+            book.is_without_history = not rows
+            if not rows:
+                book.ask_later(now)
+
+    def history_refused(self, series: Series, now: float) -> list[Event]:
+        """Nothing came of a question: what is still missing is asked for again, ever later."""
+        if (book := self._books.get(series)) is not None:
+            book.ask_later(now)
+        return []
 
     def _begin(
         self, series: Series, book: _Book, rows: Sequence[Candle], wall: float
@@ -319,16 +369,17 @@ class MemoryStore:
     def find_missing(self, wanted: Iterable[Series], *, but_stored: bool = False) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
-            CandlesMissing(series, self._unsettled(book.window), None, self._exchange_time)
+            CandlesMissing(series, self._unsettled(book), None, self._exchange_time)
             for series in wanted
             if (book := self._books.get(series)) is not None
             and not (but_stored and book.doubtful_since is not None)
         ]
 
     @staticmethod
-    def _unsettled(window: Window) -> int | None:
+    def _unsettled(book: _Book) -> int | None:
+        window = book.window
         newest = window.newest
-        if not window.is_ready or newest is None:
+        if not window.is_ready or newest is None or book.is_without_history:
             return None
         if window.unfilled:
             return window.unfilled[0].first
@@ -339,6 +390,7 @@ class MemoryStore:
         time = self._estimated_exchange_time(now)
         events: list[Event] = []
         overdue = []
+        self._note_behind(now)
         for series, book in self._books.items():
             if not book.window.held or not book.window.is_ready:
                 book.held_since = None
@@ -350,6 +402,9 @@ class MemoryStore:
                 overdue.append(series)
             elif book.doubtful_since is not None and now > book.doubtful_since + DOUBT_WITHIN:
                 book.doubtful_since = now
+                overdue.append(series)
+            elif book.ask_at is not None and now > book.ask_at:
+                book.ask_at = None
                 overdue.append(series)
         return events + self.find_missing(overdue)
 
@@ -364,6 +419,20 @@ class MemoryStore:
         book.overdue_at = time + book.overdue_pause
         book.overdue_pause = min(2 * book.overdue_pause, OVERDUE_AGAIN_MOST)
         return True
+
+    def _note_behind(self, now: float) -> None:
+        """Since when each series lacks a trade that another of its symbol has."""
+        latest: dict[str, Candle] = {}
+        for series, book in self._books.items():
+            newest, known = book.window.newest, latest.get(series.symbol)
+            if newest is not None and (known is None or _is_told_later(newest, known)):
+                latest[series.symbol] = newest
+        for series, book in self._books.items():
+            newest = book.window.newest
+            if newest is None or not _lacks_a_trade(newest, latest[series.symbol]):
+                book.behind_since = None
+            elif book.behind_since is None:
+                book.behind_since = now
 
     def _estimated_exchange_time(self, now: float) -> int:
         """The latest event time, and what has passed since; 0 before the first event."""
@@ -418,6 +487,7 @@ class MemoryStore:
         )
 
     def overview(self, now: float) -> Overview:
+        self._note_behind(now)
         return Overview(
             symbols=self.symbols,
             intervals=self.intervals,
@@ -445,6 +515,8 @@ class MemoryStore:
             return "candles missing that are being read from the exchange"
         if window.is_overdue(self._estimated_exchange_time(now), 2 * OVERDUE_AFTER):
             return "newest candle ended and nothing later is known"
+        if book.behind_since is not None and now > book.behind_since + BEHIND_AFTER:
+            return "its stream says nothing, although there were trades"
         return None
 
     # -- subscribers -----------------------------------------------------------------------
@@ -488,6 +560,22 @@ class MemoryStore:
     def report_feed(self, status: FeedStatus) -> list[Event]:
         self.feed = status
         return [FeedChanged(status)]
+
+
+def _is_told_later(one: Candle, other: Candle) -> bool:
+    return (one.event_time, one.open_time) > (other.event_time, other.open_time)
+
+
+def _lacks_a_trade(newest: Candle, sibling: Candle) -> bool:
+    """Whether another series of the symbol, told later, has a trade that this one has not.
+
+    Its price is another, or all of its candle came after what this one knows. A series without
+    trades keeps its price, whatever candles without volume begin and end.
+    """
+    return sibling.event_time > newest.event_time and (
+        sibling.close != newest.close
+        or (sibling.open_time > newest.event_time and sibling.volume > 0)
+    )
 
 
 def _snapshot(wanted: Wanted, window: Window) -> Snapshot:

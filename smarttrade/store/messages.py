@@ -55,6 +55,13 @@ class PutHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryRefused:
+    """The exchange does not give what was asked for of this series, and repeating it is useless."""
+
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectCandles:
     """Put the exchange's own closed candles in the place of what differs from them."""
 
@@ -254,6 +261,7 @@ class GetListed:
 StoreMessage = (
     PutUpdates
     | PutHistory
+    | HistoryRefused
     | CorrectCandles
     | ListSymbols
     | FindMissing

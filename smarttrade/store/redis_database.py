@@ -259,9 +259,9 @@ def _group_arguments(group: Group) -> list[Any]:
     """See `lua/write.lua`."""
     corrected = "".join(["1" if each else "0" for each in group.corrected])
     gaps = "" if group.gaps is None else gaps_to_text(group.gaps)
-    head: list[Any] = [field_of(group.series), name_in_entry(group.series), group.expected]
-    head += [int(group.is_whole), gaps, len(group.candles)]
-    return [*head, *map(candle_to_text, group.candles), corrected]
+    head = (field_of(group.series), name_in_entry(group.series), str(group.expected))
+    lines = "\n".join((*head, str(int(group.is_whole)), corrected, gaps))
+    return [lines, b"\n".join(map(candle_to_text, group.candles))]
 
 
 def _raise_unless_foreign(answers: Sequence[Any]) -> None:

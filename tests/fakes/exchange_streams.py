@@ -217,7 +217,8 @@ def closing(*texts: str, after: float = 0.0, code: int = 1001) -> Behaviour:
 def resetting(after: float = 0.0) -> Behaviour:
     async def reset(peer: Peer) -> None:
         await peer.accept()
-        await trio.sleep(after)
+        with trio.move_on_after(after):
+            await peer.hear()
         peer.stream.reset()
 
     return reset

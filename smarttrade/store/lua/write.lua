@@ -8,11 +8,11 @@
 -- ARGV  leader, epoch, number of the batch, number of the last one known to be written,
 --       milliseconds of the lease, most candles of a series, entries of the change stream to keep,
 --       whether to add an entry in any case, what else is to be told (JSON or nothing),
---       then for each group:
---         field of its gaps, its name in the change stream,
---         length that the list should have or -1, whether to replace the whole list,
---         its gaps (JSON or nothing), number of candles, the candles in ascending order,
---         and a 0 or 1 for each: whether it corrects the past
+--       then two for each group:
+--         lines: field of its gaps, its name in the change stream, length that the list should
+--         have or -1, whether to replace the whole list, a 0 or 1 for each candle: whether it
+--         corrects the past, and gaps (JSON or nothing);
+--         and the candles, a line each, in ascending order
 --
 -- Returns OK, the number of the last entry of the change stream, and the length of each list now,
 -- or -1 where it was not what it should have been and was left alone;
@@ -95,22 +95,23 @@ redis.call('SET', lease, leader, 'PX', ARGV[5])
 local lengths, told, at = {}, {}, 10
 for group = 1, #KEYS - 4 do
   local key = KEYS[group + 4]
-  local field, name, expected = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local gaps, count, first = ARGV[at + 4], tonumber(ARGV[at + 5]), at + 6
-  local is_whole = ARGV[at + 3] == '1'
-  local flags = ARGV[first + count]
-  local length = redis.pcall('LLEN', key)
+  local field, name, expected, replace, flags, gaps =
+    string.match(ARGV[at], '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$')
+  local is_whole, length = replace == '1', redis.pcall('LLEN', key)
+  expected = tonumber(expected)
+  local given = {}
+  for candle in string.gmatch(ARGV[at + 1], '[^\n]+') do given[#given + 1] = candle end
   local candles, corrections = {}, {}
   if is_whole then
     redis.call('DEL', key)
-    if count > 0 then redis.call('RPUSH', key, unpack(ARGV, first, first + count - 1)) end
-    length = count
+    if #given > 0 then redis.call('RPUSH', key, unpack(given)) end
+    length = #given
   elseif type(length) == 'table' or (expected >= 0 and length ~= expected) then
     length = -1
   else
-    for index = 0, count - 1 do
-      local candle, flag = ARGV[first + index], string.sub(flags, index + 1, index + 1)
+    for index, candle in ipairs(given) do
       local changed
+      local flag = string.sub(flags, index, index)
       length, changed = put(key, length, most, candle, flag == '1')
       if changed then
         candles[#candles + 1] = candle
@@ -125,7 +126,7 @@ for group = 1, #KEYS - 4 do
       .. (gaps == '' and 'null' or gaps) .. ']'
   end
   lengths[group] = length
-  at = first + count + 1
+  at = at + 2
 end
 
 local seq = tonumber(known[4]) or 0

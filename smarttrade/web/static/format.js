@@ -24,6 +24,7 @@ export function volume(value) {
 /** The minus is the typographic one, as wide as the plus. */
 export function percent(fraction) {
   const text = `${Math.abs(100 * fraction).toFixed(2)}%`;
+  if (text === "0.00%") return text;
   return (fraction < 0 ? "−" : "+") + text;
 }
 

@@ -231,7 +231,7 @@ async def test_connection_that_was_healthy_is_replaced_at_once(autojump_clock: M
         await trio.sleep(300)
     times = feed.exchange.times
     last = 6 + 1
-    assert times[last] - times[last - 1] - lasting <= PAUSE.first
+    assert 0 < times[last] - times[last - 1] - lasting <= PAUSE.first
     assert_growing_pauses([at + 1 for at in times[:6]], times[1:7])
 
 
@@ -294,7 +294,7 @@ async def test_attempts_stay_within_their_budget(
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
     counters = StreamCounters(attempts=AttemptBudget(20))
     times: list[float] = []
-    for _ in range(3):
+    for _ in range(2):
         async with feeding(behaviour, series=series, counters=counters) as feed:
             await trio.sleep(350)
         times += feed.exchange.times

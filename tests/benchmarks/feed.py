@@ -1,0 +1,66 @@
+"""Feed: what an update costs from the exchange's socket to one client's, and how many there can be."""
+
+from __future__ import annotations
+
+from .fanout import ALL, warn_if_busy
+from .options import Options
+from .processes import PEER, PRODUCT, Unavailable, exchange, load, redis, server
+from .report import Report
+
+SERIES = (60, 600, 6000)
+GOAL, REDIS_GOAL = 20_000, 10_000  # updates a second
+
+
+def measure(options: Options, report: Report) -> None:
+    for _ in range(options.repeat):
+        for series in SERIES[:2] if options.quick else SERIES:
+            _measure_stages(options, report, series)
+    for which in options.turns(PRODUCT, PEER):
+        _measure_process(options, report, which, None)
+    try:
+        with redis():
+            pass
+    except Unavailable as missing:
+        report.note(f"feed, with Redis: {missing}")
+        return
+    for which in options.turns(PRODUCT, PEER):
+        with redis() as url:
+            _measure_process(options, report, which, url)
+
+
+def _measure_stages(options: Options, report: Report, series: int) -> None:
+    updates = 6000 if options.quick else 30_000
+    found = load("stages", series=series, updates=updates)
+    print(f"feed, {series} series: {found}", flush=True)
+    case = f"stages in one process, {series} series"
+    for stage, cost in found.items():
+        report.add("feed", case, stage, "µs", PRODUCT, cost)
+    whole = sum(found.values())
+    report.add("feed", case, "all of it", "µs", PRODUCT, whole)
+    report.add("feed", case, "updates per second of CPU", "1/s", PRODUCT, 1e6 / whole,
+               is_rate=True, limit=GOAL)  # fmt: skip
+
+
+def _measure_process(options: Options, report: Report, which: str, url: str | None) -> None:
+    """Updates as fast as the service takes them, with one client that is subscribed to all."""
+    count = 20_000 if options.quick else 100_000
+    with exchange(period=0) as venue, server(which, venue, redis_url=url, wait=False) as process:
+        found = load(
+            "flood",
+            clients=1,
+            series=ALL,
+            count=count,
+            venue=venue.port,
+            ports=[process.port],
+            pids=[process.pid],
+        )
+    case = f"whole process, {'Redis' if url else 'memory'}"
+    print(f"feed, {case}, {which}: {found}", flush=True)
+    add = report.add
+    add("feed", case, "CPU per update", "µs", which, found["cpu"] / found["updates"] * 1e6)
+    limit = None if which == PEER else REDIS_GOAL if url else GOAL
+    add("feed", case, "updates", "1/s", which, found["updates"] / found["seconds"],
+        is_rate=True, limit=limit)  # fmt: skip
+    add("feed", case, "of them delivered", "%", which, 100 * found["frames"] / found["updates"],
+        is_rate=True)  # fmt: skip
+    warn_if_busy(report, f"feed, {case}, {which}", found)

@@ -1,0 +1,119 @@
+"""What was measured, as a table of medians with their spread, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OURS = "smarttrade"
+
+
+@dataclass
+class Measure:
+    """One figure of one case, for everybody who was measured, once per repetition."""
+
+    benchmark: str
+    case: str
+    metric: str
+    unit: str
+    is_rate: bool
+    """Whether more is better."""
+    goal: float | None = None
+    """How many times better than each other one ours should be."""
+    limit: float | None = None
+    """What ours should be at most, or at least if it is a rate."""
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def ratios(self, other: str) -> list[float]:
+        """How many times better ours was, in each repetition."""
+        pairs = zip(self.values.get(OURS, []), self.values[other], strict=False)
+        found = [(ours, theirs) for ours, theirs in pairs if ours > 0 and theirs > 0]
+        return [o / t if self.is_rate else t / o for o, t in found]
+
+    @property
+    def misses(self) -> list[str]:
+        """The goals that are missed, in words."""
+        found = []
+        if self.goal is not None:
+            for other in self.values:
+                ratios = self.ratios(other) if other != OURS else []
+                if ratios and statistics.median(ratios) < self.goal:
+                    got = statistics.median(ratios)
+                    found.append(f"{got:.2g} times better than {other}, not {self.goal:g}")
+        ours = self.values.get(OURS)
+        if self.limit is not None and ours:
+            got = statistics.median(ours)
+            if got < self.limit if self.is_rate else got > self.limit:
+                found.append(f"{got:.3g} {self.unit}, not {self.limit:g}")
+        return found
+
+
+class Report:
+    def __init__(self) -> None:
+        self.measures: dict[tuple[str, str, str], Measure] = {}
+        self.notes: list[str] = []
+
+    def add(
+        self, benchmark: str, case: str, metric: str, unit: str, who: str, value: float, **goals: Any
+    ) -> None:
+        key = benchmark, case, metric
+        if key not in self.measures:
+            is_rate = goals.pop("is_rate", False)
+            self.measures[key] = Measure(benchmark, case, metric, unit, is_rate)
+        measure = self.measures[key]
+        measure.goal = goals.get("goal", measure.goal)
+        measure.limit = goals.get("limit", measure.limit)
+        measure.values.setdefault(who, []).append(value)
+
+    def note(self, text: str) -> None:
+        """Something that the reader of the figures must know, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            print("!", text, flush=True)
+
+    def table(self) -> Iterator[str]:
+        yield "| benchmark | case | figure | who | median (least to most) | ours is better by |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for measure in self.measures.values():
+            for who, values in measure.values.items():
+                ratio = "" if who == OURS else _spread(measure.ratios(who), "×")
+                if measure.goal is not None and ratio:
+                    ratio += f" (goal {measure.goal:g})"
+                if measure.limit is not None and who == OURS:
+                    ratio = f"(goal {measure.limit:g} {measure.unit})"
+                figure = f"{measure.metric}, {measure.unit}"
+                head = f"| {measure.benchmark} | {measure.case} | {figure} | {who}"
+                yield f"{head} | {_spread(values)} | {ratio} |"
+        for measure in self.measures.values():
+            for miss in measure.misses:
+                yield f"MISSED: {measure.benchmark}, {measure.case}, {measure.metric}: {miss}"
+        for note in self.notes:
+            yield f"NOTE: {note}"
+
+    def write(self, path: Path) -> None:
+        document = {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+            "measures": [vars(measure) for measure in self.measures.values()],
+            "notes": self.notes,
+        }
+        path.write_text(json.dumps(document, indent=1))
+
+
+def _spread(values: list[float], unit: str = "") -> str:
+    if not values:
+        return "-"
+    middle = f"{_short(statistics.median(values))}{unit}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({_short(min(values))} to {_short(max(values))})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

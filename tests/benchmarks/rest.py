@@ -1,0 +1,117 @@
+"""REST: requests a second for candles, in the ways in which they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from .fanout import warn_if_busy
+from .options import Options
+from .processes import (
+    INTERVALS,
+    PEER,
+    PRODUCT,
+    SYMBOLS,
+    Process,
+    Unavailable,
+    exchange,
+    load,
+    redis,
+    server,
+)
+from .report import Report
+
+CONNECTIONS = 16
+TUNED = "/tuned"
+REDIS_GOAL = 15.0
+
+
+class Case(NamedTuple):
+    name: str
+    limit: int
+    is_cold: bool = False
+    headers: str = ""
+
+    def targets(self, prefix: str) -> list[str]:
+        """One series again and again; or all, each with more limits than any cache will hold."""
+        if not self.is_cold:
+            return [f"{prefix}/candles/BTCUSDT/1m?limit={self.limit}"]
+        return [
+            f"{prefix}/candles/{symbol}/{interval}?limit={self.limit - less}"
+            for less in range(20)
+            for symbol in SYMBOLS
+            for interval in INTERVALS
+        ]
+
+
+CASES = (
+    Case("500 candles, hot", 500),
+    Case("500 candles, cold", 500, is_cold=True),
+    Case("500 candles, hot, gzip", 500, headers="Accept-Encoding: gzip\r\n"),
+    Case("500 candles, cold, gzip", 500, is_cold=True, headers="Accept-Encoding: gzip\r\n"),
+    Case("500 candles, If-None-Match", 500, headers="If-None-Match: *\r\n"),
+    Case("1000 candles, hot", 1000),
+    Case("1000 candles, cold", 1000, is_cold=True),
+)
+QUICK = CASES[:3]
+
+
+def measure(options: Options, report: Report) -> None:
+    kinds = ["memory"]
+    try:
+        with redis():
+            kinds.insert(0, "Redis")
+    except Unavailable as missing:
+        report.note(f"REST, from Redis: {missing}")
+    for kind in kinds:
+        for which in options.turns(PRODUCT, PEER):
+            with exchange() as venue, _server(which, venue, kind) as process:
+                for prefix in ("", TUNED) if which == PEER else ("",):
+                    for case in QUICK if options.quick else CASES:
+                        _measure(options, report, case, which, kind, process, prefix)
+
+
+@contextmanager
+def _server(which: str, venue: Process, kind: str) -> Iterator[Process]:
+    if kind == "memory":
+        with server(which, venue) as process:
+            yield process
+    else:
+        with redis() as url, server(which, venue, redis_url=url) as process:
+            yield process
+
+
+def _measure(
+    options: Options,
+    report: Report,
+    case: Case,
+    which: str,
+    kind: str,
+    process: Process,
+    prefix: str,
+) -> None:
+    found = load(
+        "load_rest",
+        connections=CONNECTIONS,
+        port=process.port,
+        pid=process.pid,
+        seconds=options.seconds / 2,
+        targets=case.targets(prefix),
+        headers=case.headers,
+    )
+    name = f"{case.name}, {kind}"
+    who = which if not prefix else f"{which}, tuned"
+    print(f"REST, {name}, {who}: {found}", flush=True)
+    # A conditional request that is answered in full is what the peer's stack does.
+    goal = REDIS_GOAL if kind == "Redis" and case == CASES[0] and not prefix else None
+    add = report.add
+    rate = {"is_rate": True} if goal is None else {"is_rate": True, "goal": goal}
+    if who == which:
+        add("REST", name, "requests", "1/s", who, found["per_second"], **rate)
+        add("REST", name, "CPU per request", "µs", who, found["cpu_each"] * 1e6)
+        add("REST", name, "p99", "ms", who, found["p99"])
+    else:  # beside the peer's own line, without its goal
+        add("REST", f"{name}, tuned peer", "requests", "1/s", who, found["per_second"], is_rate=True)
+        add("REST", f"{name}, tuned peer", "CPU per request", "µs", who, found["cpu_each"] * 1e6)
+    warn_if_busy(report, f"REST, {name}, {who}", found)

@@ -1,0 +1,111 @@
+"""The stages of an update, one after the other in one process: prints what each costs, in µs.
+
+From what a socket gives to what a socket takes: split into messages, decode, apply to the window,
+encode and post to a client's outbox. A JSON job on the command line, a JSON result on standard
+output.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from itertools import cycle, islice
+from time import thread_time_ns
+from typing import Any
+
+import trio
+
+from smarttrade.binance.frames import Control, FrameReader
+from smarttrade.binance.wire import StreamDecoder, Told
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.session.hub import Hub, HubCounters, Subscriber
+from smarttrade.session.outbox import Outbox, OutboxCounters
+from smarttrade.session.wire import CandleTexts
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import (
+    CandlesPublished,
+    FeedChanged,
+    OpenSubscriptions,
+    SubscriptionsClosed,
+    SubscriptionsOpened,
+    Wanted,
+)
+from tests.benchmarks.exchange import INTERVALS, Klines, Line
+
+NOW = 1_764_633_605_000  # ms; five seconds after the exchange's midnight
+ROWS = 20
+BATCH = 60  # updates handled together, as after one read of the socket
+STAGES = ("split", "decode", "apply", "encode and post")
+
+HubEvents = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
+
+
+def history(interval: Interval) -> list[Candle]:
+    rows = json.loads(Klines(interval.value).body(NOW, None, None, ROWS))
+    last = len(rows) - 1
+    return [
+        Candle(row[0], *map(float, row[1:6]), at < last, 1, read=True)
+        for at, row in enumerate(rows)
+    ]
+
+
+async def run(job: dict[str, Any]) -> dict[str, float]:
+    symbols = [f"S{number}USDT" for number in range(job["series"] // len(INTERVALS))]
+    intervals = [Interval(name) for name in INTERVALS]
+    store = MemoryStore(symbols, intervals)
+    store.list_symbols(symbols)
+    rows = {interval: history(interval) for interval in intervals}
+    for series in store.listed:
+        store.put_history(series, rows[series.interval], None, 0.0)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    outbox = Outbox(
+        trio.SocketStream(trio.socket.from_stdlib_socket(ours)), counters=OutboxCounters()
+    )
+    hub = Hub(CandleTexts(), HubCounters())
+    wanted = [Wanted(series) for series in store.listed]
+    opened = OpenSubscriptions(Subscriber(outbox), wanted, b"")
+    hub.handle(_for_hub(store.open_subscriptions(opened)))
+    reader, decoder = FrameReader(1024 * 1024), StreamDecoder(store.listed)
+    lines = cycle([Line(series.symbol, series.interval.value) for series in store.listed])
+    spent = dict.fromkeys(STAGES, 0)
+    now = NOW
+    for turn in range(job["updates"] // BATCH + 1):
+        now += 1
+        data = b"".join([line.frames(now) for line in islice(lines, BATCH)])
+        a = thread_time_ns()
+        messages = reader.feed(data)
+        b = thread_time_ns()
+        told = [decoder.decode(m) for m in messages if not isinstance(m, Control)]
+        c = thread_time_ns()
+        updates = [(t.series, t.candle) for t in told if isinstance(t, Told)]
+        events = store.put_updates(updates, 0.0, 0.0)
+        d = thread_time_ns()
+        hub.handle(_for_hub(events))
+        e = thread_time_ns()
+        _empty(theirs)
+        if turn:  # the first one fills caches
+            for stage, ns in zip(STAGES, (b - a, c - b, d - c, e - d), strict=True):
+                spent[stage] += ns
+    assert hub.counters.delivered == (job["updates"] // BATCH + 1) * BATCH
+    count = job["updates"] // BATCH * BATCH
+    return {stage: ns / count / 1000 for stage, ns in spent.items()}
+
+
+def _for_hub(events: Any) -> list[Any]:
+    return [event for event in events if isinstance(event, HubEvents)]
+
+
+def _empty(sock: socket.socket) -> None:
+    try:
+        while sock.recv(1 << 20):
+            pass
+    except BlockingIOError:
+        pass
+
+
+if __name__ == "__main__":
+    print(json.dumps(trio.run(run, json.loads(sys.argv[1]))))

@@ -1,0 +1,81 @@
+"""Start: the time until a process is ready, against the bare time of its requests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+
+from .options import Options
+from .processes import PEER, PRODUCT, ROOT, Process, Unavailable, exchange, redis, server
+from .report import Report
+
+LATENCIES = (0.0, 0.05, 0.2)  # seconds
+CANDLES = "/candles/BTCUSDT/1m?limit=1000"
+POLL_EVERY = 0.005  # seconds
+WITHIN = 60.0
+GOAL = 0.5  # no more than twice the bare time
+RESTART_LIMIT = 1.0  # seconds
+
+
+def measure(options: Options, report: Report) -> None:
+    for latency in LATENCIES[1:2] if options.quick else LATENCIES:
+        case = f"{latency * 1000:.0f} ms of exchange latency"
+        for which in options.turns(PRODUCT, "bare requests", PEER):
+            _measure_one(report, case, which, latency)
+    try:
+        for _ in range(options.repeat):
+            _measure_restart(report)
+    except Unavailable as missing:
+        report.note(f"start, from Redis: {missing}")
+
+
+def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
+    with exchange(latency=latency) as venue:
+        if which == "bare requests":
+            command = [sys.executable, "-m", "tests.benchmarks.bare", venue.url]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+            seconds = float(done.stdout)
+            report.add("start", case, "first request to ready", "s", which, seconds, goal=GOAL)
+            return
+        with server(which, venue, wait=False) as process:
+            ready = _until_answered(process, "/ready")
+        told = json.loads(venue.get("/told"))
+    first = ready - told["first"] / 1e6
+    whole = ready - process.began
+    print(f"start, {case}, {which}: {first=} {whole=} {told}", flush=True)
+    if which == PRODUCT:
+        report.add("start", case, "first request to ready", "s", which, first)
+    report.add("start", case, "process to ready", "s", which, whole)
+
+
+def _measure_restart(report: Report) -> None:
+    with redis() as url:
+        with exchange(latency=0.05) as venue, server(PRODUCT, venue, redis_url=url):
+            time.sleep(1.0)  # what is read is written behind
+        with (
+            exchange(latency=0.2) as venue,
+            server(PRODUCT, venue, redis_url=url, wait=False) as process,
+        ):
+            served = _until_answered(process, CANDLES) - process.began
+            ready = _until_answered(process, "/ready") - process.began
+    case = "from Redis, 200 ms of exchange latency"
+    print(f"start, {case}: {served=} {ready=}", flush=True)
+    report.add("start", case, "process to stored candles", "s", PRODUCT, served,
+               limit=RESTART_LIMIT)  # fmt: skip
+    report.add("start", case, "process to ready", "s", PRODUCT, ready)
+
+
+def _until_answered(process: Process, target: str) -> float:
+    """When `target` was first answered well, by the monotonic clock."""
+    deadline = time.monotonic() + WITHIN
+    while time.monotonic() < deadline:
+        try:
+            process.get(target)
+        except (urllib.error.URLError, OSError):
+            time.sleep(POLL_EVERY)
+        else:
+            return time.monotonic()
+    raise TimeoutError(f"{target} was not answered")

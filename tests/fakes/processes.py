@@ -1,0 +1,192 @@
+"""The program as processes, and a client that keeps account of what it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+import trio_websocket
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+class Program:
+    """One process of ours. What it says goes to a file."""
+
+    def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
+        self.log = log
+        self._arguments = arguments
+        self._environment = environment
+        self.port = int(arguments[arguments.index("--port") + 1])
+        self.began = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Program:
+        ours = ("SMARTTRADE_", "BINANCE_", "REDIS_", "USE_MEMORY", "LOG_", "HOST", "PORT")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        self.began = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "smarttrade", *self._arguments],
+                env={**inherited, **self._environment},
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    @property
+    def cpu(self) -> float:
+        """Seconds."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def stop(self) -> int:
+        assert self._process is not None
+        self._process.terminate()
+        with trio.fail_after(15):
+            while (status := self._process.poll()) is None:
+                await trio.sleep(0.02)
+        self._process = None
+        return status
+
+    async def get(self, path: str) -> Any:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return (await http.get(self.url + path)).json()
+
+    async def until(self, path: str, good: Callable[[Any], bool], within: float = 30.0) -> float:
+        """Seconds since the start until `path` answers 200 with something good."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            with trio.fail_after(within):
+                while True:
+                    with suppress(httpx.HTTPError):
+                        answer = await http.get(self.url + path)
+                        if answer.status_code == httpx.codes.OK and good(answer.json()):
+                            return time.monotonic() - self.began
+                    await trio.sleep(0.01)
+
+    async def ready(self, within: float = 30.0) -> float:
+        return await self.until("/ready", lambda _: True, within)
+
+
+class Client:
+    """Holds a chart, and notes whatever is out of order."""
+
+    def __init__(self, *series: tuple[str, str]) -> None:
+        self.series = series
+        self.charts: dict[tuple[str, str], dict[int, tuple[dict[str, Any], bool]]] = {
+            each: {} for each in series
+        }
+        self.faults: list[str] = []
+        self.feeds: list[str] = []
+        self.updates = 0
+        self.heard_at = 0.0
+
+    @asynccontextmanager
+    async def connected(self, url: str) -> AsyncGenerator[None]:
+        """Connect, asking for what it does not have."""
+        async with trio.open_nursery() as nursery:
+            opened = trio.Event()
+            nursery.start_soon(self._listen, url, opened)
+            await opened.wait()
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _listen(self, url: str, opened: trio.Event) -> None:
+        address = url.replace("http", "ws") + "/ws/candles"
+        async with trio_websocket.open_websocket_url(address) as websocket:
+            await websocket.send_message(json.dumps({"subscriptions": self._wanted()}))
+            while True:
+                message = json.loads(await websocket.get_message())
+                self._take(message)
+                if message["type"] == "subscribed":
+                    opened.set()
+
+    def _wanted(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"symbol": symbol, "interval": interval}
+            | ({"since": max(chart)} if chart else {"snapshot": 1000})
+            for (symbol, interval), chart in self.charts.items()
+        ]
+
+    def _take(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "status":
+                self.feeds.append(message["feed"])
+            case "snapshot":
+                chart = self.charts[message["symbol"], message["interval"]]
+                *former, last = message["candles"] or [None]
+                for candle in former:
+                    chart[candle["time"]] = candle, True
+                if last is not None:
+                    chart[last["time"]] = last, message["closed"]
+            case "candle":
+                self.updates += 1
+                self.heard_at = time.monotonic()
+                self._update(message)
+
+    def _update(self, message: dict[str, Any]) -> None:
+        chart = self.charts[message["symbol"], message["interval"]]
+        candle, closed = message["candle"], message["closed"]
+        moment = candle["time"]
+        newest = max(chart, default=0)
+        name = f"{message['symbol']} {message['interval']} {moment}"
+        held = chart.get(moment)
+        if moment < newest and not message.get("corrected"):
+            self.faults.append(f"{name}: goes back from {newest}")
+        if moment > newest and newest and not chart[newest][1]:
+            self.faults.append(f"{name}: follows one that is not closed")
+        if held == (candle, closed):
+            self.faults.append(f"{name}: came twice")
+        if held is not None and held[1] and not message.get("corrected"):
+            self.faults.append(f"{name}: was closed")
+        chart[moment] = candle, closed
+
+    def missing(self, chart: dict[int, tuple[dict[str, Any], bool]], step: int) -> list[int]:
+        times = sorted(chart)
+        return [a for a, b in zip(times, times[1:], strict=False) if b - a != step]
+
+
+async def history(simulator: str, symbol: str, interval: str) -> dict[int, dict[str, Any]]:
+    """What the exchange says now; its last candle still forms."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        parameters = {"symbol": symbol, "interval": interval, "limit": "1000"}
+        rows = (await http.get(f"{simulator}/api/v3/klines", params=parameters)).json()
+    names = ("open", "high", "low", "close", "volume")
+    return {
+        row[0] // 1000: {
+            "time": row[0] // 1000,
+            **{name: float(value) for name, value in zip(names, row[1:6], strict=True)},
+        }
+        for row in rows
+    }

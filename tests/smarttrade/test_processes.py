@@ -1,0 +1,284 @@
+"""Processes that are killed, paused and moved between, around a Redis that is lost.
+
+Here is what the operations manual promises, with real processes, sockets and servers. The
+exchange's time runs fast, so that minutes end every few seconds.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.fakes.processes import Client, Program, free_port, history
+from tests.fakes.redis_server import RedisServer, binaries
+
+pytestmark = pytest.mark.slow
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+INTERVALS = ("1m", "5m")
+SERIES = [(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
+SPEED = 20
+
+LEASE = 3.0  # the default
+
+
+class Deployment:
+    """An exchange, a Redis, and whatever processes of ours."""
+
+    def __init__(self, redis: RedisServer, directory: Path) -> None:
+        self.redis = redis
+        self._directory = directory
+        self._numbers = count(1)
+        self.programs: list[Program] = []
+        self.simulator = self._program("simulator", "--speed", str(SPEED)).start()
+
+    def _program(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
+        log = self._directory / f"{next(self._numbers)}-{command}.log"
+        port = port or free_port()
+        program = Program(log, command, "--port", str(port), *options, **environment)
+        self.programs.append(program)
+        return program
+
+    def start(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
+        settings = {
+            "BINANCE_REST_URL": self.simulator.url,
+            "BINANCE_WS_URL": self.simulator.url.replace("http", "ws"),
+            "REDIS_URL": self.redis.url,
+            "SMARTTRADE_SYMBOLS": ",".join(SYMBOLS),
+            "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
+            **environment,
+        }
+        return self._program(command, *options, port=port, **settings).start()
+
+    async def requests(self) -> int:
+        """Requests for candles that the exchange has had."""
+        stats = await self.simulator.get("/sim/stats")
+        return sum(stats["requests"].get("/api/v3/klines", {}).values())
+
+    async def differences(
+        self, series: Sequence[tuple[str, str]], asked: Callable[[str, str], Any]
+    ) -> list[str]:
+        """Where closed candles are not the exchange's."""
+        faults = []
+        for symbol, interval in series:
+            ours = await asked(symbol, interval)
+            theirs = await history(self.simulator.url, symbol, interval)
+            closed = {moment: candle for moment, (candle, final) in ours.items() if final}
+            oldest = max(min(theirs), min(ours))
+            expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed)}
+            for moment in expected.keys() | {t for t in closed if t >= oldest}:
+                if expected.get(moment) != closed.get(moment):
+                    faults.append(
+                        f"{symbol} {interval} {moment}: {closed.get(moment)} is not "
+                        f"{expected.get(moment)}"
+                    )
+        return faults
+
+    async def served_differences(self, program: Program) -> list[str]:
+        async def asked(symbol: str, interval: str) -> Any:
+            page = await program.get(f"/candles/{symbol}/{interval}?limit=1000")
+            candles = {each["time"]: (each, True) for each in page["candles"]}
+            newest = page["candles"][-1]
+            candles[newest["time"]] = (newest, page["closed"])
+            return candles
+
+        return await self.differences(SERIES, asked)
+
+    async def client_differences(self, client: Client) -> list[str]:
+        async def asked(symbol: str, interval: str) -> Any:
+            return client.charts[symbol, interval]
+
+        return await self.differences(client.series, asked)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with RedisServer(next(binaries())[1], tmp_path) as redis:
+        made = Deployment(redis, tmp_path)
+        try:
+            yield made
+        finally:
+            for program in made.programs:
+                program.kill()
+
+
+def role(name: str) -> Callable[[Any], bool]:
+    return lambda answer: answer["store"]["role"] == name
+
+
+async def test_restart_after_kill_9(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    first = deployment.start("serve")
+    await first.ready()
+    await trio.sleep(1)
+    first.kill()
+    await trio.sleep(3)
+    before = await deployment.requests()
+    second = deployment.start("serve", port=first.port)
+    served = await second.until("/candles/BTCUSDT/1m?limit=1000", lambda a: len(a["candles"]) > 900)
+    cpu = second.cpu
+    ready = await second.ready()
+    requests = await deployment.requests() - before
+    print(f"served {served:.2f} s, cpu {cpu:.2f} s, ready {ready:.2f} s, {requests} requests")
+    assert requests <= 2 * len(SERIES)
+    assert cpu < 1.0
+    assert ready < 10
+    assert await deployment.served_differences(second) == []
+    assert await second.stop() == 0
+
+
+async def test_redis_killed_and_started_empty(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    serve = deployment.start("serve")
+    await serve.ready()
+    client = Client(*SERIES)
+    async with client.connected(serve.url):
+        deployment.redis.kill()
+        await serve.until("/system", role("away"))
+        updates = client.updates
+        await trio.sleep(8)
+        assert client.updates > updates + 20
+        await serve.ready()  # about candles
+        deployment.redis.start()
+        await serve.until("/system", role("leading"))
+        await trio.sleep(0.5)
+        with deployment.redis.client() as redis:
+            for symbol, interval in SERIES:
+                assert redis.llen(f"smarttrade:candles:{symbol}:{interval}") == 1000
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    assert await deployment.served_differences(gateway) == []
+    assert client.faults == []
+
+
+async def test_leader_killed_and_clients_move(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingests = [deployment.start("ingest")]
+    await ingests[0].until("/system", role("leading"))
+    ingests.append(deployment.start("ingest"))
+    await ingests[1].until("/system", role("standby"))
+    port = free_port()
+    gateways = [deployment.start("gateway", "--reuse-port", port=port) for _ in range(2)]
+    alone = deployment.start("gateway")
+    for program in (*gateways, alone, ingests[1]):
+        await program.ready()
+    clients = [Client(*SERIES) for _ in range(6)]
+    moving = Client(*SERIES)
+    async with trio.open_nursery() as nursery:
+
+        async def stay(client: Client) -> None:
+            async with client.connected(gateways[0].url):
+                await trio.sleep_forever()
+
+        async def move() -> None:
+            for number in range(100):
+                async with moving.connected((gateways[0], alone)[number % 2].url):
+                    await trio.sleep(1.1)
+
+        for client in clients:
+            nursery.start_soon(stay, client)
+        nursery.start_soon(move)
+        await trio.sleep(3)
+        assert all(client.updates for client in clients)
+        ingests[0].kill()
+        killed_at = time.monotonic()
+        await trio.sleep(0.3)
+        before = [client.updates for client in clients]
+        with trio.fail_after(10):
+            while [client.updates for client in clients] == before:
+                await trio.sleep(0.01)
+        waited = max(client.heard_at for client in clients) - killed_at
+        print(f"next update {waited:.2f} s after the leader was killed")
+        assert waited < 5
+        await trio.sleep(8)
+        assert role("leading")(await ingests[1].get("/system"))
+        nursery.cancel_scope.cancel()
+    for client in (*clients, moving):
+        assert client.faults == []
+        assert await deployment.client_differences(client) == []
+    for program in (*gateways, alone):
+        assert await deployment.served_differences(program) == []
+        assert await program.stop() == 0
+    assert await ingests[1].stop() == 0
+
+
+async def test_paused_leader_does_no_harm(deployment: Deployment) -> None:
+    """Split brain: the old leader wakes up while another one leads."""
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    old, new = deployment.start("ingest"), None
+    await old.until("/system", role("leading"))
+    new = deployment.start("ingest")
+    await new.until("/system", role("standby"))
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    client = Client(*SERIES)
+    async with client.connected(gateway.url):
+        old.send(signal.SIGSTOP)
+        await new.until("/system", role("leading"))
+        await trio.sleep(3)
+        old.send(signal.SIGCONT)
+        await old.until("/system", role("standby"))
+        await trio.sleep(4)
+        assert role("leading")(await new.get("/system"))
+    assert client.faults == []
+    assert await deployment.client_differences(client) == []
+    assert await deployment.served_differences(gateway) == []
+
+
+async def test_gateway_outlives_redis(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    await ingest.ready()
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    client = Client(*SERIES)
+    async with client.connected(gateway.url):
+        deployment.redis.freeze()
+        frozen_at = time.monotonic()
+        with trio.fail_after(10):
+            while client.feeds[-1] != "stale":
+                await trio.sleep(0.01)
+        print(f"stale after {time.monotonic() - frozen_at:.2f} s")
+        page = await gateway.get("/candles/BTCUSDT/1m?limit=5")
+        assert len(page["candles"]) == 5
+        deployment.redis.kill()
+        await trio.sleep(2)
+        deployment.redis.start()
+        with trio.fail_after(15):
+            while client.feeds[-1] != "live":
+                await trio.sleep(0.01)
+        await trio.sleep(4)
+    assert client.faults == []
+    assert await deployment.client_differences(client) == []
+    deployment.redis.freeze()
+    began = time.monotonic()
+    assert [await program.stop() for program in (gateway, ingest)] == [0, 0]
+    assert time.monotonic() - began < 10
+
+
+async def test_second_serve_does_not_fight(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    one = deployment.start("serve")
+    await one.until("/system", role("leading"))
+    two = deployment.start("serve")
+    await two.until("/system", role("standby"))
+    await two.ready()
+    assert await deployment.served_differences(two) == []
+    assert await one.stop() == 0
+    await two.until("/system", role("leading"))
+    assert await deployment.served_differences(two) == []
+
+
+async def test_parts_need_redis(deployment: Deployment) -> None:
+    for part in ("ingest", "gateway"):
+        program = deployment.start(part, USE_MEMORY_STORE="1")
+        with trio.fail_after(10):
+            while "USE_MEMORY_STORE" not in program.log.read_text():
+                await trio.sleep(0.05)
