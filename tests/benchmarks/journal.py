@@ -1,6 +1,6 @@
 """What Redis sees, and what the feed notices of it. Prints a table; see docs/operations.md.
 
-    python -m tests.benchmarks.journal [updates a second] [seconds]
+python -m tests.benchmarks.journal [updates a second] [seconds]
 """
 
 from __future__ import annotations

@@ -53,9 +53,7 @@ class Process:
         self.scope = trio.CancelScope()
         self.ended = trio.Event()
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with self.scope:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._journal)
@@ -338,7 +336,9 @@ async def test_batch_whose_answer_is_lost_is_written_again(autojump_clock: MockC
             await trio.sleep(2)
         await assert_equal(server, process.memory)
         assert process.report.retries == 6
-        told = [p.candle for _, e in server.contents.changes for c in e.changes for p in c.published]
+        told = [
+            p.candle for _, e in server.contents.changes for c in e.changes for p in c.published
+        ]
         assert len(told) == len(set(told))
 
 

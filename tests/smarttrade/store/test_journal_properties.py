@@ -140,4 +140,3 @@ def test_any_story_in_redis(redis_server: RedisServer, story: list[tuple[str, An
         )
 
     trio.run(live)
-

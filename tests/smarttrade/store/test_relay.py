@@ -57,7 +57,9 @@ class Gateway:
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(relay)
-            await nursery.start(partial(run_store, hub=self.hub, gaps=None), self.store, self.memory)
+            await nursery.start(
+                partial(run_store, hub=self.hub, gaps=None), self.store, self.memory
+            )
             task_status.started()
             while True:
                 self.told.append(await self.hub.receive())
@@ -255,7 +257,9 @@ async def test_flushed_redis_takes_nothing_away(autojump_clock: MockClock) -> No
             await trio.sleep(6)
             assert_same(gateway, leader)
         assert_in_order(gateway.published())
-        assert [each for each, _ in gateway.published() if each.closed] == [*map(candle, range(5, 9))]
+        assert [each for each, _ in gateway.published() if each.closed] == [
+            *map(candle, range(5, 9))
+        ]
         assert gateway.memory.feed.feed is Feed.LIVE
 
 
