@@ -214,6 +214,18 @@ class Settings(BaseModel):
         "request weight a minute that we use of what the exchange allows an address",
         *(20, EXCHANGE_WEIGHT_LIMIT, "weight"),
     )
+    rotate_after: float = _number(
+        f"{PREFIX}ROTATE_AFTER",
+        ROTATE_AFTER,
+        "age of a stream connection at which another one takes its place, by up to a tenth earlier",
+        *(60, 86_400, "s"),
+    )
+    audit_round: float = _number(
+        f"{PREFIX}AUDIT_ROUND",
+        AUDIT_ROUND,
+        "time in which each series is compared with the exchange's history once",
+        *(10, 86_400, "s"),
+    )
     cors_origins: Annotated[tuple[str, ...], list_of(origin)] = _variable(
         f"{PREFIX}CORS_ORIGINS",
         ("*",),

@@ -28,6 +28,8 @@ class StreamDown(ExchangeUnavailable):
     """Of the refused handshake, if that was the reason."""
     retry_after: float = 0.0
     """Seconds that the exchange asked us to wait before connecting again."""
+    advice: str | None = None
+    """What whoever runs the service can do, where that is known."""
 
 
 class ExchangeBusy(ExchangeUnavailable):

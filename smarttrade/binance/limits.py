@@ -79,12 +79,19 @@ class AttemptBudget:
     def __init__(self, most: int = EXCHANGE_CONNECTION_LIMIT // 2) -> None:
         self.most = most
         self._attempts: deque[float] = deque(maxlen=most)
+        self._blocked_until = float("-inf")
 
     def reserve(self, now: float) -> float:
         """Take one attempt and return 0, or take none and return the seconds to wait."""
+        if now < self._blocked_until:
+            return self._blocked_until - now
         if len(self._attempts) == self.most:
             wait = self._attempts[0] + CONNECTION_PERIOD - now
             if wait > 0:
                 return wait
         self._attempts.append(now)
         return 0.0
+
+    def block(self, seconds: float, now: float) -> None:
+        """Connect nowhere for `seconds`: the exchange said so."""
+        self._blocked_until = max(self._blocked_until, now + seconds)

@@ -19,6 +19,7 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..store.messages import FindMissing, PutHistory, StoreMessage
+from .advice import STREAM_VARIABLE, advice_on_error, advice_on_status, nobody_of_the_exchange
 from .connection import Connection, converse
 from .dial import Dial
 from .errors import ExchangeError, StreamDown
@@ -55,6 +56,8 @@ MUTE_PAUSE = Backoff(first=30.0, most=600.0)
 """Seconds between two replacements because of silence: if the exchange itself is mute, another
 connection does not help, and REST reads bring what there is."""
 LOOK_EVERY = 2.0  # seconds between two looks for silence
+STRANGE_AFTER = 20
+"""Messages that make no sense, and none that does, by which a connection is somebody else's."""
 COMPLAIN_EVERY = 60.0  # seconds between two log lines about malformed messages
 
 
@@ -101,6 +104,8 @@ class _Leg:
         self.rotate_at = float("inf")
         self.failure: StreamDown | None = None
         self.heard = False
+        self.strange = 0
+        """Messages that were not the exchange's, until one was."""
         self._changed = trio.Event()
         self.over = trio.Event()
         self.is_due = False
@@ -178,16 +183,25 @@ class Line:
     def _pause_after(self, leg: _Leg) -> float:
         """Seconds until the next attempt, after a connection that failed or was not wanted."""
         now = trio.current_time()
-        if leg.opened_at is None:
-            self._turn += 1  # it never opened: another endpoint may do better
+        if leg.opened_at is None or leg.strange >= STRANGE_AFTER:
+            self._turn += 1  # another endpoint may do better
         elif now > leg.opened_at + HEALTHY_AFTER:
             self._failures = 0
         self._failures += 1
         pause = PAUSE.pause(self._failures, random.random())
         if leg.failure is not None:
             pause = max(pause, leg.failure.retry_after)
-            logger.warning("stream_down", reason=str(leg.failure), again_in=round(pause, 1))
+            self._complain(leg.failure, pause)
         return pause
+
+    def _complain(self, failure: StreamDown, pause: float) -> None:
+        advice = failure.advice or (
+            advice_on_error(failure, STREAM_VARIABLE)
+            if failure.status is None
+            else advice_on_status(failure.status, STREAM_VARIABLE)
+        )
+        told = {} if advice is None else {"advice": advice}
+        logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **told)
 
     # -- one connection --------------------------------------------------------------------
 
@@ -208,6 +222,7 @@ class Line:
                 await converse(endpoint + self._request.path, around.dial, listen)
         except StreamDown as down:
             around.counters.failures += 1
+            around.counters.attempts.block(down.retry_after, trio.current_time())
             leg.failure = down
         finally:
             self._open.discard(leg)
@@ -259,7 +274,7 @@ class Line:
         around = self._around
         decoder = StreamDecoder(self._series)
         while True:
-            match self._decode(decoder, await connection.receive()):
+            match self._decode(decoder, await connection.receive(), leg):
                 case Told() as told:
                     now = trio.current_time()
                     around.counters.updates += 1
@@ -267,6 +282,7 @@ class Line:
                     self._silence.told(told.series, told.candle, now)
                     if not leg.heard:
                         leg.heard = True
+                        leg.strange = 0
                         leg.changed()
                     try:
                         around.updates.tell_nowait(told)
@@ -280,7 +296,9 @@ class Line:
                 case None:
                     pass
 
-    def _decode(self, decoder: StreamDecoder, message: str | bytes) -> Message | None:
+    def _decode(
+        self, decoder: StreamDecoder, message: str | bytes, leg: _Leg
+    ) -> Message | None:
         around = self._around
         try:
             return decoder.decode(message)
@@ -292,6 +310,12 @@ class Line:
                 logger.warning(
                     "malformed_message", error=str(error), total=around.counters.malformed
                 )
+            if not leg.heard:
+                leg.strange += 1
+            if leg.strange >= STRANGE_AFTER:
+                down = StreamDown("nothing that comes is the exchange's")
+                down.advice = nobody_of_the_exchange(STREAM_VARIABLE)
+                raise down from error
             return None
 
     # -- silence ---------------------------------------------------------------------------
@@ -317,6 +341,7 @@ class Line:
             quiet_until = now + MUTE_PAUSE.pause(replaced, random.random())
             names = ", ".join(str(series) for series in mute)
             logger.warning("stream_mute", series=names, action="another connection")
+            self._turn += 1  # this endpoint may be what is mute
             for leg in self._open:
                 self._retire(leg)
 

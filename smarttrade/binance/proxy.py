@@ -35,9 +35,14 @@ async def open_tunnel(proxy: SplitResult, host: str, port: int) -> trio.SocketSt
     """A connection to `host` through `proxy` (RFC 9110, 9.3.6); the caller closes it.
 
     Raises:
-        OSError: the proxy is not there, or refuses.
+        ProxyError: the proxy is not there, refuses, or is of a kind that we do not speak.
     """
-    stream = await trio.open_tcp_stream(proxy.hostname or "", proxy.port or 8080)
+    if proxy.scheme != "http":
+        raise ProxyError(f"only http:// proxies are known here; not: {proxy.scheme}://")
+    try:
+        stream = await trio.open_tcp_stream(proxy.hostname or "", proxy.port or 8080)
+    except OSError as error:
+        raise ProxyError(f"the proxy {proxy.hostname} cannot be reached: {error}") from error
     try:
         await _ask_for_tunnel(stream, proxy, f"{host}:{port}")
     except BaseException:
@@ -58,8 +63,8 @@ async def _ask_for_tunnel(stream: trio.SocketStream, proxy: SplitResult, target:
     try:
         while (event := connection.next_event()) is h11.NEED_DATA:
             connection.receive_data(await stream.receive_some())
-    except h11.RemoteProtocolError as error:
+    except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
         raise ProxyError(f"the proxy {proxy.hostname} does not speak HTTP: {error}") from error
     status = event.status_code if isinstance(event, h11.Response) else 0
     if not 200 <= status < 300:
-        raise ProxyError(f"the proxy {proxy.hostname} answers {status}; see HTTPS_PROXY")
+        raise ProxyError(f"the proxy {proxy.hostname} answers {status}")

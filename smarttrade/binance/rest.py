@@ -12,6 +12,7 @@ import trio
 
 from ..market.candle import Candle
 from ..market.series import Series
+from .advice import REST_VARIABLE, advice_on_error, advice_on_status, nobody_of_the_exchange
 from .errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
 from .limits import WeightBudget
 from .wire import Malformed, decode_error, decode_klines, decode_symbol_statuses
@@ -141,7 +142,10 @@ class RestClient:
         try:
             return read(response.content)
         except Malformed as error:  # somebody else answers there
-            raise ExchangeUnavailable(f"{url}: not an answer of the exchange: {error}") from error
+            advice = nobody_of_the_exchange(REST_VARIABLE)
+            raise ExchangeUnavailable(
+                f"{url}: not an answer of the exchange: {error}; {advice}"
+            ) from error
 
     async def _send(self, url: str, parameters: Mapping[str, str], weight: int) -> httpx.Response:
         self.requests += 1
@@ -154,7 +158,8 @@ class RestClient:
         except trio.TooSlowError:
             raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_WITHIN:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise ExchangeUnavailable(f"{url}: {error!r}") from error
+            advice = advice_on_error(error, REST_VARIABLE)
+            raise ExchangeUnavailable(_joined(f"{url}: {error!r}", advice)) from error
         finally:
             self.budget.answered(weight, told, trio.current_time(), returned)
         return response
@@ -169,8 +174,8 @@ class RestClient:
         refusal = decode_error(response.content)
         if status == HTTPStatus.BAD_REQUEST and refusal and refusal[0] in _REQUEST_ISSUES:
             return ExchangeRefused(*refusal)
-        advice = _ADVICE.get(status, "")
-        return ExchangeUnavailable(f"{url} answers {status}{advice}")
+        advice = advice_on_status(status, REST_VARIABLE)
+        return ExchangeUnavailable(_joined(f"{url} answers {status}", advice))
 
 
 HTTP_BANNED = 418
@@ -179,11 +184,8 @@ HTTP_BANNED = 418
 _REQUEST_ISSUES = range(-1199, -1099)
 """Codes that blame the request. Source: errors.md; those above are trouble at the exchange."""
 
-_ADVICE = {
-    403: ": it refuses this machine; try another host in BINANCE_REST_URL",
-    451: ": it does not serve this place; "
-    "https://data-api.binance.vision in BINANCE_REST_URL may, or a proxy in HTTPS_PROXY",
-}
+def _joined(what: str, advice: str | None) -> str:
+    return what if advice is None else f"{what}; {advice}"
 
 
 def _number_in(response: httpx.Response, header: str) -> int | None:

@@ -20,6 +20,9 @@ CONNECTION_AFTER = 15.0  # seconds of silence of a whole connection
 ALONE_AFTER = 60.0  # seconds of silence of a series, whatever its siblings do
 FIRST_PAUSE = 30.0  # seconds between the first two looks at a series that stays silent
 MOST_PAUSE = 600.0  # and at most, since the pause doubles
+MUTE_PAUSE = 8.0
+"""Seconds until the next look at a series that was found mute: what the stream keeps back, REST
+brings, and nearly as fast."""
 SUSPECTS = 5  # series looked at in one go: 2 of the exchange's 6000 weight each
 
 SETTLE = 4.0
@@ -95,12 +98,18 @@ class Silence:
         never told, a second read proves it: one that shows trades after the first.
         """
         heard = self._heard[series]
+        is_mute = self._keeps_back(series, heard, read, read_at)
+        if is_mute:
+            heard.pause = MUTE_PAUSE / 2  # `suspects` doubles it
+        return is_mute
+
+    def _keeps_back(self, series: Series, heard: _Heard, read: Candle, read_at: float) -> bool:
         before, heard.read = heard.read, read
         told = heard.candle
         if told is None:
             is_behind = self._symbols[series.symbol] > heard.at + SIBLING_AFTER
             return is_behind or (before is not None and _has_traded(before, read))
-        return not told.closed and heard.at < read_at and _has_traded(told, read)
+        return heard.at < read_at and _has_traded(told, read)
 
 
 def _has_traded(before: Candle, after: Candle) -> bool:

@@ -15,7 +15,6 @@ from .bar import Bar, flat
 
 WEIGHT = 2000  # the scale of the whole-number weights below; large enough that floors do not show
 TAIL = 0.05  # the smaller, the more the busiest part outweighs the others
-REACH = 0.92  # how much of the way to the parent's high and low closes go; wicks do the rest
 QUIET_SHARE = 0.4  # of a sparse parent's parts, those without trades
 
 
@@ -108,24 +107,19 @@ def _path(parent: Bar, weights: Sequence[int], rng: Random) -> list[int]:
     scale = (high - low) / (max(bridge) - min(bridge) or 1.0)
     slope = (end - start) / count
     points = [start + slope * index + scale * value for index, value in enumerate(bridge)]
-    path = _squeeze(points, parent)
+    path = _fold(points, parent)
     path[0], path[-1] = start, end
     return path
 
 
-def _squeeze(points: list[float], parent: Bar) -> list[int]:
-    """Stretch what leaves the body of the parent so that it ends just inside high and low."""
-    top, bottom = max(parent.open, parent.close), min(parent.open, parent.close)
-    up = REACH * (parent.high - top) / (max(points) - top or 1.0)
-    down = REACH * (bottom - parent.low) / (bottom - min(points) or 1.0)
-    return [
-        int(top + (point - top) * up)
-        if point > top
-        else int(bottom - (bottom - point) * down)
-        if point < bottom
-        else int(point)
-        for point in points
-    ]
+def _fold(points: list[float], parent: Bar) -> list[int]:
+    """Turn back what would leave the parent's range, so that it moves as much as the rest."""
+    low, span = parent.low, parent.high - parent.low
+    folded = []
+    for point in points:
+        above = (int(point) - low) % (2 * span or 1)
+        folded.append(low + min(above, 2 * span - above))
+    return folded
 
 
 def _wicks(parent: Bar, path: Sequence[int], rng: Random) -> tuple[list[int], list[int]]:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.fakes.processes import Client, Program, free_port, history
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.processes import Client, Program, history
+from tests.fakes.redis_server import RedisServer, binaries, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -73,12 +73,11 @@ class Deployment:
             closed = {moment: candle for moment, (candle, final) in ours.items() if final}
             oldest = max(min(theirs), min(ours))
             expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed)}
-            for moment in expected.keys() | {t for t in closed if t >= oldest}:
-                if expected.get(moment) != closed.get(moment):
-                    faults.append(
-                        f"{symbol} {interval} {moment}: {closed.get(moment)} is not "
-                        f"{expected.get(moment)}"
-                    )
+            faults += [
+                f"{symbol} {interval} {t}: {closed.get(t)} is not {expected.get(t)}"
+                for t in sorted(expected.keys() | {t for t in closed if t >= oldest})
+                if expected.get(t) != closed.get(t)
+            ]
         return faults
 
     async def served_differences(self, program: Program) -> list[str]:

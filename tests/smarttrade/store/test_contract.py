@@ -7,7 +7,7 @@ begins with what was stored in Redis, and to one that has followed all along.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -165,18 +165,15 @@ def _serve(store: Store, journal: Journal | None) -> Callable[..., Awaitable[Non
 @pytest.fixture(params=KINDS)
 async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Story]:
     kind, _, server = request.param.partition(" ")
-    connect: Callable[[], Database] | None = None
-    if not server:
-        pass
-    elif server == "virtual":
-        connect = VirtualRedis().connect
-    else:
-        redis = RedisServer(dict(binaries())[server], tmp_path)
-        redis.start()
-        request.addfinalizer(redis.kill)
-        connect = partial(RedisDatabase, redis.url, "test", within=2.0, stream_length=100)
-    async with Story(kind, connect).begin() as begun:
-        yield begun
+    with ExitStack() as stack:
+        connect: Callable[[], Database] | None = None
+        if server == "virtual":
+            connect = VirtualRedis().connect
+        elif server:
+            redis = stack.enter_context(RedisServer(dict(binaries())[server], tmp_path))
+            connect = partial(RedisDatabase, redis.url, "test", within=2.0, stream_length=100)
+        async with Story(kind, connect).begin() as begun:
+            yield begun
 
 
 async def test_page_of_a_window(story: Story) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from actors import Mailbox
 from smarttrade.store.database import Database, DatabaseUnavailable, Leading
 from smarttrade.store.journal import Journal, _Writer
-from smarttrade.store.memory import MemoryStore
+from smarttrade.store.memory import Event, MemoryStore
 from smarttrade.store.messages import StoreMessage
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.candles import BTC, ETH, at, candle, rows
@@ -70,6 +70,21 @@ steps = st.one_of(
 )
 
 
+def change(memory: MemoryStore, what: str, value: Any) -> list[Event]:
+    match what:
+        case "updates":
+            return memory.put_updates([(BTC, each) for each in value], 0.0, 0.0)
+        case "history":
+            first, length = value
+            return memory.put_history(BTC, rows(first, first + length), at(first), 0.0)
+        case "correction":
+            return memory.correct(BTC, [value._replace(closed=True)], 0.0)
+        case "release":
+            memory.look_around(0.0, 0.0)
+            return memory.look_around(100.0, 0.0)
+    return []
+
+
 async def live_through(database: Database, story: Sequence[tuple[str, Any]]) -> None:
     unreliable = Unreliable(database)
     memory = MemoryStore(("BTCUSDT", "ETHUSDT"), (BTC.interval,))
@@ -85,24 +100,12 @@ async def live_through(database: Database, story: Sequence[tuple[str, Any]]) -> 
 
     await send()
     for what, value in story:
-        events = []
-        match what:
-            case "updates":
-                events = memory.put_updates([(BTC, each) for each in value], 0.0, 0.0)
-            case "history":
-                first, length = value
-                events = memory.put_history(BTC, rows(first, first + length), at(first), 0.0)
-            case "correction":
-                events = memory.correct(BTC, [value._replace(closed=True)], 0.0)
-            case "release":
-                memory.look_around(0.0, 0.0)
-                events = memory.look_around(100.0, 0.0)
-            case "send":
-                unreliable.fate = value
-                await send()
-            case "arrives late":
-                await unreliable.deliver_late()
-        for event in events:
+        if what == "send":
+            unreliable.fate = value
+            await send()
+        elif what == "arrives late":
+            await unreliable.deliver_late()
+        for event in change(memory, what, value):
             journal.backlog.note(event)
     while not journal.backlog.is_empty:
         await send()

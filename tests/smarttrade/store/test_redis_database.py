@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from smarttrade.store.database import (
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.stored import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, binaries, free_port
 
 LEASE = 60.0
 KEY = "smarttrade:candles:BTCUSDT:1m"
@@ -235,7 +237,7 @@ async def test_replica_refuses(own_redis: RedisServer) -> None:
     epoch = await lead(redis)
     with own_redis.client() as client:
         client.replicaof("127.0.0.1", 1)
-        with pytest.raises(DatabaseUnavailable, match="(?i)read ?only|replica"):
+        with pytest.raises(DatabaseUnavailable, match=r"(?i)read ?only|replica"):
             await redis.write("me", epoch, LEASE, batch(1, candle(0)))
         client.replicaof("NO", "ONE")
     assert await redis.write("me", epoch, LEASE, batch(2, candle(0))) == Written((1,))
@@ -272,6 +274,31 @@ async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
         with pytest.raises(DatabaseUnavailable) as raised:
             await wrong.position()
         assert "hunter2" not in str(raised.value)
+
+
+async def test_tls(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    server = shutil.which("redis-server")
+    if openssl is None or server is None:
+        pytest.skip("needs openssl, and a redis-server that speaks TLS")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    generate = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key)
+    subprocess.run(
+        [openssl, *generate, "-out", certificate, *subject], check=True, capture_output=True
+    )
+    with RedisServer(server, tmp_path) as plain:
+        port = free_port()
+        with plain.client() as client:
+            client.config_set("tls-auth-clients", "no")
+            client.execute_command(
+                *("CONFIG", "SET", "tls-cert-file", certificate, "tls-key-file", key),
+                *("tls-ca-cert-file", certificate, "tls-port", port),
+            )
+        url = f"rediss://127.0.0.1:{port}"
+        assert await lead(database(plain, url=f"{url}?ssl_ca_certs={certificate}")) == 1
+        with pytest.raises(DatabaseUnavailable, match="(?i)certificate"):
+            await lead(database(plain, url=url))
 
 
 # The guard in the script says what market/candle.py says
