@@ -1,11 +1,11 @@
-"""For tests: the order in which Trio runs its tasks, as a function of a seed.
+"""For tests: the order of tasks as a function of a seed, and crashes wherever a task waits.
 
 Trio shuffles tasks that are ready at the same time, on purpose, so that nobody relies on
 an order. With a seed, a test that fails for one order in a thousand fails again.
 
-Two private names of Trio are used, here and nowhere else, until it has a public way:
-https://github.com/python-trio/trio/issues/2675. The tests of this module tell whether
-they still work.
+Three private names of Trio are used, here and nowhere else, until it has public ways:
+https://github.com/python-trio/trio/issues/2675 for the order. The tests of this module
+tell whether they still work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
+import trio
 from trio._core import _run as trio_run
 
 
@@ -38,3 +40,28 @@ def seeded_scheduler(seed: int) -> Iterator[None]:
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # type: ignore[misc]  # noqa: SLF001
         trio_run._r.setstate(states[0])  # noqa: SLF001
         random.setstate(states[1])
+
+
+def tasks_below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    """`task` and everything that runs in its nurseries, in an order that the seed decides."""
+    yield task
+    for nursery in task.child_nurseries:
+        children = sorted(nursery.child_tasks, key=lambda child: child._counter)  # noqa: SLF001
+        for child in children:
+            yield from tasks_below(child)
+
+
+def crash(task: trio.lowlevel.Task, error: Exception) -> bool:
+    """Make what `task` waits for raise `error`, as a bug in there would.
+
+    False, and nothing happens, when it does not wait for anything just now, or for something
+    that cannot be interrupted. It is what Trio itself does to deliver KeyboardInterrupt.
+    """
+
+    def instead() -> NoReturn:
+        raise error
+
+    if task is trio.lowlevel.current_task() or task._abort_func is None:  # noqa: SLF001
+        return False
+    task._attempt_abort(instead)  # noqa: SLF001
+    return True

@@ -9,7 +9,8 @@
     │   ├── listing          which symbols the exchange lists; ends when that is known
     │   ├── stream           live klines -> store
     │   └── backfill         history and gaps over REST -> store
-    └── web                  accept loop, Quart-Trio; one session actor per client
+    ├── web                  accept loop, Quart-Trio; one session actor per client
+    └── loop                 measures how late this process is
 
 `ingest` is the same without hub and clients. `gateway` has a `relay` where the others have a
 journal, and no feed: another process's candles come through Redis.
@@ -23,8 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -43,17 +43,20 @@ from actors import (
     Supervisor,
 )
 
-from .binance.audit import AuditCounters, run_audit
+from .binance.audit import run_audit
 from .binance.backfill import run_backfill
 from .binance.dial import Dial, dial
 from .binance.limits import WeightBudget
-from .binance.line import StreamCounters
 from .binance.listing import run_listing
 from .binance.rest import RestClient, http_client
 from .binance.stream import run_stream
-from .session.hub import HubCounters, run_hub
+from .counters import Counters
+from .loop_delay import run_loop_delay
+from .parts import Part
+from .session.hub import run_hub
 from .session.wire import CandleTexts
 from .settings import DEFAULT_REDIS_URL, Settings
+from .settings_files import access_of, tls_of
 from .settings_values import masked
 from .store.actor import run_store
 from .store.database import Database
@@ -63,6 +66,7 @@ from .store.messages import CandlesMissing, HubEvent, StoreMessage
 from .store.probe import redis_answers
 from .store.redis_report import RelayReport
 from .store.relay import run_relay
+from .systemd import Notifier, run_watchdog
 from .web.app import create_app
 from .web.server import CannotListenError, ServerCounters, open_listeners, serve_web
 from .web.services import Services
@@ -71,17 +75,6 @@ logger = structlog.get_logger("app")
 
 Progress = Callable[[int, int], None]
 """Told how many series of how many have their history."""
-
-
-class Part(Enum):
-    """Which of the service this process is."""
-
-    SERVE = "serve"
-    """Everything."""
-    INGEST = "ingest"
-    """The feed, for others to follow."""
-    GATEWAY = "gateway"
-    """Clients, who get what another process feeds."""
 
 
 class CannotServe(Fatal):
@@ -102,17 +95,9 @@ class Outside:
     """Where clients connect. Raises `CannotListenError`."""
     database: Database | None = None
     """Where candles are kept; None keeps them in memory only. A gateway needs one."""
+    notifier: Notifier | None = None
+    """Who is told how the service does."""
     wall_clock: Callable[[], float] = time.time
-
-
-@dataclass(slots=True)
-class Counters:
-    """What is counted, and outlives every restart below."""
-
-    stream: StreamCounters = field(default_factory=StreamCounters)
-    audit: AuditCounters = field(default_factory=AuditCounters)
-    hub: HubCounters = field(default_factory=HubCounters)
-    server: ServerCounters = field(default_factory=ServerCounters)
 
 
 async def run_service(
@@ -122,6 +107,7 @@ async def run_service(
     progress: Progress,
     part: Part = Part.SERVE,
     simulated: bool = False,
+    notifier: Notifier | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run everything in this process until `stop` is set, and stop in order.
@@ -134,20 +120,22 @@ async def run_service(
         _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
         http_client() as http,
     ):
-        listen = partial(_listen, settings.host, settings.port, reuse_port=settings.reuse_port)
+        listen = partial(_listen, settings)
         database = await _open_database(settings, part)
-        outside = Outside(http, rest_urls, dial, stream_urls, listen, database)
+        outside = Outside(http, rest_urls, dial, stream_urls, listen, database, notifier)
         service = build_service(settings, outside, progress, Counters(), part)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_when_told, service, stop)
+            nursery.start_soon(_stop_when_told, service, stop, notifier)
             await service.run(task_status=task_status)
             nursery.cancel_scope.cancel()
 
 
-async def _listen(host: str, port: int, *, reuse_port: bool) -> Sequence[trio.SocketListener]:
-    listeners = await open_listeners(host, port, reuse_port=reuse_port)
+async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
+    host = settings.host
+    listeners = await open_listeners(host, settings.port, reuse_port=settings.reuse_port)
     name = f"[{host}]" if ":" in host else host
-    logger.info("serving", url=f"http://{name}:{listeners[0].socket.getsockname()[1]}")
+    port = listeners[0].socket.getsockname()[1]
+    logger.info("serving", url=f"{settings.scheme}://{name}:{port}")
     return listeners
 
 
@@ -196,7 +184,7 @@ def build_service(
         overflow=Overflow.NEWEST,
         key=lambda gap: gap.series,
     )
-    memory = MemoryStore(settings.symbols, settings.intervals)
+    memory = MemoryStore(settings.symbols, settings.intervals, counters.store)
     redis = _redis(settings, outside, part, memory, store)
     children: list[Child | Supervisor] = [redis.supervisor] if redis.supervisor else []
     children.append(
@@ -235,10 +223,14 @@ def build_service(
             describe_store=redis.describe,
             revision_of=memory.revision_of,
             has_clients=part is not Part.INGEST,
+            counters=counters,
+            wall_clock=wall_clock,
         ),
         counters.server,
     )
     children.append(Child("web", web.run, stop=web.drain, stop_within=settings.stop_within + 1))
+    children += _watchdog(outside.notifier, store)
+    children.append(Child("loop", partial(run_loop_delay, counters.loop_delays)))
     service = Supervisor(
         "service",
         children,
@@ -304,6 +296,7 @@ def _feed(
     gaps: Mailbox[CandlesMissing],
 ) -> Supervisor:
     rest = RestClient(outside.http, outside.rest_urls, WeightBudget(settings.weight_ceiling))
+    counters.rest = rest
     return Supervisor(
         "feed",
         [
@@ -321,6 +314,7 @@ def _feed(
                     outside.stream_urls,
                     dial=outside.dial,
                     counters=counters.stream,
+                    rotate_after=settings.rotate_after,
                     wall_clock=outside.wall_clock,
                 ),
             ),
@@ -329,11 +323,28 @@ def _feed(
                 partial(run_backfill, gaps, store, rest, progress=progress),
                 mailbox=gaps,
             ),
-            Child("audit", partial(run_audit, store, rest, counters=counters.audit)),
+            Child(
+                "audit",
+                partial(
+                    run_audit,
+                    store,
+                    rest,
+                    counters=counters.audit,
+                    round_within=settings.audit_round,
+                ),
+            ),
         ],
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(5, within=60),
     )
+
+
+def _watchdog(notifier: Notifier | None, store: Mailbox[StoreMessage]) -> list[Child]:
+    """Last, so that nothing stops when it does."""
+    if notifier is None or notifier.watchdog_within is None:
+        return []
+    watch = partial(run_watchdog, notifier, notifier.watchdog_within, store)
+    return [Child("watchdog", watch)]
 
 
 class _Web:
@@ -353,6 +364,7 @@ class _Web:
         self._draining = trio.Event()
         services = replace(self._services, draining=self._draining)
         app = create_app(services)
+        access, ssl_context = access_of(settings), tls_of(settings)
         try:
             listeners = await self._listen()
         except CannotListenError as error:
@@ -364,6 +376,8 @@ class _Web:
             counters=self._counters,
             draining=self._draining,
             drain_within=settings.stop_within,
+            access=access,
+            ssl_context=ssl_context,
             task_status=task_status,
         )
 
@@ -371,9 +385,11 @@ class _Web:
         self._draining.set()
 
 
-async def _stop_when_told(service: Supervisor, stop: trio.Event) -> None:
+async def _stop_when_told(service: Supervisor, stop: trio.Event, notifier: Notifier | None) -> None:
     await stop.wait()
     logger.info("stopping")
+    if notifier is not None:
+        notifier.tell("STOPPING=1")
     service.stop()
 
 

@@ -9,6 +9,7 @@ from .cli_ingest import load_with_redis
 from .cli_options import add_options
 from .cli_run import run_until_signal
 from .cli_serve import serve
+from .parts import Part
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,4 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
-    return run_until_signal(partial(serve, loaded, False, part="gateway"))
+    return run_until_signal(partial(serve, loaded, False, part=Part.GATEWAY))

@@ -10,6 +10,7 @@ from functools import partial
 from .cli_options import add_options
 from .cli_run import run_until_signal
 from .cli_serve import load, serve
+from .parts import Part
 from .settings_sources import Loaded
 
 PORT = 8001
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
     if "PORT" not in loaded.origins:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"port": PORT}))
-    return run_until_signal(partial(serve, loaded, arguments.simulated, part="ingest"))
+    return run_until_signal(partial(serve, loaded, arguments.simulated, part=Part.INGEST))
 
 
 def load_with_redis(arguments: argparse.Namespace) -> Loaded:

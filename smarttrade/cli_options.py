@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from .settings import VARIABLES, Variable
+from .settings_files import check_files
 from .settings_sources import BadSettings, Loaded, load_settings
 
 
@@ -30,18 +31,20 @@ def settings_from(arguments: argparse.Namespace) -> Loaded:
     """Settings from all sources, or the end of the process with status 2 and what is wrong."""
     given = {name: vars(arguments).get(name) for name in VARIABLES}
     try:
-        return load_settings({name: value for name, value in given.items() if value is not None})
+        loaded = load_settings({name: value for name, value in given.items() if value is not None})
+        check_files(loaded.settings)
     except BadSettings as error:
         for problem in error.problems:
             print(f"smarttrade: {problem}", file=sys.stderr)
         sys.exit(2)
+    return loaded
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, scheme: str = "http") -> str:
     """What to type into a browser on this machine."""
     if host in ("0.0.0.0", "::"):  # noqa: S104  # not bound here
         host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _reference(variable: Variable) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -16,8 +18,12 @@ from .cli_progress import open_progress
 from .cli_run import end_now, run_until_signal
 from .cli_start import started, starting
 from .logs import configure_logs
+from .parts import Part
 from .settings import Settings
 from .settings_sources import Loaded
+
+if TYPE_CHECKING:
+    from .systemd import Notifier
 
 log = structlog.get_logger("smarttrade")
 
@@ -49,24 +55,33 @@ async def serve(
     loaded: Loaded,
     simulated: bool,  # noqa: FBT001
     stop: trio.Event,
-    part: str = "serve",
+    part: Part = Part.SERVE,
 ) -> int:
     """Be that part of the service until `stop` is set; the exit status."""
     with starting():
         from actors import Fatal, RestartLimit, Unkillable
 
-        from .app import Part, run_service
+        from .app import run_service
+        from .descriptors import make_room
+        from .systemd import Notifier
         from .web.server_sockets import CannotListenError
 
+    fit = make_room(loaded.settings.server_limits)
+    if not fit:
+        print("smarttrade: too few open files are allowed: see `ulimit -n`", file=sys.stderr)
+        return 1
+    settings = loaded.settings.model_copy(update={"max_connections": fit})
+    notifier = Notifier.of(os.environ)
     try:
         with starting(), open_progress() as progress:
             await run_service(
-                loaded.settings,
+                settings,
                 stop=stop,
                 progress=progress,
-                part=Part(part),
+                part=part,
                 simulated=simulated,
-                task_status=_Announcement(loaded.settings),
+                notifier=notifier,
+                task_status=_Announcement(settings, notifier),
             )
     except Exception as error:
         if (stuck := reason_of(error, (Unkillable,))) is not None:
@@ -84,13 +99,16 @@ async def serve(
 class _Announcement:
     """Says where we serve once the service has started; its `task_status`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, notifier: Notifier | None) -> None:
         self._settings = settings
+        self._notifier = notifier
 
     def started(self, value: object = None) -> None:  # noqa: ARG002  # the protocol has one
         """See `trio.TaskStatus`."""
         started()
+        if self._notifier is not None:
+            self._notifier.tell("READY=1")
         if self._settings.port:  # of a free one that was taken, the log tells
-            url = url_of(self._settings.host, self._settings.port)
+            url = url_of(self._settings.host, self._settings.port, self._settings.scheme)
             with suppress(BrokenPipeError):
                 print(f"SmartTrade serves {url}", flush=True)

@@ -1,8 +1,8 @@
 """A quick start.
 
-What is imported, and the candles that are loaded, stay for good. Looking again and again which of it
-may be garbage takes a quarter of the time until we serve, so that is not done until then; nor, of
-these objects, ever after.
+What is imported, and the candles that are loaded, stay for good. Looking again and again which of
+it may be garbage takes a quarter of the time until we serve, so that is not done until then; nor,
+of these objects, ever after.
 """
 
 from __future__ import annotations

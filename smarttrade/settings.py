@@ -6,18 +6,32 @@ value's message and by `smarttrade serve --help`, is told by its field here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-from .binance.limits import EXCHANGE_WEIGHT_LIMIT
+from .binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from .market.interval import Interval, parse_interval
 from .market.series import parse_symbol
 from .session.protocol import SessionLimits
-from .settings_values import host_name, list_of, lower, namespace, or_none, origin, shown, url
+from .settings_values import (
+    host_name,
+    list_of,
+    lower,
+    namespace,
+    network,
+    or_none,
+    origin,
+    shown,
+    token,
+    url,
+)
+from .web.access import Access
 from .web.server_limits import ServerLimits
 
 PREFIX = "SMARTTRADE_"
@@ -34,6 +48,7 @@ DEFAULT_INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
 
 _SERVER = ServerLimits()
 _SESSION = SessionLimits()
+_ACCESS = Access()
 
 
 # -- The variables ----------------------------------------------------------------------------
@@ -163,7 +178,8 @@ class Settings(BaseModel):
     max_connections_per_ip: int = _number(
         f"{PREFIX}MAX_CONNECTIONS_PER_IP",
         _SERVER.max_connections_per_ip,
-        "the same for one IPv4 address or IPv6 /64 network; behind a proxy, that is the proxy",
+        "the same for one IPv4 address or IPv6 /64 network; of a trusted proxy's clients,"
+        " WebSockets are counted",
         *(1, 1_000_000, ""),
     )
     heartbeat: float = _number(
@@ -205,6 +221,51 @@ class Settings(BaseModel):
         "a longer message from a client ends its session with 1009",
         *(1024, 16 * 1024**2, "bytes"),
     )
+    idle_session: float = _number(
+        f"{PREFIX}IDLE_SESSION",
+        _SESSION.idle_within,
+        "a session that is subscribed to nothing for so long is closed with 1008",
+        *(1, 86_400, "s"),
+    )
+    requests_per_second_per_ip: float | None = _variable(
+        f"{PREFIX}REQUESTS_PER_SECOND_PER_IP",
+        None,
+        "sustained requests and handshakes of one address or IPv6 /64 network, answered with 429"
+        f" beyond; if not set, {_ACCESS.requests_per_second:g}, and this machine has no such limit",
+        allowed="a number from 0.1 to 1000000 (1/s)",
+        ge=0.1,
+        le=1_000_000,
+    )
+    request_burst_per_ip: int = _number(
+        f"{PREFIX}REQUEST_BURST_PER_IP",
+        _ACCESS.burst,
+        "requests that one address may send at once",
+        *(1, 1_000_000, ""),
+    )
+    head_within: float = _number(
+        f"{PREFIX}HEAD_WITHIN",
+        _SERVER.head_within,
+        "a request's headers, or a TLS handshake, may take so long",
+        *(0.1, 600, "s"),
+    )
+    keep_alive: float = _number(
+        f"{PREFIX}KEEP_ALIVE",
+        _SERVER.keep_alive,
+        "an HTTP connection without a request is closed after it",
+        *(1, 3600, "s"),
+    )
+    max_head_bytes: int = _number(
+        f"{PREFIX}MAX_HEAD_BYTES",
+        _SERVER.head_size,
+        "longer request headers are refused with 431",
+        *(1024, 1024**2, "bytes"),
+    )
+    max_body_bytes: int = _number(
+        f"{PREFIX}MAX_BODY_BYTES",
+        _SERVER.body_size,
+        "a longer request body is refused with 413",
+        *(0, 16 * 1024**2, "bytes"),
+    )
     stop_within: float = _number(
         f"{PREFIX}STOP_WITHIN", 8.0, "clients have so long to leave when we stop", 0, 9, "s"
     )
@@ -217,7 +278,7 @@ class Settings(BaseModel):
     rotate_after: float = _number(
         f"{PREFIX}ROTATE_AFTER",
         ROTATE_AFTER,
-        "age of a stream connection at which another one takes its place, by up to a tenth earlier",
+        "age at which another stream connection takes an old one's place, or up to a tenth earlier",
         *(60, 86_400, "s"),
     )
     audit_round: float = _number(
@@ -232,6 +293,60 @@ class Settings(BaseModel):
         "origins whose pages may read our answers",
         allowed="* or origins such as https://charts.example.com, separated by commas",
     )
+    origins: Annotated[tuple[str, ...] | None, list_of(origin)] = _variable(
+        f"{PREFIX}ORIGINS",
+        None,
+        f"origins whose pages may open WebSockets; if not set, those of {PREFIX}CORS_ORIGINS",
+        allowed="* or origins such as https://charts.example.com, separated by commas",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], list_of(network)] = _variable(
+        f"{PREFIX}TRUSTED_PROXIES",
+        (),
+        "proxies whose X-Forwarded-For says who the client is",
+        allowed="addresses and networks such as 127.0.0.1,10.0.0.0/8, separated by commas",
+    )
+    tokens: Annotated[tuple[SecretStr, ...], list_of(token)] = _variable(
+        f"{PREFIX}TOKENS",
+        (),
+        "tokens of which clients need one; better kept in a file",
+        allowed="tokens of 16 or more letters, digits and any of - . _ ~ + /, separated by commas",
+    )
+    tokens_file: Path | None = _variable(
+        f"{PREFIX}TOKENS_FILE",
+        None,
+        "file with such tokens, one a line; # begins a remark",
+        allowed="a file that can be read",
+    )
+    tls_cert: Path | None = _variable(
+        f"{PREFIX}TLS_CERT",
+        None,
+        "certificate chain to serve TLS with",
+        allowed="a PEM file that can be read",
+    )
+    tls_key: Path | None = _variable(
+        f"{PREFIX}TLS_KEY",
+        None,
+        "private key of the certificate",
+        allowed="a PEM file that can be read, without a password",
+    )
+
+    def access(self, tokens: Iterable[str]) -> Access:
+        """What is asked of clients, with the tokens that were found."""
+        rate = self.requests_per_second_per_ip
+        return Access(
+            tokens=tuple(tokens),
+            origins=self.cors_origins if self.origins is None else self.origins,
+            cors_origins=self.cors_origins,
+            trusted_proxies=self.trusted_proxies,
+            requests_per_second=_ACCESS.requests_per_second if rate is None else rate,
+            burst=self.request_burst_per_ip,
+            spares_loopback=rate is None,
+        )
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs that we serve."""
+        return "http" if self.tls_cert is None else "https"
 
     @property
     def server_limits(self) -> ServerLimits:
@@ -241,6 +356,10 @@ class Settings(BaseModel):
             stall_limit=self.stall_limit,
             most_pending_bytes=self.max_pending_bytes,
             message_size=self.max_message_bytes,
+            head_size=self.max_head_bytes,
+            body_size=self.max_body_bytes,
+            head_within=self.head_within,
+            keep_alive=self.keep_alive,
         )
 
     @property
@@ -250,6 +369,7 @@ class Settings(BaseModel):
             message_bytes=self.max_message_bytes,
             requests_per_second=self.requests_per_second,
             burst=self.request_burst,
+            idle_within=self.idle_session,
         )
 
     def __repr_args__(self) -> Iterator[tuple[str, str]]:

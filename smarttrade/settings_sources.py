@@ -21,6 +21,9 @@ from pydantic import ValidationError
 from .settings import PREFIX, VARIABLES, Settings
 from .settings_values import masked
 
+SECRETS = frozenset((f"{PREFIX}TOKENS",))
+"""Not even a bad one is told."""
+
 
 class BadSettings(Exception):
     """The configuration cannot be used; nobody's program can run with it."""
@@ -92,6 +95,8 @@ def _read_dotenv(path: Path) -> Mapping[str, str]:
 def _problem(details: Any, origins: Mapping[str, str]) -> str:
     name = str(details["loc"][0])
     given = str(details["input"])
+    if name in SECRETS:
+        return f"{name}=*** ({origins[name]}): must be {VARIABLES[name].allowed}"
     told = masked(given if len(given) <= 200 else given[:200] + "...")
     wrong = details.get("ctx", {}).get("error", "")
     # An entry of a list is half a URL if the password has a comma in it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, SecretStr
 
 from .market.interval import Interval
 
@@ -76,6 +76,18 @@ def origin(text: str) -> str:
     return origin
 
 
+def network(text: str) -> IPv4Network | IPv6Network:
+    """An address, or a network in CIDR notation."""
+    return ip_network(text, strict=False)
+
+
+def token(text: str) -> SecretStr:
+    """A bearer token (RFC 6750, 2.1) that cannot be guessed."""
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,512}=*", text):
+        raise ValueError("not a token")
+    return SecretStr(text)
+
+
 def lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -87,8 +99,10 @@ def or_none(read: Callable[[str], str]) -> Callable[[str | None], str | None]:
 def shown(value: Any) -> str:
     """A value as one would write it, on one line, without passwords."""
     match value:
-        case None | False:
+        case None | False | ():
             return "not set"
+        case SecretStr():
+            return "***"
         case True:
             return "1"
         case Interval():

@@ -304,7 +304,7 @@ class Client:
         try:
             while not self.away:
                 with trio.move_on_after(0.2):
-                    message = decode(await connection.get_message())
+                    message = decode(checked(await connection.get_message()))
                     self.charts.take(message, self.flat)
                     if message.get("type", "candle") == "candle":
                         interval = self.flat or Interval(message["interval"])

@@ -1,7 +1,12 @@
-"""The audit actor: compares what was published with the exchange's history, for ever and gently."""
+"""The audit actor: compares what was published with the exchange's history, for ever and gently.
+
+And now and then, whether the symbols are still traded. One that is not keeps its candles, as the
+exchange does: the same is seen while all trading is halted for an hour.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +20,8 @@ from ..market.series import Series
 from ..market.window import Difference
 from ..store.messages import CorrectCandles, GetDifferences, GetListed, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable
+from .limits import AUDIT_ROUND
+from .listing import TRADING, symbol_statuses
 from .rest import RestClient
 
 logger = structlog.get_logger("binance.audit")
@@ -23,14 +30,13 @@ AUDITED = 100  # closed candles of a series that are read again in each turn
 SETTLING = 2
 """Rows at the end that are left out: a candle may be read while the exchange still writes it."""
 
-ROUND = 120.0
-"""Seconds in which every series has its turn, if there are not too many: 60 series cost 60 of the
-exchange's 6000 weight a minute."""
 LEAST_PAUSE = 1.0  # seconds between two series, however many there are
 
 CONFIRM_AFTER = 2.0
 """Seconds until a difference is read once more: one answer may come from a cache gone stale, and
 the repair of what is right would be the greater harm."""
+
+SYMBOLS_EVERY = 600.0  # seconds between two looks at the symbols' statuses
 
 
 @dataclass(slots=True)
@@ -52,7 +58,7 @@ async def run_audit(
     rest: RestClient,
     *,
     counters: AuditCounters,
-    round_within: float = ROUND,
+    round_within: float = AUDIT_ROUND,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Compare each listed series in turn, and repair what differs.
@@ -61,6 +67,39 @@ async def run_audit(
     """
     task_status.started()
     series = await store.ask(GetListed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_watch_symbols, sorted({each.symbol for each in series}), rest)
+        nursery.start_soon(_compare_for_ever, series, store, rest, counters, round_within)
+
+
+async def _watch_symbols(symbols: Sequence[str], rest: RestClient) -> None:
+    """Tell of each symbol that stops trading, or trades again."""
+    statuses: Mapping[str, str] = dict.fromkeys(symbols, TRADING)
+    while True:
+        await trio.sleep(SYMBOLS_EVERY)
+        try:
+            found = await symbol_statuses(symbols, rest)
+        except ExchangeUnavailable:
+            continue
+        for symbol in symbols:
+            status, before = found.get(symbol, "not listed"), statuses.get(symbol, "not listed")
+            if status == before:
+                continue
+            if status == TRADING:
+                logger.info("symbol_trades_again", symbol=symbol)
+            else:
+                advice = "if it was renamed, see SMARTTRADE_SYMBOLS"
+                logger.error("symbol_stopped", symbol=symbol, status=status, advice=advice)
+        statuses = found
+
+
+async def _compare_for_ever(
+    series: Sequence[Series],
+    store: Mailbox[StoreMessage],
+    rest: RestClient,
+    counters: AuditCounters,
+    round_within: float,
+) -> None:
     pause = max(LEAST_PAUSE, round_within / max(1, len(series)))
     while True:
         for each in series:

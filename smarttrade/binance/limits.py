@@ -12,6 +12,14 @@ CONNECTION_PERIOD = 300.0
 EXCHANGE_CONNECTION_LIMIT = 300
 """Source: web-socket-streams.md, "Websocket Limits": 300 attempts per 5 minutes per IP."""
 
+ROTATE_AFTER = 23 * 3600.0
+"""Seconds after which a stream connection is replaced; the exchange ends it at 24 hours.
+Source: web-socket-streams.md, "General WSS information"."""
+
+AUDIT_ROUND = 120.0
+"""Seconds in which the audit compares every series once, if there are not too many: 60 series cost
+60 of the exchange's 6000 weight a minute."""
+
 
 class WeightBudget:
     """Request weight, shared by everything that asks the exchange over REST.

@@ -23,7 +23,7 @@ from .advice import STREAM_VARIABLE, advice_on_error, advice_on_status, nobody_o
 from .connection import Connection, converse
 from .dial import Dial
 from .errors import ExchangeError, StreamDown
-from .limits import AttemptBudget
+from .limits import ROTATE_AFTER, AttemptBudget
 from .protocol import REQUEST_EVERY, FeedHealth, stream_request
 from .rest import RestClient
 from .silence import SETTLE, Silence
@@ -43,7 +43,6 @@ logger = structlog.get_logger("binance.stream")
 PAUSE = Backoff(first=0.5, most=10.0)  # seconds between two attempts to connect
 HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is the first again
 
-ROTATE_AFTER = 23 * 3600.0  # seconds; the exchange ends a connection at 24 h
 ROTATE_JITTER = 3600.0
 """Seconds, by which each connection goes earlier at random: not all at the same moment."""
 DELIVER_WITHIN = 10.0
@@ -296,9 +295,7 @@ class Line:
                 case None:
                     pass
 
-    def _decode(
-        self, decoder: StreamDecoder, message: str | bytes, leg: _Leg
-    ) -> Message | None:
+    def _decode(self, decoder: StreamDecoder, message: str | bytes, leg: _Leg) -> Message | None:
         around = self._around
         try:
             return decoder.decode(message)

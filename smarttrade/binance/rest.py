@@ -184,6 +184,7 @@ HTTP_BANNED = 418
 _REQUEST_ISSUES = range(-1199, -1099)
 """Codes that blame the request. Source: errors.md; those above are trouble at the exchange."""
 
+
 def _joined(what: str, advice: str | None) -> str:
     return what if advice is None else f"{what}; {advice}"
 

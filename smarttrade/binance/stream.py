@@ -12,7 +12,8 @@ from actors import Mailbox
 
 from ..store.messages import Feed, FeedStatus, GetListed, PutUpdates, ReportFeed, StoreMessage
 from .dial import Dial
-from .line import ROTATE_AFTER, Line, StreamCounters, Surroundings
+from .limits import ROTATE_AFTER
+from .line import Line, StreamCounters, Surroundings
 from .protocol import FeedHealth, plan_connections
 from .rest import RestClient
 from .updates import Updates
@@ -21,6 +22,7 @@ logger = structlog.get_logger("binance.stream")
 
 BATCH = 1024  # candles handed to the store in one message
 LOOK_EVERY = 1.0  # seconds between two looks at the feed's health
+LOOK_FIRST = 0.05  # the same until the feed is live for the first time: nobody is ready before
 
 
 async def run_stream(
@@ -63,10 +65,13 @@ async def _report_feed(
     health: FeedHealth, store: Mailbox[StoreMessage], wall_clock: Callable[[], float]
 ) -> None:
     told: Feed | None = None
+    pause = LOOK_FIRST
     while True:
         feed = health.feed(trio.current_time())
         if feed is not told:
             told = feed
             logger.info("feed", state=feed.value)
             await store.tell(ReportFeed(FeedStatus(feed, wall_clock())))
-        await trio.sleep(LOOK_EVERY)
+        if feed is Feed.LIVE:
+            pause = LOOK_EVERY
+        await trio.sleep(pause)

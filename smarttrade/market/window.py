@@ -337,7 +337,10 @@ class Window:
         self._candles = result
         self._set_gaps(state.holes, state.unfilled)
         self._trim()
-        return Change(tuple(updates), tuple(corrections)) if was_ready else UNCHANGED
+        if not was_ready:
+            return UNCHANGED
+        oldest = self._candles[0].open_time if self._candles else -1
+        return Change(tuple(updates), tuple(c for c in corrections if c.open_time >= oldest))
 
     def follow(self, candle: Candle, *, corrected: bool) -> Change:
         """Take a state that another window of this series has published.

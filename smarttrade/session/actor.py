@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from typing import Protocol, assert_never
 
 import trio
@@ -24,6 +25,7 @@ from .outbox import ClosedBecause
 from .protocol import (
     End,
     Send,
+    SessionCounters,
     SessionLimits,
     SessionProtocol,
     Subscribe,
@@ -60,8 +62,18 @@ async def run_session(
     """
 
     async def serve() -> End:
+        limits = protocol.limits
+        idle_since = trio.current_time()
         while True:
-            message = await client.receive()
+            if protocol.subscribed:
+                idle_since = inf
+            elif idle_since == inf:
+                idle_since = trio.current_time()
+            with trio.CancelScope(deadline=idle_since + limits.idle_within) as waiting:
+                message = await client.receive()
+            if waiting.cancelled_caught:
+                protocol.counters.closed_idle += 1
+                return End(CloseCode.POLICY, f"no subscription for {limits.idle_within:g} s")
             try:
                 with trio.fail_after(ANSWER_WITHIN):
                     catalogue = await store.ask(GetCatalogue)
@@ -85,6 +97,7 @@ async def run_flat_session(
     limits: SessionLimits,
     store: Mailbox[StoreMessage],
     *,
+    counters: SessionCounters | None = None,
     draining: trio.Event,
 ) -> None:
     """Serve a front end of the first hour: one series, and nothing is asked of it.
@@ -96,6 +109,8 @@ async def run_flat_session(
         bucket = TokenBucket(limits.burst, limits.requests_per_second)
         while bucket.take(trio.current_time()):
             await client.receive()
+        if counters is not None:
+            counters.closed_flooding += 1
         return End(CloseCode.POLICY, "too many messages")
 
     beginning = OpenSubscriptions(subscriber, (Wanted(series, snapshot=1),), b"")

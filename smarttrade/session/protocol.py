@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ..market.interval import parse_interval
 from ..market.series import Series, parse_symbol
 from ..market.window import WINDOW_SIZE
 from ..store.messages import Catalogue, Wanted
 from .errors import CloseCode, RequestError
+from .messages import (
+    Error,
+    Identifier,
+    Pong,
+    SessionLimitsTold,
+    Subscribed,
+    SubscriptionError,
+    Welcome,
+)
 from .wire import describe, message_frame
 
 
@@ -32,6 +42,30 @@ class SessionLimits:
     burst: int = 200
     bad_requests: int = 20
     """Tolerated at once; one more every `FORGIVE_EVERY` seconds."""
+    idle_within: float = 600.0
+    """Seconds without any subscription, after which the session is closed."""
+
+
+@dataclass(slots=True)
+class SessionCounters:
+    """What all the sessions of a process did, since it started."""
+
+    requests: int = 0
+
+    bad_requests: int = 0
+    """Answered with an error."""
+
+    refused_subscriptions: int = 0
+    """Entries over the limit of subscriptions."""
+
+    closed_flooding: int = 0
+    """Sessions closed for too many requests."""
+
+    closed_faulty: int = 0
+    """Sessions closed for too many bad requests."""
+
+    closed_idle: int = 0
+    """Sessions closed because they were subscribed to nothing."""
 
 
 FORGIVE_EVERY = 3.0
@@ -95,19 +129,51 @@ Action = Send | Subscribe | Unsubscribe | End
 
 # -- Requests -------------------------------------------------------------------------------
 
-Identifier = int | str | None
+ACTIONS = ("subscribe", "unsubscribe", "list", "ping")
+MOST_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
+
+# What the schema says of a value beyond its type is checked below, where the answer can say more
+# than that it is wrong.
 
 
-class _Entry(msgspec.Struct):
-    symbol: str
-    interval: str
-    snapshot: int | None = None
-    since: int | float | None = None
+class Entry(msgspec.Struct):
+    """One series, and where to begin."""
+
+    symbol: Annotated[
+        str, Meta(description="In any case.", extra_json_schema={"examples": ["BTCUSDT"]})
+    ]
+    interval: Annotated[
+        str,
+        Meta(
+            description="`1m` is a minute, `1M` a month; `1H`, `4H`, `1D`, `1W` are understood.",
+            extra_json_schema={"examples": ["1m", "1D"]},
+        ),
+    ]
+    snapshot: Annotated[
+        int | None,
+        Meta(
+            description="How many of the newest candles to begin with.",
+            extra_json_schema={"minimum": 1, "maximum": WINDOW_SIZE},
+        ),
+    ] = None
+    since: Annotated[
+        int | float | None,
+        Meta(
+            description="The newest candle time that the client holds, in seconds; wins over "
+            "`snapshot`.",
+            extra_json_schema={"minimum": 0, "exclusiveMaximum": MOST_SECONDS},
+        ),
+    ] = None
 
 
-class _Request(msgspec.Struct):
-    action: str = "subscribe"
-    subscriptions: list[Any] | None = None
+class Request(msgspec.Struct):
+    """What a client asks. A single series may stand in the request itself, as in `Entry`."""
+
+    action: Annotated[str, Meta(extra_json_schema={"enum": list(ACTIONS)})] = "subscribe"
+    subscriptions: Annotated[
+        list[Any] | None,
+        Meta(extra_json_schema={"items": {"$ref": "#/components/schemas/Entry"}}),
+    ] = None
 
 
 @dataclass(slots=True)
@@ -120,6 +186,8 @@ class SessionProtocol:
     heartbeat: float
     """Seconds between two heartbeats."""
     limits: SessionLimits
+    counters: SessionCounters = field(default_factory=SessionCounters)
+    """Usually those of all sessions."""
     subscribed: dict[Series, None] = field(default_factory=dict)
     """In the order in which they were asked for."""
     _requests: TokenBucket = field(init=False)
@@ -130,23 +198,20 @@ class SessionProtocol:
         self._faults = TokenBucket(self.limits.bad_requests, 1 / FORGIVE_EVERY)
 
     def welcome(self) -> bytes:
-        return message_frame(
-            type="welcome",
-            server=self.server,
-            session=self.session,
-            heartbeat=self.heartbeat,
-            limits={
-                "subscriptions": self.limits.subscriptions,
-                "message_bytes": self.limits.message_bytes,
-                "requests_per_second": self.limits.requests_per_second,
-                "burst": self.limits.burst,
-                "snapshot": WINDOW_SIZE,
-            },
+        limits = SessionLimitsTold(
+            subscriptions=self.limits.subscriptions,
+            message_bytes=self.limits.message_bytes,
+            requests_per_second=self.limits.requests_per_second,
+            burst=self.limits.burst,
+            snapshot=WINDOW_SIZE,
         )
+        return message_frame(Welcome(self.server, self.session, self.heartbeat, limits))
 
     def receive(self, message: str | bytes, catalogue: Catalogue, now: float) -> list[Action]:
         """What to do about one message. `now` is in seconds of any steady clock."""
+        self.counters.requests += 1
         if not self._requests.take(now):
+            self.counters.closed_flooding += 1
             return [End(CloseCode.POLICY, "too many requests")]
         fields: dict[str, Any] = {}
         try:
@@ -156,14 +221,16 @@ class SessionProtocol:
             return self._refuse(error, _identifier(fields), now)
 
     def _refuse(self, error: RequestError, identifier: Identifier, now: float) -> list[Action]:
-        refusal = message_frame(type="error", id=identifier, code=error.code, message=error.message)
+        self.counters.bad_requests += 1
+        refusal = message_frame(Error(identifier, error.code, error.message))
         if not self._faults.take(now):
+            self.counters.closed_faulty += 1
             return [Send(refusal), End(CloseCode.POLICY, "too many bad requests")]
         return [Send(refusal)]
 
     def _carry_out(self, fields: dict[str, Any], catalogue: Catalogue) -> list[Action]:
         try:
-            request = msgspec.convert(fields, _Request)
+            request = msgspec.convert(fields, Request)
         except msgspec.ValidationError as error:
             raise RequestError("bad_request", f"not understood: {error}") from None
         identifier = _identifier(fields, strict=True)
@@ -175,14 +242,14 @@ class SessionProtocol:
             case "list":
                 return [Send(self._subscribed_frame(identifier, []))]
             case "ping":
-                return [Send(message_frame(type="pong", id=identifier))]
+                return [Send(message_frame(Pong(identifier)))]
             case unknown:
                 raise RequestError(
                     "unknown_action",
                     f"action must be subscribe, unsubscribe, list or ping, not {_shown(unknown)}",
                 )
 
-    def _entries(self, request: _Request, fields: dict[str, Any]) -> Sequence[Any]:
+    def _entries(self, request: Request, fields: dict[str, Any]) -> Sequence[Any]:
         """A list under `subscriptions`, or the request itself for a single one."""
         if request.subscriptions is None:
             if "symbol" in fields or "interval" in fields:
@@ -192,6 +259,7 @@ class SessionProtocol:
         # A bad entry costs the client a few bytes and us a hundred, and an exception.
         count, most = len(request.subscriptions), self.limits.subscriptions
         if count > most:
+            self.counters.refused_subscriptions += count
             raise RequestError(
                 "too_many_subscriptions", f"at most {most} series in one session, not {count}"
             )
@@ -216,6 +284,7 @@ class SessionProtocol:
     def _make_room(self, series: Series) -> None:
         most = self.limits.subscriptions
         if series not in self.subscribed and len(self.subscribed) >= most:
+            self.counters.refused_subscriptions += 1
             raise RequestError("too_many_subscriptions", f"at most {most} series in one session")
 
     def _unsubscribe(
@@ -233,13 +302,8 @@ class SessionProtocol:
             series.append(one)
         return Unsubscribe(tuple(series), self._subscribed_frame(identifier, errors))
 
-    def _subscribed_frame(self, identifier: Identifier, errors: list[dict[str, Any]]) -> bytes:
-        return message_frame(
-            type="subscribed",
-            id=identifier,
-            subscriptions=describe(self.subscribed),
-            errors=errors,
-        )
+    def _subscribed_frame(self, identifier: Identifier, errors: list[SubscriptionError]) -> bytes:
+        return message_frame(Subscribed(identifier, describe(self.subscribed), errors))
 
 
 def _decode(message: str | bytes) -> dict[str, Any]:
@@ -265,9 +329,9 @@ def _identifier(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     return None
 
 
-def _entry(entry: Any) -> _Entry:
+def _entry(entry: Any) -> Entry:
     try:
-        return msgspec.convert(entry, _Entry)
+        return msgspec.convert(entry, Entry)
     except msgspec.ValidationError as error:
         raise RequestError("bad_request", f"not a subscription: {error}") from None
 
@@ -283,9 +347,6 @@ def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:
         raise RequestError("bad_since", f"since must be seconds since the epoch, not {asked.since}")
     since = None if asked.since is None else int(asked.since * 1000)
     return Wanted(series, asked.snapshot, since)
-
-
-MOST_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
 
 
 def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
@@ -316,14 +377,11 @@ def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
     return Series(known_symbol, known_interval)
 
 
-def _entry_error(entry: Any, error: RequestError) -> dict[str, Any]:
+def _entry_error(entry: Any, error: RequestError) -> SubscriptionError:
     fields = entry if isinstance(entry, dict) else {}
-    return {
-        "symbol": _echo(fields.get("symbol")),
-        "interval": _echo(fields.get("interval")),
-        "code": error.code,
-        "message": error.message,
-    }
+    return SubscriptionError(
+        _echo(fields.get("symbol")), _echo(fields.get("interval")), error.code, error.message
+    )
 
 
 def _echo(value: Any) -> str | None:

@@ -7,7 +7,6 @@ everybody: a candle's JSON is made once, and its frame is made once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.messages import FeedStatus
+from .messages import FlatCandle, Heartbeat, Message, SeriesName, Status
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -29,9 +29,9 @@ def frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8) + payload
 
 
-def message_frame(**fields: Any) -> bytes:
+def message_frame(message: Message | FlatCandle) -> bytes:
     """A frame of one message, for those that are sent to one client or seldom."""
-    return frame(encode_json(fields))
+    return frame(encode_json(message))
 
 
 def candle_text(candle: Candle) -> bytes:
@@ -128,26 +128,28 @@ def _head(kind: str, series: Series) -> bytes:
 def flat_update(series: Series, candle: Candle) -> bytes:
     """The frame for front ends of the first hour: one flat object, milliseconds."""
     return message_frame(
-        symbol=series.symbol,
-        timestamp=candle.open_time,
-        open=candle.open,
-        high=candle.high,
-        low=candle.low,
-        close=candle.close,
-        volume=candle.volume,
-        is_closed=candle.closed,
+        FlatCandle(
+            symbol=series.symbol,
+            timestamp=candle.open_time,
+            open=candle.open,
+            high=candle.high,
+            low=candle.low,
+            close=candle.close,
+            volume=candle.volume,
+            is_closed=candle.closed,
+        )
     )
 
 
 def status_frame(status: FeedStatus) -> bytes:
-    return message_frame(type="status", feed=status.feed.value, since=round(status.since, 3))
+    return message_frame(Status(status.feed.value, round(status.since, 3)))
 
 
 def heartbeat_frame(wall: float) -> bytes:
     """`wall` is the wall clock, in seconds since the epoch."""
-    return message_frame(type="heartbeat", time=round(wall, 3))
+    return message_frame(Heartbeat(round(wall, 3)))
 
 
-def describe(series: Iterable[Series]) -> list[dict[str, str]]:
+def describe(series: Iterable[Series]) -> list[SeriesName]:
     """Series as clients name them."""
-    return [{"symbol": s.symbol, "interval": s.interval.value} for s in series]
+    return [SeriesName(s.symbol, s.interval.value) for s in series]

@@ -56,18 +56,6 @@ async def run_store(
     Waits while `hub` is full: its order is the order of truth, and nothing may be left out. Whoever
     keeps a copy is told through `backlog`, which never makes anybody wait.
     """
-
-    async def tell(event: Event) -> None:
-        if backlog is not None:
-            backlog.note(event)
-        # In an ordered stop those who listen end first; nobody is left who would miss it.
-        with suppress(MailboxClosed):
-            if isinstance(event, CandlesMissing):
-                if gaps is not None:
-                    await gaps.tell(event)
-            elif isinstance(event, HubEvent) and hub is not None:
-                await hub.tell(event)
-
     listed_waiters: list[Reply[tuple[Series, ...]]] = []
     task_status.started()
     async for message in mailbox:
@@ -78,10 +66,24 @@ async def run_store(
                 listed_waiters.append(reply)
             case _:
                 for event in _carry_out(store, message, wall_clock()):
-                    await tell(event)
+                    if backlog is not None:
+                        backlog.note(event)
+                    await _tell(event, hub, gaps)
         if store.is_listed:
             while listed_waiters:
                 listed_waiters.pop().set(store.listed)
+
+
+async def _tell(
+    event: Event, hub: Mailbox[HubEvent] | None, gaps: Mailbox[CandlesMissing] | None
+) -> None:
+    # In an ordered stop those who listen end first; nobody is left who would miss it.
+    with suppress(MailboxClosed):
+        if isinstance(event, CandlesMissing):
+            if gaps is not None:
+                await gaps.tell(event)
+        elif isinstance(event, HubEvent) and hub is not None:
+            await hub.tell(event)
 
 
 Question = GetPage | GetOverview | GetCatalogue | GetDifferences

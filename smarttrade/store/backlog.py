@@ -38,6 +38,8 @@ class Taken:
     whole: dict[Series, WindowState] = field(default_factory=dict)
     gaps: set[Series] = field(default_factory=set)
     state: StoreState | None = None
+    since: float | None = None
+    """When the oldest of it came, in seconds of the loop's time."""
 
     def __len__(self) -> int:
         """Candles in it."""
@@ -61,6 +63,7 @@ class Backlog:
         self._gaps: dict[Series, None] = {}
         self._is_state_new = False
         self._is_collecting = False
+        self._since: float | None = None
         self._work = trio.Event()
         self.closing = trio.Event()
         """Set when nothing more will come."""
@@ -72,6 +75,11 @@ class Backlog:
     @property
     def is_empty(self) -> bool:
         return not (self._candles or self._whole or self._gaps or self._is_state_new)
+
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest of it has waited; what is being written is not in it."""
+        return 0.0 if self._since is None else trio.current_time() - self._since
 
     async def wait(self) -> None:
         """Return when there is something to take, or `close` was called."""
@@ -110,6 +118,8 @@ class Backlog:
                 self._is_state_new = True
             case _:
                 return
+        if self._since is None:
+            self._since = trio.current_time()
         self._work.set()
 
     def _note_candle(self, series: Series, candle: Candle, *, corrected: bool) -> None:
@@ -135,6 +145,7 @@ class Backlog:
     def forget(self) -> None:
         """Collect nothing: another one writes."""
         self._is_collecting = self._is_state_new = False
+        self._since = None
         for waiting in (self._candles, self._whole, self._gaps):
             waiting.clear()
 
@@ -174,6 +185,9 @@ class Backlog:
             taken.candles[series] = dict(sorted(waiting.items()))
             left -= len(waiting)
         taken.gaps, self._gaps = set(self._gaps), {}
+        taken.since = self._since
+        if not (self._candles or self._whole):
+            self._since = None
         if self._is_state_new:
             self._is_state_new = False
             memory = self._memory
@@ -182,6 +196,7 @@ class Backlog:
 
     def give_back(self, taken: Taken) -> None:
         """It was not written, or perhaps not; what has become newer meanwhile stays newer."""
+        self._since = taken.since or self._since
         for series in taken.whole:
             self.rewrite(series)
         for series, candles in taken.candles.items():

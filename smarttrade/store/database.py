@@ -26,6 +26,7 @@ class ForeignFormat(Exception):
     """What is stored is in the format of another version of this program."""
 
     def __init__(self, found: str) -> None:
+        self.found = found
         super().__init__(f"written by another version, in format {found[:50]!r}")
 
 
@@ -140,8 +141,8 @@ class Database(Protocol):
     async def set_aside(self, series: Sequence[Series]) -> None:
         """Move the lists of these series out of the way."""
 
-    async def set_all_aside(self, series: Sequence[Series]) -> None:
-        """Move everything of another format out of the way, with the lists of these series."""
+    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
+        """Move everything out of the way, with the lists of these series, if its format is that."""
 
     async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
         """Read windows, in the given order."""

@@ -16,11 +16,12 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 
 import structlog
 import trio
 
-from actors import Backoff, Mailbox
+from actors import Backoff, Mailbox, MailboxClosed
 
 from ..market.series import Series
 from ..market.window import WindowState
@@ -31,6 +32,7 @@ from .database import (
     DatabaseUnavailable,
     Fenced,
     ForeignFormat,
+    Group,
     Held,
     Leading,
     Lost,
@@ -48,6 +50,13 @@ PAUSE = Backoff(first=0.25, most=5.0)  # seconds between two tries while Redis i
 
 MOST_AT_ONCE = 1000
 """Candles in one batch: 80 KB, and 3 ms in which Redis answers nobody else."""
+
+SOON = 0.05  # seconds after the end of another one's lease
+
+STOCK_AT_ONCE = 50
+"""Windows that are read and compared at a time: 100 ms in which the service does little else."""
+
+CHECKS = 50  # lists that are looked at with every beat, in turn, though nothing is written to them
 
 GATHER = 0.005
 """Seconds between two batches. Each costs a switch of threads and an entry of the change stream,
@@ -83,7 +92,9 @@ class Journal:
         self.database = database
         self.backlog = Backlog(memory)
         self.lease = lease
-        self.report = JournalReport(wall_clock, lambda: len(self.backlog))
+        self.report = JournalReport(
+            wall_clock, lambda: len(self.backlog), lambda: self.backlog.age
+        )
         self.epoch = 0
         self.number = 0
         """Of the last batch sent, whatever became of it."""
@@ -130,6 +141,8 @@ async def _write_until_closed(journal: Journal, writer: _Writer) -> None:
             writer.was_refused(error)
             with trio.move_on_after(PAUSE.pause(failures, random.random())):
                 await journal.backlog.closing.wait()
+        except MailboxClosed:  # the store, which starts after us, was stopped before it began
+            return
 
 
 class _Writer:
@@ -143,7 +156,8 @@ class _Writer:
         self._store = store
         self._task_status = task_status
         self._has_started = False
-        self._beat_at = -1.0
+        self._beat_at = -inf
+        self._to_check: list[Series] = []
 
     async def start_in_time(self) -> None:
         """A slow Redis holds up nobody."""
@@ -170,13 +184,15 @@ class _Writer:
             claim = await self._database.acquire(journal.name, journal.lease)
         except ForeignFormat as error:
             logger.error("foreign_format_set_aside", error=str(error))
-            await self._database.set_all_aside(self._all_series())
+            await self._database.set_all_aside(journal.memory.listed, error.found)
             self._report.set_aside += 1
             return
         if isinstance(claim, Held):
             await self._stand_by(claim)
             return
-        await self._make_equal(claim)
+        self._beat_at = trio.current_time()
+        if not await self._make_equal(claim):
+            return
         if self._report.change(RedisRole.LEADING):
             logger.info("redis_leading", epoch=claim.epoch, leader=journal.name)
         self._start()
@@ -192,7 +208,7 @@ class _Writer:
         if not journal.was_loaded:
             await self._offer_from_another()
         self._start()
-        wait = min(held.seconds_left + 0.02, journal.lease / RENEWALS)
+        wait = min(held.seconds_left + SOON, journal.lease / RENEWALS)
         with trio.move_on_after(wait):
             await self._backlog.closing.wait()
 
@@ -204,53 +220,70 @@ class _Writer:
             logger.warning("stored_by_another_unreadable", error=str(error))
             self._journal.was_loaded = True
         else:
-            await self._offer(await self._load())
+            await self._take_stock(leading=False)
 
-    async def _make_equal(self, claim: Leading) -> None:
-        """Compare everything, unless nothing can have happened to what we wrote."""
+    async def _make_equal(self, claim: Leading) -> bool:
+        """Compare everything, unless nothing can have happened to what we wrote.
+
+        False when somebody else leads meanwhile.
+        """
         journal = self._journal
         is_ours = claim.epoch == journal.epoch and claim.written >= journal.written
-        if is_ours and journal.is_equal:
-            journal.written = claim.written
-            return
         journal.epoch, journal.written = claim.epoch, claim.written
+        if is_ours and journal.is_equal:
+            return True
         journal.number = max(journal.number, claim.written)
         journal.lengths.clear()
         self._backlog.begin()
-        stored = await self._load()
-        damaged = [each.series for each in stored if each.damage is not None]
-        if damaged:
-            await self._database.set_aside(damaged)
-            self._report.set_aside += len(damaged)
-        restored = await self._offer(stored)
-        for each in stored:
-            if each.series not in restored:
-                self._backlog.compare(each.series, each.state)
-            if each.state is not None:
-                journal.lengths[each.series] = len(each.state.candles)
-        journal.is_equal = True
-        self._report.comparisons += 1
+        journal.is_equal = await self._take_stock(leading=True)
+        self._report.comparisons += journal.is_equal
+        return journal.is_equal
 
-    async def _load(self) -> list[StoredWindow]:
-        stored = await self._database.load(self._all_series())
-        for each in stored:
-            if each.damage is not None:
-                logger.error("damaged_series", series=str(each.series), damage=each.damage)
-        return stored
+    async def _take_stock(self, *, leading: bool) -> bool:
+        """Read all that is stored: the store may begin with it; else what differs is noted.
+
+        False when we have ceased to lead.
+        """
+        series, restored = self._journal.memory.listed, 0
+        for first in range(0, len(series), STOCK_AT_ONCE):
+            stored = await self._database.load(series[first : first + STOCK_AT_ONCE])
+            if leading:
+                await self._set_aside_damaged(stored)
+                if self._is_beat_due() and not await self._write(Taken()):
+                    return False
+            offered = await self._offer(stored)
+            restored += len(offered)
+            for each in stored if leading else ():
+                if each.series not in offered:
+                    self._backlog.compare(each.series, each.state)
+                if each.state is not None:
+                    self._journal.lengths[each.series] = len(each.state.candles)
+        if not self._journal.was_loaded:
+            await self._store.tell(RestoreWindows((), await self._listed()))
+            self._journal.was_loaded = True
+        if restored:
+            logger.info("windows_restored", series=restored)
+        return True
+
+    async def _set_aside_damaged(self, stored: Sequence[StoredWindow]) -> None:
+        damaged = [each for each in stored if each.damage is not None]
+        if not damaged:
+            return
+        for each in damaged:
+            logger.error("damaged_series", series=str(each.series), damage=each.damage)
+        await self._database.set_aside([each.series for each in damaged])
+        self._report.set_aside += len(damaged)
 
     async def _offer(self, stored: Sequence[StoredWindow]) -> frozenset[Series]:
         """Let the store begin with what it does not have; returns what that is."""
-        journal = self._journal
+        memory = self._journal.memory
         windows: list[tuple[Series, WindowState]] = [
             (each.series, each.state)
             for each in stored
-            if each.state is not None and journal.memory.state_of(each.series) is None
+            if each.state is not None and memory.state_of(each.series) is None
         ]
-        if windows or not journal.was_loaded:
-            await self._store.tell(RestoreWindows(windows, await self._listed()))
         if windows:
-            logger.info("windows_restored", series=len(windows))
-        journal.was_loaded = True
+            await self._store.tell(RestoreWindows(windows, ()))
         return frozenset(series for series, _ in windows)
 
     async def _listed(self) -> Sequence[str]:
@@ -261,31 +294,32 @@ class _Writer:
             return ()
         return () if state is None else state.symbols
 
-    def _all_series(self) -> tuple[Series, ...]:
-        return self._journal.memory.listed
-
     # -- writing -------------------------------------------------------------------------------
 
     async def _write_until_over(self) -> None:
         """Until another one leads, or something was lost, or the backlog is closed and empty."""
         while True:
-            now = trio.current_time()
-            due = self._beat_at + min(BEAT_EVERY, self._journal.lease / RENEWALS)
-            if self._backlog.is_empty and now < due:
+            if self._backlog.is_empty and not self._is_beat_due():
                 if self._backlog.is_closing:
                     return
-                with trio.move_on_at(due):
+                with trio.move_on_at(self._beat_due_at()):
                     await self._backlog.wait()
                 continue
             if not await self._write(self._backlog.take(MOST_AT_ONCE)):
                 return
-            self._beat_at = trio.current_time()
             await trio.sleep(GATHER)
+
+    def _beat_due_at(self) -> float:
+        return self._beat_at + min(BEAT_EVERY, self._journal.lease / RENEWALS)
+
+    def _is_beat_due(self) -> bool:
+        return trio.current_time() >= self._beat_due_at()
 
     async def _write(self, taken: Taken) -> bool:
         """Write one batch; False when we do not lead any more, or not what we thought."""
         journal, report = self._journal, self._report
-        groups = self._backlog.groups(taken, journal.lengths)
+        groups = [*self._backlog.groups(taken, journal.lengths), *self._checks(taken)]
+        self._beat_at = trio.current_time()
         journal.number += 1
         batch = Batch(journal.number, journal.written, groups, taken.state, is_beat=True)
         try:
@@ -312,6 +346,20 @@ class _Writer:
             report.lost += isinstance(outcome, Lost)
             logger.warning("redis_lost", what=type(outcome).__name__.lower())
         return False
+
+    def _checks(self, taken: Taken) -> list[Group]:
+        """Groups that change nothing, but find out whether the lists are still there."""
+        if not (self._journal.is_equal and self._is_beat_due()):
+            return []
+        if not self._to_check:
+            self._to_check = list(self._journal.lengths)
+        some, self._to_check = self._to_check[:CHECKS], self._to_check[CHECKS:]
+        lengths, changed = self._journal.lengths, set(taken.series)
+        return [
+            Group(series, (), expected=lengths[series])
+            for series in some
+            if series in lengths and series not in changed
+        ]
 
     def _keep_length(self, series: Series, length: int) -> None:
         if length >= 0:

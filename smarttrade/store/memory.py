@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Change, Difference, Missing, Span, Window, WindowState
+from ..market.window import WINDOW_SIZE, Change, Difference, Missing, Span, Window, WindowState
+from .counters import StoreCounters
 from .messages import (
     Absent,
     CandlesMissing,
@@ -57,6 +58,14 @@ BEHIND_AFTER = 15.0
 """Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
 the same push; and a stream found to be mute is read over REST more often than that."""
 
+CONFIRMED_FOR = 90_000
+"""Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
+and a half of the longest pause between two of them."""
+
+CORRECTIONS_KEPT = 3_600_000
+"""Milliseconds of exchange time for which corrections are remembered, for clients that were away:
+what they hold may be what was corrected. One that was away for longer does better to begin anew."""
+
 HOLD_WITHIN = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
@@ -73,6 +82,8 @@ class _Book:
         "ask_pause",
         "asked",
         "behind_since",
+        "confirmed_at",
+        "corrections",
         "doubtful_since",
         "gaps_revision",
         "held_since",
@@ -99,6 +110,10 @@ class _Book:
         self.is_without_history = False
         """Whether the exchange said that there is none, which may be wrong or change."""
         self.behind_since: float | None = None
+        self.corrections: dict[int, int] = {}
+        """When (exchange time) candles were corrected, by their open time; oldest first."""
+        self.confirmed_at = 0
+        """Exchange time in ms at which the exchange had no later candle than the newest here."""
         self.held_since: float | None = None
         self.overdue_at = 0
         self.overdue_pause = OVERDUE_AFTER
@@ -108,11 +123,36 @@ class _Book:
         self.ask_at = now + self.ask_pause
         self.ask_pause = min(2 * self.ask_pause, REFUSED_AGAIN_MOST)
 
+    def note_corrections(self, corrections: Iterable[Candle], exchange_time: int) -> None:
+        for candle in corrections:
+            self.corrections.pop(candle.open_time, None)
+            self.corrections[candle.open_time] = exchange_time
+        self._forget_corrections(exchange_time)
+
+    def corrected_since(self, exchange_time: int) -> int | None:
+        """The oldest open time of those corrected lately."""
+        self._forget_corrections(exchange_time)
+        return min(self.corrections, default=None)
+
+    def _forget_corrections(self, exchange_time: int) -> None:
+        while self.corrections:
+            oldest = next(iter(self.corrections))
+            is_recent = exchange_time <= self.corrections[oldest] + CORRECTIONS_KEPT
+            if is_recent and len(self.corrections) <= WINDOW_SIZE:
+                return
+            del self.corrections[oldest]
+
 
 class MemoryStore:
     """All windows, and who waits for one that has no history yet."""
 
-    def __init__(self, symbols: Sequence[str], intervals: Sequence[Interval]) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        intervals: Sequence[Interval],
+        counters: StoreCounters | None = None,
+    ) -> None:
+        self.counters = counters or StoreCounters()
         self.symbols = tuple(symbols)
         self.intervals = tuple(intervals)
         self.is_listed = False
@@ -153,6 +193,7 @@ class MemoryStore:
                 missing += self._gap_events(series, book)
         if not published:
             return missing
+        self.counters.published += len(published)
         self.updated_at = wall
         return [CandlesPublished(published), *missing]
 
@@ -184,13 +225,16 @@ class MemoryStore:
             events.append(WindowReplaced(series))
         return events
 
-    @staticmethod
-    def _note_answer(book: _Book, rows: Sequence[Candle], first: int | None, now: float) -> None:
+    def _note_answer(
+        self, book: _Book, rows: Sequence[Candle], first: int | None, now: float
+    ) -> None:
         newest = book.window.newest
         if rows:
             book.ask_at, book.ask_pause = None, REFUSED_AGAIN
-            if newest is None or rows[-1].open_time >= newest.open_time:
-                book.told_at = now
+        reached = rows[-1].open_time if rows else first
+        if newest is None or (reached is not None and reached >= newest.open_time):
+            book.told_at = now
+            book.confirmed_at = self._estimated_exchange_time(now)
         if first is None:
             book.is_without_history = not rows
             if not rows:
@@ -246,6 +290,7 @@ class MemoryStore:
         self._collect(series, book, change, published)
         events: list[Event] = []
         if published:
+            self.counters.published += len(published)
             self.updated_at = wall
             events.append(CandlesPublished(published))
         if change.missing is not None:
@@ -260,12 +305,14 @@ class MemoryStore:
         book.revision += 1
         return [GapsChanged(series)]
 
-    @staticmethod
-    def _collect(series: Series, book: _Book, change: Change, into: list[Published]) -> None:
+    def _collect(self, series: Series, book: _Book, change: Change, into: list[Published]) -> None:
         if not change:
             return
         book.revision += 1
-        into += [Published(series, candle, True) for candle in change.corrections]
+        if change.corrections:
+            self.counters.corrected += len(change.corrections)
+            book.note_corrections(change.corrections, self._exchange_time)
+            into += [Published(series, candle, True) for candle in change.corrections]
         into += [Published(series, candle, False) for candle in change.updates]
 
     def _ask(self, series: Series, book: _Book, missing: Missing) -> list[Event]:
@@ -273,6 +320,7 @@ class MemoryStore:
         if book.asked == missing:
             return []
         book.asked = missing
+        self.counters.missing += 1
         return [CandlesMissing(series, missing.first, missing.last, self._exchange_time)]
 
     # -- copies ----------------------------------------------------------------------------
@@ -361,6 +409,7 @@ class MemoryStore:
             if (book := self._books.get(series)) is not None:
                 book.window.follow_gaps(holes, unfilled)
                 events += self._gap_events(series, book)
+        self.counters.published += len(told)
         self.updated_at = wall if told else self.updated_at
         return events
 
@@ -498,11 +547,13 @@ class MemoryStore:
                     newest=book.window.newest,
                     age=None if book.told_at is None else now - book.told_at,
                     trouble=self._trouble(book, now),
+                    gaps=book.window.gaps(),
                 )
                 for series, book in self._books.items()
             ),
             feed=self.feed,
             updated_at=self.updated_at,
+            exchange_time=self._estimated_exchange_time(now),
         )
 
     def _trouble(self, book: _Book, now: float) -> str | None:
@@ -513,7 +564,8 @@ class MemoryStore:
             return "stored candles; what came since is being read from the exchange"
         if window.unfilled or window.held:
             return "candles missing that are being read from the exchange"
-        if window.is_overdue(self._estimated_exchange_time(now), 2 * OVERDUE_AFTER):
+        time = self._estimated_exchange_time(now)
+        if window.is_overdue(time, 2 * OVERDUE_AFTER) and not _is_confirmed(book, time):
             return "newest candle ended and nothing later is known"
         if book.behind_since is not None and now > book.behind_since + BEHIND_AFTER:
             return "its stream says nothing, although there were trades"
@@ -532,7 +584,7 @@ class MemoryStore:
                 now_open.append(wanted.series)
             elif book.window.is_ready:
                 now_open.append(wanted.series)
-                snapshots.append(_snapshot(wanted, book.window))
+                snapshots.append(self._snapshot(wanted, book))
             else:
                 book.waiting[request.subscriber] = wanted
         return [
@@ -549,17 +601,40 @@ class MemoryStore:
         closed = None if request.series is None else tuple(request.series)
         return [SubscriptionsClosed(request.subscriber, closed, request.acknowledgement)]
 
-    @staticmethod
-    def _open_waiting(series: Series, book: _Book) -> list[Event]:
+    def _open_waiting(self, series: Series, book: _Book) -> list[Event]:
         waiting, book.waiting = book.waiting, {}
         return [
-            SubscriptionsOpened(subscriber, b"", (series,), (_snapshot(wanted, book.window),))
+            SubscriptionsOpened(subscriber, b"", (series,), (self._snapshot(wanted, book),))
             for subscriber, wanted in waiting.items()
         ]
+
+    def _snapshot(self, wanted: Wanted, book: _Book) -> Snapshot:
+        """What a subscriber wants.
+
+        And what was corrected lately, perhaps while it was away.
+        """
+        window = book.window
+        if wanted.since is None:
+            return Snapshot(wanted.series, window.newest_candles(wanted.snapshot or 0), False)
+        oldest = window.oldest
+        truncated = window.is_full and oldest is not None and oldest.open_time > wanted.since
+        corrected = book.corrected_since(self._exchange_time)
+        begin = wanted.since if corrected is None else min(wanted.since, corrected)
+        return Snapshot(wanted.series, window.since(begin), truncated)
 
     def report_feed(self, status: FeedStatus) -> list[Event]:
         self.feed = status
         return [FeedChanged(status)]
+
+
+def _is_confirmed(book: _Book, time: int) -> bool:
+    """Whether the exchange itself had nothing later, when asked after the newest candle's end."""
+    newest = book.window.newest
+    return (
+        newest is not None
+        and book.confirmed_at > book.window.interval.close_time(newest.open_time)
+        and time <= book.confirmed_at + CONFIRMED_FOR
+    )
 
 
 def _is_told_later(one: Candle, other: Candle) -> bool:
@@ -576,11 +651,3 @@ def _lacks_a_trade(newest: Candle, sibling: Candle) -> bool:
         sibling.close != newest.close
         or (sibling.open_time > newest.event_time and sibling.volume > 0)
     )
-
-
-def _snapshot(wanted: Wanted, window: Window) -> Snapshot:
-    if wanted.since is None:
-        return Snapshot(wanted.series, window.newest_candles(wanted.snapshot or 0), False)
-    oldest = window.oldest
-    truncated = window.is_full and oldest is not None and oldest.open_time > wanted.since
-    return Snapshot(wanted.series, window.since(wanted.since), truncated)

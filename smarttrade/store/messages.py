@@ -219,6 +219,8 @@ class SeriesOverview:
     """Seconds since the exchange last told of this series; None when it never did."""
     trouble: str | None
     """Why it is not ready, in words; None when it is whole and fresh."""
+    gaps: tuple[Gap, ...] = ()
+    """What is absent inside the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ class Overview:
     feed: FeedStatus
     updated_at: float | None
     """Wall clock of the last change, in seconds since the epoch; None before the first."""
+    exchange_time: int = 0
+    """What the exchange's clock shows, in ms, as far as its events tell; 0 before the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import sha1
 from importlib.resources import files
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -94,7 +95,7 @@ class RedisDatabase:
             case [b"LEADING", int(epoch), int(written)]:
                 return Leading(epoch, written)
             case [b"HELD", bytes(holder), int(left)]:
-                return Held(_text(holder), max(0, left) / 1000)
+                return Held(_text(holder), left / 1000 if left >= 0 else inf)  # it has no end
             case [b"FORMAT", bytes(found)]:
                 raise ForeignFormat(_text(found))
         raise DatabaseUnavailable(f"not an answer to acquire: {reply!r:.200}")
@@ -135,14 +136,14 @@ class RedisDatabase:
         """See `Database`."""
         await self._set_aside([self._keys.candles(each) for each in series])
 
-    async def set_all_aside(self, series: Sequence[Series]) -> None:
+    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
         """See `Database`."""
         keys = self._keys
         lists = [keys.candles(each) for each in series]
-        await self._set_aside([keys.meta, keys.changes, keys.gaps, *lists])
+        await self._set_aside([keys.meta, keys.changes, keys.gaps, *lists], found)
 
-    async def _set_aside(self, keys: Sequence[str]) -> None:
-        arguments = [self._keys.aside, ASIDE_FOR]
+    async def _set_aside(self, keys: Sequence[str], found: str = "") -> None:
+        arguments = [self._keys.aside, ASIDE_FOR, found]
         await self._run(self._writing, lambda: _SET_ASIDE.call(self._redis, keys, arguments))
 
     # -- Reading -------------------------------------------------------------------------------

@@ -56,9 +56,15 @@ class _Report:
 class JournalReport(_Report):
     """Of a process that has a feed."""
 
-    def __init__(self, wall_clock: Callable[[], float], waiting: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        wall_clock: Callable[[], float],
+        waiting: Callable[[], int],
+        age: Callable[[], float],
+    ) -> None:
         super().__init__(wall_clock)
         self._waiting = waiting
+        self._age = age
         self.batches = 0
         self.written = 0
         """Candles."""
@@ -77,6 +83,7 @@ class JournalReport(_Report):
         return {
             **self._heading(),
             "waiting": self._waiting(),
+            "lag": round(self._age(), 3),
             "batches": self.batches,
             "written": self.written,
             "retries": self.retries,
@@ -93,6 +100,8 @@ class RelayReport(_Report):
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         super().__init__(wall_clock)
+        self.heard_at = wall_clock()
+        """When the one who leads was heard last; seconds since the epoch."""
         self.entries = 0
         """Taken from the change stream."""
         self.followed = 0
@@ -104,9 +113,13 @@ class RelayReport(_Report):
         self.fell_behind = 0
         """How often entries had gone before they were read, or were not what they should be."""
 
+    def heard_now(self) -> None:
+        self.heard_at = self._wall_clock()
+
     def describe(self) -> dict[str, Any]:
         return {
             **self._heading(),
+            "lag": round(max(0.0, self._wall_clock() - self.heard_at), 3),
             "entries": self.entries,
             "followed": self.followed,
             "loads": self.loads,

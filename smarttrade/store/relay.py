@@ -225,6 +225,7 @@ class _Relay:
             await self._store.tell(FollowUpdates(published, gaps))
         await self._read(list(whole))
         await self._feed.heard(feed)
+        self._report.heard_now()
         self._report.entries += len(entries)
         self._report.followed += len(published)
         self._report.reloads += len(whole)

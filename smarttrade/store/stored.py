@@ -9,9 +9,10 @@ All keys begin with a namespace. With the default one:
     smarttrade:changes                 stream: what was written, in order; of bounded length
     smarttrade:aside:...               what could not be read, for a week
 
-A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms. An entry of the stream has `seq`, which grows by one from entry to entry; perhaps
-`state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,gaps]`. If
-`whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
+A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms. An entry
+of the stream has `seq`, which grows by one from entry to entry; perhaps `state`, and perhaps
+`data`: for each series `[symbol,interval,whole,candles,corrected,gaps]`. If `whole` is true the
+list is to be read again; `corrected` has a 0 or 1 for each of the candles.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from quart import Response, Websocket, request, websocket
@@ -12,14 +13,22 @@ from werkzeug.exceptions import HTTPException
 from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
 from . import pages
+from .answers import Health, Intervals, Ready, Symbols
 from .candles import CandlePages
 from .cors import cors_of
+from .documents import add_documents
+from .exposition import CONTENT_TYPE
+from .metrics import metrics
 from .problem import ProblemError
+from .process_numbers import uptime
 from .questions import ask
 from .quick_candles import SHORTCUT, QuickCandles
 from .services import Services
-from .status import check_ready, describe_actor, streaming_status
+from .status import check_ready, describe_system, streaming_status
 from .websocket import serve_candles, serve_flat_candles
+
+if TYPE_CHECKING:
+    from .udf import Udf
 
 logger = structlog.get_logger("web")
 
@@ -30,18 +39,21 @@ def create_app(services: Services) -> QuartTrio:
     _add_status(app, services)
     _add_errors(app)
     _add_cors(app, services)
+    add_documents(app, services)
     if not services.has_clients:
         return app
     _add_catalogue(app, services)
+    _add_charts(app, services)
     _add_websockets(app, services)
     pages.add_pages(app)
     return app
 
 
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+
 def _json(value: Any) -> Response:
-    return Response(
-        encode_json(value), content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
+    return Response(encode_json(value), content_type="application/json", headers=NOT_KEPT)
 
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
@@ -50,12 +62,12 @@ def _add_catalogue(app: QuartTrio, services: Services) -> None:
 
     @app.get("/symbols")
     async def symbols() -> Response:
-        return _json({"symbols": (await ask(services.store, GetCatalogue)).symbols})
+        return _json(Symbols(list((await ask(services.store, GetCatalogue)).symbols)))
 
     @app.get("/intervals")
     async def intervals() -> Response:
         catalogue = await ask(services.store, GetCatalogue)
-        return _json({"intervals": [interval.value for interval in catalogue.intervals]})
+        return _json(Intervals([interval.value for interval in catalogue.intervals]))
 
     @app.get("/candles/<symbol>/<interval>")
     async def candles(symbol: str, interval: str) -> Response:
@@ -65,23 +77,58 @@ def _add_catalogue(app: QuartTrio, services: Services) -> None:
 def _add_status(app: QuartTrio, services: Services) -> None:
     @app.get("/health")
     async def health() -> Response:
-        return _json({"status": "ok"})
+        return _json(Health("ok"))
 
     @app.get("/ready")
     async def ready() -> Response:
         overview = await ask(services.store, GetOverview)
         kept = services.describe_store()
         check_ready(overview, stopping=services.draining.is_set(), store=kept)
-        return _json({"status": "ready", "store": kept})
+        return _json(Ready("ready", dict(kept)))
 
     @app.get("/streaming/status")
     async def status() -> Response:
         overview = await ask(services.store, GetOverview)
-        return _json({**streaming_status(overview), "store": services.describe_store()})
+        return _json(streaming_status(overview, services.describe_store()))
+
+    @app.get("/metrics")
+    async def tell_metrics() -> Response:
+        return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NOT_KEPT)
 
     @app.get("/system")
     async def system() -> Response:
-        return _json({**describe_actor(services.inspect()), "store": services.describe_store()})
+        tree, store = services.inspect(), services.describe_store()
+        return _json(describe_system(tree, server=services.server, uptime=uptime(), store=store))
+
+
+def _add_charts(app: QuartTrio, services: Services) -> None:
+    udf = cache(lambda: _udf(services))
+
+    @app.get("/udf/config")
+    async def udf_config() -> Response:
+        return _json(await udf().config())
+
+    @app.get("/udf/symbols")
+    async def udf_symbols() -> Response:
+        return _json(await udf().symbols(request.args))
+
+    @app.get("/udf/search")
+    async def udf_search() -> Response:
+        return _json(await udf().search(request.args))
+
+    @app.get("/udf/history")
+    async def udf_history() -> Response:
+        return _json(await udf().history(request.args))
+
+    @app.get("/udf/time")
+    async def udf_time() -> Response:
+        return Response(await udf().time(), content_type="text/plain", headers=NOT_KEPT)
+
+
+def _udf(services: Services) -> Udf:
+    from .udf import Udf  # only some front ends speak it
+
+    return Udf(services)
 
 
 def _add_websockets(app: QuartTrio, services: Services) -> None:

@@ -25,14 +25,23 @@ from ..session.errors import RequestError
 from ..session.protocol import MOST_SECONDS, find_series
 from ..session.wire import CandleTexts, encode_json
 from ..store.messages import Absent, GetCatalogue, GetPage, Page, StoreMessage
+from .answers import GapTold
 from .problem import ProblemError
 from .questions import ask
+from .whole_numbers import WholeNumber
 
 DEFAULT_LIMIT = 500
 CACHED_ANSWERS = 256  # of up to 110 KB each, and a fifth of that compressed
 CACHED_NAMES = 1024  # spellings of series that were asked for
 COMPRESS_FROM = 1024  # bytes; less is not worth a client's while
 GZIP_LEVEL = 5
+
+LIMIT = WholeNumber(
+    "limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT
+)
+BEFORE = WholeNumber(
+    "before", 0, MOST_SECONDS, "Only candles that open before this, in seconds since the epoch."
+)
 
 Key = tuple[Series, int, int | None]
 
@@ -153,8 +162,8 @@ class CandlePages:
             ProblemError: unknown series, bad parameters, or no history yet.
         """
         series = await self._series(symbol, interval)
-        limit = _whole_number(query, "limit", 1, WINDOW_SIZE) or DEFAULT_LIMIT
-        before = _whole_number(query, "before", 0, MOST_SECONDS)
+        limit = LIMIT.read(query) or DEFAULT_LIMIT
+        before = BEFORE.read(query)
         key = series, limit, None if before is None else before * 1000
         answer = self._answers.get(key)
         if answer is None or answer.revision != self._revision_of(series):
@@ -211,21 +220,9 @@ class CandlePages:
         return Answer(beginning, end, page.revision)
 
 
-def describe_gap(gap: Gap) -> dict[str, object]:
+def describe_gap(gap: Gap) -> GapTold:
     """In the words and seconds of the API."""
-    return {"from": gap.first // 1000, "to": gap.last // 1000, "cause": gap.cause}
-
-
-def _whole_number(query: Mapping[str, str], name: str, least: int, most: int) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    if text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most:
-        return int(text)
-    shown = text if len(text) <= 50 else text[:50] + "..."
-    raise ProblemError(
-        400, f"bad_{name}", f"{name} must be a whole number from {least} to {most}, not {shown!r}"
-    )
+    return GapTold(gap.first // 1000, gap.last // 1000, gap.cause)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -12,7 +12,7 @@ from .services import Services
 _ALWAYS = ("Access-Control-Expose-Headers", "ETag, Retry-After")
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
-    ("Access-Control-Allow-Headers", "*"),
+    ("Access-Control-Allow-Headers", "*, Authorization"),  # which the star does not cover
     ("Access-Control-Max-Age", "86400"),
 )
 

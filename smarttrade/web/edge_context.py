@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import trio
 from hypercorn.config import Config
@@ -10,6 +12,8 @@ from hypercorn.events import Event
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
+from .access import Access, Doorkeeper
+from .cors import Cors
 from .quick_candles import Shortcut
 from .server_limits import ServerCounters, ServerLimits
 
@@ -20,11 +24,15 @@ GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class RefusedError(Exception):
-    """The client asked for what the edge does not allow; it gets `status` and no more."""
+    """The client asked for what the edge does not allow; it is told so, and no more."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"refused with {status}")
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
         self.status = status
+        self.code = code
+        self.headers = headers or {}
 
 
 class FloodedError(Exception):
@@ -46,6 +54,11 @@ class Edge:
     counters: ServerCounters
     shortcut: Shortcut | None
     """Answers some requests without the application; see quick_candles.py."""
+    door: Doorkeeper
+    cors: Cors
+    """For what is refused here."""
+    per_network: Counter[str] = field(default_factory=Counter)
+    """Connections that are open, by whose they are; WebSockets only for clients of a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,7 @@ def edge_for(
     limits: ServerLimits,
     counters: ServerCounters,
     shortcut: Shortcut | None = None,
+    access: Access | None = None,
 ) -> Edge:
     config = Config()
     config.errorlog = None  # ours are logged where they are caught
@@ -69,7 +83,10 @@ def edge_for(
     config.h11_max_incomplete_size = limits.head_size
     config.websocket_max_message_size = limits.message_size
     config.max_app_queue_size = limits.app_queue
-    return Edge(app, config, WorkerContext(None), limits, counters, shortcut)
+    access = access or Access()
+    cors = Cors(access.cors_origins)
+    context = WorkerContext(None)
+    return Edge(app, config, context, limits, counters, shortcut, Doorkeeper(access), cors)
 
 
 async def discard(stream: trio.abc.ReceiveStream) -> None:

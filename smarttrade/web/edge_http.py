@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 import h11
@@ -15,9 +16,12 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 
 from ..session.outbox import Outbox
+from .access import Asked, asked_in
 from .edge_application import AppTasks
 from .edge_context import Closing, Edge, Peers, RefusedError
+from .edge_guest import Guest
 from .edge_websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
+from .problem import ProblemError
 
 
 class EdgeProtocol(H11Protocol):
@@ -27,6 +31,7 @@ class EdgeProtocol(H11Protocol):
         tasks: AppTasks,
         outbox: Outbox,
         peers: Peers,
+        guest: Guest,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         super().__init__(
@@ -41,6 +46,8 @@ class EdgeProtocol(H11Protocol):
             send,
         )
         self._edge = edge
+        self._guest = guest
+        self._asked = Asked(b"", b"")
 
     @property
     def has_begun(self) -> bool:
@@ -52,8 +59,21 @@ class EdgeProtocol(H11Protocol):
         try:
             await super().handle(event)
         except RefusedError as refused:
-            await self._send_error_response(refused.status)
+            await self._refuse(refused)
             await self.send(Closed())
+
+    async def _refuse(self, refused: RefusedError) -> None:
+        problem = ProblemError(refused.status, refused.code, str(refused))
+        status, headers, body = problem.parts()
+        method, origin = self._asked.method.decode("latin-1"), self._asked.origin
+        lines = [*headers.items(), *refused.headers.items()]
+        lines += self._edge.cors.headers(origin, method)
+        lines += [("Content-Length", str(len(body))), ("Connection", "close")]
+        reason = HTTPStatus(status).phrase.encode()
+        await self._send_h11_event(h11.Response(status_code=status, headers=lines, reason=reason))
+        if method != "HEAD":
+            await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
 
     async def stream_send(self, event: StreamEvent) -> None:
         await super().stream_send(event)
@@ -62,17 +82,19 @@ class EdgeProtocol(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Refuse what no client of ours sends; runs before anything is built for the request."""
+        self._asked = asked = asked_in(event.method, event.target, event.headers)
         if event.http_version > b"1.1":
-            raise RefusedError(505)
-        if event.target.startswith(b"?"):
-            raise RefusedError(400)  # Quart looks at the path's first character
+            raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
+        if event.target.startswith(b"?"):  # Quart looks at the path's first character
+            raise RefusedError(400, "bad_request", "the request's target is not one")
         size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
         if size > self._edge.limits.head_size:
-            self._edge.counters.oversized += 1
-            raise RefusedError(431)
+            self._edge.counters.oversized_heads += 1
+            raise RefusedError(431, "head_too_large", "the request's headers are too large")
         if _content_length(event) > self._edge.limits.body_size:
-            self._edge.counters.oversized += 1
-            raise RefusedError(413)
+            self._edge.counters.oversized_bodies += 1
+            raise RefusedError(413, "body_too_large", "nothing here takes such a body")
+        self._guest.admit(asked, opens_websocket=asks_for_websocket(event))
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = list(request.headers)
@@ -127,7 +149,7 @@ class EdgeHTTP(HTTPStream):
         await super().handle(event)
 
     async def _refuse(self) -> None:
-        self._edge.counters.oversized += 1
+        self._edge.counters.oversized_bodies += 1
         if self.state is ASGIHTTPState.REQUEST:
             await self._send_error_response(413)
         await self.send(StreamClosed(stream_id=self.stream_id))

@@ -31,7 +31,7 @@ def websocket_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
     """Without the extensions; what Hypercorn decodes as ASCII must be ASCII."""
     for name, value in headers:
         if not value.isascii() and (name == b"connection" or name.startswith(b"sec-websocket-")):
-            raise RefusedError(400)
+            raise RefusedError(400, "bad_request", "these headers are ASCII")
     return [header for header in headers if header[0] != b"sec-websocket-extensions"]
 
 
@@ -60,7 +60,7 @@ class EdgeWebSocket(WSStream):
         elif not self.handshake.accepted:
             self._early += event.data
             if len(self._early) > self._edge.limits.message_size:
-                self._edge.counters.oversized += 1
+                self._edge.counters.oversized_messages += 1
                 await self._send_error_response(413)
                 await self.send(StreamClosed(stream_id=self.stream_id))
         else:
@@ -108,7 +108,7 @@ class EdgeWebSocket(WSStream):
 
     async def _end(self, code: CloseReason) -> None:
         if code is CloseReason.MESSAGE_TOO_BIG:
-            self._edge.counters.oversized += 1
+            self._edge.counters.oversized_messages += 1
         await self._send_wsproto_event(CloseConnection(code=code))
         await self.send(StreamClosed(stream_id=self.stream_id))
 

@@ -41,6 +41,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from ..session.outbox import Outbox
 from .edge_application import AppTasks
 from .edge_context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
+from .edge_guest import Guest
 from .edge_http import EdgeProtocol
 
 
@@ -50,8 +51,10 @@ class Connection:
     __slots__ = (
         "_closing",
         "_edge",
+        "_guest",
         "_head_begun",
         "_idle",
+        "_is_ending",
         "_outbox",
         "_peers",
         "_protocol",
@@ -62,9 +65,11 @@ class Connection:
         self._edge = edge
         self._outbox = outbox
         self._peers = peers
+        self._guest = Guest(edge, peers.client[0] if peers.client else None)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
         self._idle = True  # between requests
+        self._is_ending = False
         self._head_begun = False
         self._closing = False
 
@@ -78,18 +83,32 @@ class Connection:
         try:
             async with trio.open_nursery() as nursery:
                 tasks = AppTasks(nursery, edge)
-                self._protocol = EdgeProtocol(edge, tasks, self._outbox, self._peers, self._send)
+                self._protocol = EdgeProtocol(
+                    edge, tasks, self._outbox, self._peers, self._guest, self._send
+                )
                 self._wait_for_request()
                 with self._reading:
                     await self._read()
+                if self._reading.cancelled_caught:
+                    self._count_impatience()
                 await self._protocol.handle(Closed())
         finally:
+            self._guest.leave()
             await self._outbox.aclose()
 
     def end_if_idle(self) -> None:
         """Close now if no request is under way; else after its answer, if the server is ending."""
+        self._is_ending = True
         if self._idle:
             self._reading.cancel()
+
+    def _count_impatience(self) -> None:
+        if not self._idle or self._is_ending or self._closing:
+            return
+        if self._head_begun:
+            self._edge.counters.slow_heads += 1
+        else:
+            self._edge.counters.idle_closed += 1
 
     async def _read(self) -> None:
         while not self._closing:
@@ -118,7 +137,7 @@ class Connection:
         self._idle = False
         self._reading.deadline = inf
         try:
-            answer = await edge.shortcut(data)
+            answer = await edge.shortcut(data, self._guest.may)
             if answer is not None:
                 await self._outbox.send_all(answer)
         finally:

@@ -16,12 +16,16 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 from wsgiref.handlers import format_date_time
 
+from .access import Asked
 from .candles import CandlePages
 from .cors import Cors
 from .problem import ProblemError
 
-Shortcut = Callable[[bytes], Awaitable[bytes | None]]
-"""Answers a request, given all that has come of it, or leaves it to the application."""
+Shortcut = Callable[[bytes, Callable[[Asked], bool]], Awaitable[bytes | None]]
+"""Answers a request, given all that has come of it, or leaves it to the application.
+
+The other argument says whether a request may be answered; of one that may not, nothing is.
+"""
 
 SHORTCUT = "smarttrade_shortcut"
 """Where an application keeps its shortcut, in `extensions`."""
@@ -54,6 +58,8 @@ class Question(NamedTuple):
     if_none_match: str
     accept_encoding: str
     origin: str | None
+    asked: Asked = Asked(b"GET", _BEGINS)
+    """For who decides whether it is answered. Tokens in queries are not for us."""
 
 
 class QuickCandles:
@@ -63,12 +69,12 @@ class QuickCandles:
         self._second = 0
         self._date = ""
 
-    async def answer(self, data: bytes) -> bytes | None:
+    async def answer(self, data: bytes, may: Callable[[Asked], bool]) -> bytes | None:
         """A whole response, or None when this is not for us. See `Shortcut`."""
         if not data.startswith(_BEGINS) or len(data) > MOST_HEAD:
             return None
         question = read_question(data)
-        if question is None:
+        if question is None or not may(question.asked):
             return None
         try:
             page = await self._pages.find(question.symbol, question.interval, question.query)
@@ -114,4 +120,10 @@ def read_question(data: bytes) -> Question | None:
         headers.get("if-none-match", ""),
         headers.get("accept-encoding", ""),
         headers.get("origin"),
+        Asked(
+            b"GET",
+            _BEGINS,
+            authorization=headers.get("authorization", ""),
+            forwarded=headers.get("x-forwarded-for", ""),
+        ),
     )

@@ -15,7 +15,6 @@ The order of a stop, begun by the event `draining`:
 from __future__ import annotations
 
 import ssl
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
@@ -27,6 +26,7 @@ from hypercorn.utils import wrap_app
 from quart_trio import QuartTrio
 
 from ..session.outbox import Outbox
+from .access import Access
 from .edge_context import GONE, Edge, Peers, edge_for
 from .hypercorn_edge import Connection
 from .quick_candles import SHORTCUT
@@ -63,6 +63,7 @@ async def serve_web(
     counters: ServerCounters,
     draining: trio.Event,
     drain_within: float,
+    access: Access | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -79,7 +80,8 @@ async def serve_web(
         listeners = [
             trio.SSLListener(listener, ssl_context, https_compatible=True) for listener in listeners
         ]
-    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, app.extensions.get(SHORTCUT))
+    shortcut = app.extensions.get(SHORTCUT)
+    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, shortcut, access)
     server = _Server(edge)
     async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:
@@ -129,7 +131,7 @@ class _Server:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._clients: dict[Outbox, Connection] = {}
-        self._per_network: Counter[str] = Counter()
+        self._per_network = edge.per_network
         self._refusals = 0
         self._draining = False
         self._all_gone = trio.Event()
@@ -183,7 +185,7 @@ class _Server:
     async def _admit(self, stream: trio.abc.Stream) -> None:
         limits, counters = self._edge.limits, self._edge.counters
         peers = _peers_of(stream, limits)
-        network = network_of(peers.client[0]) if peers.client else ""
+        network = self._network_of(peers)
         if self._draining:
             return
         if len(self._clients) >= limits.max_connections:
@@ -194,6 +196,12 @@ class _Server:
             await self._refuse(stream, "too_many_connections_from_your_address")
         else:
             await self._serve(stream, peers, network)
+
+    def _network_of(self, peers: Peers) -> str:
+        """Whom the connection counts for; a trusted proxy's clients count for themselves."""
+        if peers.client is None or self._edge.door.is_proxy(peers.client[0]):
+            return ""
+        return network_of(peers.client[0])
 
     async def _serve(self, stream: trio.abc.Stream, peers: Peers, network: str) -> None:
         limits = self._edge.limits
@@ -208,6 +216,8 @@ class _Server:
         try:
             if await shake_hands(stream, within=limits.head_within):
                 await connection.run()
+            else:
+                self._edge.counters.slow_heads += 1
         finally:
             self._leave(outbox, network)
 

@@ -15,7 +15,8 @@ class ServerLimits:
     """Open at a time; one more is answered with 503."""
 
     max_connections_per_ip: int = 200
-    """The same for one IPv4 address or one IPv6 /64 network; behind a proxy, that is the proxy."""
+    """The same for one IPv4 address or one IPv6 /64 network. Of a trusted proxy's clients, only
+    WebSockets are counted."""
 
     stall_limit: float = 30.0
     """A client that takes nothing for so long while something is written to it is cut off."""
@@ -64,17 +65,38 @@ class ServerCounters:
     refused_full: int = 0
     refused_per_ip: int = 0
 
+    refused_rate: int = 0
+    """Requests and handshakes of addresses that asked too often: 429."""
+
+    refused_token: int = 0
+    """Requests without a token, or with a wrong one: 401."""
+
+    refused_origin: int = 0
+    """WebSockets of pages from elsewhere: 403."""
+
+    slow_heads: int = 0
+    """Connections closed because a request's head, or a TLS handshake, took too long."""
+
+    idle_closed: int = 0
+    """Connections closed after `keep_alive` without a request."""
+
     failed: int = 0
     """Connections ended by an exception, which went no further."""
 
     flooded: int = 0
     """Sessions ended because their application did not take what the client sent."""
 
-    oversized: int = 0
-    """WebSocket messages, request heads and bodies over their limit."""
+    oversized_messages: int = 0
+    oversized_heads: int = 0
+    oversized_bodies: int = 0
+    """Over their limit; the connection was closed."""
 
     accept_paused: int = 0
     """Times that no connection could be accepted, mostly for want of file descriptors."""
 
     cut_off: int = 0
     """Connections still open when the time for an ordered stop was up."""
+
+    @property
+    def oversized(self) -> int:
+        return self.oversized_messages + self.oversized_heads + self.oversized_bodies

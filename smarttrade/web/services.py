@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import trio
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
+from ..counters import Counters
 from ..market.series import Series
 from ..session.protocol import SessionLimits
 from ..session.wire import CandleTexts
@@ -46,5 +48,9 @@ class Services:
 
     Read without asking the store, to know whether what it said last still holds.
     """
+    counters: Counters = field(default_factory=Counters)
+    """For `/metrics`."""
+    wall_clock: Callable[[], float] = time.time
+    """In seconds since the epoch."""
     server: str = f"smarttrade/{__version__}"
     new_session_name: Callable[[], str] = _random_name

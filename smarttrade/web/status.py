@@ -8,37 +8,39 @@ from typing import Any
 from actors import ActorInfo
 
 from ..store.messages import Feed, Overview, SeriesOverview
+from .answers import Actor, SeriesStatus, StreamingStatus, System
 from .problem import ProblemError
 
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
 
-def streaming_status(overview: Overview) -> dict[str, Any]:
+def streaming_status(overview: Overview, store: Mapping[str, Any] = _MEMORY) -> StreamingStatus:
     """One entry a series; prices are null before there is a candle."""
-    return {
-        "symbols": list(overview.symbols),
-        "per_symbol": [_entry(series) for series in overview.series],
-        "last_store_update_ts": overview.updated_at,
-        "feed": overview.feed.feed.value,
-        "feed_since": round(overview.feed.since, 3),
-    }
+    return StreamingStatus(
+        symbols=list(overview.symbols),
+        per_symbol=[_entry(series) for series in overview.series],
+        last_store_update_ts=overview.updated_at,
+        feed=overview.feed.feed.value,
+        feed_since=round(overview.feed.since, 3),
+        store=dict(store),
+    )
 
 
-def _entry(overview: SeriesOverview) -> dict[str, Any]:
+def _entry(overview: SeriesOverview) -> SeriesStatus:
     newest = overview.newest
-    return {
-        "symbol": overview.series.symbol,
-        "interval": overview.series.interval.value,
-        "count": overview.count,
-        "last_candle_time": None if newest is None else newest.open_time // 1000,
-        "last_open": None if newest is None else newest.open,
-        "last_high": None if newest is None else newest.high,
-        "last_low": None if newest is None else newest.low,
-        "last_close": None if newest is None else newest.close,
-        "closed": None if newest is None else newest.closed,
-        "age": None if overview.age is None else round(overview.age, 3),
-        "status": overview.trouble or "ok",
-    }
+    return SeriesStatus(
+        symbol=overview.series.symbol,
+        interval=overview.series.interval.value,
+        count=overview.count,
+        last_candle_time=None if newest is None else newest.open_time // 1000,
+        last_open=None if newest is None else newest.open,
+        last_high=None if newest is None else newest.high,
+        last_low=None if newest is None else newest.low,
+        last_close=None if newest is None else newest.close,
+        closed=None if newest is None else newest.closed,
+        age=None if overview.age is None else round(overview.age, 3),
+        status=overview.trouble or "ok",
+    )
 
 
 def check_ready(overview: Overview, *, stopping: bool, store: Mapping[str, Any] = _MEMORY) -> None:
@@ -78,8 +80,19 @@ def check_ready(overview: Overview, *, stopping: bool, store: Mapping[str, Any] 
         )
 
 
-def describe_actor(info: ActorInfo) -> dict[str, Any]:
+def describe_actor(info: ActorInfo) -> Actor:
     """The supervision tree, from `info` down."""
+    return Actor(**_told(info))
+
+
+def describe_system(
+    info: ActorInfo, *, server: str, uptime: float, store: Mapping[str, Any] = _MEMORY
+) -> System:
+    """The same with what is known of the process. `uptime` is in seconds."""
+    return System(**_told(info), server=server, uptime=round(uptime, 1), store=dict(store))
+
+
+def _told(info: ActorInfo) -> dict[str, Any]:
     return {
         "name": info.name,
         "state": info.state.value,

@@ -38,6 +38,7 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
         server=services.server,
         heartbeat=services.heartbeat,
         limits=services.session_limits,
+        counters=services.counters.session,
     )
     await run_session(
         QuartClient(websocket),
@@ -59,6 +60,7 @@ async def serve_flat_candles(websocket: Websocket, services: Services, symbol: s
         series,
         services.session_limits,
         services.store,
+        counters=services.counters.session,
         draining=services.draining,
     )
 

@@ -158,11 +158,13 @@ def main() -> None:
     print("series  updates/s  KB/series  scripts/s  candles/s  in KB/s  out KB/s  "
           "Redis %CPU  ours %CPU  feed waited ms  waiting")  # fmt: skip
     for symbols in (10, 100, 500):
-        with tempfile.TemporaryDirectory() as directory:
-            with RedisServer(list(binaries())[-1][1], Path(directory)) as server:
-                # Each series is told every two seconds, as the exchange does.
-                pace = rate or symbols * len(INTERVALS) / 2
-                found = trio.run(measure, server, symbols, pace, seconds)
+        # Each series is told every two seconds, as the exchange does.
+        pace = rate or symbols * len(INTERVALS) / 2
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            RedisServer(list(binaries())[-1][1], Path(directory)) as server,
+        ):
+            found = trio.run(measure, server, symbols, pace, seconds)
         print(
             f"{found.series:6}  {found.rate:9.0f}  {found.memory:9.1f}  {found.commands:9.0f}  "
             f"{found.candles:9.0f}  {found.received:7.0f}  {found.sent:8.0f}  "

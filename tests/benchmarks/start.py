@@ -33,7 +33,7 @@ def measure(options: Options, report: Report) -> None:
 
 
 def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
-    with exchange(latency=latency) as venue:
+    with exchange(latency=latency, period=0.25) as venue:
         if which == "bare requests":
             command = [sys.executable, "-m", "tests.benchmarks.bare", venue.url]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)

@@ -127,10 +127,14 @@ class Chart:
         faults = list(self.faults)
         if self.closes != sorted(set(self.closes)):
             faults.append(f"{self.series}: closes out of order, or twice")
-        faults += [f"{self.series}: never told: {time}" for time in self.absent()]
-        faults += [f"{self.series}: never closed: {time}" for time in self.not_closed()]
         truth = {row[0] // 1000: tuple(map(Decimal, row[1:6])) for row in rows}
-        first = min(truth, default=0)
+        first, last = min(truth, default=0), max(truth, default=0)
+        faults += [
+            f"{self.series}: never told: {time}"
+            for time in self.absent()
+            if time in truth or not first <= time <= last
+        ]
+        faults += [f"{self.series}: never closed: {time}" for time in self.not_closed()]
         compared = 0
         for time in sorted(self.closed):
             if time < first:

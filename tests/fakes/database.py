@@ -74,11 +74,12 @@ class VirtualDatabase:
     def __init__(self, server: VirtualRedis) -> None:
         self.server = server
         self.is_cut = False
+        self.latency = LATENCY
         self.lose_answers = 0
         """Of so many writes that are done nobody is told."""
 
     async def _reach(self) -> Contents:
-        await trio.sleep(LATENCY)
+        await trio.sleep(self.latency)
         if self.server.is_frozen:
             await trio.sleep(1.0)
             raise DatabaseUnavailable("TimeoutError: no answer")
@@ -144,7 +145,9 @@ class VirtualDatabase:
             if c.lists.pop(each, None) is not None:
                 self.server.aside.append(each)
 
-    async def set_all_aside(self, series: Sequence[Series]) -> None:
+    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
+        if (await self._reach()).format != found:
+            return
         await self.set_aside(series)
         holder, until = self.server.contents.holder, self.server.contents.held_until
         self.server.contents = Contents(holder=holder, held_until=until)

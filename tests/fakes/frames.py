@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from tests.fakes.schemas import checked
+
 Message = dict[str, Any]
 
 
@@ -18,7 +20,8 @@ def payloads(data: bytes) -> list[bytes]:
 
 
 def messages(data: bytes) -> list[Message]:
-    return [json.loads(payload) for payload in payloads(data)]
+    """All of them as the schema has them."""
+    return [json.loads(checked(payload)) for payload in payloads(data)]
 
 
 def message(data: bytes) -> Message:

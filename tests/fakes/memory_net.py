@@ -107,13 +107,18 @@ class _Backend(httpcore.AsyncNetworkBackend):
         await trio.sleep(seconds)
 
 
-def http_over(connect: Connect, **options: Any) -> httpx.AsyncClient:
-    """A client whose every connection is opened by `connect`, whatever host it asks for."""
+def transport_over(connect: Connect) -> httpx.AsyncHTTPTransport:
+    """What carries a client's requests over connections that `connect` opens."""
     transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
     transport._pool = httpcore.AsyncConnectionPool(
         max_connections=100, keepalive_expiry=1e9, network_backend=_Backend(connect)
     )
-    return httpx.AsyncClient(transport=transport, **options)
+    return transport
+
+
+def http_over(connect: Connect, **options: Any) -> httpx.AsyncClient:
+    """A client whose every connection is opened by `connect`, whatever host it asks for."""
+    return httpx.AsyncClient(transport=transport_over(connect), **options)
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ import httpx
 import trio
 import trio_websocket
 
+from tests.fakes.schemas import checked
+
 
 class Program:
     """One process of ours. What it says goes to a file."""
@@ -119,7 +121,7 @@ class Client:
         async with trio_websocket.open_websocket_url(address) as websocket:
             await websocket.send_message(json.dumps({"subscriptions": self._wanted()}))
             while True:
-                message = json.loads(await websocket.get_message())
+                message = json.loads(checked(await websocket.get_message()))
                 self._take(message)
                 if message["type"] == "subscribed":
                     opened.set()
@@ -163,10 +165,6 @@ class Client:
         if held is not None and held[1] and not message.get("corrected"):
             self.faults.append(f"{name}: was closed")
         chart[moment] = candle, closed
-
-    def missing(self, chart: dict[int, tuple[dict[str, Any], bool]], step: int) -> list[int]:
-        times = sorted(chart)
-        return [a for a, b in zip(times, times[1:], strict=False) if b - a != step]
 
 
 async def history(simulator: str, symbol: str, interval: str) -> dict[int, dict[str, Any]]:

@@ -21,7 +21,8 @@ from smarttrade.simulator import Exchange
 from smarttrade.web.server import CannotListenError
 from tests.fakes.chart import Charts, decode
 from tests.fakes.exchange_link import End, link
-from tests.fakes.memory_net import MemoryListener, http_over, websocket_over
+from tests.fakes.memory_net import MemoryListener, http_over, transport_over, websocket_over
+from tests.fakes.schemas import checked
 
 START = 1_733_007_600_000 + 12_345  # ms; some seconds into a minute
 COME_BACK_AFTER = 1.0  # seconds
@@ -46,19 +47,29 @@ class World:
     exchange: Exchange
     settings: Settings
     nursery: trio.Nursery
+    spare: Exchange | None = None
+    """The same exchange at another host, which is tried second."""
     counters: Counters = field(default_factory=Counters)
     dial_failure: Failing = field(default_factory=Failing)
+    no_way: OSError | None = None
+    """Why no connection to the exchange's first host can be opened."""
+    dialled: list[float] = field(default_factory=list)
+    """When a stream connection was tried."""
     listeners: list[MemoryListener] = field(default_factory=list)
     port_is_taken: bool = False
     progress: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.to_exchange = http_over(self.connect_to_exchange, timeout=10)
+        hosts = ["exchange"] if self.spare is None else ["exchange", "spare"]
+        spare = transport_over(self.connect_to_spare)
+        self.to_exchange = http_over(
+            self.connect_to_exchange, timeout=10, mounts={"http://spare": spare}
+        )
         outside = Outside(
             self.to_exchange,
-            ["http://exchange"],
+            [f"http://{host}" for host in hosts],
             self.dial,
-            ["ws://exchange"],
+            [f"ws://{host}" for host in hosts],
             self.listen,
             wall_clock=lambda: self.exchange.now() / 1000,
         )
@@ -77,12 +88,25 @@ class World:
     # What the service reaches
 
     async def connect_to_exchange(self) -> End:
+        if self.no_way is not None:
+            await trio.lowlevel.checkpoint()
+            raise self.no_way
+        return self._connect_to(self.exchange)
+
+    async def connect_to_spare(self) -> End:
+        assert self.spare is not None
+        return self._connect_to(self.spare)
+
+    def _connect_to(self, exchange: Exchange) -> End:
         ours, theirs = link()
-        self.nursery.start_soon(self.exchange.serve_stream, theirs)
+        self.nursery.start_soon(exchange.serve_stream, theirs)
         return ours
 
     async def dial(self, url: str) -> End:
+        self.dialled.append(trio.current_time())
         self.dial_failure.check()
+        if url.startswith("ws://spare/"):
+            return await self.connect_to_spare()
         return await self.connect_to_exchange()
 
     async def listen(self) -> Sequence[MemoryListener]:
@@ -124,7 +148,8 @@ class World:
                 page = decode(answer.text)
                 charts.take({**page, "type": "snapshot", "truncated": False})
                 chart = charts.by_series[Series(symbol, interval)]
-                if len(chart.candles) != 1000 or page["gaps"]:
+                unfilled = [gap for gap in page["gaps"] if gap["cause"] != "exchange"]
+                if len(chart.candles) != 1000 or unfilled:
                     found.append(f"{chart.series}: {len(chart.candles)} candles, {page['gaps']}")
                 found += self.compare(chart.series, charts)
         return found
@@ -133,9 +158,11 @@ class World:
         """What of a client's chart is not as the exchange has it."""
         chart, now = charts.by_series[series], self.exchange.now()
         first = min(chart.candles) * 1000
-        rows = self.exchange.klines(series.symbol, series.interval, first, limit=3000)
+        rows = self.exchange.klines(series.symbol, series.interval, first, limit=100_000)
         _, faults = chart.against(rows)
-        ended = series.interval.back(series.interval.floor(now - 3_000), 1)
+        over = series.interval.floor(now - 3_000)
+        # The newest has no later one, so nobody can know that it is final.
+        ended = max((row[0] for row in rows[:-1] if row[0] < over), default=0)
         if chart.newest_closed * 1000 < ended:
             faults.append(f"{series}: ends at {chart.newest_closed}, not {ended // 1000}")
         return faults
@@ -192,7 +219,7 @@ class Visitor:
     async def _listen(self, connection: trio_websocket.WebSocketConnection) -> None:
         try:
             while True:
-                self.charts.take(decode(await connection.get_message()))
+                self.charts.take(decode(checked(await connection.get_message())))
         except trio_websocket.ConnectionClosed as closed:
             self.codes.append(closed.reason.code if closed.reason else 0)
 
@@ -203,13 +230,29 @@ async def world(
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
     intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5),
     listed: Sequence[str] | None = None,
+    quiet: Sequence[str] = (),
+    quiet_closes: bool = True,
+    seed: int = 3,
+    with_spare: bool = False,
     prepare: Callable[[World], None] = lambda world: None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Everything but the running of the service, which is the test's."""
-    exchange = Exchange(symbols=symbols if listed is None else listed, start_ms=START, seed=3)
+    names = symbols if listed is None else listed
+    exchange, spare = (
+        Exchange(
+            symbols=names, start_ms=START, seed=seed, quiet=quiet, quiet_closes=quiet_closes
+        )
+        for _ in range(2)
+    )
+    assert exchange.now() == spare.now()  # their time starts here
     async with trio.open_nursery() as nursery:
-        made = World(exchange, Settings(symbols=symbols, intervals=intervals, **settings), nursery)
+        made = World(
+            exchange,
+            Settings(symbols=symbols, intervals=intervals, **settings),
+            nursery,
+            spare if with_spare else None,
+        )
         prepare(made)
         yield made
         await made.aclose()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from ipaddress import ip_network
 
 import pytest
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from smarttrade.market.interval import Interval
 from smarttrade.session.protocol import SessionLimits
 from smarttrade.settings import VARIABLES, Settings
+from smarttrade.web.access import Access
 from smarttrade.web.server_limits import ServerLimits
 
 NUMBERS = {
@@ -23,8 +25,21 @@ NUMBERS = {
     "SMARTTRADE_REQUESTS_PER_SECOND": (0.1, 10_000),
     "SMARTTRADE_REQUEST_BURST": (1, 100_000),
     "SMARTTRADE_MAX_MESSAGE_BYTES": (1024, 16777216),
+    "SMARTTRADE_IDLE_SESSION": (1, 86_400),
+    "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": (0.1, 1_000_000),
+    "SMARTTRADE_REQUEST_BURST_PER_IP": (1, 1_000_000),
+    "SMARTTRADE_HEAD_WITHIN": (0.1, 600),
+    "SMARTTRADE_KEEP_ALIVE": (1, 3600),
+    "SMARTTRADE_MAX_HEAD_BYTES": (1024, 1_048_576),
+    "SMARTTRADE_MAX_BODY_BYTES": (0, 16_777_216),
     "SMARTTRADE_STOP_WITHIN": (0, 9),
     "SMARTTRADE_WEIGHT_CEILING": (20, 6000),
+    "SMARTTRADE_ROTATE_AFTER": (60, 86_400),
+    "SMARTTRADE_AUDIT_ROUND": (10, 86_400),
+    "SMARTTRADE_REDIS_TIMEOUT": (0.1, 10),
+    "SMARTTRADE_LEASE": (1, 60),
+    "SMARTTRADE_CHANGES_KEPT": (100, 1_000_000),
+    "SMARTTRADE_STALE_AFTER": (2, 3600),
 }
 
 
@@ -84,6 +99,11 @@ def test_limits_are_built_from_their_variables() -> None:
         max_subscriptions=6,
         requests_per_second=7,
         request_burst=8,
+        max_head_bytes=9000,
+        max_body_bytes=10,
+        head_within=11,
+        keep_alive=12,
+        idle_session=13,
     )
     assert settings.server_limits == ServerLimits(
         max_connections=1,
@@ -91,10 +111,59 @@ def test_limits_are_built_from_their_variables() -> None:
         stall_limit=3,
         most_pending_bytes=400_000,
         message_size=5000,
+        head_size=9000,
+        body_size=10,
+        head_within=11,
+        keep_alive=12,
     )
     assert settings.session_limits == SessionLimits(
-        subscriptions=6, message_bytes=5000, requests_per_second=7, burst=8
+        subscriptions=6, message_bytes=5000, requests_per_second=7, burst=8, idle_within=13
     )
+
+
+def test_access_is_built_from_its_variables() -> None:
+    assert Settings().access(()) == Access()
+    settings = Settings(
+        cors_origins=("https://a.test",),
+        trusted_proxies=(ip_network("10.0.0.0/8"),),
+        requests_per_second_per_ip=5,
+        request_burst_per_ip=6,
+    )
+    expected = Access(
+        tokens=("t",),
+        origins=("https://a.test",),
+        cors_origins=("https://a.test",),
+        trusted_proxies=(ip_network("10.0.0.0/8"),),
+        requests_per_second=5,
+        burst=6,
+        spares_loopback=False,
+    )
+    assert settings.access(["t"]) == expected
+    settings = settings.model_copy(update={"origins": ("https://b.test",)})
+    assert settings.access(["t"]) == replace(expected, origins=("https://b.test",))
+
+
+def test_networks_may_be_single_addresses() -> None:
+    assert one("SMARTTRADE_TRUSTED_PROXIES", "127.0.0.1, fd00::/8,10.1.2.3/8") == (
+        ip_network("127.0.0.1/32"),
+        ip_network("fd00::/8"),
+        ip_network("10.0.0.0/8"),
+    )
+    assert is_refused("SMARTTRADE_TRUSTED_PROXIES", "10.0.0.0/33")
+    assert is_refused("SMARTTRADE_TRUSTED_PROXIES", "proxy.example.com")
+
+
+def test_tokens_are_long_and_never_shown() -> None:
+    settings = Settings.model_validate(
+        {"SMARTTRADE_TOKENS": "0123456789abcdef, another_token-0~1="}
+    )
+    assert [token.get_secret_value() for token in settings.tokens] == [
+        "0123456789abcdef",
+        "another_token-0~1=",
+    ]
+    assert "0123456789" not in repr(settings)
+    assert is_refused("SMARTTRADE_TOKENS", "short")
+    assert is_refused("SMARTTRADE_TOKENS", "with spaces in between")
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -125,7 +194,7 @@ def test_every_number_is_among_those_tested() -> None:
         for variable in VARIABLES.values()
         if type(getattr(settings, variable.field)) in (int, float)
     }
-    assert numbers == set(NUMBERS)
+    assert numbers | {"SMARTTRADE_REQUESTS_PER_SECOND_PER_IP"} == set(NUMBERS)
 
 
 @pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "Yes", " on "])
@@ -278,5 +347,5 @@ def test_options_are_all_different() -> None:
 
 
 def test_every_limit_of_a_session_that_clients_are_told_can_be_configured() -> None:
-    told = {field.name for field in fields(SessionLimits)} - {"bad_requests"}
+    told = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_within"}
     assert told == {"subscriptions", "message_bytes", "requests_per_second", "burst"}

@@ -1,8 +1,9 @@
 -- Move keys out of the way, for somebody to look at until they expire.
 --
 -- KEYS  what to move
--- ARGV  prefix, seconds
+-- ARGV  prefix, seconds, and the format that the first of them must say for anything to be done
 
+if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'format') ~= ARGV[3] then return end
 for _, key in ipairs(KEYS) do
   if redis.call('EXISTS', key) == 1 then
     redis.call('RENAME', key, ARGV[1] .. key)

@@ -5,6 +5,7 @@
  * The chosen series is in the address, so that it can be linked, reloaded and gone back to.
  */
 
+import { TOKEN_WANTED, headers, socketWithToken } from "./access.js";
 import { CandleTable } from "./candle-table.js";
 import { Chart } from "./chart.js";
 import * as format from "./format.js";
@@ -37,13 +38,14 @@ let leave = () => {}; // ends the chosen series' subscription
 function socketAddress() {
   const address = new URL("ws/candles", document.baseURI);
   address.protocol = address.protocol.replace("http", "ws");
-  return address;
+  return socketWithToken(address);
 }
 
 async function names(what) {
   for (;;) {
     try {
-      const answer = await fetch(what);
+      const answer = await fetch(what, { headers });
+      if (answer.status === 401) notify(TOKEN_WANTED);
       if (answer.ok) return (await answer.json())[what];
     } catch {
       // No answer; the status line says so, and the next one may come.

@@ -16,7 +16,7 @@ from wsproto.events import Ping
 from smarttrade.binance.limits import CONNECTION_PERIOD, AttemptBudget, WeightBudget
 from smarttrade.binance.line import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
 from smarttrade.binance.rest import RestClient
-from smarttrade.binance.stream import LOOK_EVERY, run_stream
+from smarttrade.binance.stream import LOOK_EVERY, LOOK_FIRST, run_stream
 from smarttrade.binance.wire import stream_name
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -488,15 +488,18 @@ async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> No
 
     async with feeding(live, silent) as feed:
         await trio.sleep(60)
-    # Looked at every second; candles came from 3.5 to 11.5 and at 28.5, the end at 30.1.
-    assert feed.store.feeds == [
-        (0.0, Feed.DOWN),
-        (1.0, Feed.STALE),
-        (4.0, Feed.LIVE),
-        (22.0, Feed.STALE),
-        (29.0, Feed.LIVE),
-        (31.0, Feed.DOWN),
+    # Candles came from 3.5 to 11.5 and at 28.5, the end at 30.1.
+    happened = [
+        (0.0, Feed.DOWN, LOOK_FIRST),
+        (0.0, Feed.STALE, LOOK_FIRST),
+        (3.5, Feed.LIVE, LOOK_FIRST),
+        (21.5, Feed.STALE, LOOK_EVERY),
+        (28.5, Feed.LIVE, LOOK_EVERY),
+        (30.1, Feed.DOWN, LOOK_EVERY),
     ]
+    assert [state for _, state in feed.store.feeds] == [state for _, state, _ in happened]
+    for (at, _), (since, _, within) in zip(feed.store.feeds, happened, strict=True):
+        assert 0 <= at - since < within + 1e-6
 
 
 async def test_feed_tells_the_time_of_the_wall(autojump_clock: MockClock) -> None:
@@ -531,4 +534,4 @@ async def test_one_line_of_several_down_is_stale(autojump_clock: MockClock) -> N
         Feed.STALE,
     ]
     times = [at for at, _ in feed.store.feeds]
-    assert all(other - one >= LOOK_EVERY for one, other in pairwise(times))
+    assert all(other - one >= LOOK_FIRST for one, other in pairwise(times))

@@ -599,3 +599,12 @@ def test_months_follow_each_other() -> None:
     assert live.gaps() == (Gap(ms("2024-05-01"), ms("2024-06-01"), "unfilled"),)
     assert live.is_overdue(ms("2024-08-01"), 0)
     assert not live.is_overdue(ms("2024-08-01") - 1, 0)
+
+
+def test_what_another_window_had_before_all_of_ours_is_not_published() -> None:
+    """Found by the simulation, seed 33: a Redis restored from an old dump."""
+    ours = window(*rows(0, WINDOW_SIZE - 1))
+    before = window(*rows(-2, WINDOW_SIZE - 3, closed=True)).state
+    assert ours.adopt(before) == UNCHANGED
+    assert ours.oldest is not None
+    assert ours.oldest.open_time == at(0)

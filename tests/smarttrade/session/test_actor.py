@@ -461,6 +461,24 @@ async def test_session_ends_though_the_store_has_ended_before(autojump_clock: Mo
         assert service.ended == [0.0]
 
 
+async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor = Visitor()
+        service.welcome(visitor, SessionLimits(idle_within=100))
+        await trio.sleep(90)
+        visitor.ask(BTC_1M)
+        await trio.sleep(1000)
+        assert visitor.closed is None
+        visitor.ask({"action": "unsubscribe", **BTC_1M})
+        for _ in range(9):
+            await trio.sleep(10)
+            visitor.ask({"action": "ping"})
+        assert visitor.closed is None
+        await trio.sleep(11)
+        assert visitor.closed == (1008, "no subscription for 100 s")
+        assert service.nobody_is_left()
+
+
 # Front ends of the first hour
 
 

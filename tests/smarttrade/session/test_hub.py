@@ -13,8 +13,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
-from smarttrade.session.hub import Hub, HubCounters, Subscriber, run_hub
-from smarttrade.session.outbox import ClosedBecause
+from smarttrade.session.hub import (
+    FLUSH_SHARE,
+    MOST_GATHERING,
+    Hub,
+    HubCounters,
+    Subscriber,
+    run_hub,
+)
+from smarttrade.session.messages import Subscribed
+from smarttrade.session.outbox import Batch, ClosedBecause
 from smarttrade.session.wire import CandleTexts, message_frame
 from smarttrade.store.messages import (
     CandlesPublished,
@@ -31,7 +39,7 @@ from tests.fakes.candles import BTC, BTC_HOUR, ETH, at, candle, rows
 from tests.fakes.frames import Message
 from tests.fakes.outboxes import RecordingOutbox
 
-ACK = message_frame(type="subscribed", id=1)
+ACK = message_frame(Subscribed(1, [], []))
 
 
 class Client:
@@ -567,4 +575,63 @@ async def test_everything_that_is_queued_is_told_at_once_and_in_order(
     await wait_all_tasks_blocked()
     assert [minute for _, minute, _ in client.took()] == list(range(50))
     assert len(client.outbox.batches) == 1
+    nursery.cancel_scope.cancel()
+
+
+class LongOutbox(RecordingOutbox):
+    """Posting takes a while, in the clock's time; remembers when it ended."""
+
+    def __init__(self, clock: MockClock, seconds: float) -> None:
+        super().__init__()
+        self.times: list[float] = []
+        self._clock = clock
+        self._seconds = seconds
+
+    def post(self, batch: Batch) -> None:
+        super().post(batch)
+        self._clock.jump(self._seconds)
+        self.times.append(trio.current_time())
+
+
+@pytest.mark.parametrize("took", [0.0, 0.001, 0.002, 0.1])
+async def test_flushes_that_follow_each_other_keep_a_distance(
+    took: float, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """And nothing that comes after a pause waits, nor does anything get lost meanwhile."""
+    mailbox, client = Mailbox[HubEvent]("hub", capacity=100), Client()
+    client.outbox = client.subscriber.outbox = outbox = LongOutbox(autojump_clock, took)
+    await nursery.start(run_hub_every_25_seconds, mailbox)
+    await mailbox.tell(opened(client, BTC))
+    await trio.sleep(1)
+    began = trio.current_time()
+    for minute in range(10):
+        await mailbox.tell(told(BTC, candle(minute)))
+        await wait_all_tasks_blocked()
+    await trio.sleep(1)
+    first, *others = outbox.times
+    assert first == began + took
+    distance = min(took * (1 / FLUSH_SHARE - 1), MOST_GATHERING)
+    if took:
+        assert [at - first for at in others] == [pytest.approx(distance + took)]
+    assert [minute for _, minute, _ in client.took()] == list(range(10))
+    at_rest = trio.current_time()
+    await mailbox.tell(told(BTC, candle(10)))
+    await wait_all_tasks_blocked()
+    assert outbox.times[-1] == at_rest + took
+    nursery.cancel_scope.cancel()
+
+
+async def test_subscriptions_are_not_gathered(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Only candles are: whoever connects is answered at once."""
+    mailbox, client = Mailbox[HubEvent]("hub", capacity=100), Client()
+    client.outbox = client.subscriber.outbox = LongOutbox(autojump_clock, 0.01)
+    await nursery.start(run_hub_every_25_seconds, mailbox)
+    began = trio.current_time()
+    for _ in range(3):
+        await mailbox.tell(opened(client, BTC, ack=ACK))
+        await wait_all_tasks_blocked()
+    assert len(client.take()) == 4
+    assert trio.current_time() == began
     nursery.cancel_scope.cancel()

@@ -12,6 +12,7 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.session.messages import Error, SeriesName
 from smarttrade.session.wire import (
     CandleTexts,
     Encoder,
@@ -68,8 +69,10 @@ def test_frame_says_its_length_as_rfc_6455_has_it(size: int, head: str) -> None:
 
 
 def test_frame_carries_text_beyond_ascii() -> None:
-    assert message(message_frame(type="error", message="unknown: 'ÄÖ€'")) == {
+    assert message(message_frame(Error(None, "unknown", "unknown: 'ÄÖ€'"))) == {
         "type": "error",
+        "id": None,
+        "code": "unknown",
         "message": "unknown: 'ÄÖ€'",
     }
 
@@ -254,6 +257,6 @@ def test_status_and_heartbeat() -> None:
 
 def test_series_are_described_as_clients_name_them() -> None:
     assert describe([BTC, Series("ETHUSDT", Interval.MONTH_1)]) == [
-        {"symbol": "BTCUSDT", "interval": "1m"},
-        {"symbol": "ETHUSDT", "interval": "1M"},
+        SeriesName("BTCUSDT", "1m"),
+        SeriesName("ETHUSDT", "1M"),
     ]

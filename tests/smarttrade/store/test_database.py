@@ -24,7 +24,7 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.messages import Feed, FeedStatus, Published
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.stored import Entry, Gaps, SeriesChange, StoreState
+from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries
@@ -255,7 +255,9 @@ async def test_what_is_set_aside_is_not_read(connect: Connect) -> None:
 async def test_everything_is_set_aside(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)), state=STATE)
-    await writer.database.set_all_aside([BTC, ETH])
+    await writer.database.set_all_aside([BTC, ETH], "another")
+    assert await stored(connect()) == (candle(0),)
+    await writer.database.set_all_aside([BTC, ETH], FORMAT)
     assert await stored(connect()) == ()
     assert await connect().position() == ("0-0", 0, None)
     assert await writer.write(some(candle(1))) == Lost()

@@ -200,7 +200,7 @@ async def test_redis_that_is_away_at_the_start_holds_up_nobody(autojump_clock: M
         await trio.sleep(60)
         assert process.role() is RedisRole.AWAY
         assert process.report.error == "ConnectionError: refused"
-        assert process.report.errors < 20
+        assert process.report.errors < 35
         server.refusal = None
         await trio.sleep(6)
         await assert_equal(server, process.memory)
@@ -322,6 +322,56 @@ async def test_list_that_was_deleted_is_written_again(autojump_clock: MockClock)
         await process.update(candle(5), candle(6, closed=False))
         await trio.sleep(1)
         await assert_equal(server, process.memory)
+
+
+async def test_list_that_was_deleted_while_nobody_trades_is_written_again(
+    autojump_clock: MockClock,
+) -> None:
+    server = VirtualRedis()
+    process = Process(server)
+    async with running(process):
+        await process.history(BTC, rows(0, 5))
+        await process.history(ETH, rows(0, 5))
+        await trio.sleep(1)
+        del server.contents.lists[BTC]
+        await trio.sleep(5)
+        await assert_equal(server, process.memory)
+
+
+async def test_lease_is_kept_while_thousands_of_windows_are_read(
+    autojump_clock: MockClock,
+) -> None:
+    server = VirtualRedis()
+    many = [f"S{number:04}USDT" for number in range(500)]
+    one, two = Process(server, *many), Process(server, *many)
+    for link in (one.link, two.link):
+        link.latency = 0.4
+    async with running(one, two):
+        await trio.sleep(60)
+        assert (one.role(), two.role()) == (RedisRole.LEADING, RedisRole.STANDBY)
+        assert server.contents.epoch == 1
+
+
+async def test_another_format_is_set_aside(autojump_clock: MockClock) -> None:
+    server = VirtualRedis()
+    server.contents.format = "0"
+    server.contents.lists[BTC] = rows(0, 5)
+    process = Process(server)
+    async with running(process):
+        await process.history(BTC, rows(3, 7))
+        await trio.sleep(1)
+        assert server.aside == [BTC]
+        await assert_equal(server, process.memory)
+
+
+async def test_lease_without_an_end_is_asked_for_now_and_then(autojump_clock: MockClock) -> None:
+    """Somebody has set the key by hand."""
+    server = VirtualRedis()
+    server.contents.holder, server.contents.held_until = "somebody", float("inf")
+    process = Process(server)
+    async with running(process):
+        await trio.sleep(10)
+        assert process.role() is RedisRole.STANDBY
 
 
 async def test_batch_whose_answer_is_lost_is_written_again(autojump_clock: MockClock) -> None:

@@ -132,7 +132,7 @@ def test_any_story_in_the_stand_in(story: list[tuple[str, Any]]) -> None:
     trio.run(live, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, max_size=30))
 def test_any_story_in_redis(redis_server: RedisServer, story: list[tuple[str, Any]]) -> None:
     async def live() -> None:

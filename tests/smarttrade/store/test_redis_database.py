@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -158,7 +157,7 @@ async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
         await redis.acquire("me", LEASE)
     with pytest.raises(ForeignFormat):
         await redis.position()
-    await redis.set_all_aside([BTC, ETH])
+    await redis.set_all_aside([BTC, ETH], "0")
     assert await redis.acquire("me", LEASE) == Leading(1, 0)
     assert (await redis.load([BTC]))[0].state is None
 
@@ -284,9 +283,7 @@ async def test_tls(tmp_path: Path) -> None:
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
     generate = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key)
-    subprocess.run(
-        [openssl, *generate, "-out", certificate, *subject], check=True, capture_output=True
-    )
+    await trio.run_process([openssl, *generate, "-out", certificate, *subject], capture_stderr=True)
     with RedisServer(server, tmp_path) as plain:
         port = free_port()
         with plain.client() as client:
@@ -297,7 +294,7 @@ async def test_tls(tmp_path: Path) -> None:
             )
         url = f"rediss://127.0.0.1:{port}"
         assert await lead(database(plain, url=f"{url}?ssl_ca_certs={certificate}")) == 1
-        with pytest.raises(DatabaseUnavailable, match="(?i)certificate"):
+        with pytest.raises(DatabaseUnavailable, match=r"(?i)certificate"):
             await lead(database(plain, url=url))
 
 

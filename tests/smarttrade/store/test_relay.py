@@ -311,6 +311,7 @@ async def test_gaps_are_told_alike(autojump_clock: MockClock) -> None:
         late = Gateway(server)
         async with trio.open_nursery() as nursery:
             await nursery.start(late.run)
+            await trio.sleep(0.1)
             assert_same(late, leader)
             nursery.cancel_scope.cancel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import ActorInfo, Mailbox, Overflow
 from actors.inspection import State
+from smarttrade.counters import Counters
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -39,6 +40,7 @@ from smarttrade.web.server import ServerCounters, ServerLimits, serve_web
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode
 from tests.fakes.memory_net import MemoryListener, http_over, websocket_over
+from tests.fakes.schemas import checked
 
 WALL = 1_733_007_700.5  # what every wall clock shows, in seconds since the epoch
 LIMIT = 3600  # virtual seconds after which a test has failed
@@ -65,7 +67,7 @@ class Session:
     async def hear(self, *types: str) -> dict[str, Any]:
         """The next message of one of these types (of any, if none is given)."""
         while True:
-            message = decode(await self.connection.get_message())
+            message = decode(checked(await self.connection.get_message()))
             if not types or message["type"] in types:
                 return message
 
@@ -149,13 +151,17 @@ async def backend(
     tree: ActorInfo | None = None,
     is_store_running: bool = True,
     drain_within: float = 8.0,
+    describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"},
+    has_clients: bool = True,
 ) -> AsyncIterator[Backend]:
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
     gaps = Mailbox[CandlesMissing](
         "gaps", capacity=100, overflow=Overflow.NEWEST, key=lambda gap: gap.series
     )
-    memory = MemoryStore(symbols, intervals)
+    all_counters = Counters()
+    counters, hub_counters = all_counters.server, all_counters.hub
+    memory = MemoryStore(symbols, intervals, all_counters.store)
     texts = CandleTexts()
     draining = trio.Event()
     info = tree or ActorInfo("service", State.RUNNING)
@@ -168,12 +174,15 @@ async def backend(
         session_limits=limits or SessionLimits(),
         cors_origins=cors_origins,
         revision_of=memory.revision_of,
+        describe_store=describe_store,
+        has_clients=has_clients,
+        counters=all_counters,
+        wall_clock=lambda: WALL,
         server="smarttrade/test",
         new_session_name=lambda: "a-session",
     )
     app = create_app(services)
     listener = MemoryListener()
-    counters, hub_counters = ServerCounters(), HubCounters()
 
     async def actor_store() -> None:
         await run_store(store, memory, hub=hub, gaps=gaps, wall_clock=lambda: WALL)

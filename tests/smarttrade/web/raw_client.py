@@ -17,6 +17,7 @@ from quart import ResponseReturnValue, websocket
 from quart_trio import QuartTrio
 
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox
+from smarttrade.web.access import Access
 from smarttrade.web.server import ServerCounters, ServerLimits, open_listeners, serve_web
 
 LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
@@ -181,6 +182,7 @@ async def served(
     *,
     drain_within: float = 0.5,
     build: Callable[[Application], QuartTrio] | None = None,
+    access: Access | None = None,
     **limits: Any,
 ) -> AsyncGenerator[Served]:
     """The application on a free port; everything must be gone at most 5 s after the test's body."""
@@ -197,6 +199,7 @@ async def served(
                 counters=counters,
                 draining=application.draining,
                 drain_within=drain_within,
+                access=access,
                 task_status=task_status,
             )
         finished.set()

@@ -195,7 +195,7 @@ async def test_preflight_allows_reading_and_nothing_else() -> None:
     assert answer.headers[ALLOWED] == "*"
     allowed = set(answer.headers["Access-Control-Allow-Methods"].split(", "))
     assert allowed == {"GET", "HEAD", "OPTIONS"}
-    assert answer.headers["Access-Control-Allow-Headers"] == "*"
+    assert answer.headers["Access-Control-Allow-Headers"] == "*, Authorization"
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 

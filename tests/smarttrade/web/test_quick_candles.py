@@ -16,6 +16,11 @@ from smarttrade.web.quick_candles import MOST_HEAD, SHORTCUT, Question, read_que
 from tests.fakes.candles import BTC, candle, rows
 from tests.smarttrade.web.backend import Backend, backend
 
+
+def anybody(_: object) -> bool:
+    return True
+
+
 LINE = "GET /candles/BTCUSDT/1m HTTP/1.1\r\nHost: test\r\n"
 
 
@@ -80,7 +85,7 @@ async def test_answers_are_those_of_the_application(
     async with backend(cors_origins=origins) as server:
         await server.history(BTC, rows(0, 30))
         await server.live(BTC, candle(30, closed=False, close=101.5, event=7, volume=11.5))
-        assert await server.app.extensions[SHORTCUT](request_) is not None
+        assert await server.app.extensions[SHORTCUT](request_, anybody) is not None
         quick = await heard(server, request_)
         slow = await heard(server, request_[:1], request_[1:])
     assert parts(quick) == parts(slow)
@@ -140,7 +145,7 @@ def test_anything_can_be_read(noise: bytes, at: int) -> None:
 async def test_long_heads_are_left_to_the_application() -> None:
     async with backend() as server:
         shortcut = server.app.extensions[SHORTCUT]
-        assert await shortcut(head("/candles/NOPE/1m", "X: " + "y" * MOST_HEAD)) is None
+        assert await shortcut(head("/candles/NOPE/1m", "X: " + "y" * MOST_HEAD), anybody) is None
 
 
 async def test_rest_of_a_request_is_not_taken_for_another_one(
@@ -174,7 +179,7 @@ async def test_answer_is_new_after_every_change() -> None:
             )
             plain = await server.get("/candles/BTCUSDT/1m", headers={"Accept-Encoding": ""})
             zipped = await server.app.extensions[SHORTCUT](
-                head("/candles/BTCUSDT/1m", "Accept-Encoding: gzip")
+                head("/candles/BTCUSDT/1m", "Accept-Encoding: gzip"), anybody
             )
             assert gzip.decompress(zipped.partition(b"\r\n\r\n")[2]) == plain.content
             assert plain.json()["candles"][-1]["volume"] == volume

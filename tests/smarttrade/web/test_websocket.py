@@ -16,6 +16,7 @@ from smarttrade.store.messages import Feed
 from smarttrade.web.services import _random_name
 from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows
 from tests.fakes.chart import Charts
+from tests.fakes.schemas import checked
 from tests.smarttrade.web.backend import HEARTBEAT, WALL, Session, backend
 
 BTC_1M = {"symbol": "BTCUSDT", "interval": "1m"}
@@ -475,7 +476,7 @@ async def flat_messages(session: Session) -> list[dict[str, Any]]:
     await wait_all_tasks_blocked()
     heard = []
     while session.connection._recv_channel.statistics().current_buffer_used:
-        heard.append(json.loads(await session.connection.get_message()))
+        heard.append(json.loads(checked(await session.connection.get_message())))
     return heard
 
 

@@ -1,0 +1,14 @@
+"""Which of the service a process is."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Part(Enum):
+    SERVE = "serve"
+    """Everything."""
+    INGEST = "ingest"
+    """The feed, for others to follow."""
+    GATEWAY = "gateway"
+    """Clients, who get what another process feeds."""

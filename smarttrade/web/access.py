@@ -1,0 +1,215 @@
+"""Who may ask, and how often: tokens, origins, proxies that are believed, and rates by address.
+
+Asked at the edge, before anything is built for a request, so that it holds for every route and for
+what is answered without the application. docs/security.md says how to use it.
+
+* A request needs a token where there are any, but for `/health`, for pages and their files, which
+  hold no data, and for a browser's OPTIONS, which carries none (Fetch standard, "CORS protocol").
+* A token comes in `Authorization: Bearer TOKEN` (RFC 6750, 2.1); from a browser's WebSocket, which
+  can send no header, as `?access_token=TOKEN` (2.3). It is never logged, and compared in a time
+  that does not depend on how much of it is right.
+* A WebSocket of a page from elsewhere is refused unless its origin is allowed: the same-origin
+  policy of browsers does not cover WebSockets (RFC 6455, 10.2).
+* Who the client is, is whoever connected to us; a trusted proxy is asked whom it speaks for.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from ..session.protocol import TokenBucket
+from .server_sockets import network_of
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+OPEN_PATHS = frozenset((b"/", b"/health", b"/inspect", b"/inspect-ws", b"/favicon.ico"))
+OPEN_BELOW = b"/static/"
+QUERY_TOKEN = "access_token"  # noqa: S105 - its name, from RFC 6750
+MOST_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
+MOST_HOPS = 16  # proxies between a client and us; the rest of the list is anybody's invention
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is asked of clients. Built from nothing, nothing is."""
+
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    """Any of them will do; without one, everybody may ask."""
+
+    origins: tuple[str, ...] = ("*",)
+    """Whose pages may open WebSockets; `*` is anybody's. Our own pages always may."""
+
+    cors_origins: tuple[str, ...] = ("*",)
+    """Whose pages may read why they were refused."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose `X-Forwarded-For` is believed."""
+
+    requests_per_second: float = 200.0
+    """Sustained, of one address: requests and handshakes together. More are answered with 429."""
+
+    burst: int = 1000
+    """How many at once."""
+
+    spares_loopback: bool = True
+    """Whether programs of this machine may ask without such a limit."""
+
+
+class Asked(NamedTuple):
+    """What a request says about who sent it."""
+
+    method: bytes
+    target: bytes
+    authorization: str = ""
+    origin: str | None = None
+    host: str = ""
+    forwarded: str = ""
+    """`X-Forwarded-For`, all of them joined by commas."""
+
+
+class Doorkeeper:
+    """Applies `Access`; knows how often each address asked."""
+
+    def __init__(self, access: Access) -> None:
+        self._digests = [sha256(token.encode()).digest() for token in access.tokens]
+        self._origins = frozenset(access.origins)
+        self._proxies = access.trusted_proxies
+        self._rates = Rates(access.requests_per_second, access.burst)
+        self._spares_loopback = access.spares_loopback
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether it is believed about whom it speaks for; it has no limits of its own."""
+        return bool(self._proxies) and _is_in(address, self._proxies)
+
+    def client_of(self, peer: str, forwarded: str) -> str:
+        """The address of whoever asks.
+
+        From the right, the first that is no trusted proxy: what is to the left of that one, it may
+        have made up. Where the list makes no sense, it is the last one that did.
+        """
+        client = peer
+        if not self.is_proxy(peer):
+            return client
+        for entry in reversed(forwarded.split(",")[-MOST_HOPS:]):
+            address = _address_in(entry)
+            if address is None:
+                return client
+            client = address
+            if not self.is_proxy(client):
+                return client
+        return client
+
+    def allows_rate(self, client: str, now: float) -> bool:
+        """Whether that address may ask once more now; if so, it counts."""
+        if self._spares_loopback and is_loopback(client):
+            return True
+        return self._rates.take(network_of(client), now)
+
+    def knows(self, asked: Asked) -> bool:
+        """Whether it may be answered to whoever sent it."""
+        return not self._digests or self._is_open(asked) or self._is_token(_token_in(asked))
+
+    def allows_origin(self, asked: Asked) -> bool:
+        """Whether a WebSocket may be opened; who is no browser names no origin."""
+        origin = asked.origin
+        if origin is None or "*" in self._origins:
+            return True
+        origin = origin.lower()
+        return origin in self._origins or origin.partition("://")[2] == asked.host.lower() != ""
+
+    def _is_open(self, asked: Asked) -> bool:
+        path = asked.target.partition(b"?")[0]
+        return asked.method == b"OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_BELOW)
+
+    def _is_token(self, token: str) -> bool:
+        digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        found = [hmac.compare_digest(digest, known) for known in self._digests]  # all of them
+        return any(found)
+
+
+class Rates:
+    """A token bucket for each of the addresses that asked last."""
+
+    def __init__(self, rate: float, burst: float, most: int = MOST_ADDRESSES) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, network: str, now: float) -> bool:
+        bucket = self._buckets.get(network)
+        if bucket is None:
+            bucket = self._buckets[network] = TokenBucket(self._burst, self._rate)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(network)
+        return bucket.take(now)
+
+
+def _token_in(asked: Asked) -> str:
+    scheme, _, token = asked.authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    query = asked.target.partition(b"?")[2].decode("latin-1")
+    try:
+        return dict(parse_qsl(query, max_num_fields=100)).get(QUERY_TOKEN, "")
+    except ValueError:  # more fields than that
+        return ""
+
+
+def asked_in(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Asked:
+    """Read a request's head; header names are in lower case."""
+    found: dict[bytes, str] = {}
+    forwarded: list[str] = []
+    for name, value in headers:
+        if name == b"x-forwarded-for":
+            forwarded.append(value.decode("latin-1"))
+        elif name in (b"authorization", b"origin", b"host"):
+            found[name] = value.decode("latin-1")
+    return Asked(
+        method,
+        target,
+        found.get(b"authorization", ""),
+        found.get(b"origin"),
+        found.get(b"host", ""),
+        ",".join(forwarded),
+    )
+
+
+@lru_cache(4096)
+def is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+@lru_cache(4096)
+def _address_in(entry: str) -> str | None:
+    """An entry of `X-Forwarded-For`, without the port that some proxies add."""
+    entry = entry.strip()
+    if entry.startswith("["):
+        entry = entry[1:].partition("]")[0]
+    elif entry.count(":") == 1:
+        entry = entry.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(entry.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return str(mapped or address)
+
+
+@lru_cache(4096)
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return any(ip in network for network in networks if network.version == ip.version)

@@ -1,0 +1,163 @@
+"""What the REST routes answer, type by type; `/openapi.json` is made from these.
+
+Answers are encoded from them, but for candles (`candles.py`), which are put together from texts
+that are there already, and problems (`problem.py`); the tests validate those too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from ..session.messages import Candle, IntervalName, Symbol
+
+Milliseconds = Annotated[int, Meta(description="Since the epoch.", ge=0)]
+Seconds = Annotated[float, Meta(description="Since the epoch, by the server's clock.")]
+Store = Annotated[
+    dict[str, Any],
+    Meta(description="Where candles are kept: `kind` is `memory` or `redis`, and how that goes."),
+]
+
+
+class Symbols(Struct, frozen=True):
+    """Which symbols there are."""
+
+    symbols: list[Symbol]
+
+
+class Intervals(Struct, frozen=True):
+    """Which intervals there are of each symbol."""
+
+    intervals: list[IntervalName]
+
+
+class GapTold(Struct, frozen=True):
+    """Open times that are missing inside the window, both inclusive."""
+
+    first: Annotated[int, Meta(description="Seconds since the epoch.")] = field(name="from")
+    to: Annotated[int, Meta(description="Seconds since the epoch.")]
+    cause: Annotated[
+        Literal["exchange", "unfilled"],
+        Meta(description="`exchange`: it does not have them either. `unfilled`: being read."),
+    ]
+
+
+class CandlesPage(Struct, frozen=True):
+    """Some of a series' candles, as they were at one instant."""
+
+    symbol: Symbol
+    interval: IntervalName
+    candles: Annotated[list[Candle], Meta(description="Oldest first.", max_length=1000)]
+    closed: Annotated[bool, Meta(description="Whether the last candle is final.")]
+    as_of: Annotated[Milliseconds, Meta(description="Until then the exchange had told all, in ms.")]
+    has_more: Annotated[bool, Meta(description="The window holds older ones: ask with `before`.")]
+    gaps: list[GapTold]
+
+
+class SeriesStatus(Struct, frozen=True):
+    """One series at a glance; what is null is not known yet."""
+
+    symbol: Symbol
+    interval: IntervalName
+    count: Annotated[int, Meta(description="Candles in the window.", ge=0)]
+    last_candle_time: Annotated[int | None, Meta(description="In seconds since the epoch.")]
+    last_open: float | None
+    last_high: float | None
+    last_low: float | None
+    last_close: float | None
+    closed: Annotated[bool | None, Meta(description="Whether the last candle is final.")]
+    age: Annotated[
+        float | None, Meta(description="Seconds since the exchange last told of the series.")
+    ]
+    status: Annotated[str, Meta(description="`ok`, or why it is not ready.")]
+
+
+FeedName = Literal["live", "stale", "down"]
+
+
+class StreamingStatus(Struct, frozen=True):
+    """Every series at a glance."""
+
+    symbols: list[Symbol]
+    per_symbol: Annotated[
+        list[SeriesStatus], Meta(description="One for each symbol and interval.")
+    ]
+    last_store_update_ts: Seconds | None
+    feed: FeedName
+    feed_since: Seconds
+    store: Store
+
+
+class Health(Struct, frozen=True):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Ready(Struct, frozen=True):
+    """Every series is whole and fresh."""
+
+    status: Literal["ready"]
+    store: Store
+
+
+class Actor(Struct, frozen=True):
+    """One actor or supervisor, and those below it."""
+
+    name: str
+    state: Annotated[
+        Literal[
+            "waiting",
+            "starting",
+            "running",
+            "pausing",
+            "stopping",
+            "stopped",
+            "failed",
+            "unkillable",
+        ],
+        Meta(description="`pausing`: about to be restarted."),
+    ]
+    restarts: Annotated[int, Meta(ge=0)]
+    last_error: Annotated[
+        str | None, Meta(description="The last failure, which it may have recovered from.")
+    ]
+    mailbox_depth: Annotated[int | None, Meta(description="Messages that wait.")]
+    mailbox_capacity: int | None
+    handled: Annotated[int | None, Meta(description="Messages taken.")]
+    children: list[Actor]
+
+
+class System(Actor, frozen=True):
+    """The supervision tree from the service down."""
+
+    server: Annotated[str, Meta(description="Name and version.")]
+    uptime: Annotated[float, Meta(description="Seconds since the process began.")]
+    store: Store
+
+
+class Problem(Struct, frozen=True):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    code: Annotated[str, Meta(description="Stable, for programs.")]
+    detail: Annotated[str, Meta(description="A sentence for people.")]
+
+
+class Trouble(Struct, frozen=True):
+    """Why a series is not ready."""
+
+    symbol: Symbol
+    interval: IntervalName
+    reason: str
+
+
+class NotReady(Problem, frozen=True, kw_only=True):
+    """What is not ready, and why; when the store does not answer, only that."""
+
+    feed: FeedName | None = None
+    series: list[Trouble] = []
+    store: Store = {}

@@ -1,0 +1,26 @@
+/**
+ * The token of a server that wants one. It comes in the page's address, after `#access_token=`,
+ * which browsers send to nobody; it is kept for as long as the tab is open.
+ */
+
+const KEY = "access_token";
+
+const given = new URLSearchParams(location.hash.slice(1)).get(KEY);
+if (given) {
+  sessionStorage.setItem(KEY, given);
+  history.replaceState(history.state, "", location.pathname + location.search);
+}
+
+export const TOKEN_WANTED =
+  "This server wants a token. Open this page with #access_token=YOUR-TOKEN at the end of its address.";
+
+const token = sessionStorage.getItem(KEY);
+
+/** What to fetch with. */
+export const headers = token ? { Authorization: `Bearer ${token}` } : {};
+
+/** The address of a WebSocket, whose handshake has no headers of ours. */
+export function socketWithToken(address) {
+  if (token) address.searchParams.set(KEY, token);
+  return address;
+}

@@ -1,0 +1,100 @@
+"""The stream actor between an exchange that follows a script and a store that writes down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import trio
+
+from smarttrade.binance.limits import ROTATE_AFTER, WeightBudget
+from smarttrade.binance.line import StreamCounters
+from smarttrade.binance.rest import RestClient
+from smarttrade.binance.stream import run_stream
+from smarttrade.market.series import Series
+from tests.fakes.exchange_rest import RestExchange
+from tests.fakes.exchange_store import RecordingStore
+from tests.fakes.exchange_streams import BTC, Behaviour, Peer, StreamExchange, kline
+
+MAIN, SPARE = "ws://main.test", "ws://spare.test"
+EVERY = 2.0  # seconds between two events of a series
+
+
+@dataclass
+class Feeding:
+    exchange: StreamExchange
+    store: RecordingStore
+    history: RestExchange
+    counters: StreamCounters
+    open: list[tuple[float, int]] = field(default_factory=list)
+    """How many connections there were, at every change."""
+
+    async def watch(self) -> None:
+        while True:
+            number = len(self.exchange.open)
+            if not self.open or self.open[-1][1] != number:
+                self.open.append((trio.current_time(), number))
+            await trio.sleep(0.1)
+
+    def doubled(self) -> list[float]:
+        """For how long there were two connections, each time."""
+        following = [*self.open[1:], (trio.current_time(), 0)]
+        return [
+            round(end - begin, 1)
+            for (begin, number), (end, _) in zip(self.open, following, strict=True)
+            if number > 1
+        ]
+
+
+@asynccontextmanager
+async def feeding(
+    *script: Behaviour,
+    series: Sequence[Series] = (BTC,),
+    endpoints: Sequence[str] = (MAIN, SPARE),
+    rotate_after: float = ROTATE_AFTER,
+) -> AsyncIterator[Feeding]:
+    async with trio.open_nursery() as nursery:
+        history = RestExchange()
+        feed = Feeding(
+            StreamExchange(nursery, *script), RecordingStore(series), history, StreamCounters()
+        )
+        async with history.client() as http:
+            rest = RestClient(http, ["https://api.exchange.test"], WeightBudget())
+            nursery.start_soon(feed.store.run)
+            nursery.start_soon(feed.watch)
+            await nursery.start(
+                partial(
+                    run_stream,
+                    feed.store.mailbox,
+                    rest,
+                    endpoints,
+                    dial=feed.exchange.dial,
+                    counters=feed.counters,
+                    rotate_after=rotate_after,
+                )
+            )
+            yield feed
+            nursery.cancel_scope.cancel()
+
+
+def talking(*series: Series, until: float = float("inf")) -> Behaviour:
+    """Tells each series every two seconds, with growing volume, and then nothing more."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.accept()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.hear)
+            for _ in count():
+                now = trio.current_time()
+                for each in series or (BTC,):
+                    if now < until:
+                        text = kline(each, 0, close=1.0 + now, event_time=int(now * 1000) + 1)
+                        await peer.tell(text)
+                await trio.sleep(EVERY)
+
+    return talk
+
+

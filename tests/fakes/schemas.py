@@ -1,0 +1,69 @@
+"""Whether what is sent is what the schemas say."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from smarttrade.web.asyncapi import asyncapi_document
+from smarttrade.web.openapi import openapi_document
+
+DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+@cache
+def _message_validator(name: str) -> Any:
+    components = asyncapi_document()["components"]
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    return jsonschema_rs.validator_for({**DIALECT, **reference, "components": components})
+
+
+@cache
+def _names_by_type() -> dict[str, str]:
+    messages = asyncapi_document()["components"]["messages"]
+    return {message["name"]: title for title, message in messages.items()}
+
+
+def checked(text: str | bytes) -> str | bytes:
+    """A message of the server, as it came; the one without a type is the flat form.
+
+    Raises:
+        jsonschema_rs.ValidationError: it is not what `/asyncapi.json` says.
+    """
+    message = json.loads(text)
+    name = _names_by_type()[message["type"]] if "type" in message else "FlatCandle"
+    _message_validator(name).validate(message)
+    return text
+
+
+def check_request(request: Any) -> None:
+    """A request of a client.
+
+    Raises:
+        jsonschema_rs.ValidationError: it is not what `/asyncapi.json` says.
+    """
+    _message_validator("Request").validate(request)
+
+
+@cache
+def _answer_validator(path: str, status: int, media: str) -> Any:
+    document = openapi_document()
+    answer = document["paths"][path]["get"]["responses"][str(status)]
+    if "$ref" in answer:
+        answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    schema = answer["content"][media]["schema"]
+    whole = {**DIALECT, **schema, "components": document["components"]}
+    return jsonschema_rs.validator_for(whole)
+
+
+def check_answer(path: str, status: int, media: str, document: Any) -> None:
+    """An answer to a request for `path`, as it is written in the schema.
+
+    Raises:
+        KeyError: the schema knows no such answer.
+        jsonschema_rs.ValidationError: the answer is not what it says.
+    """
+    _answer_validator(path, status, media).validate(document)

@@ -1,0 +1,208 @@
+"""What is done to the service, one fault at a time.
+
+A fault's play returns when it is over; what it broke may still be broken then.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from smarttrade.binance.proxy import ProxyError
+from smarttrade.simulator import inject
+from tests.fakes.service import World
+
+MINUTES, HOURS = 60.0, 3600.0
+
+Play = Callable[[World], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    play: Play
+    world: Mapping[str, Any] = field(default_factory=dict)
+    """How the world is made."""
+    at_least: float = 0.0
+    """Seconds to go on for afterwards, where what is to be seen takes its time."""
+    quiet: frozenset[str] = frozenset()
+    """Symbols that have nothing to say meanwhile."""
+
+
+def once(fault: str, **arguments: Any) -> Play:
+    """Something that happens, and is over."""
+
+    async def play(world: World) -> None:
+        inject(world.exchange, fault, arguments)
+
+    return play
+
+
+def lasting(
+    fault: str, value: Any = None, *, seconds: float, cut: str | None = None, lose: float = 0.0
+) -> Play:
+    """A switch that is on for a while; with `cut`, connections of that kind end as it begins.
+
+    `lose`: seconds without any stream before that, so that there is something to be read.
+    """
+
+    async def play(world: World) -> None:
+        if lose:
+            inject(world.exchange, "handshake_status", {"value": 503}, lose)
+            inject(world.exchange, "cut", {})
+            await trio.sleep(lose)
+        given = {} if value is None else {"value": value}
+        inject(world.exchange, fault, given, seconds)
+        if cut is not None:
+            inject(world.exchange, "cut", {"which": cut})
+        await trio.sleep(seconds)
+
+    return play
+
+
+async def _one_stream_of_one_connection(world: World) -> None:
+    """The next connection brings again what this one keeps back."""
+    connections = len(world.dialled)
+    inject(world.exchange, "stall", {"value": ["btcusdt@kline_1m"]})
+    while len(world.dialled) == connections:
+        await trio.sleep(0.1)
+    world.exchange.faults.stall.off()
+
+
+def no_way(error: OSError, seconds: float = 60.0) -> Play:
+    async def play(world: World) -> None:
+        world.no_way = error
+        inject(world.exchange, "cut", {"which": "all"})
+        await trio.sleep(seconds)
+        world.no_way = None
+
+    return play
+
+
+def without_trading(seconds: float, **arguments: Any) -> Play:
+    async def play(world: World) -> None:
+        inject(world.exchange, "hole", {"seconds": seconds, **arguments})
+        await trio.sleep(seconds)
+
+    return play
+
+
+async def _rename(world: World) -> None:
+    inject(world.exchange, "rename", {"symbol": "ETHUSDT", "to": "NEWUSDT"})
+
+
+async def _nothing(world: World) -> None:
+    await trio.sleep(10 * MINUTES)
+
+
+SPARE = {"with_spare": True}
+UNKNOWN_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+BAD_CERTIFICATE = ssl.SSLCertVerificationError("certificate verify failed: unable to get issuer")
+NO_PROXY_THERE = ProxyError("the proxy proxy.test cannot be reached: refused")
+
+FAULTS = [
+    Fault("cut by RST", once("cut", how="rst")),
+    Fault("cut by FIN", once("cut", how="fin")),
+    Fault("cut by a close frame", once("cut", how="close")),
+    Fault("everything cut and refused for 5 min", lasting("refuse", seconds=300, cut="all")),
+    Fault("everything cut and refused for 16 h", lasting("refuse", seconds=16 * HOURS, cut="all")),
+    Fault("half-open stream", once("half_open")),
+    Fault("half-open stream and REST", once("half_open", which="all")),
+    Fault("all streams mute for 90 s", lasting("stall", seconds=90)),
+    Fault("one stream mute on one connection", _one_stream_of_one_connection),
+    Fault(
+        "one stream mute everywhere for 10 min",
+        lasting("stall", ["btcusdt@kline_1m"], seconds=10 * MINUTES),
+    ),
+    Fault("events 10 s late for 2 min", lasting("late", 10, seconds=120)),
+    Fault("every event twice for 2 min", lasting("duplicate", 1, seconds=120)),
+    Fault("half of the events disordered for 2 min", lasting("disorder", 0.5, seconds=120)),
+    Fault("a third of the messages truncated for 2 min", lasting("truncate", 0.3, seconds=120)),
+    Fault("garbage before half of the events for 2 min", lasting("garbage", 0.5, seconds=120)),
+    Fault("bytes that are no frames for 2 min", lasting("broken_frames", 0.05, seconds=120)),
+    Fault("no closing events for 4 min", lasting("missing_close", 1, seconds=240)),
+    Fault("no pings for 3 min", lasting("no_ping", seconds=180)),
+    Fault("our pings unanswered for 3 min", lasting("no_pong", seconds=180)),
+    Fault("the cut at 24 h", once("expire")),
+    Fault("serverShutdown", once("server_shutdown", seconds=10)),
+    Fault("REST 429 for 60 s, and a cut", lasting("rest_status", 429, seconds=60, cut="streams")),
+    Fault("REST 418 for 2 min, and a cut", lasting("rest_status", 418, seconds=120, cut="streams")),
+    Fault(
+        "REST 451 at the first host, and a cut",
+        lasting("rest_status", 451, seconds=120, cut="streams"),
+        SPARE,
+    ),
+    Fault("REST 503 for 60 s, and a cut", lasting("rest_status", 503, seconds=60, cut="streams")),
+    Fault(
+        "streams 429 for 60 s, and a cut",
+        lasting("handshake_status", 429, seconds=60, cut="streams"),
+    ),
+    Fault(
+        "streams 503 for 60 s, and a cut",
+        lasting("handshake_status", 503, seconds=60, cut="streams"),
+    ),
+    Fault(
+        "streams 451 at the first host, and a cut",
+        lasting("handshake_status", 451, seconds=120, cut="streams"),
+        SPARE,
+    ),
+    Fault(
+        "streams 403 at the first host, and a cut",
+        lasting("handshake_status", 403, seconds=120, cut="streams"),
+        SPARE,
+    ),
+    Fault("no handshake for 60 s, and a cut", lasting("no_handshake", seconds=60, cut="streams")),
+    Fault(
+        "nothing but nonsense in the first host's streams",
+        lasting("truncate", 1, seconds=120),
+        SPARE,
+    ),
+    Fault("REST 5 s slow for 2 min, and a cut", lasting("rest_slow", 5, seconds=120, cut="all")),
+    Fault("REST hangs for 90 s, and a cut", lasting("rest_hang", seconds=90, cut="streams")),
+    Fault(
+        "REST drips 20 bytes/s for 60 s, and a cut",
+        lasting("rest_drip", 20, seconds=60, cut="streams"),
+    ),
+    Fault(
+        "REST answers with a page for 60 s, and a cut",
+        lasting("rest_nonsense", "html", seconds=60, cut="streams"),
+    ),
+    Fault(
+        "REST answers with half of the truth at the first host, and a cut",
+        lasting("rest_nonsense", "cut", seconds=60, cut="streams"),
+        SPARE,
+    ),
+    Fault(
+        "pages of 10 rows after 3 h without anything",
+        lasting("rest_short", 10, seconds=60, lose=3 * HOURS),
+    ),
+    Fault("REST lags by 20 s for 2 min, and a cut", lasting("rest_lag", 20, seconds=120, cut="all")),
+    Fault("a closed candle is changed", once("alter"), at_least=6 * MINUTES),
+    Fault(
+        "10 min without trading, one symbol",
+        without_trading(600, symbol="BTCUSDT"),
+        quiet=frozenset({"BTCUSDT"}),
+    ),
+    Fault(
+        "80 min without trading, as on 2023-03-24",
+        without_trading(4818),
+        quiet=frozenset({"BTCUSDT", "ETHUSDT"}),
+    ),
+    Fault("a symbol is renamed", _rename, at_least=12 * MINUTES, quiet=frozenset({"ETHUSDT"})),
+    Fault(
+        "10 min of which many are without trades",
+        _nothing,
+        {"quiet": ["ETHUSDT"], "quiet_closes": False},
+        quiet=frozenset({"ETHUSDT"}),
+    ),
+    Fault("the name is not known for 60 s", no_way(UNKNOWN_NAME)),
+    Fault("the certificate is not trusted for 60 s", no_way(BAD_CERTIFICATE)),
+    Fault("the first host's name is not known", no_way(UNKNOWN_NAME), SPARE),
+    Fault("the proxy goes away for 60 s", no_way(NO_PROXY_THERE)),
+]
+BY_NAME = {fault.name: fault for fault in FAULTS}

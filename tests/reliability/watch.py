@@ -1,0 +1,173 @@
+"""Watches a running service from outside: whether it is whole, and what it spends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import trio
+
+from smarttrade.binance.limits import CONNECTION_PERIOD, EXCHANGE_CONNECTION_LIMIT
+from smarttrade.market.series import Series
+from smarttrade.simulator import Exchange
+from smarttrade.simulator.limits import Refusal, WeightBudget
+from tests.fakes.chart import Chart
+from tests.fakes.service import Visitor, World
+
+EVERY = 1.0  # seconds between two looks
+SETTLED_AFTER = 3_000  # ms after a candle's end by which its client should have it
+FRESH_FOR = 15.0  # seconds; less than anybody would call a busy chart dead
+LOOKED_AT = 6  # closed candles, the newest
+
+WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20}
+
+
+class Meter(WeightBudget):
+    """Counts as the exchange does, and remembers the most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+        self.refused = 0
+
+    def spend(self, weight: int, now: float) -> Refusal | None:
+        refusal = super().spend(weight, now)
+        self.most = max(self.most, self.used)
+        self.refused += refusal is not None
+        return refusal
+
+
+def attach_meter(exchange: Exchange) -> Meter:
+    meter = exchange.limits._weights["memory"] = Meter()
+    return meter
+
+
+def weight_spent(world: World) -> int:
+    """Of all requests that were answered, in whatever way."""
+    return sum(
+        WEIGHTS.get(path, 1) * times
+        for exchange in (world.exchange, world.spare)
+        if exchange is not None
+        for (path, _), times in exchange.stats.requests.items()
+    )
+
+
+def most_attempts(times: Sequence[float]) -> int:
+    """To connect to streams, within any five minutes."""
+    most = begin = 0
+    for end, at in enumerate(times):
+        while times[begin] <= at - CONNECTION_PERIOD:
+            begin += 1
+        most = max(most, end - begin + 1)
+    return most
+
+
+class Spending:
+    """What was spent, and skipped, since it was made."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._before = self._now()
+
+    def _now(self) -> tuple[int, int, int]:
+        counters = self._world.counters
+        return weight_spent(self._world), counters.audit.turns, counters.stream.malformed
+
+    @property
+    def weight(self) -> int:
+        """Without what the audit spends when all is well."""
+        spent, turns, _ = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        return spent - 2 * turns
+
+    @property
+    def skipped(self) -> int:
+        """Messages of the stream."""
+        return self._now()[2] - self._before[2]
+
+
+@dataclass
+class Limits:
+    """That no budget was exceeded, in the end."""
+
+    world: World
+    meters: list[Meter] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        exchanges = [self.world.exchange, self.world.spare]
+        self.meters = [attach_meter(one) for one in exchanges if one is not None]
+
+    @property
+    def most_weight(self) -> int:
+        return max(meter.most for meter in self.meters)
+
+    @property
+    def most_attempts(self) -> int:
+        return most_attempts(self.world.dialled)
+
+    def check(self) -> list[str]:
+        found = []
+        if self.most_weight > self.world.settings.weight_ceiling:
+            found.append(f"weight of {self.most_weight} in a minute")
+        if any(meter.refused for meter in self.meters):
+            found.append("the exchange had to refuse requests")
+        if self.most_attempts > EXCHANGE_CONNECTION_LIMIT // 2:
+            found.append(f"{self.most_attempts} attempts to connect in five minutes")
+        return found
+
+
+@dataclass
+class Watch:
+    """Looks at one client that stays connected: since when it has all that there is."""
+
+    world: World
+    visitor: Visitor
+    quiet: frozenset[str] = frozenset()
+    """Symbols that may have nothing to say."""
+    troubled_at: float = -math.inf
+    """When something was last not as it should be."""
+    trouble: str = ""
+    is_whole: bool = True
+    every: float = EVERY
+    looks: int = 0
+    troubled: int = 0
+    """Looks at which it was not whole."""
+    _seen: dict[Series, tuple[int, float]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        while True:
+            trouble = self.look()
+            if trouble is None and not await self.world.is_ready():
+                trouble = "not ready"
+            self.is_whole = trouble is None
+            self.looks += 1
+            if trouble is not None:
+                self.troubled += 1
+                self.troubled_at = trio.current_time()
+                self.trouble = trouble
+            await trio.sleep(self.every)
+
+    def look(self) -> str | None:
+        for series in self.visitor.wanted:
+            chart = self.visitor.charts.by_series.get(series)
+            trouble = "nothing yet" if chart is None else self._look_at(series, chart)
+            if trouble:
+                return f"{series}: {trouble}"
+        return None
+
+    def _look_at(self, series: Series, chart: Chart) -> str | None:
+        now = trio.current_time()
+        updates, since = self._seen.get(series, (-1, now))
+        if updates != chart.updates:
+            self._seen[series] = chart.updates, now
+        elif series.symbol not in self.quiet and now > since + FRESH_FOR:
+            return "no news"
+        over = series.interval.floor(self.world.exchange.now() - SETTLED_AFTER)
+        *earlier, _ = self.world.exchange.klines(series.symbol, series.interval, limit=LOOKED_AT)
+        for time, row in ((row[0] // 1000, row) for row in earlier if row[0] < over):
+            if time not in chart.closed:
+                return f"{time} is not closed"
+            if chart.candles[time] != tuple(map(Decimal, row[1:6])):
+                return f"{time} has wrong values"
+        return None

@@ -1,0 +1,212 @@
+"""What a seed means: the shape of the world, and everything that is to happen to it.
+
+A plan is a value. Each happening has a seed of its own, so that leaving one out changes nothing of
+the others: that is how a failing run is shrunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from random import Random
+from typing import Any
+
+from smarttrade.app import Part
+from smarttrade.market.interval import Interval
+from smarttrade.simulator import RANDOM_FAULTS
+
+FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What there is in a world."""
+
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+    intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5)
+    processes: tuple[Part, ...] = (Part.SERVE,)
+    has_redis: bool = False
+    steady: int = 3
+    """Clients that stay for the whole run and come back whenever they lose their connection."""
+    series_each: int = 2
+    latency: float = 0.0
+    """Seconds each way between a client and a process."""
+    sockets: float = 0.8
+    """Share of client connections that look like sockets to the service."""
+    push_every: int = 2
+    """Seconds between two pushes of a series at the exchange; 2 is what it documents."""
+    quiet: bool = False
+    """Whether the last symbol has minutes without a trade."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Happening:
+    at: float
+    """Seconds after the world is ready."""
+    kind: str
+    arguments: Mapping[str, Any]
+    seconds: float
+    """How long it lasts; 0 for what happens at once."""
+    seed: int
+
+    def __str__(self) -> str:
+        words = " ".join(f"{key}={value}" for key, value in sorted(self.arguments.items()))
+        lasting = f" for {self.seconds:.1f} s" if 0 < self.seconds < inf else ""
+        return f"{self.at:9.1f} {self.kind} {words}{lasting}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    seed: int
+    shape: Shape
+    seconds: float
+    happenings: tuple[Happening, ...]
+    is_liveness: bool = False
+
+    def only(self, happenings: tuple[Happening, ...]) -> Plan:
+        return replace(self, happenings=happenings)
+
+
+SHAPES: tuple[tuple[int, Shape], ...] = (
+    (4, Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=2, series_each=1)),
+    (3, Shape(("BTCUSDT", "ETHUSDT"), (Interval.MINUTE_1, Interval.MINUTE_3))),
+    (2, Shape(("BTCUSDT",), (Interval.MINUTE_1, Interval.MINUTE_5), has_redis=True)),
+    (
+        3,
+        Shape(
+            ("BTCUSDT",),
+            (Interval.MINUTE_1,),
+            processes=(Part.INGEST, Part.INGEST, Part.GATEWAY, Part.GATEWAY),
+            has_redis=True,
+            steady=3,
+            series_each=1,
+        ),
+    ),
+    (1, Shape(("BTCUSDT",), processes=(Part.SERVE, Part.SERVE), has_redis=True)),
+)
+
+CROWD = ("churn", "flood", "stall", "trickle", "vanish", "flat", "poll", "herd", "visit")
+"""What a client that is here for a while does; see clients.py."""
+
+REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis_restored",
+         "redis_answers_lost")  # fmt: skip
+PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
+
+FEED = tuple(name for name in sorted(RANDOM_FAULTS)) + ("hole",)
+
+
+def plan_for(seed: int, hours: float = 0.5, *, liveness: bool = False) -> Plan:
+    """The plan of a seed; of the same seed it is always the same."""
+    rng = Random(f"plan {seed}")
+    shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
+    shape = replace(
+        shape,
+        latency=rng.choice((0.0, 0.0, 0.02, 0.3)),
+        push_every=rng.choice((2, 2, 4, 10)),
+        quiet=len(shape.symbols) > 1 and rng.random() < 0.3,
+        settings={
+            "audit_round": 60.0,
+            "rotate_after": rng.choice((300.0, 900.0, 82800.0)),
+            "stall_limit": rng.choice((10.0, 30.0)),
+            "max_pending_bytes": rng.choice((256 * 1024, 16 * 1024 * 1024)),
+            "stop_within": rng.choice((2.0, 8.0)),
+        },
+    )
+    seconds = hours * 3600
+    happenings = [] if liveness else list(_draw(rng, shape, seconds))
+    if liveness:
+        happenings = [_broken_for_good(rng, shape)]
+        happenings += _crowd(rng, seconds, per_minute=0.3)
+    happenings.sort(key=lambda one: one.at)
+    return Plan(seed, shape, seconds, tuple(happenings), is_liveness=liveness)
+
+
+def _draw(rng: Random, shape: Shape, seconds: float) -> list[Happening]:
+    found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))
+    if rng.random() < FAULT_FREE:
+        return found
+    # Some runs have all kinds of trouble, others one kind and plenty of it.
+    feed, process, redis = rng.choice(((0.4, 0.1, 0.2), (1.2, 0, 0), (0, 0.4, 0), (0.2, 0.1, 0.6)))
+    kinds = rng.sample(FEED, rng.choice((3, 8, len(FEED))))
+    for at in _times(rng, seconds, feed):
+        found.append(_feed_fault(rng, at, rng.choice(kinds)))
+    for at in _times(rng, seconds, process):
+        found.append(_process_fault(rng, at, shape))
+    if shape.has_redis:
+        for at in _times(rng, seconds, redis):
+            found.append(_redis_fault(rng, at))
+    return found
+
+
+def _times(rng: Random, seconds: float, per_minute: float) -> list[float]:
+    times: list[float] = []
+    at = rng.expovariate(per_minute / 60) if per_minute else inf
+    while at < seconds:
+        times.append(round(at, 3))
+        at += rng.expovariate(per_minute / 60)
+    return times
+
+
+def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Happening]:
+    return [
+        Happening(
+            at,
+            "client",
+            {"does": rng.choice(CROWD)},
+            round(min(rng.uniform(5, 240), seconds - at), 1),
+            rng.getrandbits(32),
+        )
+        for at in _times(rng, seconds, per_minute)
+    ]
+
+
+def _feed_fault(rng: Random, at: float, name: str) -> Happening:
+    if name == "hole":
+        lasting = round(rng.uniform(20, 200), 1)
+        return Happening(at, "hole", {"seconds": lasting}, 0, rng.getrandbits(32))
+    draw, shortest, longest = RANDOM_FAULTS[name]
+    lasting = round(rng.uniform(shortest, longest), 3) if longest else 0
+    return Happening(at, name, draw(rng), lasting, rng.getrandbits(32))
+
+
+def _process_fault(rng: Random, at: float, shape: Shape) -> Happening:
+    kind = rng.choices(PROCESS, weights=(6, 4, 1, 1, 1, 1, 2))[0]
+    arguments: dict[str, Any] = {"process": rng.randrange(len(shape.processes))}
+    lasting = 0.0
+    if kind == "clock_jump":
+        arguments["by"] = rng.choice((-3600.0, -30.0, 30.0, 10_000.0))
+    elif kind == "cut_off":
+        lasting = round(rng.uniform(1, 60), 1)
+        arguments["way"] = rng.choice(("exchange", "redis", "clients"))
+    return Happening(at, kind, arguments, lasting, rng.getrandbits(32))
+
+
+def _redis_fault(rng: Random, at: float) -> Happening:
+    kind = rng.choice(REDIS)
+    arguments: dict[str, Any] = {}
+    lasting = round(rng.uniform(1, 60), 1)
+    if kind == "redis_refusing":
+        arguments["with"] = rng.choice(
+            ("OOM command not allowed", "READONLY", "LOADING", "ConnectionError: refused")
+        )
+    elif kind == "redis_slow":
+        arguments["by"] = rng.choice((0.05, 0.4, 0.9))
+    elif kind == "redis_answers_lost":
+        arguments["count"] = rng.randint(1, 5)
+        lasting = 0.0
+    elif kind in ("redis_emptied", "redis_restored"):
+        lasting = 0.0
+        arguments["age"] = round(rng.uniform(5, 120), 1)
+    return Happening(at, kind, arguments, lasting, rng.getrandbits(32))
+
+
+def _broken_for_good(rng: Random, shape: Shape) -> Happening:
+    """One part that never works again: all others must go on."""
+    kinds = ["symbol_silent", "endpoint_dead", "clients_dead"]
+    if shape.has_redis:
+        kinds.append("redis_gone" if Part.GATEWAY not in shape.processes else "gateway_alone")
+    if shape.processes.count(Part.INGEST) > 1:
+        kinds.append("ingest_dead")
+    return Happening(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))

@@ -1,0 +1,307 @@
+"""One process of the service, and the service manager that starts it again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
+from random import Random
+from typing import Any
+
+import httpcore
+import httpx
+import trio
+
+from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
+from actors.testing import tasks_below
+from smarttrade.app import Counters, Outside, Part, build_service
+from smarttrade.binance.rest import CONNECTIONS, http_client
+from smarttrade.settings import Settings
+from smarttrade.simulator import Exchange
+from tests.fakes.memory_net import _Backend, _Stream
+
+from .network import End, Listener, connect
+from .redis import TroubledRedis, Way
+from .sealed import START
+from .trace import Trace
+from .violation import Violation
+
+STARTED_AGAIN_AFTER = (1.0, 5.0)  # seconds, as a service manager would
+UNWIND_WITHIN = 60.0  # seconds for a killed process's tasks to be gone; nobody notices them
+
+LIFE: ContextVar[Life | None] = ContextVar("LIFE", default=None)
+
+
+class InjectedCrash(Exception):
+    """A bug on purpose."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """What an exception and its groups consist of."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def is_our_doing(error: BaseException) -> bool:
+    """Whether a failure is a crash on purpose, or follows from one."""
+    if isinstance(error, InjectedCrash | ActorDied | MailboxClosed):
+        return True
+    causes = [error.__cause__, error.__context__]
+    return any(cause is not None and all(map(is_our_doing, leaves(cause))) for cause in causes)
+
+
+class _ByHost(_Backend):
+    """Opens connections by the host's name."""
+
+    def __init__(self, connect: Callable[[str], Awaitable[End]]) -> None:
+        self._to = connect
+
+    async def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        try:
+            return _Stream(await self._to(host))  # type: ignore[arg-type]
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+
+class Life:
+    """A process from its start to its end: what it reaches, and what reaches it."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.is_dead = False
+        self.ends: list[End] = []
+        self.to_exchange: list[End] = []
+        self.listeners: list[Listener] = []
+        self.counters = Counters()
+        self.way = None if process.redis is None else Way(process.redis)
+        self.scope = trio.CancelScope()
+        self.stop_began: float | None = None
+        self.began = trio.current_time()
+        http = http_client(trust_env=False)
+        transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
+        transport._pool = httpcore.AsyncConnectionPool(
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=30,
+            network_backend=_ByHost(self._connect_to_exchange),
+        )
+        http._transport = transport
+        self.http = http
+        outside = Outside(
+            http,
+            ["http://rest-1", "http://rest-2"],
+            self._dial,
+            ["ws://stream-1", "ws://stream-2"],
+            self._listen,
+            database=self.way,
+            wall_clock=lambda: START + trio.current_time() + process.clock_error,
+        )
+        self.service = build_service(
+            process.settings, outside, lambda _, __: None, self.counters, process.part
+        )
+
+    async def run(self) -> None:
+        """Until it ends by itself or is killed."""
+        LIFE.set(self)
+        with self.scope:
+            try:
+                await self.service.run()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self.http.aclose()
+
+    def kill(self) -> None:
+        """Nothing that it does from now on has any effect on others."""
+        self.is_dead = True
+        if self.way is not None:
+            self.way.is_dead = True
+        for end in self.ends:
+            end.reset()
+        self.scope.cancel()
+
+    def stop(self) -> None:
+        if self.stop_began is None:
+            self.stop_began = trio.current_time()
+            self.service.stop()
+
+    # What it reaches
+
+    async def _connect_to_exchange(self, host: str) -> End:
+        await self.process.reach("exchange")
+        if self.is_dead or host in self.process.dead_hosts:
+            raise ConnectionRefusedError("this process is dead")
+        ours, theirs = connect(0.0)
+        self.ends.append(ours)
+        self.to_exchange.append(ours)
+        self.process.serve_stream(theirs)
+        return ours
+
+    async def _dial(self, url: str) -> End:
+        return await self._connect_to_exchange(url.split("/")[2])
+
+    async def _listen(self) -> Sequence[Listener]:
+        self.listeners.append(Listener())
+        return self.listeners[-1:]
+
+    # What reaches it
+
+    def arrive(self, latency: float, capacity: int, *, as_socket: bool) -> End:
+        """A client connects. Raises `ConnectionRefusedError`."""
+        if self.is_dead or not self.listeners or self.process.is_cut_off("clients"):
+            raise ConnectionRefusedError("nobody listens")
+        theirs, ours = connect(latency, back=capacity, as_socket=as_socket)
+        self.listeners[-1].arrive(ours)
+        self.ends = [end for end in self.ends if not (end._is_closed or end._is_reset)]
+        self.ends.append(ours)
+        return theirs
+
+    # Looking inside
+
+    def tasks(self, actor: str | None = None) -> list[trio.lowlevel.Task]:
+        """Its tasks, or those of one actor, in an order that the seed decides."""
+        root = trio.lowlevel.current_root_task()
+        assert root is not None
+        found: list[trio.lowlevel.Task] = []
+        for system in tasks_below(root):
+            if system.context.get(LIFE) is self and "/" in system.name:
+                if actor is None or system.name.endswith(f"/{actor}"):
+                    found += tasks_below(system)
+        return found
+
+    @property
+    def actors(self) -> dict[str, ActorInfo]:
+        found: dict[str, ActorInfo] = {}
+        pending = [self.service.inspect()]
+        while pending:
+            info = pending.pop()
+            found[info.name] = info
+            pending += info.children
+        return found
+
+
+class Process:
+    """A machine with one process on it, which is started again whenever it ends."""
+
+    def __init__(
+        self,
+        number: int,
+        part: Part,
+        settings: Settings,
+        exchange: Exchange,
+        redis: TroubledRedis | None,
+        trace: Trace,
+        spawn: Callable[..., None],
+        rng: Random,
+    ) -> None:
+        self.name = f"{part.value}-{number}"
+        self.part = part
+        self.settings = settings
+        self.redis = redis
+        self.life: Life | None = None
+        self.clock_error = 0.0
+        self.starts = 0
+        self.crashed_at = -1e9
+        self.is_over = False
+        self.dead_hosts: set[str] = set()
+        self.stays_away = False
+        """Not started again any more."""
+        self._exchange = exchange
+        self._trace = trace
+        self._spawn = spawn
+        self._rng = rng
+        self._cut_off: set[str] = set()
+
+    def serve_stream(self, theirs: End) -> None:
+        self._spawn(self._exchange.serve_stream, theirs, self.name)
+
+    async def reach(self, what: str) -> None:
+        """Return when there is a way there."""
+        await trio.lowlevel.checkpoint()
+        if what in self._cut_off:
+            await trio.sleep_forever()
+
+    def is_cut_off(self, what: str) -> bool:
+        return what in self._cut_off
+
+    def cut_off(self, what: str) -> None:
+        """A partition: bytes vanish and connections are not answered, until `rejoin`."""
+        self._cut_off.add(what)
+        life = self.life
+        if life is None:
+            return
+        if what == "redis" and life.way is not None:
+            life.way.is_cut = True
+        elif what == "exchange":
+            for end in life.to_exchange:
+                end.cut()
+        else:
+            for end in life.ends:
+                if end not in life.to_exchange:
+                    end.cut()
+
+    def rejoin(self) -> None:
+        self._cut_off.clear()
+        if self.life is not None and self.life.way is not None:
+            self.life.way.is_cut = False
+
+    def lose_connections(self) -> None:
+        """All its clients' connections are reset."""
+        if self.life is not None:
+            for end in self.life.ends:
+                if end not in self.life.to_exchange:
+                    end.reset()
+
+    async def run(self) -> None:
+        """Start it, again and again, until `finish`."""
+        while not self.is_over:
+            self.life = life = Life(self)
+            self.starts += 1
+            if "redis" in self._cut_off and life.way is not None:
+                life.way.is_cut = True
+            self._trace.note(self.name, "starts")
+            await self._run(life)
+            if self.is_over or self.stays_away:
+                return
+            await trio.sleep(self._rng.uniform(*STARTED_AGAIN_AFTER))
+
+    async def _run(self, life: Life) -> None:
+        try:
+            await life.run()
+        except BaseException as error:
+            self._judge_end(life, error)
+        else:
+            self._trace.note(self.name, "killed" if life.is_dead else "ended in order")
+            if life.stop_began is None and not life.is_dead:
+                raise Violation("tree-comes-back", f"{self.name} ended, and nobody had asked it to")
+        for end in life.ends:
+            end.reset()
+
+    def _judge_end(self, life: Life, error: BaseException) -> None:
+        if isinstance(error, trio.Cancelled) or life.is_dead:
+            if isinstance(error, Exception):
+                self._trace.note(self.name, f"killed, with {error!r}")
+                return
+            raise error
+        if isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError):
+            if all(map(is_our_doing, leaves(error))):
+                self._trace.note(self.name, f"gives up: {error}")
+                return
+        raise Violation("tree-comes-back", f"{self.name} ended with {error!r}") from error
+
+    async def finish(self, within: float) -> None:
+        """Stop in order, for good."""
+        self.is_over = True
+        life = self.life
+        if life is None:
+            return
+        life.stop()
+        with trio.move_on_after(within):
+            while any(info.state.value != "stopped" for info in life.actors.values()):
+                if all(info.state.value in ("stopped", "failed") for info in life.actors.values()):
+                    return
+                await trio.sleep(0.1)
+            return
+        states = {name: info.state.value for name, info in life.actors.items()}
+        raise Violation("stops-in-time", f"{self.name} after {within} s: {states}")

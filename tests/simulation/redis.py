@@ -1,0 +1,47 @@
+"""The stand-in for Redis, with what can happen to a server and to the ways to it."""
+
+from __future__ import annotations
+
+import copy
+
+import trio
+
+from smarttrade.store.database import DatabaseUnavailable
+from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
+
+
+class TroubledRedis(VirtualRedis):
+    """One server for the whole world."""
+
+    def __init__(self) -> None:
+        super().__init__(stream_length=300)
+        self.delay = 0.0
+        """Seconds that each answer takes longer."""
+
+    def remember(self) -> Contents:
+        """What a dump to disk would hold now."""
+        return copy.deepcopy(self.contents)
+
+    def restore(self, contents: Contents) -> None:
+        """Restarted from a dump: what came after it is lost."""
+        self.contents = copy.deepcopy(contents)
+
+    def heal(self) -> None:
+        self.delay, self.is_frozen, self.refusal = 0.0, False, None
+
+
+class Way(VirtualDatabase):
+    """One process's way to the server; a dead process's leads nowhere."""
+
+    def __init__(self, server: TroubledRedis) -> None:
+        super().__init__(server)
+        self._redis = server
+        self.is_dead = False
+
+    async def _reach(self) -> Contents:
+        if self._redis.delay:
+            await trio.sleep(self._redis.delay)
+        contents = await super()._reach()
+        if self.is_dead:
+            raise DatabaseUnavailable("ConnectionError: this process is dead")
+        return contents

@@ -1,0 +1,110 @@
+"""One seed, from its plan to what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import trio
+from trio.testing import MockClock
+
+import smarttrade.simulator.server as server_module
+from smarttrade.simulator.exchange import Exchange
+from smarttrade.simulator.http import Request, Response
+from smarttrade.simulator.transport import Transport
+
+from .plan import Plan, plan_for
+from .process import leaves
+from .pushes import pushes_every
+from .sealed import sealed
+from .trace import Trace, logs_to
+from .violation import Violation
+from .world import Figures, World
+
+MOST_REAL_SECONDS = 900.0
+
+
+@dataclass
+class Outcome:
+    plan: Plan
+    digest: str
+    figures: Figures
+    trace: Trace
+    seconds: float
+    """Of real time."""
+    violation: Violation | None = None
+    error: BaseException | None = None
+    """What is no violation, but went wrong all the same."""
+
+    @property
+    def is_good(self) -> bool:
+        return self.violation is None and self.error is None
+
+    @property
+    def invariant(self) -> str:
+        """Which rule was broken."""
+        if self.violation is not None:
+            return self.violation.invariant
+        return "" if self.error is None else type(self.error).__name__
+
+    @property
+    def reason(self) -> str:
+        return str(self.violation or (self.error and repr(self.error)) or "")
+
+
+def run_seed(seed: int, hours: float = 0.5, *, liveness: bool = False) -> Outcome:
+    return run(plan_for(seed, hours, liveness=liveness))
+
+
+def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outcome:
+    """`plant` is a fault of the product, for as long as the run lasts."""
+    trace = Trace()
+    worlds: list[World] = []
+
+    async def main() -> None:
+        world = World(plan, trace)
+        worlds.append(world)
+        with logs_to(world), _watched(world):
+            await world.live()
+
+    began = time.perf_counter()
+    error: BaseException | None = None
+    with plant or nullcontext(), sealed(plan.seed), pushes_every(plan.shape.push_every):
+        try:
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+        except (Exception, BaseExceptionGroup) as caught:
+            error = caught
+    seconds = time.perf_counter() - began
+    outcome = Outcome(plan, "", worlds[0].figures, trace, seconds)
+    if error is not None:
+        found = [leaf for leaf in leaves(error) if isinstance(leaf, Violation)]
+        outcome.violation = found[0] if found else None
+        outcome.error = None if found else error
+        trace.note("world", outcome.reason)
+    outcome.digest = trace.digest
+    return outcome
+
+
+Answer = Callable[[Exchange, Transport, Request], object]
+
+
+def _watched(world: World) -> AbstractContextManager[object]:
+    """The exchange as it is, but whoever asks it is noted."""
+    answer = server_module._answer
+    processes = {process.name: process for process in world.processes}
+
+    async def noted(exchange: Exchange, transport: Transport, request: Request) -> Response:
+        processes.update({process.name: process for process in world.processes})
+        process = processes[transport.peer]
+        world.requests.asked(process)
+        response = await answer(exchange, transport, request)
+        waits = [value for name, value in response.headers if name == "Retry-After"]
+        if response.status in (418, 429) and waits:
+            world.requests.told_to_wait(process, float(waits[0]))
+        world.trace.note("exchange", f"{transport.peer} {request.path} -> {response.status}")
+        return response
+
+    return patch.object(server_module, "_answer", noted)

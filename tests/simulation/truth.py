@@ -1,0 +1,77 @@
+"""What the exchange has: the measure of whatever the service tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.simulator import Exchange
+
+from .violation import Violation
+
+Values = tuple[float, float, float, float, float]
+"""Open, high, low, close, volume."""
+
+
+def values_of_row(row: tuple[Any, ...]) -> Values:
+    return (float(row[1]), float(row[2]), float(row[3]), float(row[4]), float(row[5]))
+
+
+class Truth:
+    """Times are the open times of candles, in seconds."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._known: dict[tuple[Series, int], Values | None] = {}
+
+    def check_closed(self, series: Series, time: int, values: Values, who: str) -> None:
+        """A candle that is told as final is over, and as the exchange has it, or had it."""
+        interval = series.interval
+        if interval.close_time(time * 1000) >= self._exchange.now():
+            raise Violation("final-is-final", f"{who}: {series} {time} is told closed too early")
+        key = series, time
+        if key not in self._known:
+            self._known[key] = self._values(series, time, amended=False)
+        if values in (self._known[key], self._values(series, time, amended=True)):
+            return
+        text = f"{who}: {series} {time} is told as {values}, the exchange has {self._known[key]}"
+        raise Violation("final-is-final", text)
+
+    def _values(self, series: Series, time: int, *, amended: bool) -> Values | None:
+        market, key = self._exchange.market, (series.symbol, series.interval, time * 1000)
+        if amended and key not in market.amendments:
+            return self._known[series, time]
+        kept = None if amended else market.amendments.pop(key, None)
+        row = self._exchange.candle(series.symbol, series.interval, time * 1000)
+        if kept is not None:
+            market.amendments[key] = kept
+        return None if row is None else values_of_row(row)
+
+    def rows(self, series: Series, first: int, last: int) -> dict[int, Values]:
+        """All that the exchange has in a range, both ends included, as it is now."""
+        found: dict[int, Values] = {}
+        start = first * 1000
+        while start <= last * 1000:
+            rows = self._exchange.klines(
+                series.symbol, series.interval, start, last * 1000, limit=1000
+            )
+            found |= {row[0] // 1000: values_of_row(row) for row in rows}
+            if len(rows) < 1000:
+                break
+            start = series.interval.next(rows[-1][0])
+        return found
+
+    def newest_closed(self, series: Series, before: float = 3.0) -> int:
+        """The last candle that was over so many seconds ago."""
+        now = self._exchange.now() - int(before * 1000)
+        rows = self._exchange.klines(series.symbol, series.interval, None, now, limit=3)
+        ended = [row[0] for row in rows if row[6] < now]
+        return ended[-1] // 1000 if ended else 0
+
+    def exists(self, series: Series, time: int) -> bool:
+        return self._exchange.candle(series.symbol, series.interval, time * 1000) is not None
+
+
+def is_open_time(interval: Interval, time: int) -> bool:
+    return interval.floor(time * 1000) == time * 1000

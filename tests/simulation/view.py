@@ -1,0 +1,315 @@
+"""What one client makes of what it is told, and what it must never be told.
+
+A view outlives its client's connections, as a chart does; `Talk` is one of those connections.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.market.window import WINDOW_SIZE
+
+from .truth import Truth, Values, is_open_time
+from .violation import Violation
+
+
+class Bar(msgspec.Struct):
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @property
+    def values(self) -> Values:
+        return (self.open, self.high, self.low, self.close, self.volume)
+
+
+class CandleTold(msgspec.Struct, tag="candle"):
+    symbol: str
+    interval: Interval
+    candle: Bar
+    closed: bool
+    corrected: bool = False
+
+
+class SnapshotTold(msgspec.Struct, tag="snapshot"):
+    symbol: str
+    interval: Interval
+    candles: list[Bar]
+    closed: bool
+    truncated: bool
+
+
+class Welcome(msgspec.Struct, tag="welcome"):
+    session: str
+
+
+class Named(msgspec.Struct):
+    symbol: str
+    interval: Interval
+
+
+class Subscribed(msgspec.Struct, tag="subscribed"):
+    subscriptions: list[Named]
+    errors: list[dict[str, Any]]
+    id: int | str | None = None
+
+
+class Status(msgspec.Struct, tag="status"):
+    feed: str
+
+
+class Heartbeat(msgspec.Struct, tag="heartbeat"):
+    time: float
+
+
+class Pong(msgspec.Struct, tag="pong"):
+    id: int | str | None = None
+
+
+class Refused(msgspec.Struct, tag="error"):
+    code: str
+    message: str
+    id: int | str | None = None
+
+
+Message = CandleTold | SnapshotTold | Welcome | Subscribed | Status | Heartbeat | Pong | Refused
+decode = msgspec.json.Decoder(Message).decode
+
+
+class FlatTold(msgspec.Struct):
+    symbol: str
+    timestamp: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    is_closed: bool
+
+
+decode_flat = msgspec.json.Decoder(FlatTold).decode
+
+
+@dataclass
+class Chart:
+    """The candles of one series as the client shows them."""
+
+    candles: dict[int, Values] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
+
+    @property
+    def newest(self) -> int:
+        return max(self.candles, default=0)
+
+
+@dataclass
+class View:
+    """All that one client shows, over all its connections."""
+
+    truth: Truth
+    name: str
+    charts: dict[Series, Chart] = field(default_factory=dict)
+
+    def faults(self, series: Series) -> list[str]:
+        """What is not as the exchange has it, once the world is calm."""
+        chart = self.charts.get(series)
+        if chart is None or not chart.candles:
+            return [f"{self.name}: nothing was ever told of {series}"]
+        newest_closed = self.truth.newest_closed(series)
+        # What was told at first and has left the service's window since is not corrected any more.
+        first = sorted(chart.candles)[-(WINDOW_SIZE - 20) :][0]
+        rows = self.truth.rows(series, first, chart.newest)
+        faults = []
+        for time in sorted(rows.keys() | {t for t in chart.candles if t >= first}):
+            told, there = chart.candles.get(time), rows.get(time)
+            if time <= newest_closed and told != there:
+                faults.append(f"{self.name}: {series} {time} is {told}, the exchange has {there}")
+            elif time <= newest_closed and time not in chart.closed:
+                faults.append(f"{self.name}: {series} {time} was never told to be final")
+        if max(chart.closed, default=0) < newest_closed:
+            faults.append(f"{self.name}: {series} ends at {max(chart.closed, default=0)}")
+        return faults
+
+
+@dataclass
+class _Line:
+    """One series within one connection."""
+
+    newest: int = 0
+    closed: set[int] = field(default_factory=set)
+    since: int | None = None
+    awaits_snapshot: bool = False
+
+
+class Talk:
+    """One connection of a client: what was asked, and a check of every answer."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.lines: dict[Series, _Line] = {}
+        self.leaving: dict[int, Series] = {}
+        """Unsubscribed, but not yet acknowledged; by the request's number."""
+        self.messages = 0
+        self.errors = 0
+        self.feed = ""
+        self._numbers = 0
+
+    # Asking
+
+    def subscribe(self, wanted: Sequence[Series], snapshot: int | None) -> str:
+        """The request, with `since` where the view has something."""
+        entries = []
+        for series in wanted:
+            chart = self.view.charts.get(series)
+            entry: dict[str, Any] = {"symbol": series.symbol, "interval": series.interval.value}
+            is_new = series not in self.lines
+            line = self.lines.setdefault(series, _Line())
+            self.leaving = {n: s for n, s in self.leaving.items() if s != series}
+            if chart is not None and chart.candles:
+                line.since = entry["since"] = chart.newest
+            elif snapshot is not None:
+                entry["snapshot"] = snapshot
+            if is_new:
+                line.awaits_snapshot = "since" in entry or "snapshot" in entry
+            entries.append(entry)
+        self._numbers += 1
+        return json.dumps(
+            {"action": "subscribe", "id": self._numbers, "subscriptions": entries}
+        )
+
+    def unsubscribe(self, series: Series) -> str:
+        self._numbers += 1
+        self.leaving[self._numbers] = series
+        entry = {"symbol": series.symbol, "interval": series.interval.value}
+        return json.dumps(
+            {"action": "unsubscribe", "id": self._numbers, "subscriptions": [entry]}
+        )
+
+    # Being told
+
+    def take(self, data: bytes) -> None:
+        self.messages += 1
+        try:
+            message = decode(data)
+        except msgspec.DecodeError as error:
+            raise Violation("contract", f"{self.view.name}: {error}: {data[:200]!r}") from error
+        match message:
+            case CandleTold():
+                self._candle(message)
+            case SnapshotTold():
+                self._snapshot(message)
+            case Subscribed():
+                self._acknowledged(message)
+            case Status(feed):
+                self.feed = feed
+            case Refused():
+                self.errors += 1
+
+    def take_flat(self, data: bytes, interval: Interval) -> None:
+        self.messages += 1
+        flat = decode_flat(data)
+        series = Series(flat.symbol, interval)
+        self.lines.setdefault(series, _Line())
+        values = (flat.open, flat.high, flat.low, flat.close, flat.volume)
+        self._update(series, flat.timestamp // 1000, values, closed=flat.is_closed, corrected=False)
+
+    def _acknowledged(self, message: Subscribed) -> None:
+        if isinstance(message.id, int) and (series := self.leaving.pop(message.id, None)):
+            self.lines.pop(series, None)
+
+    def _line(self, series: Series) -> _Line:
+        line = self.lines.get(series)
+        if line is None:
+            raise self._wrong("only-what-was-asked", series, "was not subscribed")
+        return line
+
+    def _wrong(self, invariant: str, series: Series, what: str) -> Violation:
+        return Violation(invariant, f"{self.view.name}: {series} {what}")
+
+    def _candle(self, message: CandleTold) -> None:
+        series = Series(message.symbol, message.interval)
+        self._update(
+            series,
+            message.candle.time,
+            message.candle.values,
+            closed=message.closed,
+            corrected=message.corrected,
+        )
+
+    def _update(
+        self, series: Series, time: int, values: Values, *, closed: bool, corrected: bool
+    ) -> None:
+        line = self._line(series)
+        if line.awaits_snapshot:
+            raise self._wrong("no-gap-at-hand-over", series, f"{time} before the snapshot")
+        self._check_bar(series, time, values)
+        if corrected and not closed:
+            raise self._wrong("contract", series, f"{time} corrected, but not closed")
+        if not corrected:
+            if time < line.newest:
+                raise self._wrong("never-back", series, f"from {line.newest} to {time}")
+            if time in line.closed:
+                raise self._wrong("each-close-once", series, f"{time} again after its close")
+        if closed:
+            self.view.truth.check_closed(series, time, values, self.view.name)
+            line.closed.add(time)
+        line.newest = max(line.newest, time)
+        chart = self.view.charts.setdefault(series, Chart())
+        if corrected and chart.candles and time < min(chart.candles):
+            return  # of a past that this client does not show
+        chart.candles[time] = values
+        if closed:
+            chart.closed.add(time)
+        else:
+            chart.closed.discard(time)
+
+    def _check_bar(self, series: Series, time: int, values: Values) -> None:
+        o, high, low, c, volume = values
+        if not (low <= min(o, c) and high >= max(o, c) and low > 0 and volume >= 0):
+            raise self._wrong("contract", series, f"{time} is no candle: {values}")
+        if not is_open_time(series.interval, time):
+            raise self._wrong("contract", series, f"{time} is no open time")
+
+    def _snapshot(self, message: SnapshotTold) -> None:
+        series = Series(message.symbol, message.interval)
+        line = self._line(series)
+        line.awaits_snapshot = False
+        times = [bar.time for bar in message.candles]
+        if times != sorted(set(times)) or len(times) > WINDOW_SIZE:
+            raise self._wrong("ascending-and-capped", series, f"snapshot of {len(times)}")
+        chart = self.view.charts.setdefault(series, Chart())
+        if line.since is not None and times and times[0] > line.since and not message.truncated:
+            text = f"snapshot from {times[0]}, asked since {line.since}"
+            raise self._wrong("no-gap-at-hand-over", series, text)
+        if message.truncated:
+            chart.candles.clear()
+            chart.closed.clear()
+        if times and times[-1] < line.newest:
+            raise self._wrong("never-back", series, f"snapshot to {times[-1]} after {line.newest}")
+        final = times if message.closed else times[:-1]
+        for bar in message.candles[-4:]:
+            self._check_bar(series, bar.time, bar.values)
+            # What is not final there and not the last is a candle that was published over.
+            if bar.time in final[-1:] and message.closed:
+                self.view.truth.check_closed(series, bar.time, bar.values, self.view.name)
+        for time in [time for time in chart.candles if times and time >= times[0]]:
+            del chart.candles[time]
+            chart.closed.discard(time)
+        for bar in message.candles:
+            chart.candles[bar.time] = bar.values
+        chart.closed.update(final)
+        line.closed.update(final)
+        if times:
+            line.newest = times[-1]
+            if not message.closed:
+                chart.closed.discard(times[-1])

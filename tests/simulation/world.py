@@ -1,0 +1,324 @@
+"""A world: the exchange, Redis, processes of the service, clients, and what watches them all."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import trio
+
+from smarttrade.app import Part
+from smarttrade.market.series import Series
+from smarttrade.settings import Settings
+from smarttrade.simulator import Exchange
+
+from .clients import CROWD, Client, ask, check_page, decode_page
+from .network import End
+from .plan import Happening, Plan
+from .process import LIFE, Process, is_our_doing, leaves
+from .redis import TroubledRedis
+from .sealed import START
+from .trace import Told, Trace
+from .trouble import make_happen
+from .truth import Truth
+from .violation import Violation
+from .watch import Requests, watch
+
+READY_WITHIN = 150.0
+"""Seconds of calm after which every process must be ready. The longest pauses that are meant: 60 s
+of Retry-After, 60 s between two questions for an overdue candle."""
+SETTLE = 150.0
+"""Seconds of calm after that, until all must be equal: an audit's round, which leaves out the last
+two candles, and its second look."""
+STARTS_WITHIN = 60.0
+
+
+@dataclass
+class Figures:
+    """What a run did."""
+
+    simulated: float = 0.0
+    """Seconds."""
+    faults: Counter[str] = field(default_factory=Counter)
+    clients: int = 0
+    messages: int = 0
+    starts: int = 0
+    restarts: int = 0
+    events: int = 0
+    ready_after: float = 0.0
+    """Seconds of calm until everything was ready."""
+    stopped_after: float = 0.0
+
+
+class World(Told):
+    """Build it inside `trio.run`; `live` is the whole of a run."""
+
+    def __init__(self, plan: Plan, trace: Trace) -> None:
+        shape = plan.shape
+        self.plan = plan
+        self.trace = trace
+        self.rng = Random(f"world {plan.seed}")
+        self.exchange = Exchange(
+            shape.symbols,
+            start_ms=int(START * 1000),
+            seed=plan.seed,
+            quiet=shape.symbols[-1:] if shape.quiet else (),
+        )
+        self.redis = TroubledRedis() if shape.has_redis else None
+        self.truth = Truth(self.exchange)
+        self.requests = Requests()
+        self.figures = Figures()
+        self.codes: Counter[int] = Counter()
+        self.next_capacity: int | None = None
+        self.is_calm = False
+        self.processes: list[Process] = []
+        self.clients: list[Client] = []
+        self.settings = Settings(symbols=shape.symbols, intervals=shape.intervals, **shape.settings)
+        self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
+        self.broken: set[str] = set()
+        """Processes that cannot work any more, by name."""
+        self._crowd = trio.CancelScope()
+        self._nursery: trio.Nursery
+
+    # Running
+
+    async def live(self) -> None:
+        """From the first start to the last stop.
+
+        Raises:
+            Violation: of an invariant; in a group, perhaps.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._start_processes()
+                nursery.start_soon(self._collect_garbage)
+                await self._begin()
+                nursery.start_soon(watch, self)
+                await self._trouble()
+                await self._calm_down()
+                await self._stop()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        figures = self.figures
+        figures.simulated = trio.current_time()
+        figures.messages += sum(client.messages for client in self.clients)
+        figures.starts = sum(process.starts for process in self.processes)
+        figures.events = self.exchange.stats.events
+
+    def _start_processes(self) -> None:
+        for number, part in enumerate(self.plan.shape.processes):
+            process = Process(
+                number,
+                part,
+                self.settings,
+                self.exchange,
+                self.redis,
+                self.trace,
+                self._nursery.start_soon,
+                Random(f"process {self.plan.seed} {number}"),
+            )
+            self.processes.append(process)
+            self._nursery.start_soon(process.run)
+
+    async def _begin(self) -> None:
+        for process in self.processes:
+            await self._until_ready(process, STARTS_WITHIN)
+        shape = self.plan.shape
+        for number in range(shape.steady):
+            rng = Random(f"client {self.plan.seed} {number}")
+            wanted = rng.sample(self.series, min(shape.series_each, len(self.series)))
+            client = self.new_client(f"steady-{number}", wanted, rng)
+            self._nursery.start_soon(client.stay)
+
+    async def _trouble(self) -> None:
+        began = trio.current_time()
+        with self._crowd:
+            async with trio.open_nursery() as nursery:
+                for happening in self.plan.happenings:
+                    await trio.sleep_until(began + happening.at)
+                    nursery.start_soon(self._happen, happening)
+                await trio.sleep_until(began + self.plan.seconds)
+                nursery.cancel_scope.cancel()
+
+    async def _happen(self, happening: Happening) -> None:
+        self.trace.note("FAULT" if happening.kind != "client" else "arrives", str(happening))
+        rng = Random(happening.seed)
+        if happening.kind != "client":
+            self.figures.faults[happening.kind] += 1
+            await make_happen(self, happening, rng)
+            return
+        does = happening.arguments["does"]
+        wanted = rng.sample(self.series, rng.randint(1, len(self.series)))
+        client = self.new_client(f"{does}-{self.figures.clients}", wanted, rng)
+        try:
+            with trio.move_on_after(happening.seconds):
+                await CROWD[does](client)
+        finally:
+            self.figures.messages += client.messages
+            self.clients.remove(client)
+
+    def new_client(self, name: str, wanted: list[Series], rng: Random) -> Client:
+        client = Client(self, name, wanted, rng)
+        self.figures.clients += 1
+        self.clients.append(client)
+        return client
+
+    def heal(self) -> None:
+        """Whatever is wrong from outside is not any more."""
+        self.exchange.faults.clear()
+        if self.redis is not None:
+            self.redis.heal()
+        for process in self.processes:
+            process.rejoin()
+
+    async def _calm_down(self) -> None:
+        self.trace.note("world", "calm")
+        if not self.plan.is_liveness:
+            self.heal()
+        self.is_calm = True
+        began = trio.current_time()
+        alive = [process for process in self.processes if self.must_work(process)]
+        for process in alive:
+            await self._until_ready(process, READY_WITHIN - (trio.current_time() - began))
+        self.figures.ready_after = trio.current_time() - began
+        await trio.sleep(SETTLE)
+        minute = 60 - self.exchange.now() / 1000 % 60
+        await trio.sleep(minute + 12)
+        for process in alive:
+            await self._until_ready(process, 30)
+            await self._compare_pages(process)
+        for client in self.clients:
+            for series in client.wanted:
+                if faults := client.view.faults(series):
+                    raise Violation("equal-once-calm", "; ".join(faults[:4]))
+
+    def must_work(self, process: Process) -> bool:
+        return not process.stays_away and process.name not in self.broken
+
+    async def _until_ready(self, process: Process, within: float) -> None:
+        rng = Random(1)
+        status, body = 0, b""
+        with trio.move_on_after(max(1.0, within)):
+            while True:
+                status, body = await ask(_Only(self, process), rng, "/ready")  # type: ignore[arg-type]
+                if status == 200:
+                    return
+                await trio.sleep(0.5)
+        raise Violation("ready-again", f"{process.name}: {status} {body[:300].decode()}")
+
+    async def _compare_pages(self, process: Process) -> None:
+        if process.part is Part.INGEST:
+            return
+        for series in self.series:
+            path = f"/candles/{series.symbol}/{series.interval.value}?limit=1000"
+            status, body = await ask(_Only(self, process), self.rng, path)  # type: ignore[arg-type]
+            if status != 200:
+                raise Violation("equal-once-calm", f"{process.name}: {path}: {status}")
+            page = decode_page(body)
+            told = check_page(self, series, page, 1000)
+            missing = [gap for gap in page.gaps if gap.cause == "unfilled"]
+            newest = self.truth.newest_closed(series)
+            rows = self.truth.rows(series, min(told), newest)
+            differ = [t for t in sorted(rows) if told.get(t) != rows[t]]
+            if missing or differ or len(told) < 1000:
+                text = f"{process.name}: {series}: {len(told)} candles, gaps {missing}"
+                differences = [(t, told.get(t), rows[t]) for t in differ[:3]]
+                raise Violation("equal-once-calm", f"{text}, {differences}")
+
+    async def _stop(self) -> None:
+        self.trace.note("world", "stops")
+        began = trio.current_time()
+        within = self.settings.stop_within + 2.5
+        async with trio.open_nursery() as nursery:
+            for process in self.processes:
+                nursery.start_soon(process.finish, within)
+        self.figures.stopped_after = trio.current_time() - began
+        await trio.sleep(10)
+        self._check_nothing_left()
+
+    def _check_nothing_left(self) -> None:
+        for process in self.processes:
+            if process.life is not None and (left := process.life.tasks()):
+                text = f"{process.name}: {[task.name for task in left[:5]]}"
+                raise Violation("nothing-left", text)
+        half_open = [t for t in self.exchange.transports.values() if t.half_open]
+        if len(self.exchange.sessions) > len(half_open):
+            raise Violation("nothing-left", f"streams: {sorted(self.exchange.sessions)}")
+
+    async def _collect_garbage(self) -> None:
+        while True:
+            await trio.sleep(300)
+            gc.collect()
+
+    # For clients
+
+    def open_connection(self, rng: Random, capacity: int | None) -> End:
+        """A connection to one of the processes that serve clients.
+
+        Raises:
+            ConnectionRefusedError: none does.
+        """
+        capacity, self.next_capacity = capacity or self.next_capacity or 1 << 18, None
+        shape = self.plan.shape
+        as_socket = rng.random() < shape.sockets
+        serving = [p for p in self.processes if p.part is not Part.INGEST and p.life is not None]
+        for process in rng.sample(serving, len(serving)):
+            assert process.life is not None
+            try:
+                return process.life.arrive(shape.latency, capacity, as_socket=as_socket)
+            except ConnectionRefusedError:
+                continue
+        raise ConnectionRefusedError("no process serves")
+
+    def later(self, seconds: float, what: Callable[[], Any]) -> None:
+        async def wait() -> None:
+            await trio.sleep(seconds)
+            what()
+
+        self._nursery.start_soon(wait)
+
+    # What the service says
+
+    def __call__(self, who: str, what: str, error: BaseException | None) -> None:
+        life = LIFE.get()
+        self.trace.note(who if life is None else life.process.name, what)
+        if error is not None and not (life is not None and life.is_dead):
+            self.judge(error, what)
+
+    def judge(self, error: BaseException, what: str) -> None:
+        """No actor and no connection fails by itself."""
+        strange = [leaf for leaf in leaves(error) if not is_our_doing(leaf)]
+        if strange and not isinstance(strange[0], trio.Cancelled):
+            self.unexpected(Violation("no-failure-of-our-own", f"{what}: {strange[0]!r}"), error)
+
+    def unexpected(self, violation: Violation, error: BaseException) -> None:
+        violation.__cause__ = error
+
+        async def fail() -> None:
+            raise violation
+
+        self._nursery.start_soon(fail)
+
+
+class _Only:
+    """A world in which there is one process only, for `ask`."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    def open_connection(self, rng: Random, _capacity: int | None) -> End:
+        life = self._process.life
+        if life is None:
+            raise ConnectionRefusedError("not started")
+        return life.arrive(0.0, 1 << 20, as_socket=rng.random() < 0.5)
+
+

@@ -1,0 +1,234 @@
+"""One connection takes another's place: when, for how long there are two, and what it costs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from smarttrade.binance.line import (
+    DELIVER_WITHIN,
+    OVERLAP,
+    PAUSE,
+    ROTATE_JITTER,
+    STRANGE_AFTER,
+)
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.store.messages import FindMissing
+from tests.fakes.exchange_streams import (
+    BTC,
+    ETH,
+    SHUTDOWN,
+    Behaviour,
+    Peer,
+    hanging_up,
+    kline,
+    listening,
+    refusing,
+    silent,
+    telling,
+)
+from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, talking
+
+HOUR = 3600.0
+SLACK = 0.3  # seconds: how exactly the fakes look
+
+
+def shutting_down(after: float, *series: Series) -> Behaviour:
+    """Talks, and announces its end, but goes on."""
+
+    async def announce(peer: Peer) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talking(*series), peer)
+            await trio.sleep(after)
+            await peer.tell(SHUTDOWN)
+
+    return announce
+
+
+def no_gap(feed: Feeding) -> bool:
+    """Whether the store was never without news for longer than the exchange's cadence."""
+    times = [at for at, message in feed.store.messages if type(message).__name__ == "PutUpdates"]
+    return all(later - earlier <= EVERY + SLACK for earlier, later in pairwise(times))
+
+
+async def test_old_connection_is_replaced_without_a_seam(autojump_clock: MockClock) -> None:
+    async with feeding(talking(), rotate_after=HOUR) as feed:
+        await trio.sleep(3.5 * HOUR)
+    began = feed.exchange.times
+    assert len(began) == 4
+    assert all(HOUR * 0.9 - 1 <= later - earlier <= HOUR for earlier, later in pairwise(began))
+    assert no_gap(feed)
+    assert feed.counters.rotations == 3
+    assert feed.counters.failures == 0
+    assert feed.store.got(FindMissing) == [FindMissing((BTC,))]  # of the first connection
+    assert len(feed.doubled()) == 3
+    assert all(OVERLAP - SLACK <= each <= EVERY + OVERLAP + SLACK for each in feed.doubled())
+
+
+async def test_default_is_an_hour_of_jitter_at_23_hours(autojump_clock: MockClock) -> None:
+    async with feeding(listening) as feed:
+        await trio.sleep(24 * HOUR)
+    assert len(feed.exchange.times) == 2
+    assert 23 * HOUR - ROTATE_JITTER <= feed.exchange.times[1] <= 23 * HOUR
+
+
+async def test_many_lines_do_not_rotate_at_the_same_moment(autojump_clock: MockClock) -> None:
+    series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6000)]
+    async with feeding(listening, series=series) as feed:
+        await trio.sleep(24 * HOUR)
+    begun = sorted(feed.exchange.times[6:])
+    assert len(begun) == 6
+    assert begun[-1] - begun[0] > ROTATE_JITTER / 6
+    assert len({round(at) for at in begun}) == 6
+
+
+async def test_announced_end_leads_to_another_connection_before_it_comes(
+    autojump_clock: MockClock,
+) -> None:
+    async with feeding(shutting_down(7.0), talking()) as feed:
+        await trio.sleep(60)
+        assert len(feed.exchange.open) == 1
+    assert feed.exchange.times == [0.0, 7.0]
+    assert no_gap(feed)
+    assert feed.doubled() == [pytest.approx(OVERLAP, abs=SLACK)]
+    assert feed.counters.rotations == 1
+    assert len(feed.store.got(FindMissing)) == 1
+
+
+async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
+    autojump_clock: MockClock,
+) -> None:
+    """Until one delivers: the old one is due all the while."""
+    script = [shutting_down(7.0), listening, listening, talking()]
+    async with feeding(*script) as feed:
+        await trio.sleep(120)
+        assert len(feed.exchange.open) == 1
+    assert len(feed.exchange.times) == 4
+    assert no_gap(feed)
+    assert feed.counters.rotations == 1
+    assert all(each <= DELIVER_WITHIN + OVERLAP + SLACK for each in feed.doubled())
+    assert len(feed.store.got(FindMissing)) == 1
+
+
+async def test_new_connection_may_be_mute_when_the_old_one_is_too(
+    autojump_clock: MockClock,
+) -> None:
+    """Nobody trades; that is no reason to stay with one that is about to end."""
+
+    async def ending(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(7)
+        await peer.tell(SHUTDOWN)
+        await peer.hear()
+
+    async with feeding(ending, listening) as feed:
+        await trio.sleep(40)
+    assert feed.counters.rotations == 1
+    assert feed.doubled() == [pytest.approx(DELIVER_WITHIN + OVERLAP, abs=SLACK)]
+
+
+@pytest.mark.parametrize("refusal", [refusing(503), hanging_up])
+async def test_old_connection_is_kept_while_no_other_opens(
+    refusal: Behaviour, autojump_clock: MockClock
+) -> None:
+    async with feeding(shutting_down(7.0), refusal, refusal, talking()) as feed:
+        await trio.sleep(60)
+    assert len(feed.exchange.times) == 4
+    assert no_gap(feed)
+    assert len(feed.store.got(FindMissing)) == 1
+
+
+async def test_connection_that_ends_while_another_opens_is_told_as_a_loss(
+    autojump_clock: MockClock,
+) -> None:
+    """What was sent in between was heard by neither."""
+
+    async def ending(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(7)
+        await peer.tell(SHUTDOWN)
+        await trio.sleep(2)
+        peer.stream.reset()
+
+    async with feeding(ending, silent, talking()) as feed:
+        await trio.sleep(60)
+    assert len(feed.store.got(FindMissing)) == 2
+
+
+# Endpoints that are no exchange
+
+
+REFUSALS = {
+    451: "BINANCE_WS_URL may, or a proxy in HTTPS_PROXY",
+    403: "BINANCE_WS_URL",
+    404: "BINANCE_WS_URL",
+    200: "BINANCE_WS_URL",
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
+    status: int, autojump_clock: MockClock
+) -> None:
+    with capture_logs() as logs:
+        async with feeding(refusing(status), talking()) as feed:
+            await trio.sleep(10)
+    hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
+    assert hosts == [MAIN, SPARE]
+    [told] = [log for log in logs if log["event"] == "stream_down"]
+    assert REFUSALS[status] in told["advice"]
+
+
+async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: MockClock) -> None:
+    with capture_logs() as logs:
+        async with feeding(telling(*["<html>"] * 100), talking()) as feed:
+            await trio.sleep(10)
+    hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
+    assert hosts == [MAIN, SPARE]
+    assert feed.counters.malformed == STRANGE_AFTER
+    assert feed.store.updates
+    [told] = [log for log in logs if log["event"] == "stream_down"]
+    assert "BINANCE_WS_URL" in told["advice"]
+
+
+async def test_some_nonsense_among_candles_is_no_reason_to_leave(
+    autojump_clock: MockClock,
+) -> None:
+    texts = ["<html>"] * (STRANGE_AFTER - 1) + [kline()] + ["<html>"] * 100
+    async with feeding(telling(*texts)) as feed:
+        await trio.sleep(10)
+    assert len(feed.exchange.times) == 1
+
+
+async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
+    """And an actor that is started anew: the time is kept with the counters."""
+    series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
+    script = [talking(), refusing(418, [(b"Retry-After", b"100")]), refusing(503), talking()]
+
+    async def losing(peer: Peer) -> None:
+        await peer.accept()
+        await trio.sleep(5)
+        peer.stream.reset()
+
+    script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), talking()]
+    async with feeding(*script, series=series) as feed:
+        await trio.sleep(200)
+    times = feed.exchange.times
+    later = [at for at in times if at > times[3]]
+    banned_at = times[3]
+    under_way = [at for at in later if at < banned_at + 1]
+    assert len(under_way) <= 2
+    assert all(at >= banned_at + 100 for at in later if at not in under_way)
+    assert PAUSE.most < 100
+
+
+async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:
+    async with feeding(talking(BTC, ETH), series=[BTC, ETH], rotate_after=HOUR) as feed:
+        await trio.sleep(2.5 * HOUR)
+        assert len(feed.exchange.open) == 1
+    assert {series for series, _ in feed.store.updates} == {BTC, ETH}

@@ -1,0 +1,122 @@
+"""SIGTERM ends the program in order and in time, whatever hangs and however far it has come."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from smarttrade.cli_run import STOP_WITHIN
+from tests.fakes.processes import Program
+from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.smarttrade.web.raw_client import TEXT, frame, upgrade_request
+
+SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT"
+SERIES = [
+    {"symbol": symbol, "interval": interval, "snapshot": 1000}
+    for symbol in SYMBOLS.split(",")
+    for interval in ("1m", "5m", "1h")
+]
+
+
+class World:
+    """An exchange, a Redis and a service, each of which can hang."""
+
+    def __init__(self, directory: Path, redis: RedisServer) -> None:
+        self.redis = redis
+        exchange = free_port()
+        self.exchange = Program(
+            *(directory / "exchange.log", "simulator", "--port", str(exchange)),
+            *("--symbols", SYMBOLS, "--speed", "20"),
+        )
+        self.service = Program(
+            *(directory / "service.log", "serve", "--port", str(free_port())),
+            *("--symbols", SYMBOLS, "--intervals", "1m,5m,1h"),
+            BINANCE_REST_URL=f"http://127.0.0.1:{exchange}",
+            BINANCE_WS_URL=f"ws://127.0.0.1:{exchange}",
+            REDIS_URL=redis.url,
+        )
+
+    async def stop(self) -> tuple[int, float]:
+        """Exit status, and seconds that it took."""
+        began = time.monotonic()
+        status = await self.service.stop()
+        return status, time.monotonic() - began
+
+    def hang(self, what: str) -> None:
+        if what == "redis":
+            self.redis.freeze()
+        elif what == "exchange":
+            self.exchange.send(signal.SIGSTOP)
+
+    def log(self) -> str:
+        return self.service.log.read_text()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    _, binary = next(iter(binaries()))
+    with RedisServer(binary, tmp_path) as redis:
+        world = World(tmp_path, redis)
+        world.exchange.start()
+        try:
+            yield world
+        finally:
+            world.service.kill()
+            world.exchange.kill()
+
+
+@contextmanager
+def deaf_clients(port: int, number: int) -> Iterator[None]:
+    """So many clients that ask for everything and read nothing."""
+    with ExitStack() as stack:
+        for _ in range(number):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(upgrade_request("/ws/candles"))
+            sock.sendall(frame(TEXT, json.dumps({"subscriptions": SERIES}).encode()))
+        yield
+
+
+async def test_a_hundred_clients_that_read_nothing(world: World) -> None:
+    await world.exchange.until("/api/v3/time", lambda _: True)
+    world.service.start()
+    await world.service.ready()
+    with deaf_clients(world.service.port, 100):
+        await trio.sleep(2)
+        status, seconds = await world.stop()
+    assert status == 0, world.log()
+    assert seconds < STOP_WITHIN
+
+
+@pytest.mark.parametrize("what", ["redis", "exchange"])
+async def test_what_hangs_beside_us(world: World, what: str) -> None:
+    await world.exchange.until("/api/v3/time", lambda _: True)
+    world.service.start()
+    await world.service.ready()
+    world.hang(what)
+    await trio.sleep(2)
+    status, seconds = await world.stop()
+    assert status == 0, world.log()
+    assert seconds < STOP_WITHIN
+
+
+@pytest.mark.parametrize("what", ["nothing", "redis", "exchange"])
+@pytest.mark.parametrize("after", [0.3, 0.6, 0.9, 1.3, 2.0, 4.0])
+async def test_every_state_of_the_start(world: World, what: str, after: float) -> None:
+    await world.exchange.until("/api/v3/time", lambda _: True)
+    world.hang(what)
+    world.service.start()
+    await trio.sleep(after)
+    status, seconds = await world.stop()
+    assert status in (0, -signal.SIGTERM), world.log()  # the latter before Python has begun
+    assert seconds < STOP_WITHIN
+    assert "Traceback" not in world.log()

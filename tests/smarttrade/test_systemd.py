@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import Mailbox
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import StoreMessage
+from smarttrade.systemd import Notifier, run_watchdog
+
+
+class Listener:
+    """What systemd hears."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        told = []
+        try:
+            while True:
+                told.append(self.socket.recv(1000).decode())
+        except BlockingIOError:
+            return told
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(str(tmp_path / "notify"))
+    yield listener
+    listener.socket.close()
+
+
+def notifier(listener: Listener) -> Notifier:
+    found = Notifier.of({"NOTIFY_SOCKET": listener.socket.getsockname()})
+    assert found is not None
+    return found
+
+
+def test_without_systemd_nobody_is_told() -> None:
+    assert Notifier.of({}) is None
+    assert Notifier.of({"NOTIFY_SOCKET": ""}) is None
+    assert Notifier.of({"NOTIFY_SOCKET": "vsock:2:1234"}) is None
+
+
+def test_the_socket_may_be_in_no_file_system() -> None:
+    listener = Listener("\0smarttrade-test-notify")
+    found = Notifier.of({"NOTIFY_SOCKET": "@smarttrade-test-notify"})
+    assert found is not None
+    found.tell("READY=1", "STATUS=fine")
+    assert listener.heard() == ["READY=1\nSTATUS=fine"]
+    listener.socket.close()
+
+
+def test_the_watchdog_is_ours_if_its_process_is() -> None:
+    def within(**environment: str) -> float | None:
+        found = Notifier.of({"NOTIFY_SOCKET": "/x", **environment}, pid=7)
+        assert found is not None
+        return found.watchdog_within
+
+    assert within() is None
+    assert within(WATCHDOG_USEC="20000000") == 20
+    assert within(WATCHDOG_USEC="20000000", WATCHDOG_PID="7") == 20
+    assert within(WATCHDOG_USEC="20000000", WATCHDOG_PID="8") is None
+    assert within(WATCHDOG_USEC="0") is None
+    assert within(WATCHDOG_USEC="soon") is None
+
+
+def test_that_nobody_listens_or_reads_harms_nobody(listener: Listener) -> None:
+    for _ in range(2000):
+        notifier(listener).tell("WATCHDOG=1")
+    listener.socket.close()
+    Notifier("/nowhere/notify").tell("READY=1")
+
+
+async def test_it_lives_while_the_store_answers(
+    autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
+) -> None:
+    store = Mailbox[StoreMessage]("store", capacity=1)
+    answering = trio.CancelScope()
+
+    async def answer() -> None:
+        with answering:
+            await run_store(store, MemoryStore((), ()), hub=None, gaps=None)
+
+    nursery.start_soon(answer)
+    await nursery.start(run_watchdog, notifier(listener), 20, store)
+    await trio.sleep(61)
+    assert listener.heard() == ["WATCHDOG=1"] * 13  # four times in 20 s
+    answering.cancel()
+    await trio.sleep(60)
+    assert listener.heard() == []
+    nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
+    await trio.sleep(10)
+    assert "WATCHDOG=1" in listener.heard()
+    nursery.cancel_scope.cancel()
