@@ -110,7 +110,12 @@ class Seat:
             await self._end(life)
             if not life.ended.is_set():
                 self._state = State.UNKILLABLE
-                logger.critical("%s: %s ignores its cancellation", self.owner, self.child.name)
+                logger.critical(
+                    "%s: %s ignores its cancellation",
+                    self.owner,
+                    self.child.name,
+                    extra={"event_name": "actor_unkillable"},
+                )
         if not life.ended.is_set():
             raise Unkillable(f"{self.owner}: {self.child.name} ignores its cancellation")
         self.life = None
@@ -122,6 +127,7 @@ class Seat:
                 self.child.name,
                 self.last_error,
                 exc_info=life.error,
+                extra={"event_name": "actor_failed_stopping"},
             )
         return life.error
 
@@ -130,7 +136,12 @@ class Seat:
             try:
                 self.child.stop()
             except Exception:
-                logger.exception("%s: asking %s to stop failed", self.owner, self.child.name)
+                logger.exception(
+                    "%s: asking %s to stop failed",
+                    self.owner,
+                    self.child.name,
+                    extra={"event_name": "actor_stop_failed"},
+                )
             else:
                 with trio.move_on_after(self.child.stop_within):
                     await life.ended.wait()

@@ -212,25 +212,37 @@ class Supervisor:
         error = await seat.collect(self._backoff)
         name, what = seat.child.name, describe(error)
         if (fatal := passes_up(error)) is not None:
-            logger.error("%s: %s ends the tree: %s", self.name, name, what)
+            self._log(logging.ERROR, "actor_ends_tree", "%s: %s ends the tree: %s", name, what)
             raise fatal
         if not seat.child.restart.wanted(failed=error is not None):
             level = logging.INFO if error is None else logging.ERROR
-            logger.log(level, "%s: %s ended: %s", self.name, name, what, exc_info=error)
+            self._log(level, "actor_ended", "%s: %s ended: %s", name, what, error=error)
             seat.retire(error)
             seat.abandon()
             return
         spent = self._budget.spend(self._past, trio.current_time())
         if spent is None:
-            logger.error("%s gives up on %s: %s", self.name, name, what, exc_info=error)
+            text = "%s gives up on %s: %s"
+            self._log(logging.ERROR, "actor_given_up", text, name, what, error=error)
             seat.retire(error)
             raise RestartLimit(f"{self.name}: {name} failed too often: {what}") from error
         self._past = spent
         pause = self._backoff.pause(seat.failures, self._random())
-        logger.warning(
-            "%s: %s ended, restart in %.2f s: %s", self.name, name, pause, what, exc_info=error
-        )
+        text = "%s: %s ended, restart in %.2f s: %s"
+        self._log(logging.WARNING, "actor_restarts", text, name, pause, what, error=error)
         await self._prepare_restart(seat, pause)
+
+    def _log(
+        self,
+        level: int,
+        event: str,
+        text: str,
+        *details: object,
+        error: BaseException | None = None,
+    ) -> None:
+        """`event` is for programs, and stays the same whatever the text becomes."""
+        extra = {"event_name": event}
+        logger.log(level, text, self.name, *details, exc_info=error, extra=extra)
 
     async def _prepare_restart(self, failed: Seat, pause: float) -> None:
         names = affected(self._strategy, self._names, failed.child.name)

@@ -98,6 +98,8 @@ class Outside:
     notifier: Notifier | None = None
     """Who is told how the service does."""
     wall_clock: Callable[[], float] = time.time
+    cost_clock: Callable[[], float] = lambda: 0.0
+    """Tells how much of the processor something has cost, in seconds; by default, nothing."""
 
 
 async def run_service(
@@ -122,7 +124,16 @@ async def run_service(
     ):
         listen = partial(_listen, settings)
         database = await _open_database(settings, part)
-        outside = Outside(http, rest_urls, dial, stream_urls, listen, database, notifier)
+        outside = Outside(
+            http,
+            rest_urls,
+            dial,
+            stream_urls,
+            listen,
+            database,
+            notifier,
+            cost_clock=time.thread_time,
+        )
         service = build_service(settings, outside, progress, Counters(), part)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, service, stop, notifier)
@@ -204,7 +215,13 @@ def build_service(
     )
     if hub is not None:
         fan_out = partial(
-            run_hub, hub, texts, counters.hub, heartbeat=settings.heartbeat, wall_clock=wall_clock
+            run_hub,
+            hub,
+            texts,
+            counters.hub,
+            heartbeat=settings.heartbeat,
+            wall_clock=wall_clock,
+            cost_clock=outside.cost_clock,
         )
         children.append(Child("hub", fan_out, mailbox=hub))
     if part is not Part.GATEWAY:

@@ -1,7 +1,8 @@
 """Log lines: one a line, to standard error, in one format whoever writes them.
 
-Ours are written with structlog: a stable event name and fields. What libraries write through
-`logging` goes through the same renderer.
+Ours are written with structlog: a stable event name and fields; docs/operations.md lists the names.
+What libraries write through `logging` goes through the same renderer. Nothing that repeats itself
+floods the log: see `log_flood.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from .log_flood import Flood
 
 LogFormat = Literal["auto", "text", "json"]
 
@@ -63,9 +66,10 @@ def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:
 
 def _route_logging(level: str, shared: list[Processor], rendering: list[Processor]) -> None:
     handler = _StandardError()
+    handler.addFilter(Flood())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _named],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
@@ -92,6 +96,12 @@ class _StandardError(logging.StreamHandler[TextIO]):
         """Nobody is left to be told that standard error is gone."""
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
+
+
+def _named(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The actors, too, have names for what happens; they log without structlog."""
+    name = getattr(event.get("_record"), "event_name", None)
+    return event if name is None else {**event, "event": name, "message": event["event"]}
 
 
 def _on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -267,7 +267,7 @@ class Settings(BaseModel):
         *(0, 16 * 1024**2, "bytes"),
     )
     stop_within: float = _number(
-        f"{PREFIX}STOP_WITHIN", 8.0, "clients have so long to leave when we stop", 0, 9, "s"
+        f"{PREFIX}STOP_WITHIN", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
     )
     weight_ceiling: int = _number(
         f"{PREFIX}WEIGHT_CEILING",

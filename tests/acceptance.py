@@ -38,6 +38,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.settings import DEFAULT_INTERVALS, DEFAULT_SYMBOLS
 from tests.fakes.chart import Chart, Charts, decode, numbers_of
+from tests.fakes.schemas import checked
 
 ROOT = Path(__file__).parents[1]
 RECORDING = ROOT.parent / "shared" / "data" / "BTCUSDT-1m-2024-12.csv.gz"

@@ -18,9 +18,10 @@ import trio
 import trio_websocket
 
 from actors import Supervisor
-from smarttrade.app import Counters, Outside, build_service
+from smarttrade.app import Outside, build_service
 from smarttrade.binance.dial import dial
 from smarttrade.binance.rest import http_client
+from smarttrade.counters import Counters
 from smarttrade.market.interval import Interval
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange

@@ -15,6 +15,7 @@ import trio
 
 from .dial import DEFAULT_PORTS, Dial
 from .errors import StreamDown
+from .proxy import ProxyError
 from .websocket import HandshakeFailed, HandshakeRefused, WebSocket, WebSocketClosed, open_websocket
 
 CONNECT_WITHIN = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
@@ -133,6 +134,8 @@ async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
             return await dial(url)
     except trio.TooSlowError:
         raise StreamDown(f"{_host(url)}: no connection in {CONNECT_WITHIN:.0f} s") from None
+    except ProxyError as error:
+        raise StreamDown(f"{_host(url)}: {error}") from error
     except (OSError, trio.BrokenResourceError) as error:
         raise StreamDown(f"{_host(url)}: {error.__cause__ or error}") from error
 

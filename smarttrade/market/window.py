@@ -444,7 +444,12 @@ class Window:
         ]
 
     def _merge_past(self, row: Candle) -> Candle | None:
-        """Put a closed candle into the past, unless one is there; None when nothing changed."""
+        """Put a closed candle into the past, unless one is there; None when nothing changed.
+
+        A forming state there would tell clients of a correction that is not final.
+        """
+        if not row.closed:
+            return None
         index = self._index(row.open_time)
         held = self._candles[index]
         if held.open_time == row.open_time:
@@ -452,7 +457,7 @@ class Window:
                 return None
             self._candles[index] = _read_over(row, held)
             return self._candles[index]
-        if not row.closed or (self.is_full and index == 0):
+        if self.is_full and index == 0:
             return None
         self._candles.insert(index, row)
         self._trim()

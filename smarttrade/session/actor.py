@@ -152,16 +152,14 @@ async def _until_over(
             is_slow = because is ClosedBecause.OVERFLOWED
             over(End(CloseCode.OVERLOADED, "too slow") if is_slow else None)
 
-        async def drain() -> None:
-            await draining.wait()
-            over(End(CloseCode.SHUTTING_DOWN, "shutting down"))
-
         def over(end: End | None) -> None:
             ends.append(end)
             nursery.cancel_scope.cancel()
 
-        for task in (talk, write, drain):
-            nursery.start_soon(task)
+        nursery.start_soon(talk)
+        nursery.start_soon(write)
+        await draining.wait()
+        over(End(CloseCode.SHUTTING_DOWN, "shutting down"))
     return ends[0]
 
 

@@ -40,7 +40,7 @@ BATCH = 256  # events taken from the mailbox before a flush; whatever has come s
 # A flush costs a system call for each client, whatever it carries. So flushes that follow each
 # other keep a distance, the longer the more clients there are, and what comes meanwhile goes out
 # together. After a pause nothing waits: the first update of a burst goes out at once.
-FLUSH_SHARE = 0.1  # of the time, as long as the distance that this takes is not too long
+FLUSH_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
 MOST_GATHERING = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
 
 
@@ -168,8 +168,7 @@ class Hub:
         for published in told:
             for _, candle, corrected in published:
                 if candle.event_time and not (candle.read or corrected):
-                    delay = now - candle.event_time / 1000
-                    observe(delay if delay > 0.0 else 0.0)
+                    observe(max(0.0, now - candle.event_time / 1000))
 
     def _flush(self, touched: set[_Group]) -> None:
         for group in touched:
@@ -243,6 +242,7 @@ class Hub:
             for each in series:
                 self._routes.setdefault(each, []).append(group)
         group.members.add(subscriber)
+        self._series[subscriber] = group.series  # equal, and shared by the whole group
 
     def _leave(self, subscriber: Subscriber) -> None:
         series = self._series.get(subscriber)
@@ -273,9 +273,13 @@ async def run_hub(
     *,
     heartbeat: float,
     wall_clock: Callable[[], float] = time.time,
+    cost_clock: Callable[[], float] = lambda: 0.0,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Fan out what the store tells, and a heartbeat every `heartbeat` seconds.
+
+    What a flush has cost is read from `cost_clock`, in seconds: of the processor's time, as any
+    other clock goes on while other programs run.
 
     Who is subscribed is known only here: when it restarts, the sessions must too. They come back
     with `since` and miss nothing.
@@ -292,12 +296,12 @@ async def run_hub(
         task_status.started()
         while True:
             events = await mailbox.receive_batch(BATCH)
-            delivered, began = counters.delivered, trio.current_time()
+            delivered, began = counters.delivered, cost_clock()
             hub.handle(events)
             if counters.delivered > delivered:
-                await trio.sleep(gathering_time(trio.current_time() - began))
+                await trio.sleep(gathering_time(cost_clock() - began))
 
 
-def gathering_time(took: float) -> float:
-    """How long to gather after a flush that took so long, both in seconds."""
-    return min(took * (1 / FLUSH_SHARE - 1), MOST_GATHERING)
+def gathering_time(cost: float) -> float:
+    """How long to gather after a flush that has cost so much, both in seconds."""
+    return min(cost * (1 / FLUSH_SHARE - 1), MOST_GATHERING)

@@ -148,14 +148,5 @@ class FlatCandle(Struct, frozen=True):
     is_closed: bool
 
 
-Message = (
-    Welcome
-    | Status
-    | Subscribed
-    | Snapshot
-    | CandleUpdate
-    | Heartbeat
-    | Pong
-    | Error
-)
+Message = Welcome | Status | Subscribed | Snapshot | CandleUpdate | Heartbeat | Pong | Error
 """Whatever `/ws/candles` says."""

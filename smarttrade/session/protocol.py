@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -80,14 +81,14 @@ class TokenBucket:
         self._tokens = burst
         self._at: float | None = None
 
-    def take(self, now: float) -> bool:
-        """Whether one more is allowed at `now` seconds; if so, it counts."""
+    def take(self, now: float, cost: float = 1) -> bool:
+        """Whether one more is allowed at `now` seconds; if so, it counts, as `cost` of them."""
         passed = 0.0 if self._at is None else now - self._at
         self._at = now
         self._tokens = min(self._burst, self._tokens + passed * self._rate)
-        if self._tokens < 1:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
 
 
@@ -349,6 +350,10 @@ def _wanted(entry: Any, catalogue: Catalogue) -> Wanted:
     return Wanted(series, asked.snapshot, since)
 
 
+# One object for all sessions that are subscribed to it.
+_series = lru_cache(4096)(Series)
+
+
 def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
     """The series that a client names.
 
@@ -374,7 +379,7 @@ def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
             "unknown_interval", f"unknown interval: {_shown(interval)}; there are {offered}"
         )
     assert known_interval is not None
-    return Series(known_symbol, known_interval)
+    return _series(known_symbol, known_interval)
 
 
 def _entry_error(entry: Any, error: RequestError) -> SubscriptionError:

@@ -70,7 +70,7 @@ async def serve_connection(exchange: Exchange, stream: trio.abc.Stream, peer: st
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     except Exception:
-        log.exception("simulator connection failed", peer=peer)
+        log.exception("simulator_connection_failed", peer=peer)
     finally:
         del exchange.transports[transport.number]
         await transport.aclose()

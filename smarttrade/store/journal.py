@@ -92,9 +92,7 @@ class Journal:
         self.database = database
         self.backlog = Backlog(memory)
         self.lease = lease
-        self.report = JournalReport(
-            wall_clock, lambda: len(self.backlog), lambda: self.backlog.age
-        )
+        self.report = JournalReport(wall_clock, lambda: len(self.backlog), lambda: self.backlog.age)
         self.epoch = 0
         self.number = 0
         """Of the last batch sent, whatever became of it."""

@@ -30,10 +30,16 @@ from .server_sockets import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-OPEN_PATHS = frozenset((b"/", b"/health", b"/inspect", b"/inspect-ws", b"/favicon.ico"))
+OPEN_PATHS = frozenset(
+    (
+        *(b"/", b"/health", b"/inspect", b"/inspect-ws", b"/favicon.ico"),
+        *(b"/docs", b"/openapi.json", b"/asyncapi.json"),
+    )
+)
 OPEN_BELOW = b"/static/"
 QUERY_TOKEN = "access_token"  # noqa: S105 - its name, from RFC 6750
 MOST_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
+HANDSHAKE = 5  # requests that a WebSocket's handshake counts for; it costs that much, too
 MOST_HOPS = 16  # proxies between a client and us; the rest of the list is anybody's invention
 
 
@@ -54,10 +60,10 @@ class Access:
     """Whose `X-Forwarded-For` is believed."""
 
     requests_per_second: float = 200.0
-    """Sustained, of one address: requests and handshakes together. More are answered with 429."""
+    """Sustained, of one address. More are answered with 429."""
 
     burst: int = 1000
-    """How many at once."""
+    """How many at once; as WebSocket handshakes, a fifth of it."""
 
     spares_loopback: bool = True
     """Whether programs of this machine may ask without such a limit."""
@@ -107,11 +113,11 @@ class Doorkeeper:
                 return client
         return client
 
-    def allows_rate(self, client: str, now: float) -> bool:
+    def allows_rate(self, client: str, now: float, cost: float = 1) -> bool:
         """Whether that address may ask once more now; if so, it counts."""
         if self._spares_loopback and is_loopback(client):
             return True
-        return self._rates.take(network_of(client), now)
+        return self._rates.take(network_of(client), now, cost)
 
     def knows(self, asked: Asked) -> bool:
         """Whether it may be answered to whoever sent it."""
@@ -147,7 +153,7 @@ class Rates:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, network: str, now: float) -> bool:
+    def take(self, network: str, now: float, cost: float = 1) -> bool:
         bucket = self._buckets.get(network)
         if bucket is None:
             bucket = self._buckets[network] = TokenBucket(self._burst, self._rate)
@@ -155,7 +161,7 @@ class Rates:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(network)
-        return bucket.take(now)
+        return bucket.take(now, min(cost, self._burst))
 
 
 def _token_in(asked: Asked) -> str:

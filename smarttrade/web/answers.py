@@ -80,9 +80,7 @@ class StreamingStatus(Struct, frozen=True):
     """Every series at a glance."""
 
     symbols: list[Symbol]
-    per_symbol: Annotated[
-        list[SeriesStatus], Meta(description="One for each symbol and interval.")
-    ]
+    per_symbol: Annotated[list[SeriesStatus], Meta(description="One for each symbol and interval.")]
     last_store_update_ts: Seconds | None
     feed: FeedName
     feed_since: Seconds

@@ -113,8 +113,7 @@ def asyncapi_document() -> dict[str, Any]:
         },
         "components": {
             "messages": {
-                name: _message(name, schemas[name])
-                for name in ("Request", *names, "FlatCandle")
+                name: _message(name, schemas[name]) for name in ("Request", *names, "FlatCandle")
             },
             "schemas": schemas,
         },

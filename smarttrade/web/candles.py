@@ -36,9 +36,7 @@ CACHED_NAMES = 1024  # spellings of series that were asked for
 COMPRESS_FROM = 1024  # bytes; less is not worth a client's while
 GZIP_LEVEL = 5
 
-LIMIT = WholeNumber(
-    "limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT
-)
+LIMIT = WholeNumber("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
 BEFORE = WholeNumber(
     "before", 0, MOST_SECONDS, "Only candles that open before this, in seconds since the epoch."
 )

@@ -33,6 +33,9 @@ def add_documents(app: QuartTrio, services: Services) -> None:
     async def rest_schema() -> Response:
         return _document(openapi)
 
+    if not services.has_clients:
+        return
+
     @app.get("/asyncapi.json")
     async def websocket_schema() -> Response:
         return _document(asyncapi)

@@ -61,7 +61,7 @@ class AppTask:
                 )
         except Exception:
             self._edge.counters.failed += 1
-            log.exception("application failed", path=scope.get("path"))
+            log.exception("application_failed", path=scope.get("path"))
         finally:
             from_client.close()
             await send(None)

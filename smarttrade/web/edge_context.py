@@ -59,6 +59,15 @@ class Edge:
     """For what is refused here."""
     per_network: Counter[str] = field(default_factory=Counter)
     """Connections that are open, by whose they are; WebSockets only for clients of a proxy."""
+    turnstile: trio.Lock = field(default_factory=trio.Lock)
+
+    async def take_turn(self) -> None:
+        """Return when a request may begin: one in each turn of the loop.
+
+        When a thousand come at once, who is connected already waits for one of them, not for all.
+        """
+        async with self.turnstile:
+            await trio.lowlevel.checkpoint()
 
 
 @dataclass(frozen=True, slots=True)

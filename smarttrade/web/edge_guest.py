@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from .access import Asked
+from .access import HANDSHAKE, Asked
 from .edge_context import Edge, RefusedError
 from .server_sockets import network_of
 
@@ -38,7 +38,7 @@ class Guest:
             RefusedError: it asks too often, lacks a token, or its page is from elsewhere.
         """
         door, counters = self._edge.door, self._edge.counters
-        if not self._in_time(asked):
+        if not self._in_time(asked, HANDSHAKE if opens_websocket else 1):
             counters.refused_rate += 1
             raise RefusedError(
                 429, "too_many_requests", "your address asks more often than allowed", RETRY_AFTER
@@ -77,9 +77,9 @@ class Guest:
             self._counted = network
             edge.per_network[network] += 1
 
-    def _in_time(self, asked: Asked) -> bool:
+    def _in_time(self, asked: Asked, cost: float = 1) -> bool:
         if self._peer is None:
             return True
         door = self._edge.door
         client = door.client_of(self._peer, asked.forwarded)
-        return door.allows_rate(client, trio.current_time())
+        return door.allows_rate(client, trio.current_time(), cost)

@@ -24,6 +24,9 @@ from .edge_websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 from .problem import ProblemError
 
 
+_OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+
+
 class EdgeProtocol(H11Protocol):
     def __init__(
         self,
@@ -75,6 +78,13 @@ class EdgeProtocol(H11Protocol):
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 
+    async def _send_h11_event(self, event: Any) -> None:
+        """What an application says after its client's mistake has been answered is not said."""
+        if self.connection.our_state in _OVER:
+            await trio.lowlevel.checkpoint()
+        else:
+            await super()._send_h11_event(event)
+
     async def stream_send(self, event: StreamEvent) -> None:
         await super().stream_send(event)
         if isinstance(event, EndData):
@@ -95,6 +105,7 @@ class EdgeProtocol(H11Protocol):
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
         self._guest.admit(asked, opens_websocket=asks_for_websocket(event))
+        await self._edge.take_turn()
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = list(request.headers)

@@ -46,7 +46,7 @@ class Exposition:
     def histogram(self, name: str, meaning: str, histogram: Histogram) -> None:
         full = self._begin(name, Kind.HISTOGRAM, meaning)
         count = 0
-        for bound, count in histogram.cumulative():  # noqa: B007 - the last one is all
+        for bound, count in histogram.cumulative():
             self._lines.append(f'{full}_bucket{{le="{_number(bound)}"}} {count}')
         self._lines += [f"{full}_sum {_number(histogram.sum)}", f"{full}_count {count}"]
 
@@ -79,4 +79,4 @@ def _escaped(value: str) -> str:
 def _number(value: float) -> str:
     if value == float("inf"):
         return "+Inf"
-    return repr(float(value)) if isinstance(value, float) else str(int(value))
+    return repr(value)

@@ -176,7 +176,10 @@ class Connection:
         if self._closing:
             return
         self._closing = True
-        await self._protocol.handle(Closed())
-        with suppress(*GONE):
-            await self._outbox.send_eof()
+        # The application's own task may be here, handling what came before its accept; that its
+        # client is gone cancels it, and nobody else would finish this. The outbox bounds the wait.
+        with trio.CancelScope(shield=True):
+            await self._protocol.handle(Closed())
+            with suppress(*GONE):
+                await self._outbox.send_eof()
         self._reading.deadline = trio.current_time() + self._edge.limits.linger

@@ -149,7 +149,6 @@ ROUTES = (
         PAGES,
         "What is said over the WebSockets, for programs.",
         dict[str, Any],
-        for_operators=True,
     ),
     Route(
         "/static/{name}",

@@ -135,9 +135,9 @@ class _Server:
         self._refusals = 0
         self._draining = False
         self._all_gone = trio.Event()
-        self._failures = _Occasional("connection failed")
-        self._pauses = _Occasional("cannot accept connections")
-        self._refused = _Occasional("connection refused")
+        self._failures = _Occasional("connection_failed")
+        self._pauses = _Occasional("accept_paused")
+        self._refused = _Occasional("connection_refused")
 
     async def accept_from(
         self, listener: trio.abc.Listener[Any], connections: trio.Nursery

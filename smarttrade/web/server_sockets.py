@@ -107,7 +107,7 @@ def _listen_on_all(
             except OSError as error:
                 if not sockets or error.errno not in _NO_SUCH_ADDRESS:
                     raise
-                log.info("not listening", address=address, reason=error.strerror)
+                log.info("not_listening", address=address, reason=error.strerror)
             else:
                 sockets.append(sock)
                 port = sock.getsockname()[1]

@@ -172,9 +172,7 @@ def _columns(page: Page, first: int) -> UdfHistory | UdfNoData:
     )
 
 
-def _described(
-    symbol: str, intervals: Sequence[Interval], candles: Sequence[Candle]
-) -> UdfSymbol:
+def _described(symbol: str, intervals: Sequence[Interval], candles: Sequence[Candle]) -> UdfSymbol:
     lengths = {interval: interval.typical_length for interval in intervals}
     resolutions = {interval: RESOLUTIONS[interval] for interval in intervals}
 

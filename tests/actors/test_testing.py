@@ -1,9 +1,10 @@
 import random
 
 import trio
+import trio.testing
 from trio.testing import MockClock
 
-from actors.testing import seeded_scheduler
+from actors.testing import crash, seeded_scheduler, tasks_below
 
 Trace = tuple[tuple[str, int, int], ...]
 
@@ -58,3 +59,37 @@ async def test_works_inside_a_running_test(autojump_clock: MockClock) -> None:
         first = await chatter()
     with seeded_scheduler(3):
         assert await chatter() == first
+
+
+async def test_crash_raises_where_a_task_waits() -> None:
+    seen: list[BaseException] = []
+
+    async def wait(task_status: trio.TaskStatus[trio.lowlevel.Task]) -> None:
+        task_status.started(trio.lowlevel.current_task())
+        try:
+            await trio.sleep_forever()
+        except RuntimeError as error:
+            seen.append(error)
+
+    async with trio.open_nursery() as nursery:
+        task = await nursery.start(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        error = RuntimeError("on purpose")
+        assert crash(task, error)
+        assert not crash(task, error)  # it does not wait any more
+    assert seen == [error]
+
+
+async def test_a_task_cannot_crash_itself() -> None:
+    assert not crash(trio.lowlevel.current_task(), RuntimeError())
+
+
+async def test_tasks_below_are_those_of_all_nurseries() -> None:
+    async with trio.open_nursery() as outer:
+        outer.start_soon(trio.sleep_forever, name="first")
+        async with trio.open_nursery() as inner:
+            inner.start_soon(trio.sleep_forever, name="second")
+            here = trio.lowlevel.current_task()
+            assert [task.name for task in tasks_below(here)][1:] == ["first", "second"]
+            inner.cancel_scope.cancel()
+        outer.cancel_scope.cancel()

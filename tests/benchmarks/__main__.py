@@ -1,8 +1,8 @@
 """Benchmarks of the service, beside what is usually taken for it. See docs/performance.md.
 
-    python -m tests.benchmarks all
-    python -m tests.benchmarks fanout rest --repeat 5 --json figures.json
-    python -m tests.benchmarks all --quick
+python -m tests.benchmarks all
+python -m tests.benchmarks fanout rest --repeat 5 --json figures.json
+python -m tests.benchmarks all --quick
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .options import Options
 from .processes import allow_many_files
-from .report import Report
+from .report import Report, versions
 
 BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways")
 
@@ -38,6 +38,7 @@ def main() -> None:
         if given.json:
             report.write(given.json)  # also what there is, should a later one fail
     print()
+    print("versions:", ", ".join(f"{name} {number}" for name, number in versions().items()))
     for line in report.table():
         print(line)
 

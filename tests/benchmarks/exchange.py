@@ -115,8 +115,7 @@ class Line:
     def _open(self, open_time: int, close_time: int) -> None:
         self.open_time = open_time
         self._head = (
-            f'{{"stream":"{self.symbol.lower()}@kline_{self.interval}","data":'
-            f'{{"e":"kline","E":'
+            f'{{"stream":"{self.symbol.lower()}@kline_{self.interval}","data":{{"e":"kline","E":'
         ).encode()
         self._middle = (
             f',"s":"{self.symbol}","k":{{"t":{open_time},"T":{close_time},"s":"{self.symbol}",'

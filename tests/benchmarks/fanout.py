@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .options import Options
-from .processes import INTERVALS, PEER, PRODUCT, SYMBOLS, exchange, load, server
+from .processes import INTERVALS, PEER, PRODUCT, SYMBOLS, Overloaded, exchange, load, server
 from .report import Report
 
 ALL = [{"symbol": s, "interval": i} for s in SYMBOLS for i in INTERVALS]
@@ -38,19 +38,27 @@ QUICK = (CASES[0], CASES[2], CASES[5], CASES[7])
 def measure(options: Options, report: Report) -> None:
     for case in QUICK if options.quick else CASES:
         for which in options.turns(PRODUCT, PEER):
-            with exchange() as venue, server(which, venue) as process:
-                found = load(
-                    "load",
-                    clients=case.clients,
-                    series=case.series,
-                    deflate=case.deflate,
-                    # The latency of one client is that of 30 messages a second.
-                    seconds=options.seconds * (2 if case.clients == 1 else 1),
-                    settle=4,
-                    ports=[process.port],
-                    pids=[process.pid],
-                )
-            _add(report, case, which, found)
+            try:
+                found = _measure(options, case, which)
+            except Overloaded as failed:
+                report.note(f"fan-out, {case.name}: {which} could not be measured: {failed}")
+            else:
+                _add(report, case, which, found)
+
+
+def _measure(options: Options, case: Case, which: str) -> dict[str, Any]:
+    with exchange() as venue, server(which, venue) as process:
+        return load(
+            "load",
+            clients=case.clients,
+            series=case.series,
+            deflate=case.deflate,
+            # The latency of one client is that of 30 messages a second.
+            seconds=options.seconds * (2 if case.clients == 1 else 1),
+            settle=4,
+            ports=[process.port],
+            pids=[process.pid],
+        )
 
 
 def _add(report: Report, case: Case, which: str, found: dict[str, Any]) -> None:

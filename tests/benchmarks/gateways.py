@@ -30,9 +30,7 @@ def _measure(case: str, clients: int, options: Options, report: Report) -> None:
             serving = [stack.enter_context(server(PRODUCT, venue, redis_url=url))]
             others = []
         else:
-            others = [
-                stack.enter_context(server(PRODUCT, venue, redis_url=url, command="ingest"))
-            ]
+            others = [stack.enter_context(server(PRODUCT, venue, redis_url=url, command="ingest"))]
             serving = [
                 stack.enter_context(server(PRODUCT, venue, redis_url=url, command="gateway"))
                 for _ in range(1 if case == ONE else 2)

@@ -136,7 +136,8 @@ class Client(asyncio.Protocol):
                 request = {"action": "subscribe", "subscriptions": self._job["series"]}
                 self.transport.write(masked(json.dumps(request)))
         if self._is_open and (not self._job["series"] or self._is_subscribed()):
-            self.counter.feed(self._head or b"\x00")
+            if self._head:
+                self.counter.feed(self._head)
             self.is_ready.set_result(None)
             if not self._reads:
                 self.transport.pause_reading()

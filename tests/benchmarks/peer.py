@@ -90,12 +90,13 @@ async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
     else:
         window.append(candle)
     if database is not None:
-        key, text = f"candles:{series[0]}:{series[1]}", orjson.dumps(candle)
+        key, stored = f"candles:{series[0]}:{series[1]}", orjson.dumps(candle)
         if is_same:
-            await database.lset(key, -1, text)  # type: ignore[misc, arg-type, unused-ignore]
+            await database.lset(key, -1, stored)  # type: ignore[misc, arg-type, unused-ignore]
         else:
             async with database.pipeline() as pipe:
-                pipe.rpush(key, text).ltrim(key, -WINDOW, -1)
+                pipe.rpush(key, stored)
+                pipe.ltrim(key, -WINDOW, -1)
                 await pipe.execute()
     if not subscribers[series]:
         return

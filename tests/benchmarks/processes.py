@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,11 +27,16 @@ SYMBOLS = (
 )
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 READY_WITHIN = 60.0  # seconds
+LOAD_WITHIN = 150.0  # seconds beside those of the measurement itself, for thousands to connect
 PRODUCT, PEER = "smarttrade", "fastapi"
 
 
-class Unavailable(Exception):  # noqa: N818
+class Unavailable(Exception):
     """What is to be measured is not there; the message says what is missing."""
+
+
+class Overloaded(Exception):
+    """A measurement failed."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +99,7 @@ def _started(name: str, command: Sequence[str], env: Mapping[str, str], port: in
         )
         try:
             yield Process(process.pid, port, began)
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} ended by itself")
+            assert process.poll() is None, f"{name} ended by itself"
         except BaseException:
             log.seek(0)
             print(f"--- {name}:", log.read().decode()[-3000:], file=sys.stderr)
@@ -113,9 +118,7 @@ def _module(name: str, *arguments: object) -> list[str]:
 
 
 @contextmanager
-def exchange(
-    *, period: float = 2.0, gap: float = 0.005, latency: float = 0.0
-) -> Iterator[Process]:
+def exchange(*, period: float = 2.0, gap: float = 0.005, latency: float = 0.0) -> Iterator[Process]:
     port = free_port()
     arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
     command = _module("tests.benchmarks.exchange", *arguments)
@@ -128,17 +131,18 @@ def exchange(
 def redis() -> Iterator[str]:
     """A Redis of its own, as it is installed by default but that nothing is kept on disk."""
     port = free_port()
-    command = ["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    try:
-        with _started("redis", command, {}, port) as process:
-            deadline = time.monotonic() + READY_WITHIN
-            while time.monotonic() < deadline:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)):
-                    break
-                time.sleep(0.05)
-            yield f"redis://127.0.0.1:{port}"
-    except FileNotFoundError:
-        raise Unavailable("redis-server is not installed") from None
+    places = os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent)))
+    program = shutil.which("redis-server", path=places)
+    if program is None:
+        raise Unavailable("redis-server is not installed")
+    command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    with _started("redis", command, {}, port) as process:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)):
+                break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -168,10 +172,7 @@ def server(
         started = _module("smarttrade", command)
         env["SMARTTRADE_MAX_CONNECTIONS_PER_IP"] = "10000"
         env |= {"REDIS_URL": redis_url} if redis_url else {"USE_MEMORY_STORE": "1"}
-    if "PEER_WS" in os.environ:
-        env["PEER_WS"] = os.environ["PEER_WS"]
-    if "PYTHONHASHSEED" in os.environ:
-        env["PYTHONHASHSEED"] = os.environ["PYTHONHASHSEED"]
+    env |= {name: os.environ[name] for name in ("PEER_WS", "PYTHONHASHSEED") if name in os.environ}
     with _started(which, started, env, port) as process:
         if wait:
             _wait_until_answered(process, "/ready")
@@ -192,15 +193,23 @@ def _wait_until_answered(process: Process, target: str) -> None:
 
 
 def load(module: str, **job: Any) -> dict[str, Any]:
-    """Run a load generator and return what it found."""
-    done = subprocess.run(
-        [*_module(f"tests.benchmarks.{module}"), json.dumps(job)],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    """Run a load generator and return what it found.
+
+    Raises:
+        Overloaded: it did not come to an end, most likely because the server did not keep up.
+    """
+    try:
+        done = subprocess.run(
+            [*_module(f"tests.benchmarks.{module}"), json.dumps(job)],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=job.get("seconds", 0) + LOAD_WITHIN,
+        )
+    except subprocess.TimeoutExpired:
+        raise Overloaded(f"no end in {LOAD_WITHIN:.0f} s") from None
     if done.returncode:
-        raise RuntimeError(f"{module} failed: {done.stderr[-3000:]}")
+        raise Overloaded(done.stderr.strip()[-300:])
     found: dict[str, Any] = json.loads(done.stdout)
     return found

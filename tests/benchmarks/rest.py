@@ -112,6 +112,8 @@ def _measure(
         add("REST", name, "CPU per request", "µs", who, found["cpu_each"] * 1e6)
         add("REST", name, "p99", "ms", who, found["p99"])
     else:  # beside the peer's own line, without its goal
-        add("REST", f"{name}, tuned peer", "requests", "1/s", who, found["per_second"], is_rate=True)
+        add(
+            "REST", f"{name}, tuned peer", "requests", "1/s", who, found["per_second"], is_rate=True
+        )
         add("REST", f"{name}, tuned peer", "CPU per request", "µs", who, found["cpu_each"] * 1e6)
     warn_if_busy(report, f"REST, {name}, {who}", found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fanout import ALL, warn_if_busy
 from .options import Options
-from .processes import PEER, PRODUCT, exchange, load, server
+from .processes import PEER, PRODUCT, Overloaded, exchange, load, server
 from .report import Report
 
 HEALTHY = 1000
@@ -16,18 +16,22 @@ def measure(options: Options, report: Report) -> None:
     seconds = 10.0 if options.quick else 60.0  # twice the limit after which the stalled are closed
     for which in options.turns(PRODUCT, PEER):
         for slow in (0, SLOW):
-            with exchange() as venue, server(which, venue) as process:
-                found = load(
-                    "load",
-                    clients=healthy,
-                    slow=slow,
-                    series=ALL,
-                    seconds=seconds,
-                    every=seconds / 12,
-                    ports=[process.port],
-                    pids=[process.pid],
-                )
             case = f"{healthy} healthy, {slow} that read nothing"
+            try:
+                with exchange() as venue, server(which, venue) as process:
+                    found = load(
+                        "load",
+                        clients=healthy,
+                        slow=slow,
+                        series=ALL,
+                        seconds=seconds,
+                        every=seconds / 12,
+                        ports=[process.port],
+                        pids=[process.pid],
+                    )
+            except Overloaded as failed:
+                report.note(f"slow, {case}: {which} could not be measured: {failed}")
+                continue
             print(f"slow, {case}, {which}: {found}", flush=True)
             memory = [round(size / 1e6) for size in found["memory"]]
             add = report.add

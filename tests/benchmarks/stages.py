@@ -20,7 +20,6 @@ from smarttrade.binance.frames import Control, FrameReader
 from smarttrade.binance.wire import StreamDecoder, Told
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
-from smarttrade.market.series import Series
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
 from smarttrade.session.outbox import Outbox, OutboxCounters
 from smarttrade.session.wire import CandleTexts
@@ -47,7 +46,7 @@ def history(interval: Interval) -> list[Candle]:
     rows = json.loads(Klines(interval.value).body(NOW, None, None, ROWS))
     last = len(rows) - 1
     return [
-        Candle(row[0], *map(float, row[1:6]), at < last, 1, read=True)
+        Candle._make((row[0], *map(float, row[1:6]), at < last, 1, True))
         for at, row in enumerate(rows)
     ]
 

@@ -45,10 +45,8 @@ class Chart:
     snapshots: int = 0
     truncated: int = 0
     faults: list[str] = field(default_factory=list)
-
-    @property
-    def newest(self) -> int:
-        return max(self.candles, default=0)
+    newest: int = 0
+    """Open time of the latest candle; 0 while there is none."""
 
     @property
     def newest_closed(self) -> int:
@@ -78,9 +76,13 @@ class Chart:
             self._fault(f"went back from {self.newest} to {time}")
         elif closed:
             self.closes.append(time)
-        self.candles[time] = numbers_of(candle)
+        self._put(time, candle)
         if closed:
             self.closed.add(time)
+
+    def _put(self, time: int, candle: Mapping[str, Any]) -> None:
+        self.candles[time] = numbers_of(candle)
+        self.newest = max(self.newest, time)
 
     def _snapshot(self, message: Mapping[str, Any]) -> None:
         self.snapshots += 1
@@ -91,7 +93,7 @@ class Chart:
         if self.candles and times and times[0] > self.newest and not message["truncated"]:
             self._fault(f"a snapshot from {times[0]} after {self.newest}")
         for time, candle in zip(times, message["candles"], strict=True):
-            self.candles[time] = numbers_of(candle)
+            self._put(time, candle)
         self.closed.update(times if message["closed"] else times[:-1])
 
     def _time_of(self, candle: Mapping[str, Any]) -> int:

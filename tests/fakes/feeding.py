@@ -55,6 +55,7 @@ async def feeding(
     series: Sequence[Series] = (BTC,),
     endpoints: Sequence[str] = (MAIN, SPARE),
     rotate_after: float = ROTATE_AFTER,
+    watched: bool = True,
 ) -> AsyncIterator[Feeding]:
     async with trio.open_nursery() as nursery:
         history = RestExchange()
@@ -64,7 +65,8 @@ async def feeding(
         async with history.client() as http:
             rest = RestClient(http, ["https://api.exchange.test"], WeightBudget())
             nursery.start_soon(feed.store.run)
-            nursery.start_soon(feed.watch)
+            if watched:
+                nursery.start_soon(feed.watch)
             await nursery.start(
                 partial(
                     run_stream,
@@ -84,9 +86,13 @@ def talking(*series: Series, until: float = float("inf")) -> Behaviour:
     """Tells each series every two seconds, with growing volume, and then nothing more."""
 
     async def talk(peer: Peer) -> None:
+        async def hear_out(nursery: trio.Nursery) -> None:
+            await peer.hear()
+            nursery.cancel_scope.cancel()
+
         await peer.accept()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.hear)
+            nursery.start_soon(hear_out, nursery)
             for _ in count():
                 now = trio.current_time()
                 for each in series or (BTC,):

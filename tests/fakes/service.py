@@ -13,7 +13,8 @@ import trio
 import trio_websocket
 
 from actors import Supervisor
-from smarttrade.app import Counters, Outside, build_service
+from smarttrade.app import Outside, build_service
+from smarttrade.counters import Counters
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.settings import Settings
@@ -240,9 +241,7 @@ async def world(
     """Everything but the running of the service, which is the test's."""
     names = symbols if listed is None else listed
     exchange, spare = (
-        Exchange(
-            symbols=names, start_ms=START, seed=seed, quiet=quiet, quiet_closes=quiet_closes
-        )
+        Exchange(symbols=names, start_ms=START, seed=seed, quiet=quiet, quiet_closes=quiet_closes)
         for _ in range(2)
     )
     assert exchange.now() == spare.now()  # their time starts here

@@ -25,10 +25,14 @@ from .view import Bar, Talk, View
 from .violation import Violation
 
 if TYPE_CHECKING:
+    from .process import Process
     from .world import World
 
 COME_BACK_AFTER = (0.2, 2.0)  # seconds
 PATIENCE = 20.0  # seconds for a handshake or an answer
+
+ANSWER_WITHIN = 1.5
+"""Seconds. Nothing in the service takes any virtual time, so longer is a wait for nothing."""
 
 CLOSE_CODES = {0, 1000, 1001, 1008, 1009, 1013}
 """What the contract has, and an end without a word: the process was killed."""
@@ -42,16 +46,38 @@ class Client:
         self.name = name
         self.wanted = list(wanted)
         self.rng = rng
-        self.view = View(world.truth, name)
+        self.view = View(world.truth, name, may_shrink=world.has_late_events)
         self.connects = 0
         self.messages = 0
         self.end: End | None = None
         self.talk: Talk | None = None
+        self.process: Process | None = None
+        """The one that it is, or was last, connected to."""
+
+    @property
+    def feed(self) -> str:
+        """What it was told last about the feed."""
+        return "" if self.talk is None else self.talk.feed
 
     async def stay(self) -> None:
         """Come back with `since` whenever the connection is lost."""
         while True:
             await self.visit(self.listen)
+            await trio.sleep(self.rng.uniform(*COME_BACK_AFTER))
+
+    async def stay_drowsy(self) -> None:
+        """The same, but it stops reading for a few seconds all the time, and has little room."""
+
+        async def behave(websocket: WebSocket, talk: Talk) -> None:
+            await websocket.send(talk.subscribe(self.wanted, 1))
+            while True:
+                await self.take(websocket, talk)
+                if self.rng.random() < 0.3:
+                    await trio.sleep(self.rng.uniform(3, 9))
+
+        while True:
+            self.world.next_capacity = 400
+            await self.visit(behave)
             await trio.sleep(self.rng.uniform(*COME_BACK_AFTER))
 
     async def visit(self, behave: Callable[[WebSocket, Talk], Any]) -> None:
@@ -75,7 +101,7 @@ class Client:
     async def connection(
         self, path: str = "/ws/candles", capacity: int | None = None
     ) -> AsyncIterator[tuple[WebSocket, Talk]]:
-        self.end = end = self.world.open_connection(self.rng, capacity)
+        self.end, self.process = end, _ = self.world.open_to(self.rng, None, capacity)
         try:
             websocket = WebSocket(end)
             talk = self.talk = Talk(self.view)
@@ -286,20 +312,25 @@ class Page(msgspec.Struct):
 decode_page = msgspec.json.Decoder(Page).decode
 
 
-async def ask(world: World, rng: Random, path: str) -> tuple[int, bytes]:
-    """Status and body; 0 when there was no answer."""
+async def ask(world: World, rng: Random, path: str, only: Process | None = None) -> tuple[int, bytes]:
+    """Status and body; 0 when there was no answer. Of one process, or of any that serves."""
     try:
-        end = world.open_connection(rng, None)
+        end, process = world.open_to(rng, only, None)
     except GONE:
         return 0, b""
+    began, life = trio.current_time(), process.life
     try:
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(PATIENCE) as patience:
             status, _, body = await get(end, path)
             return status, body
     except (Closed, *GONE):
         pass
     finally:
         await trio.aclose_forcefully(end)
+        took = trio.current_time() - began
+        if took > ANSWER_WITHIN + 4 * world.plan.shape.latency and process.should_answer(life):
+            text = f"{process.name}: {path} took {took:.1f} s"
+            raise Violation("answers-in-time", text + " without an end" * patience.cancelled_caught)
     return 0, b""
 
 

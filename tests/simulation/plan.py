@@ -19,6 +19,9 @@ from smarttrade.simulator import RANDOM_FAULTS
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
 
 
+USUAL: Mapping[str, Any] = {"audit_round": 60.0, "rotate_after": 300.0, "stop_within": 2.0}
+
+
 @dataclass(frozen=True)
 class Shape:
     """What there is in a world."""
@@ -38,7 +41,7 @@ class Shape:
     """Seconds between two pushes of a series at the exchange; 2 is what it documents."""
     quiet: bool = False
     """Whether the last symbol has minutes without a trade."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=lambda: USUAL)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,23 @@ SHAPES: tuple[tuple[int, Shape], ...] = (
     (1, Shape(("BTCUSDT",), processes=(Part.SERVE, Part.SERVE), has_redis=True)),
 )
 
+_TEN = (
+    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
+    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
+)
+_SIX = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
+
+NAMED = {
+    "full": Shape(_TEN, _SIX, steady=20, series_each=10, settings={"audit_round": 120.0}),
+    "thinned": Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=1, series_each=1, push_every=10),
+    "one": SHAPES[0][1],
+    "two": SHAPES[1][1],
+    "redis": SHAPES[2][1],
+    "deployment": SHAPES[3][1],
+    "pair": SHAPES[4][1],
+}
+"""To be asked for by name; the first two are those that speed is measured with."""
+
 CROWD = ("churn", "flood", "stall", "trickle", "vanish", "flat", "poll", "herd", "visit")
 """What a client that is here for a while does; see clients.py."""
 
@@ -97,11 +117,27 @@ PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump",
 FEED = tuple(name for name in sorted(RANDOM_FAULTS)) + ("hole",)
 
 
-def plan_for(seed: int, hours: float = 0.5, *, liveness: bool = False) -> Plan:
-    """The plan of a seed; of the same seed it is always the same."""
+def plan_for(
+    seed: int, hours: float = 0.5, *, liveness: bool = False, named: str | None = None
+) -> Plan:
+    """The plan of a seed; of the same seed, hours and so on it is always the same."""
     rng = Random(f"plan {seed}")
     shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
-    shape = replace(
+    if named is not None:
+        shape = NAMED[named]
+    else:
+        shape = _varied(shape, rng)
+    seconds = hours * 3600
+    happenings = [] if liveness else list(_draw(rng, shape, seconds))
+    if liveness:
+        happenings = [_broken_for_good(rng, shape)]
+        happenings += _crowd(rng, seconds, per_minute=0.3)
+    happenings.sort(key=lambda one: one.at)
+    return Plan(seed, shape, seconds, tuple(happenings), is_liveness=liveness)
+
+
+def _varied(shape: Shape, rng: Random) -> Shape:
+    return replace(
         shape,
         latency=rng.choice((0.0, 0.0, 0.02, 0.3)),
         push_every=rng.choice((2, 2, 4, 10)),
@@ -114,14 +150,6 @@ def plan_for(seed: int, hours: float = 0.5, *, liveness: bool = False) -> Plan:
             "stop_within": rng.choice((2.0, 8.0)),
         },
     )
-    seconds = hours * 3600
-    happenings = [] if liveness else list(_draw(rng, shape, seconds))
-    if liveness:
-        happenings = [_broken_for_good(rng, shape)]
-        happenings += _crowd(rng, seconds, per_minute=0.3)
-    happenings.sort(key=lambda one: one.at)
-    return Plan(seed, shape, seconds, tuple(happenings), is_liveness=liveness)
-
 
 def _draw(rng: Random, shape: Shape, seconds: float) -> list[Happening]:
     found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))
@@ -204,7 +232,9 @@ def _redis_fault(rng: Random, at: float) -> Happening:
 
 def _broken_for_good(rng: Random, shape: Shape) -> Happening:
     """One part that never works again: all others must go on."""
-    kinds = ["symbol_silent", "endpoint_dead", "clients_dead"]
+    kinds = ["endpoint_dead", "clients_dead"]
+    if len(shape.symbols) > 1:
+        kinds.append("symbol_silent")
     if shape.has_redis:
         kinds.append("redis_gone" if Part.GATEWAY not in shape.processes else "gateway_alone")
     if shape.processes.count(Part.INGEST) > 1:

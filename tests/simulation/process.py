@@ -13,8 +13,9 @@ import trio
 
 from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
-from smarttrade.app import Counters, Outside, Part, build_service
-from smarttrade.binance.rest import CONNECTIONS, http_client
+from smarttrade.app import Outside, Part, build_service
+from smarttrade.binance.rest import CONNECTIONS
+from smarttrade.counters import Counters
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from tests.fakes.memory_net import _Backend, _Stream
@@ -26,7 +27,8 @@ from .trace import Trace
 from .violation import Violation
 
 STARTED_AGAIN_AFTER = (1.0, 5.0)  # seconds, as a service manager would
-UNWIND_WITHIN = 60.0  # seconds for a killed process's tasks to be gone; nobody notices them
+CRASH_FORGOTTEN = 90.0
+"""Seconds after which a crash but the last one makes no restart pause longer: `Backoff`."""
 
 LIFE: ContextVar[Life | None] = ContextVar("LIFE", default=None)
 
@@ -79,7 +81,6 @@ class Life:
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
         self.began = trio.current_time()
-        http = http_client(trust_env=False)
         transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
         transport._pool = httpcore.AsyncConnectionPool(
             max_connections=CONNECTIONS,
@@ -87,10 +88,12 @@ class Life:
             keepalive_expiry=30,
             network_backend=_ByHost(self._connect_to_exchange),
         )
-        http._transport = transport
-        self.http = http
+        # As `http_client` makes it, but that reads certificates from disk, which takes 80 ms.
+        self.http = httpx.AsyncClient(
+            transport=transport, timeout=httpx.Timeout(10.0, connect=5.0), trust_env=False
+        )
         outside = Outside(
-            http,
+            self.http,
             ["http://rest-1", "http://rest-2"],
             self._dial,
             ["ws://stream-1", "ws://stream-2"],
@@ -202,7 +205,7 @@ class Process:
         self.life: Life | None = None
         self.clock_error = 0.0
         self.starts = 0
-        self.crashed_at = -1e9
+        self.crashed_at = self.crashed_before = self.troubled_at = -1e9
         self.is_over = False
         self.dead_hosts: set[str] = set()
         self.stays_away = False
@@ -241,7 +244,25 @@ class Process:
                 if end not in life.to_exchange:
                     end.cut()
 
+    def should_answer(self, life: Life | None) -> bool:
+        """Whether that life goes on, and nothing is wrong with it that may hold an answer up."""
+        calm_since = max(self.crashed_before, self.troubled_at)
+        return (
+            life is not None
+            and self.life is life
+            and not life.is_dead
+            and life.stop_began is None
+            and not self._cut_off
+            and trio.current_time() - calm_since > CRASH_FORGOTTEN
+        )
+
+    def has_crashed(self) -> None:
+        """An actor of it was made to crash."""
+        self.crashed_before, self.crashed_at = self.crashed_at, trio.current_time()
+
     def rejoin(self) -> None:
+        if self._cut_off:
+            self.troubled_at = trio.current_time()
         self._cut_off.clear()
         if self.life is not None and self.life.way is not None:
             self.life.way.is_cut = False

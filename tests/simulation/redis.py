@@ -6,8 +6,18 @@ import copy
 
 import trio
 
-from smarttrade.store.database import DatabaseUnavailable
+from smarttrade.store.database import (
+    Batch,
+    DatabaseUnavailable,
+    Fenced,
+    Late,
+    Lost,
+    Written,
+)
+from smarttrade.store.stored import Entry
 from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
+
+from .violation import Violation
 
 
 class TroubledRedis(VirtualRedis):
@@ -45,3 +55,20 @@ class Way(VirtualDatabase):
         if self.is_dead:
             raise DatabaseUnavailable("ConnectionError: this process is dead")
         return contents
+
+    async def write(
+        self, leader: str, epoch: int, lease: float, batch: Batch
+    ) -> Written | Fenced | Lost | Late:
+        outcome = await super().write(leader, epoch, lease, batch)
+        leads = self.server.contents.leader
+        if isinstance(outcome, Written) and leader != leads:
+            raise Violation("one-writer", f"{leader} writes while {leads} leads")
+        return outcome
+
+    def _after(self, after: str) -> list[tuple[str, Entry]]:
+        """As the other, which looks at every entry each time."""
+        place, changes = int(after.partition("-")[0]), self.server.contents.changes
+        start = len(changes)
+        while start and int(changes[start - 1][0].partition("-")[0]) > place:
+            start -= 1
+        return changes[start:]

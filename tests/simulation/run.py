@@ -55,8 +55,10 @@ class Outcome:
         return str(self.violation or (self.error and repr(self.error)) or "")
 
 
-def run_seed(seed: int, hours: float = 0.5, *, liveness: bool = False) -> Outcome:
-    return run(plan_for(seed, hours, liveness=liveness))
+def run_seed(
+    seed: int, hours: float = 0.5, *, liveness: bool = False, named: str | None = None
+) -> Outcome:
+    return run(plan_for(seed, hours, liveness=liveness, named=named))
 
 
 def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outcome:

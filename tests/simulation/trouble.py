@@ -12,6 +12,7 @@ import trio
 from actors import Mailbox
 from actors.testing import crash
 from smarttrade.simulator import RANDOM_FAULTS, inject
+from smarttrade.store.messages import GetPage
 
 from .clients import stare
 from .network import NOTICED_AFTER
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .world import World
 
 TRIES = 50
-CRASH_WITHIN = 5.0  # seconds in which an actor takes another message, or it is left alone
+CRASH_WITHIN = 20.0  # seconds in which an actor takes another message, or it is left alone
 
 ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "journal", "relay",
           "feed", "redis")  # fmt: skip
@@ -34,9 +35,10 @@ async def make_happen(world: World, happening: Happening, rng: Random) -> None:
     kind = happening.kind
     if kind in RANDOM_FAULTS or kind == "hole":
         seconds = happening.seconds or inf
-        inject(world.exchange, kind, happening.arguments, seconds)
-        if kind == "alter":
-            world.trace.note("exchange", f"history altered: {len(world.exchange.market.amendments)}")
+        try:
+            inject(world.exchange, kind, happening.arguments, seconds)
+        except ValueError as error:  # while trading was halted there is nothing to alter
+            world.trace.note("exchange", str(error))
         return
     await KINDS[kind](world, happening, rng)
 
@@ -57,7 +59,7 @@ async def _crash(world: World, happening: Happening, rng: Random) -> None:
             # Half of the time the actor's own task, else anything that it has started.
             task = tasks[0] if tasks and rng.random() < 0.5 else (tasks and rng.choice(tasks))
             if task and crash(task, InjectedCrash(f"{actor} at {task.name}")):
-                process.crashed_at = trio.current_time()
+                process.has_crashed()
                 world.trace.note(process.name, f"crash of {actor} in {task.name}")
                 return
         await trio.sleep(rng.uniform(0, 0.05))
@@ -74,14 +76,18 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
     if mailbox is None:
         return
     take, left = mailbox._take, [rng.randint(1, 30)]
+    only_questions = rng.random() < 0.5
 
     def fail(slot: object) -> object:
         message = take(slot)  # type: ignore[arg-type]
-        left[0] -= 1
+        if only_questions:
+            left[0] = 0 if isinstance(message, GetPage) else left[0] + 1
+        else:
+            left[0] -= 1
         if left[0]:
             return message
         del mailbox._take  # type: ignore[attr-defined]
-        process.crashed_at = trio.current_time()
+        process.has_crashed()
         world.trace.note(process.name, f"crash of {name} with {type(message).__name__}")
         raise InjectedCrash(f"{name} with {type(message).__name__}")
 

@@ -118,6 +118,9 @@ class View:
 
     truth: Truth
     name: str
+    may_shrink: bool = False
+    """Whether a forming candle may lose volume: where events come later than `CERTAINLY_LATER`
+    allows for, one may be believed that is older than what was read over REST."""
     charts: dict[Series, Chart] = field(default_factory=dict)
 
     def faults(self, series: Series) -> list[str]:
@@ -146,6 +149,8 @@ class _Line:
     """One series within one connection."""
 
     newest: int = 0
+    volume: float = 0.0
+    """Of the newest candle, while it forms."""
     closed: set[int] = field(default_factory=set)
     since: int | None = None
     awaits_snapshot: bool = False
@@ -260,6 +265,10 @@ class Talk:
                 raise self._wrong("never-back", series, f"from {line.newest} to {time}")
             if time in line.closed:
                 raise self._wrong("each-close-once", series, f"{time} again after its close")
+            if time == line.newest and values[4] < line.volume and not self.view.may_shrink:
+                text = f"{time} had a volume of {line.volume}, and now {values[4]}"
+                raise self._wrong("never-back", series, text)
+            line.volume = values[4]
         if closed:
             self.view.truth.check_closed(series, time, values, self.view.name)
             line.closed.add(time)
@@ -311,5 +320,6 @@ class Talk:
         line.closed.update(final)
         if times:
             line.newest = times[-1]
+            line.volume = message.candles[-1].volume
             if not message.closed:
                 chart.closed.discard(times[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -48,21 +49,29 @@ class Requests:
 async def watch(world: World) -> None:
     """For ever. Raises `Violation`."""
     seen: dict[tuple[Life, Series], int] = {}
-    while True:
+    stores: dict[Life, MemoryStore | None] = {}
+    for look in count():
         for process in world.processes:
             life = process.life
             if life is None or life.is_dead:
                 continue
-            _watch_queues(life)
-            _watch_windows(life, seen)
+            _watch_mailboxes(life)
+            if look % 4 == 0:
+                _watch_outboxes(life)
+            if stores.get(life) is None:
+                stores[life] = memory_of(life)
+            _watch_windows(life, stores[life], seen)
         _watch_budgets(world)
         await trio.sleep(LOOK_EVERY)
 
 
-def _watch_queues(life: Life) -> None:
+def _watch_mailboxes(life: Life) -> None:
     for name, info in life.actors.items():
         if info.mailbox_depth is not None and info.mailbox_depth > (info.mailbox_capacity or 0):
             raise Violation("bounded", f"{life.process.name}: {name} has {info.mailbox_depth}")
+
+
+def _watch_outboxes(life: Life) -> None:
     most = life.process.settings.max_pending_bytes
     for outbox in outboxes(life):
         # The message that broke the limit is let in before the outbox ends.
@@ -99,8 +108,9 @@ def memory_of(life: Life) -> MemoryStore | None:
     return None
 
 
-def _watch_windows(life: Life, seen: dict[tuple[Life, Series], int]) -> None:
-    memory = memory_of(life)
+def _watch_windows(
+    life: Life, memory: MemoryStore | None, seen: dict[tuple[Life, Series], int]
+) -> None:
     if memory is None:
         return
     for series, book in memory._books.items():

@@ -31,9 +31,9 @@ from .watch import Requests, watch
 READY_WITHIN = 150.0
 """Seconds of calm after which every process must be ready. The longest pauses that are meant: 60 s
 of Retry-After, 60 s between two questions for an overdue candle."""
-SETTLE = 150.0
-"""Seconds of calm after that, until all must be equal: an audit's round, which leaves out the last
-two candles, and its second look."""
+SETTLE = 130.0
+"""Seconds of calm after that, and after one round of the audit, until all must be equal: the audit
+leaves out the last two candles, and looks twice."""
 STARTS_WITHIN = 60.0
 
 
@@ -73,6 +73,7 @@ class World(Told):
         self.requests = Requests()
         self.figures = Figures()
         self.codes: Counter[int] = Counter()
+        self.has_late_events = any(one.kind == "late" for one in plan.happenings)
         self.next_capacity: int | None = None
         self.is_calm = False
         self.processes: list[Process] = []
@@ -136,7 +137,8 @@ class World(Told):
             rng = Random(f"client {self.plan.seed} {number}")
             wanted = rng.sample(self.series, min(shape.series_each, len(self.series)))
             client = self.new_client(f"steady-{number}", wanted, rng)
-            self._nursery.start_soon(client.stay)
+            is_drowsy = 1 < shape.steady == number + 1
+            self._nursery.start_soon(client.stay_drowsy if is_drowsy else client.stay)
 
     async def _trouble(self) -> None:
         began = trio.current_time()
@@ -189,13 +191,18 @@ class World(Told):
         for process in alive:
             await self._until_ready(process, READY_WITHIN - (trio.current_time() - began))
         self.figures.ready_after = trio.current_time() - began
-        await trio.sleep(SETTLE)
+        await trio.sleep(SETTLE + self.settings.audit_round)
         minute = 60 - self.exchange.now() / 1000 % 60
         await trio.sleep(minute + 12)
         for process in alive:
             await self._until_ready(process, 30)
             await self._compare_pages(process)
         for client in self.clients:
+            if client.process is not None and client.process.name in self.broken:
+                if client.feed != "stale":
+                    text = f"{client.name} is not told that {client.process.name} is stale"
+                    raise Violation("equal-once-calm", text)
+                continue
             for series in client.wanted:
                 if faults := client.view.faults(series):
                     raise Violation("equal-once-calm", "; ".join(faults[:4]))
@@ -208,7 +215,7 @@ class World(Told):
         status, body = 0, b""
         with trio.move_on_after(max(1.0, within)):
             while True:
-                status, body = await ask(_Only(self, process), rng, "/ready")  # type: ignore[arg-type]
+                status, body = await ask(self, rng, "/ready", process)
                 if status == 200:
                     return
                 await trio.sleep(0.5)
@@ -219,7 +226,7 @@ class World(Told):
             return
         for series in self.series:
             path = f"/candles/{series.symbol}/{series.interval.value}?limit=1000"
-            status, body = await ask(_Only(self, process), self.rng, path)  # type: ignore[arg-type]
+            status, body = await ask(self, self.rng, path, process)
             if status != 200:
                 raise Violation("equal-once-calm", f"{process.name}: {path}: {status}")
             page = decode_page(body)
@@ -260,20 +267,21 @@ class World(Told):
 
     # For clients
 
-    def open_connection(self, rng: Random, capacity: int | None) -> End:
-        """A connection to one of the processes that serve clients.
+    def open_to(self, rng: Random, only: Process | None, capacity: int | None) -> tuple[End, Process]:
+        """A connection to a process, or to any that serves clients; and to which one.
 
         Raises:
-            ConnectionRefusedError: none does.
+            ConnectionRefusedError: it, or none of them, accepts any.
         """
         capacity, self.next_capacity = capacity or self.next_capacity or 1 << 18, None
-        shape = self.plan.shape
-        as_socket = rng.random() < shape.sockets
-        serving = [p for p in self.processes if p.part is not Part.INGEST and p.life is not None]
-        for process in rng.sample(serving, len(serving)):
-            assert process.life is not None
+        as_socket = rng.random() < self.plan.shape.sockets
+        latency = self.plan.shape.latency
+        serving = [p for p in self.processes if p.part is not Part.INGEST]
+        for process in rng.sample(serving, len(serving)) if only is None else [only]:
+            if process.life is None:
+                continue
             try:
-                return process.life.arrive(shape.latency, capacity, as_socket=as_socket)
+                return process.life.arrive(latency, capacity, as_socket=as_socket), process
             except ConnectionRefusedError:
                 continue
         raise ConnectionRefusedError("no process serves")
@@ -306,19 +314,3 @@ class World(Told):
             raise violation
 
         self._nursery.start_soon(fail)
-
-
-class _Only:
-    """A world in which there is one process only, for `ask`."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self._world = world
-        self._process = process
-
-    def open_connection(self, rng: Random, _capacity: int | None) -> End:
-        life = self._process.life
-        if life is None:
-            raise ConnectionRefusedError("not started")
-        return life.arrive(0.0, 1 << 20, as_socket=rng.random() < 0.5)
-
-

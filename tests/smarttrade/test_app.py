@@ -60,7 +60,7 @@ async def test_starts_becomes_ready_and_has_what_the_exchange_has(
         assert made.progress[-1] == (4, 4)
         tree = (await made.http.get("/system")).json()
         made.service.stop()
-    assert [child["name"] for child in tree["children"]] == ["store", "hub", "feed", "web"]
+    assert [child["name"] for child in tree["children"]] == ["store", "hub", "feed", "web", "loop"]
     assert made.counters.server.failed == 0
 
 

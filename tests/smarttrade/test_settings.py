@@ -78,7 +78,7 @@ def test_defaults_are_those_that_users_were_promised() -> None:
         *("1m", "5m", "15m", "1h", "4h", "1d")
     ]
     assert (settings.max_connections, settings.max_connections_per_ip) == (10_000, 200)
-    assert (settings.heartbeat, settings.stall_limit, settings.stop_within) == (25, 30, 8)
+    assert (settings.heartbeat, settings.stall_limit, settings.stop_within) == (25, 30, 6)
     assert settings.max_message_bytes == 64 * 1024
     assert settings.weight_ceiling == 3000
     assert settings.cors_origins == ("*",)

@@ -608,3 +608,13 @@ def test_what_another_window_had_before_all_of_ours_is_not_published() -> None:
     assert ours.adopt(before) == UNCHANGED
     assert ours.oldest is not None
     assert ours.oldest.open_time == at(0)
+
+
+def test_forming_state_of_a_candle_that_was_published_over_is_no_correction() -> None:
+    """Found by the simulation: a page that ends early, so that its last row may still form."""
+    late = window(*rows(0, 2))
+    late.apply(candle(4))
+    late.release()
+    assert late.merge([candle(2, closed=False, volume=5, read=True)], at(2)) == UNCHANGED
+    corrected = late.merge([candle(2), candle(3, closed=False)], at(2)).corrections
+    assert states(corrected) == [(2, True)]

@@ -560,6 +560,7 @@ async def run_hub_every_25_seconds(
         HubCounters(),
         heartbeat=25,
         wall_clock=lambda: 1000 + trio.current_time(),
+        cost_clock=trio.current_time,
         task_status=task_status,
     )
 

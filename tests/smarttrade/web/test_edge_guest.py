@@ -82,8 +82,8 @@ async def test_an_address_that_asks_too_often_is_refused_and_others_are_not() ->
         assert problem["code"] == "too_many_requests"
 
 
-async def test_handshakes_count_as_requests() -> None:
-    access = Access(requests_per_second=0.001, burst=1, spares_loopback=False)
+async def test_a_handshake_counts_as_several_requests() -> None:
+    access = Access(requests_per_second=0.001, burst=9, spares_loopback=False)
     async with served(access=access) as server:
         assert (await shake_hands(server))[0] == 101
         assert (await shake_hands(server))[0] == 429

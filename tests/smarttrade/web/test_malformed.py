@@ -313,6 +313,19 @@ async def test_a_strange_frame(said: Said) -> None:
         await client.close()
 
 
+@pytest.mark.parametrize("said", FRAMES.values(), ids=FRAMES.keys())
+async def test_a_strange_frame_before_the_accept(said: Said) -> None:
+    """The application's own task handles it, and is cancelled by what it finds."""
+    async with served() as server, unharmed(server):
+        client = await server.connect()
+        await client.send(upgrade_request("/ws?early") + said.data)
+        assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+        if said.code is not None:
+            assert await client.close_code() == said.code
+            await client.rest()
+        await client.close()
+
+
 async def test_a_message_as_long_as_allowed_arrives_whole() -> None:
     async with served() as server:
         client = await server.websocket()

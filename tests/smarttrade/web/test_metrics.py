@@ -114,7 +114,9 @@ async def test_updates_and_corrections_are_counted_and_gaps_shown() -> None:
     assert of(after, "gaps", cause="exchange") == 0
 
 
-async def test_delay_is_observed_once_for_each_candle_and_not_for_each_client() -> None:
+async def test_delay_is_observed_once_for_each_candle_and_not_for_each_client(
+    autojump_clock: MockClock,
+) -> None:
     told = int(WALL * 1000) - 300  # ms: it took 0.3 s to get here
     async with backend() as server:
         await server.history(BTC, rows(0, 9))
@@ -186,7 +188,12 @@ async def test_store_that_does_not_answer_is_told_with_everything_else(
 async def test_nothing_that_a_client_says_becomes_a_label() -> None:
     async with backend() as server:
         before = await scrape(server)
-        for path in ("/candles/NOPE/1m", "/candles/BTCUSDT/9m", "/nothing", "/udf/symbols?symbol=X"):
+        for path in (
+            "/candles/NOPE/1m",
+            "/candles/BTCUSDT/9m",
+            "/nothing",
+            "/udf/symbols?symbol=X",
+        ):
             await server.get(path)
         async with server.session() as session:
             await session.say(symbol="EVIL", interval="1m")
@@ -195,7 +202,14 @@ async def test_nothing_that_a_client_says_becomes_a_label() -> None:
 
 
 async def test_redis_is_told_when_there_is_one() -> None:
-    told = {"kind": "redis", "role": "leading", "since": 1.0, "lag": 0.25, "waiting": 4, "errors": 2}
+    told = {
+        "kind": "redis",
+        "role": "leading",
+        "since": 1.0,
+        "lag": 0.25,
+        "waiting": 4,
+        "errors": 2,
+    }
     async with backend(describe_store=lambda: told) as server:
         found = await scrape(server)
     assert of(found, "redis_role", role="leading") == 1

@@ -1,0 +1,27 @@
+"""Looks for every planted fault, and prints a table."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from .catalogue import PLANTS, find
+
+
+def main(names: list[str] | None = None) -> int:
+    found = 0
+    chosen = [plant for plant in PLANTS if not names or any(n in plant.name for n in names)]
+    print("| planted | found by | at seed | of | real seconds |\n| --- | --- | --- | --- | --- |")
+    for plant in chosen:
+        began = time.monotonic()
+        outcome = find(plant)
+        took = time.monotonic() - began
+        found += outcome is not None
+        by = "NOT FOUND" if outcome is None else f"`{outcome.invariant}`"
+        seed = "" if outcome is None else outcome.plan.seed
+        print(f"| {plant.name} | {by} | {seed} | {plant.within} | {took:.0f} |", flush=True)
+    return 0 if found == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

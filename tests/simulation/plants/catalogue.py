@@ -1,0 +1,58 @@
+"""The planted faults: what is broken, in which world it is looked for, and by when it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from ..plan import Plan, plan_for
+from ..run import Outcome, run
+from . import feed, kept, sessions
+
+HOURS = 0.2
+
+
+@dataclass(frozen=True)
+class Plant:
+    name: str
+    breaks: Callable[[], AbstractContextManager[object]]
+    within: int
+    """Seeds in which it must be found."""
+    shape: str = "one"
+
+    def plan(self, seed: int) -> Plan:
+        return plan_for(seed, HOURS, named=self.shape)
+
+
+PLANTS = (
+    Plant("gaps are not filled after a reconnect", feed.no_gap_fill, 10, "two"),
+    Plant("a silent connection is never suspected", feed.no_watchdog, 40, "two"),
+    Plant("a staler REST row wins", feed.staler_row_wins, 20, "two"),
+    Plant("a second connection's close is told again", feed.closes_twice, 10, "two"),
+    Plant("429 is ignored", feed.busy_ignored, 20, "two"),
+    Plant("the audit does nothing", feed.no_audit, 20),
+    Plant("the wall clock decides what is overdue", feed.wall_clock, 60),
+    Plant("the cap is off by one", kept.cap_off_by_one, 2),
+    Plant("fencing is lost", kept.no_fencing, 20, "deployment"),
+    Plant("a batch that failed is not written again", kept.batch_forgotten, 20, "deployment"),
+    Plant("a gateway does not look for what it missed", kept.relay_is_blind, 20, "deployment"),
+    Plant("the snapshot is older than the subscription", sessions.snapshot_first, 10),
+    Plant("conflation drops a close", sessions.close_dropped, 10),
+    Plant("`since` leaves out the candle itself", sessions.since_is_exclusive, 10),
+    Plant("unsubscribing does nothing", sessions.unsubscribe_ignored, 20),
+    Plant("a question hangs when its actor crashes", sessions.ask_hangs, 60),
+    Plant("the hub restarts without its sessions", sessions.hub_restarts_alone, 30),
+    Plant("a reconnecting client is told nothing new", sessions.since_is_not_attached, 10),
+)
+
+
+def find(plant: Plant, report: Callable[[str], None] = lambda _: None) -> Outcome | None:
+    """The first failing run within the plant's seeds."""
+    for seed in range(1, plant.within + 1):
+        outcome = run(plant.plan(seed), plant.breaks())
+        if not outcome.is_good:
+            report(f"{plant.name}: seed {seed} of {plant.within}: {outcome.reason[:160]}")
+            return outcome
+    report(f"{plant.name}: NOT FOUND in {plant.within} seeds")
+    return None

@@ -1,0 +1,99 @@
+"""What may be wrong between the exchange and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import trio
+
+import smarttrade.app as app_module
+import smarttrade.market.window as window_module
+from smarttrade.binance.backfill import _Backfill
+from smarttrade.binance.connection import Connection
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.silence import Silence
+from smarttrade.market.candle import Candle, supersedes
+from smarttrade.market.series import Series
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import CandlesMissing
+
+from ..process import LIFE
+from ..sealed import START
+
+
+@contextmanager
+def no_gap_fill() -> Iterator[None]:
+    fill = _Backfill._fill
+
+    async def only_the_first(self: _Backfill, missing: CandlesMissing) -> int | None:
+        return await fill(self, missing) if missing.first is None else None
+
+    with patch.object(_Backfill, "_fill", only_the_first):
+        yield
+
+
+@contextmanager
+def no_watchdog() -> Iterator[None]:
+    async def sleep(_: Connection) -> None:
+        await trio.sleep_forever()
+
+    def nobody(*_: Any) -> list[Series]:
+        return []
+
+    with (
+        patch.object(Connection, "probe_when_silent", sleep),
+        patch.object(Silence, "suspects", nobody),
+    ):
+        yield
+
+
+@contextmanager
+def staler_row_wins() -> Iterator[None]:
+    def by_age(candidate: Candle, held: Candle) -> bool:
+        if candidate.read and not held.closed and not candidate.closed:
+            return candidate.volume != held.volume
+        return supersedes(candidate, held)
+
+    with patch.object(window_module, "supersedes", by_age):
+        yield
+
+
+@contextmanager
+def closes_twice() -> Iterator[None]:
+    def any_close(candidate: Candle, held: Candle) -> bool:
+        return candidate.closed or supersedes(candidate, held)
+
+    with patch.object(window_module, "supersedes", any_close):
+        yield
+
+
+@contextmanager
+def busy_ignored() -> Iterator[None]:
+    with patch.object(WeightBudget, "block", lambda *_: None):
+        yield
+
+
+@contextmanager
+def no_audit() -> Iterator[None]:
+    async def nothing(
+        *_: Any, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED, **__: Any
+    ) -> None:
+        task_status.started()
+        await trio.sleep_forever()
+
+    with patch.object(app_module, "run_audit", nothing):
+        yield
+
+
+@contextmanager
+def wall_clock() -> Iterator[None]:
+    def from_the_wall(_: MemoryStore, now: float) -> int:
+        life = LIFE.get()
+        assert life is not None
+        return int(1000 * (START + now + life.process.clock_error))
+
+    with patch.object(MemoryStore, "_estimated_exchange_time", from_the_wall):
+        yield

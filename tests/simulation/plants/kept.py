@@ -1,0 +1,60 @@
+"""What may be wrong with what is kept, here and in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
+import smarttrade.market.window as window_module
+from smarttrade.store.backlog import Backlog
+from smarttrade.store.database import Batch, Fenced, Late, Lost, Written
+from smarttrade.store.relay import _Relay
+from tests.fakes.database import VirtualDatabase
+
+
+@contextmanager
+def cap_off_by_one() -> Iterator[None]:
+    with patch.object(window_module, "WINDOW_SIZE", window_module.WINDOW_SIZE + 1):
+        yield
+
+
+@contextmanager
+def no_fencing() -> Iterator[None]:
+    """As if the script in Redis did not compare who leads."""
+    write = VirtualDatabase.write
+
+    async def as_whoever_leads(
+        self: VirtualDatabase, leader: str, epoch: int, lease: float, batch: Batch
+    ) -> Written | Fenced | Lost | Late:
+        c = self.server.contents
+        if c.leader is not None and (c.leader, c.epoch) != (leader, epoch):
+            batch = replace(batch, number=c.batch + 1, written=c.batch)
+            return await write(self, c.leader, c.epoch, lease, batch)
+        return await write(self, leader, epoch, lease, batch)
+
+    with patch.object(VirtualDatabase, "write", as_whoever_leads):
+        yield
+
+
+@contextmanager
+def batch_forgotten() -> Iterator[None]:
+    with patch.object(Backlog, "give_back", lambda *_: None):
+        yield
+
+
+@contextmanager
+def relay_is_blind() -> Iterator[None]:
+    """It takes whatever entries come, and never looks whether the stream is still the same."""
+
+    async def follow(self: _Relay) -> None:
+        while True:
+            entries = await self._database.follow(self._after, 0.5)
+            for name, entry in entries:
+                self._after, self._seq = name, entry.seq
+            if entries:
+                await self._take([entry for _, entry in entries])
+
+    with patch.object(_Relay, "follow", follow):
+        yield

@@ -1,0 +1,92 @@
+"""What is said to whoever runs the service, for each way in which the exchange is out of reach."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import httpx
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from smarttrade.binance.advice import REST_VARIABLE, STREAM_VARIABLE, advice_on_error
+from smarttrade.binance.errors import ExchangeUnavailable
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.proxy import ProxyError
+from smarttrade.binance.rest import RestClient
+from tests.fakes.exchange_rest import MAIN, SPARE, RestExchange, Scripted
+from tests.fakes.exchange_streams import BTC
+from tests.fakes.feeding import feeding
+
+ERRORS: dict[str, tuple[OSError, str]] = {
+    "name": (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "is not known"),
+    "certificate": (ssl.SSLCertVerificationError("verify failed"), "SSL_CERT_FILE"),
+    "no TLS": (ssl.SSLError("wrong version number"), "proxy is in between"),
+    "proxy": (ProxyError("the proxy answers 407"), "HTTPS_PROXY"),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())
+async def test_stream_that_does_not_open_is_told_with_advice(
+    error: OSError, words: str, autojump_clock: MockClock
+) -> None:
+    with capture_logs() as logs:
+        async with feeding() as feed:
+            feed.exchange.dial_fails = error
+            await trio.sleep(20)
+    told = [log for log in logs if log["event"] == "stream_down"]
+    assert {url.partition("/stream")[0] for _, url in feed.exchange.dialled} == {
+        "ws://main.test",
+        "ws://spare.test",
+    }
+    assert all(words in log["advice"] for log in told)
+
+
+@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())
+async def test_rest_that_cannot_be_reached_says_what_to_do(
+    error: OSError, words: str, autojump_clock: MockClock
+) -> None:
+    cause = httpx.ConnectError("no connection")
+    cause.__cause__ = error
+    with pytest.raises(ExchangeUnavailable, match=words):
+        await ask(RestExchange(), Scripted(cause))
+
+
+async def ask(exchange: RestExchange, answer: Scripted) -> None:
+    exchange.hosts = dict.fromkeys((httpx.URL(MAIN).host, httpx.URL(SPARE).host), answer)
+    async with exchange.client() as http:
+        await RestClient(http, [MAIN, SPARE], WeightBudget()).klines(BTC)
+    assert len(exchange.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(451), "data-api.binance.vision in BINANCE_REST_URL"),
+        (httpx.Response(403), "another host in BINANCE_REST_URL"),
+        (httpx.Response(200, content=b"<html>Sign in to the hotel's network</html>"), "see BINANCE"),
+        (httpx.Response(404), "see BINANCE_REST_URL"),
+    ],
+)
+async def test_answer_of_somebody_else_says_what_to_do(
+    answer: httpx.Response, words: str, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(ExchangeUnavailable, match=words):
+        await ask(RestExchange(), Scripted(answer))
+
+
+def test_cause_that_a_library_hides_in_its_arguments_is_found() -> None:
+    hidden = httpx.ConnectError("x")
+    hidden.__cause__ = Exception(OSError(ssl.SSLCertVerificationError("verify failed")))
+    assert "SSL_CERT_FILE" in str(advice_on_error(hidden, REST_VARIABLE))
+
+
+def test_cause_in_a_group_is_found() -> None:
+    group = ExceptionGroup("addresses", [OSError("refused"), socket.gaierror(-2, "unknown")])
+    assert STREAM_VARIABLE in str(advice_on_error(group, STREAM_VARIABLE))
+
+
+def test_nothing_is_advised_about_what_passes_by_itself() -> None:
+    assert advice_on_error(ConnectionRefusedError("refused"), REST_VARIABLE) is None

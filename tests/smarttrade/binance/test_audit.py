@@ -1,0 +1,220 @@
+"""What is published against what the exchange says later: confirmed, repaired, told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors import Mailbox
+from smarttrade.binance.audit import (
+    AUDITED,
+    CONFIRM_AFTER,
+    SETTLING,
+    SYMBOLS_EVERY,
+    AuditCounters,
+    run_audit,
+)
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.rest import RestClient
+from smarttrade.market.candle import Candle
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import (
+    CandlesPublished,
+    GetPage,
+    HubEvent,
+    ListSymbols,
+    Page,
+    Published,
+    PutHistory,
+    StoreMessage,
+)
+from tests.fakes.exchange_rest import MAIN, Asked, RestExchange, candle
+from tests.fakes.exchange_streams import BTC, MINUTE
+
+LAST = 199  # the newest minute; it forms
+ROUND = 20.0  # seconds
+
+
+@dataclass
+class Auditing:
+    exchange: RestExchange
+    rest: RestClient
+    store: Mailbox[StoreMessage]
+    counters: AuditCounters = field(default_factory=AuditCounters)
+    corrected: list[Published] = field(default_factory=list)
+
+    async def follow(self, hub: Mailbox[HubEvent]) -> None:
+        async for event in hub:
+            if isinstance(event, CandlesPublished):
+                self.corrected += [each for each in event.published if each.corrected]
+
+    def alter(self, minute: int, **values: float) -> Candle:
+        rows = self.exchange.history[BTC]
+        rows[minute] = rows[minute]._replace(**values)
+        return rows[minute]
+
+    async def published(self, minute: int) -> Candle:
+        page = await self.store.ask(partial(GetPage, BTC, 1, (minute + 1) * MINUTE))
+        assert isinstance(page, Page)
+        return page.candles[-1]
+
+
+@asynccontextmanager
+async def auditing(
+    *, absent: int | None = None, before: Callable[[Auditing], None] = lambda _: None
+) -> AsyncIterator[Auditing]:
+    """Everything is published as the exchange has it, but for the minute `absent`."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, LAST * MINUTE)
+    store, hub = Mailbox[StoreMessage]("store", capacity=16), Mailbox[HubEvent]("hub", capacity=64)
+    async with exchange.client() as http, trio.open_nursery() as nursery:
+        made = Auditing(exchange, RestClient(http, [MAIN], WeightBudget()), store)
+        memory = MemoryStore(["BTCUSDT"], [BTC.interval])
+        nursery.start_soon(partial(run_store, store, memory, hub=hub, gaps=None))
+        nursery.start_soon(made.follow, hub)
+        await store.tell(ListSymbols(["BTCUSDT"]))
+        rows = [row for row in exchange.history[BTC] if row.open_time != (absent or -1) * MINUTE]
+        await store.tell(PutHistory(BTC, rows, None))
+        before(made)
+        await nursery.start(
+            partial(run_audit, store, made.rest, counters=made.counters, round_within=ROUND)
+        )
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_agrees_is_left_alone(autojump_clock: MockClock) -> None:
+    async with auditing() as made:
+        await trio.sleep(5.5 * ROUND)
+    assert made.counters.turns == 5
+    assert made.counters.compared == 5 * AUDITED
+    assert made.counters.differences == 0
+    assert made.corrected == []
+    assert len(made.exchange.asked) == 5
+
+
+async def test_altered_history_is_confirmed_repaired_told_and_logged(
+    autojump_clock: MockClock,
+) -> None:
+    with capture_logs() as logs:
+        async with auditing() as made:
+            held = await made.published(150)
+            row = made.alter(150, close=1.5, volume=11.0)
+            await trio.sleep(ROUND + CONFIRM_AFTER + 1)
+            assert (await made.published(150)).same_values(row)
+            await trio.sleep(3 * ROUND)
+    assert [(each.series, each.candle.open_time) for each in made.corrected] == [
+        (BTC, 150 * MINUTE)
+    ]
+    assert made.corrected[0].candle.same_values(row)
+    assert made.corrected[0].candle.closed
+    assert made.counters.differences == 1
+    [told] = [log for log in logs if log["event"] == "audit_difference"]
+    assert told["published"] == held[1:6]
+    assert told["exchange"] == row[1:6]
+    times = [asked.at for asked in made.exchange.asked]
+    assert times[1] - times[0] >= CONFIRM_AFTER  # what was read once more
+
+
+async def test_answer_that_was_stale_once_repairs_nothing(autojump_clock: MockClock) -> None:
+    async with auditing() as made:
+        truth = list(made.exchange.history[BTC])
+        made.alter(150, volume=3.0)
+
+        def only_once(asked: Asked) -> httpx.Response | None:
+            if len(made.exchange.asked) > 1:
+                made.exchange.history[BTC] = truth
+            return None
+
+        made.exchange.before = only_once
+        await trio.sleep(3 * ROUND)
+        assert (await made.published(150)).same_values(truth[150])
+    assert made.corrected == []
+    assert made.counters.differences == 0
+
+
+async def test_second_answer_that_says_a_third_thing_repairs_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with auditing() as made:
+
+        def ever_another(asked: Asked) -> httpx.Response | None:
+            made.alter(150, volume=100.0 + len(made.exchange.asked))
+            return None
+
+        made.exchange.before = ever_another
+        await trio.sleep(5 * ROUND)
+    assert made.corrected == []
+
+
+async def test_candle_that_is_absent_here_is_put_in(autojump_clock: MockClock) -> None:
+    async with auditing(absent=150) as made:
+        assert (await made.published(150)).open_time == 149 * MINUTE
+        await trio.sleep(ROUND + CONFIRM_AFTER + 1)
+        assert (await made.published(150)).same_values(candle(150 * MINUTE))
+    assert [each.candle.open_time for each in made.corrected] == [150 * MINUTE]
+
+
+async def test_what_has_just_closed_is_not_compared(autojump_clock: MockClock) -> None:
+    """The exchange may still be writing it."""
+    async with auditing() as made:
+        for minute in range(LAST - SETTLING + 1, LAST + 1):
+            made.alter(minute, volume=99.0)
+        await trio.sleep(3 * ROUND)
+    assert made.counters.differences == 0
+    assert made.corrected == []
+
+
+async def test_weight_is_left_to_what_is_more_urgent(autojump_clock: MockClock) -> None:
+    def busy(made: Auditing) -> None:
+        budget = made.rest.budget
+        assert budget.reserve(budget.ceiling // 2 + 1, trio.current_time()) == 0
+
+    async with auditing(before=busy) as made:
+        await trio.sleep(2.5 * ROUND)
+        assert made.exchange.asked == []
+        assert made.counters.skipped == 2
+
+
+async def test_exchange_that_does_not_answer_is_asked_in_the_next_round(
+    autojump_clock: MockClock,
+) -> None:
+    async with auditing() as made:
+        made.exchange.before = lambda asked: httpx.Response(503)
+        await trio.sleep(2.5 * ROUND)
+        made.exchange.before = lambda asked: None
+        await trio.sleep(ROUND)
+    assert made.counters.skipped == 2
+    assert made.counters.turns == 1
+
+
+async def test_symbol_that_stops_and_trades_again_is_told_by_name(
+    autojump_clock: MockClock,
+) -> None:
+    with capture_logs() as logs:
+        async with auditing() as made:
+            await trio.sleep(SYMBOLS_EVERY + 1)
+            made.exchange.statuses["BTCUSDT"] = "BREAK"
+            await trio.sleep(3 * SYMBOLS_EVERY)
+            del made.exchange.statuses["BTCUSDT"]
+            await trio.sleep(SYMBOLS_EVERY)
+            made.exchange.statuses["BTCUSDT"] = "TRADING"
+            await trio.sleep(SYMBOLS_EVERY)
+    told = [
+        (log["event"], log.get("status")) for log in logs if log["event"].startswith("symbol_")
+    ]
+    assert told == [
+        ("symbol_stopped", "BREAK"),
+        ("symbol_stopped", "not listed"),
+        ("symbol_trades_again", None),
+    ]
+
+

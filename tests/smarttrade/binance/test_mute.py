@@ -1,0 +1,150 @@
+"""Silence, from the stream to the client: what is mute is found, what is quiet is left alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from smarttrade.binance.silence import CONNECTION_AFTER, SETTLE, SIBLING_AFTER
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from tests.fakes.exchange_rest import Asked, candle
+from tests.fakes.exchange_streams import BTC, ETH
+from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, talking
+from tests.fakes.service import Visitor, World, running
+
+BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
+LOOKED = 3.0  # seconds: looks are so far apart, and a little
+
+
+def trading(feed: Feeding, *series: Series) -> None:
+    """The exchange's history grows with time, as it does when somebody trades."""
+
+    def grow(asked: Asked) -> None:
+        if asked.series in series:
+            volume = 1.0 + trio.current_time()
+            feed.history.history[asked.series] = [candle(0, closed=False)._replace(volume=volume)]
+
+    feed.history.before = grow
+
+
+def keep_quiet(feed: Feeding, *series: Series) -> None:
+    for each in series:
+        feed.history.history[each] = [candle(0, closed=False)._replace(volume=1.0)]
+
+
+async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
+    autojump_clock: MockClock,
+) -> None:
+    series = [BTC, BTC_5M, ETH]
+    async with feeding(
+        talking(BTC, ETH), talking(*series), series=series, watched=False
+    ) as feed:
+        trading(feed, *series)
+        await trio.sleep(120)
+        hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
+        assert hosts == [MAIN, SPARE]
+        assert feed.exchange.times[1] < SIBLING_AFTER + SETTLE + 2 * LOOKED
+        assert len(feed.exchange.open) == 1
+    assert feed.counters.mute == 1
+    assert feed.counters.rotations == 1
+    told = [at for at, update in feed.store.messages if type(update).__name__ == "PutUpdates"]
+    assert all(later - earlier < 2.5 for earlier, later in pairwise(told))  # the others went on
+
+
+async def test_connection_that_falls_mute_is_replaced(autojump_clock: MockClock) -> None:
+    async with feeding(talking(BTC, until=20), talking(BTC), watched=False) as feed:
+        trading(feed, BTC)
+        await trio.sleep(120)
+        assert len(feed.exchange.open) == 1
+    assert len(feed.exchange.times) == 2
+    assert feed.exchange.times[1] < 20 + CONNECTION_AFTER + SETTLE + 2 * LOOKED
+
+
+async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
+    """Others trade; it does not, for an hour."""
+    async with feeding(talking(BTC), series=[BTC, ETH], watched=False) as feed:
+        keep_quiet(feed, ETH)
+        trading(feed, BTC)
+        await trio.sleep(3600)
+    assert len(feed.exchange.times) == 1
+    assert feed.counters.mute == 0
+    assert len(feed.history.asked_for(ETH)) < 15
+
+
+async def test_night_in_which_nobody_trades_at_all(autojump_clock: MockClock) -> None:
+    async with feeding(talking(BTC, until=10), series=[BTC, ETH], watched=False) as feed:
+        keep_quiet(feed, BTC, ETH)
+        feed.history.history[BTC] = [candle(0, closed=False)._replace(volume=9.0)]
+        await trio.sleep(3600)
+    assert len(feed.exchange.times) == 1
+    assert len(feed.history.asked) < 40
+
+
+async def test_exchange_that_is_mute_itself_is_not_connected_to_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    """REST brings what there is meanwhile, and nearly as fast."""
+    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+        trading(feed, BTC, BTC_5M)
+        await trio.sleep(3600)
+        assert len(feed.exchange.open) == 1
+    assert len(feed.exchange.times) < 15
+    read = [
+        at
+        for at, message in feed.store.messages
+        if type(message).__name__ == "PutHistory" and at > 60
+    ]
+    assert max(later - earlier for earlier, later in pairwise(read)) < 25
+    assert len(feed.history.asked_for(BTC_5M)) * 2 < 60 * 20  # weight in the hour
+
+
+async def test_series_that_nobody_can_confirm_is_left_as_it_is(autojump_clock: MockClock) -> None:
+    """While REST is away nothing is proven, so nothing is torn down."""
+    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+        await trio.sleep(600)
+    assert len(feed.exchange.times) == 1
+
+
+# The whole service
+
+
+async def status_of(world: World, name: str) -> dict[str, Any]:
+    answer = await world.http.get("/streaming/status")
+    return next(
+        each
+        for each in answer.json()["per_symbol"]
+        if f"{each['symbol']} {each['interval']}" == name
+    )
+
+
+async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
+    autojump_clock: MockClock,
+) -> None:
+    series = [Series("BTCUSDT", Interval.MINUTE_1), Series("BTCUSDT", Interval.MINUTE_5)]
+    visitor = Visitor(series)
+    with capture_logs():
+        async with running(symbols=("BTCUSDT",)) as world, trio.open_nursery() as nursery:
+            nursery.start_soon(visitor.run, world)
+            await world.next_minute(1, plus=5)
+            faults = world.exchange.faults
+            faults.stall.on(frozenset({"btcusdt@kline_5m"}))
+            faults.rest_status.on(503)
+            await trio.sleep(40)
+            assert not await world.is_ready()
+            assert "says nothing" in str((await status_of(world, "BTCUSDT 5m"))["status"])
+            assert (await status_of(world, "BTCUSDT 1m"))["status"] == "ok"
+            faults.rest_status.off()
+            await trio.sleep(40)
+            assert await world.is_ready()  # read over REST
+            age = (await status_of(world, "BTCUSDT 5m"))["age"]
+            assert isinstance(age, float)
+            assert age < 25
+            faults.stall.off()
+            await world.next_minute(6)
+            assert [f for one in series for f in world.compare(one, visitor.charts)] == []
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,60 @@
+"""The files for Prometheus and Grafana name metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from trio.testing import MockClock
+
+import smarttrade
+from tests.fakes.service import running
+from tests.smarttrade.web.backend import backend
+
+DEPLOY = Path(smarttrade.__file__).parent.parent / "docs" / "deploy"
+OPERATIONS = DEPLOY.parent / "operations.md"
+REDIS = {"kind": "redis", "role": "leading", "lag": 0.0, "waiting": 0, "errors": 0}
+
+
+async def known() -> set[str]:
+    """All sample names: of the whole service, and of one with Redis."""
+    async with running() as made:
+        text = (await made.http.get("/metrics")).text
+    async with backend(describe_store=lambda: REDIS) as server:
+        text += (await server.get("/metrics")).text
+    return set(re.findall(r"^(smarttrade_\w+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["alerts.yml", "grafana-dashboard.json"])
+async def test_metrics_of_the_files_exist(name: str, autojump_clock: MockClock) -> None:
+    text = (DEPLOY / name).read_text("utf-8")
+    used = set(re.findall(r"\b(smarttrade_\w+)", text))
+    assert len(used) > 15
+    assert used - await known() == set()
+
+
+async def test_metrics_of_the_documentation_exist(autojump_clock: MockClock) -> None:
+    there = await known()
+    text = OPERATIONS.read_text("utf-8")
+    for name in re.findall(r"`(smarttrade_\w+)(?:\{[\w,]+\})?`", text):
+        assert name in there or f"{name}_bucket" in there, name
+
+
+def test_dashboard_is_one() -> None:
+    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    for panel in panels:
+        assert panel["type"] == "row" or panel["targets"], panel["title"]
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+
+
+def test_every_alert_says_how_bad_it_is() -> None:
+    text = (DEPLOY / "alerts.yml").read_text("utf-8")
+    alerts = text.count("- alert:")
+    assert alerts == len(set(re.findall(r"- alert: (\w+)", text)))
+    assert alerts == len(re.findall(r"labels: \{severity: (?:page|ticket)\}", text))
+    assert alerts == text.count("summary:")
