@@ -11,13 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import trio
-import trio_websocket
 
 from actors import Backoff
 
 from .binance.connection import Connection, converse
 from .binance.dial import Dial, dial
 from .binance.errors import StreamDown
+from .binance.websocket import WebSocketClosed
 from .cli_errors import root_of
 from .cli_options import settings_from, url_of
 from .cli_run import run_until_signal, until_stopped
@@ -169,9 +169,7 @@ def _is_final(error: StreamDown) -> bool:
     if error.status is not None:
         return 400 <= error.status < 500 and error.status != 429
     closed = error.__cause__
-    if isinstance(closed, trio_websocket.ConnectionClosed) and closed.reason is not None:
-        return closed.reason.code in FINAL
-    return False
+    return isinstance(closed, WebSocketClosed) and closed.code in FINAL
 
 
 def _say(text: str) -> None:

@@ -196,7 +196,7 @@ async def soak(minutes: float, clients: int, seed: int, plot: Path | None) -> in
                 exchange.kill()
             tracebacks = count_tracebacks(service.log)
     if plot is not None:
-        plot.write_text(draw(running.samples, running.faults))
+        await trio.Path(plot).write_text(draw(running.samples, running.faults))
     return tell(running, empty, full, status, tracebacks)
 
 

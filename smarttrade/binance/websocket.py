@@ -52,6 +52,11 @@ class HandshakeRefused(Exception):
 class WebSocketClosed(Exception):
     """The connection has ended; the text begins with the close code."""
 
+    @property
+    def code(self) -> int:
+        """Source: RFC 6455, 7.4.1."""
+        return int(str(self).partition(" ")[0])
+
 
 async def open_websocket(
     stream: trio.abc.Stream, host: str, target: str, *, queue: int, most_bytes: int

@@ -26,13 +26,14 @@ from .incidents import (
 )
 from .render import Row
 from .replay import replay_start
-from .script import RANDOM_FAULTS, Step, inject, random_script, run_script
+from .script import RANDOM_FAULTS, SYMBOL_FAULTS, Step, inject, random_script, run_script
 from .server import serve_connection, serve_exchange
 from .symbols import DEFAULT_SYMBOLS
 
 __all__ = [
     "DEFAULT_SYMBOLS",
     "RANDOM_FAULTS",
+    "SYMBOL_FAULTS",
     "Alter",
     "Cut",
     "Delist",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -108,10 +108,11 @@ RANDOM_FAULTS: dict[str, tuple[Draw, float, float]] = {
     "rest_short": (_one_of(1, 2, 10, 100), 5, 120),
     "rest_lag": (_between(0.5, 20), 30, 240),
 }
-"""What random scripts are made of: how its arguments are drawn, and for how long (Trio seconds).
+"""What random scripts are made of: how its arguments are drawn, and for how long (Trio seconds)."""
 
-Left out, because what follows depends on the symbols: `hole`, `delist`, `rename`, `list`.
-"""
+SYMBOL_FAULTS = ("hole", "rename", "stall_one")
+"""Drawn as well when symbols are named: no trading for a while, a new name, and one stream that is
+mute. `delist` and `list` are what `rename` consists of."""
 
 
 def random_script(
@@ -120,16 +121,42 @@ def random_script(
     *,
     per_minute: float = 0.5,
     faults: Collection[str] = tuple(RANDOM_FAULTS),
+    symbols: Collection[str] = (),
 ) -> list[Step]:
-    """Faults at random times within `seconds`, on average so many a minute; the same for a seed."""
+    """Faults at random times within `seconds`, on average so many a minute; the same for a seed.
+
+    With `symbols`, also what happens to one of them.
+    """
     rng = Random(seed)
-    kinds = sorted(faults)
+    kinds = sorted(faults) + (list(SYMBOL_FAULTS) if symbols else [])
+    names, renamed = sorted(symbols), set[str]()
     script: list[Step] = []
     time = rng.expovariate(per_minute / 60)
     while time < seconds:
         fault = rng.choice(kinds)
+        if fault in SYMBOL_FAULTS:
+            script += _step_for_symbol(rng, fault, round(time, 3), names, renamed)
+            time += rng.expovariate(per_minute / 60)
+            continue
         draw, shortest, longest = RANDOM_FAULTS[fault]
         lasting = round(rng.uniform(shortest, longest), 3) if longest else inf
         script.append(Step(round(time, 3), fault, draw(rng), lasting))
         time += rng.expovariate(per_minute / 60)
     return script
+
+
+def _step_for_symbol(
+    rng: Random, fault: str, at: float, names: Sequence[str], renamed: set[str]
+) -> list[Step]:
+    """What happens to one of `names`; each gets another name once at most."""
+    symbol = rng.choice(names)
+    if fault == "hole":
+        seconds = round(rng.uniform(60, 5400), 3)
+        return [Step(at, "hole", {"seconds": seconds, "symbol": rng.choice([None, symbol])})]
+    if fault == "stall_one":
+        stream = f"{symbol.lower()}@kline_1m"
+        return [Step(at, "stall", {"value": [stream]}, round(rng.uniform(30, 600), 3))]
+    if symbol in renamed:
+        return []
+    renamed.add(symbol)
+    return [Step(at, "rename", {"symbol": symbol, "to": f"NEW{symbol}"})]

@@ -17,10 +17,7 @@ from .answers import Health, Intervals, Ready, Symbols
 from .candles import CandlePages
 from .cors import cors_of
 from .documents import add_documents
-from .exposition import CONTENT_TYPE
-from .metrics import metrics
 from .problem import ProblemError
-from .process_numbers import uptime
 from .questions import ask
 from .quick_candles import SHORTCUT, QuickCandles
 from .services import Services
@@ -93,10 +90,15 @@ def _add_status(app: QuartTrio, services: Services) -> None:
 
     @app.get("/metrics")
     async def tell_metrics() -> Response:
+        from .exposition import CONTENT_TYPE  # a process that nobody watches does without
+        from .metrics import metrics
+
         return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NOT_KEPT)
 
     @app.get("/system")
     async def system() -> Response:
+        from .process_numbers import uptime
+
         tree, store = services.inspect(), services.describe_store()
         return _json(describe_system(tree, server=services.server, uptime=uptime(), store=store))
 

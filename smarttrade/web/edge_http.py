@@ -23,7 +23,6 @@ from .edge_guest import Guest
 from .edge_websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 from .problem import ProblemError
 
-
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
 

@@ -28,6 +28,8 @@ class Measure:
     """Whether more is better."""
     goal: float | None = None
     """How many times better than each other one ours should be."""
+    goal_beside: str = ""
+    """Beside whom that is the goal; beside everybody if empty."""
     limit: float | None = None
     """What ours should be at most, or at least if it is a rate."""
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -38,13 +40,16 @@ class Measure:
         found = [(ours, theirs) for ours, theirs in pairs if ours > 0 and theirs > 0]
         return [o / t if self.is_rate else t / o for o, t in found]
 
+    def is_goal_beside(self, other: str) -> bool:
+        return other != OURS and self.goal_beside in ("", other)
+
     @property
     def misses(self) -> list[str]:
         """The goals that are missed, in words."""
         found = []
         if self.goal is not None:
-            for other in self.values:
-                ratios = self.ratios(other) if other != OURS else []
+            for other in filter(self.is_goal_beside, self.values):
+                ratios = self.ratios(other)
                 if ratios and statistics.median(ratios) < self.goal:
                     got = statistics.median(ratios)
                     found.append(f"{got:.2g} times better than {other}, not {self.goal:g}")
@@ -77,6 +82,7 @@ class Report:
             self.measures[key] = Measure(benchmark, case, metric, unit, is_rate)
         measure = self.measures[key]
         measure.goal = goals.get("goal", measure.goal)
+        measure.goal_beside = goals.get("goal_beside", measure.goal_beside)
         measure.limit = goals.get("limit", measure.limit)
         measure.values.setdefault(who, []).append(value)
 
@@ -92,7 +98,7 @@ class Report:
         for measure in self.measures.values():
             for who, values in measure.values.items():
                 ratio = "" if who == OURS else _spread(measure.ratios(who), " times")
-                if measure.goal is not None and ratio:
+                if measure.goal is not None and measure.is_goal_beside(who):
                     ratio += f" (goal {measure.goal:g})"
                 if measure.limit is not None and who == OURS:
                     ratio = f"(goal {measure.limit:g} {measure.unit})"

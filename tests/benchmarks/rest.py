@@ -103,17 +103,10 @@ def _measure(
     name = f"{case.name}, {kind}"
     who = which if not prefix else f"{which}, tuned"
     print(f"REST, {name}, {who}: {found}", flush=True)
-    # A conditional request that is answered in full is what the peer's stack does.
-    goal = REDIS_GOAL if kind == "Redis" and case == CASES[0] and not prefix else None
+    is_goal = kind == "Redis" and case == CASES[0]
+    goals = {"goal": REDIS_GOAL, "goal_beside": PEER} if is_goal else {}
     add = report.add
-    rate = {"is_rate": True} if goal is None else {"is_rate": True, "goal": goal}
-    if who == which:
-        add("REST", name, "requests", "1/s", who, found["per_second"], **rate)
-        add("REST", name, "CPU per request", "µs", who, found["cpu_each"] * 1e6)
-        add("REST", name, "p99", "ms", who, found["p99"])
-    else:  # beside the peer's own line, without its goal
-        add(
-            "REST", f"{name}, tuned peer", "requests", "1/s", who, found["per_second"], is_rate=True
-        )
-        add("REST", f"{name}, tuned peer", "CPU per request", "µs", who, found["cpu_each"] * 1e6)
+    add("REST", name, "requests", "1/s", who, found["per_second"], is_rate=True, **goals)
+    add("REST", name, "CPU per request", "µs", who, found["cpu_each"] * 1e6)
+    add("REST", name, "p99", "ms", who, found["p99"])
     warn_if_busy(report, f"REST, {name}, {who}", found)

@@ -102,5 +102,3 @@ def talking(*series: Series, until: float = float("inf")) -> Behaviour:
                 await trio.sleep(EVERY)
 
     return talk
-
-

@@ -32,7 +32,11 @@ def main() -> int:
     parser.add_argument("--hours", type=float, help="of exchange time with random faults")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    faults = [] if options.fault == "none" else [f for f in FAULTS if options.fault is None or options.fault in f.name]
+    faults = (
+        []
+        if options.fault == "none"
+        else [f for f in FAULTS if options.fault is None or options.fault in f.name]
+    )
     if not faults and options.fault != "none":
         parser.error(f"no such fault: {options.fault}; there are:\n{names()}")
     hours = options.hours if options.hours is not None else (0 if options.fault else 48)

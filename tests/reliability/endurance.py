@@ -111,26 +111,24 @@ async def _endure(seed: int, hours: float, journal: Journal) -> Report:
         wrong += [f"not played: {kind}" for kind in RANDOM_FAULTS if not played[kind]]
         did = what_was_done(journal.counts, (), (), spending.skipped, crowd.corrections)
         seen = crowd.staying.charts.by_series
-        text = "\n".join(
-            [
-                f"{hours:g} h of exchange time, seed {seed}: {played.total()} faults of "
-                f"{len(played)} kinds",
-                f"  series: {len(seen)} ({', '.join(map(str, seen))}; {QUIET} is quiet, "
-                f"{RENAMED} is renamed)",
-                f"  candles closed at the client that stayed: "
-                f"{sum(len(chart.closes) for chart in seen.values())}, "
-                f"its updates: {crowd.staying.charts.updates}",
-                f"  connections of clients: {crowd.staying.connects} and {crowd.restless.connects}",
-                f"  the service: {did}",
-                f"  not whole at {watch.troubled} of {watch.looks} looks, one every "
-                f"{watch.every:g} s",
-                f"  REST weight beyond the audit: {spending.weight}, most in a minute: "
-                f"{limits.most_weight}; most attempts to connect in 5 minutes: "
-                f"{limits.most_attempts}",
-                f"  missing or wrong in the end: {len(wrong) or 'none'}",
-                f"  kinds: {', '.join(f'{kind} {n}' for kind, n in sorted(played.items()))}",
-            ]
-        )
+        closed = sum(len(chart.closes) for chart in seen.values())
+        kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(played.items()))
+        lines = {
+            "seed": seed,
+            "faults": f"{played.total()} of {len(played)} kinds: {kinds}",
+            "series": f"{', '.join(map(str, seen))}; {QUIET} is quiet, {RENAMED} is renamed",
+            "updates at the client that stayed": crowd.staying.charts.updates,
+            "candles that closed there": closed,
+            "connections of the clients": f"{crowd.staying.connects}, {crowd.restless.connects}",
+            "the service": did,
+            "not whole": f"at {watch.troubled} of {watch.looks} looks, {watch.every:g} s apart",
+            "REST weight beyond the audit": spending.weight,
+            "most weight in a minute": limits.most_weight,
+            "most attempts to connect in 5 minutes": limits.most_attempts,
+            "missing or wrong in the end": len(wrong) or "none",
+        }
+        rows = [f"| {name} | {value} |" for name, value in lines.items()]
+        text = "\n".join([f"| {hours:g} h of exchange time | |", "| --- | --- |", *rows])
         nursery.cancel_scope.cancel()
     return Report(text, wrong)
 

@@ -181,7 +181,9 @@ FAULTS = [
         "pages of 10 rows after 3 h without anything",
         lasting("rest_short", 10, seconds=60, lose=3 * HOURS),
     ),
-    Fault("REST lags by 20 s for 2 min, and a cut", lasting("rest_lag", 20, seconds=120, cut="all")),
+    Fault(
+        "REST lags by 20 s for 2 min, and a cut", lasting("rest_lag", 20, seconds=120, cut="all")
+    ),
     Fault("a closed candle is changed", once("alter"), at_least=6 * MINUTES),
     Fault(
         "10 min without trading, one symbol",

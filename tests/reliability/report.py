@@ -52,14 +52,14 @@ def what_was_done(
     corrections: int,
 ) -> str:
     """In words and numbers, from what was counted."""
-    parts = [f"{words} {events[name]}×" for name, words in NAMES.items() if events[name]]
+    parts = [f"{words} {events[name]}" for name, words in NAMES.items() if events[name]]
     if skipped:
-        parts.append(f"messages skipped {skipped}×")
+        parts.append(f"messages skipped {skipped}")
     if corrections:
-        parts.append(f"corrections told {corrections}×")
+        parts.append(f"corrections told {corrections}")
     states = [state for state, _ in groupby(feeds)]
     if len(states) > 4:
-        states = [f"{state} {times}×" for state, times in Counter(states).items()]
+        states = [f"{state} {times}" for state, times in Counter(states).items()]
     if states:
         parts.append(f"clients told: {', '.join(states)}")
     parts += [f"advice: {each}" for each in advice]
@@ -69,4 +69,3 @@ def what_was_done(
 def table(results: Iterable[Result]) -> str:
     rows = [HEADER, tuple("---" for _ in HEADER), *(result.cells for result in results)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-

@@ -100,7 +100,9 @@ def _line(outcome: Outcome) -> str:
     verdict = "ok" if outcome.is_good else f"FAILED {outcome.reason}"
     return (
         f"seed {outcome.plan.seed}: {figures.simulated / 3600:.2f} h at"
-        f" {figures.simulated / outcome.seconds:.0f}x, {figures.faults.total()} faults,"
+        f" {figures.simulated / outcome.seconds:.0f}x"
+        f" ({figures.simulated / outcome.cpu_seconds:.0f}x of processor time),"
+        f" {figures.faults.total()} faults,"
         f" {figures.clients} clients, {figures.messages} messages, {figures.starts} starts,"
         f" ready after {figures.ready_after:.0f} s, stopped after {figures.stopped_after:.1f} s,"
         f" trace {outcome.digest}: {verdict}"

@@ -12,8 +12,8 @@ from math import inf
 from random import Random
 from typing import Any
 
-from smarttrade.app import Part
 from smarttrade.market.interval import Interval
+from smarttrade.parts import Part
 from smarttrade.simulator import RANDOM_FAULTS
 
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
@@ -114,7 +114,7 @@ REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis
          "redis_answers_lost")  # fmt: skip
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
 
-FEED = tuple(name for name in sorted(RANDOM_FAULTS)) + ("hole",)
+FEED = (*sorted(RANDOM_FAULTS), "hole")
 
 
 def plan_for(
@@ -123,10 +123,7 @@ def plan_for(
     """The plan of a seed; of the same seed, hours and so on it is always the same."""
     rng = Random(f"plan {seed}")
     shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
-    if named is not None:
-        shape = NAMED[named]
-    else:
-        shape = _varied(shape, rng)
+    shape = _varied(shape, rng) if named is None else NAMED[named]
     seconds = hours * 3600
     happenings = [] if liveness else list(_draw(rng, shape, seconds))
     if liveness:
@@ -150,6 +147,7 @@ def _varied(shape: Shape, rng: Random) -> Shape:
             "stop_within": rng.choice((2.0, 8.0)),
         },
     )
+
 
 def _draw(rng: Random, shape: Shape, seconds: float) -> list[Happening]:
     found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))

@@ -13,9 +13,10 @@ import trio
 
 from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
-from smarttrade.app import Outside, Part, build_service
+from smarttrade.app import Outside, build_service
 from smarttrade.binance.rest import CONNECTIONS
 from smarttrade.counters import Counters
+from smarttrade.parts import Part
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from tests.fakes.memory_net import _Backend, _Stream
@@ -168,9 +169,9 @@ class Life:
         assert root is not None
         found: list[trio.lowlevel.Task] = []
         for system in tasks_below(root):
-            if system.context.get(LIFE) is self and "/" in system.name:
-                if actor is None or system.name.endswith(f"/{actor}"):
-                    found += tasks_below(system)
+            is_ours = system.context.get(LIFE) is self and "/" in system.name
+            if is_ours and (actor is None or system.name.endswith(f"/{actor}")):
+                found += tasks_below(system)
         return found
 
     @property
@@ -283,14 +284,17 @@ class Process:
                 life.way.is_cut = True
             self._trace.note(self.name, "starts")
             await self._run(life)
-            if self.is_over or self.stays_away:
+            if self.has_left():
                 return
             await trio.sleep(self._rng.uniform(*STARTED_AGAIN_AFTER))
+
+    def has_left(self) -> bool:
+        return self.is_over or self.stays_away
 
     async def _run(self, life: Life) -> None:
         try:
             await life.run()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - judged there, whatever it is
             self._judge_end(life, error)
         else:
             self._trace.note(self.name, "killed" if life.is_dead else "ended in order")
@@ -305,10 +309,10 @@ class Process:
                 self._trace.note(self.name, f"killed, with {error!r}")
                 return
             raise error
-        if isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError):
-            if all(map(is_our_doing, leaves(error))):
-                self._trace.note(self.name, f"gives up: {error}")
-                return
+        gives_up = isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError)
+        if gives_up and all(map(is_our_doing, leaves(error))):
+            self._trace.note(self.name, f"gives up: {error}")
+            return
         raise Violation("tree-comes-back", f"{self.name} ended with {error!r}") from error
 
     async def finish(self, within: float) -> None:

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import trio
+import trio.lowlevel
 
 from actors import Mailbox
 from actors.testing import crash
@@ -44,7 +45,8 @@ async def make_happen(world: World, happening: Happening, rng: Random) -> None:
 
 
 def _process(world: World, happening: Happening) -> Process:
-    return world.processes[happening.arguments["process"] % len(world.processes)]
+    number: int = happening.arguments["process"]
+    return world.processes[number % len(world.processes)]
 
 
 async def _crash(world: World, happening: Happening, rng: Random) -> None:
@@ -57,8 +59,10 @@ async def _crash(world: World, happening: Happening, rng: Random) -> None:
             actor = rng.choice(names)
             tasks = life.tasks(actor)
             # Half of the time the actor's own task, else anything that it has started.
-            task = tasks[0] if tasks and rng.random() < 0.5 else (tasks and rng.choice(tasks))
-            if task and crash(task, InjectedCrash(f"{actor} at {task.name}")):
+            if not tasks:
+                continue
+            task = tasks[0] if rng.random() < 0.5 else rng.choice(tasks)
+            if crash(task, InjectedCrash(f"{actor} at {task.name}")):
                 process.has_crashed()
                 world.trace.note(process.name, f"crash of {actor} in {task.name}")
                 return
@@ -86,12 +90,12 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
             left[0] -= 1
         if left[0]:
             return message
-        del mailbox._take  # type: ignore[attr-defined]
+        del mailbox._take
         process.has_crashed()
         world.trace.note(process.name, f"crash of {name} with {type(message).__name__}")
         raise InjectedCrash(f"{name} with {type(message).__name__}")
 
-    mailbox._take = fail  # type: ignore[method-assign,assignment]
+    mailbox._take = fail  # type: ignore[method-assign]
     await trio.sleep(CRASH_WITHIN)
     mailbox.__dict__.pop("_take", None)
 
@@ -220,7 +224,7 @@ async def _symbol_silent(world: World, happening: Happening, rng: Random) -> Non
     symbol = rng.choice(world.settings.symbols)
     names = [f"{symbol.lower()}@kline_{i.value}" for i in world.settings.intervals]
     inject(world.exchange, "stall", {"value": names})
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 async def _clients_dead(world: World, happening: Happening, rng: Random) -> None:
@@ -239,13 +243,13 @@ async def _endpoint_dead(world: World, happening: Happening, rng: Random) -> Non
         if process.life is not None:
             for end in process.life.to_exchange:
                 end.reset()
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 async def _redis_gone(world: World, happening: Happening, rng: Random) -> None:
     assert world.redis is not None
     world.redis.is_frozen = True
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 async def _gateway_alone(world: World, happening: Happening, rng: Random) -> None:
@@ -253,7 +257,7 @@ async def _gateway_alone(world: World, happening: Happening, rng: Random) -> Non
     process = world.processes[-1]
     process.cut_off("redis")
     world.broken.add(process.name)
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 async def _ingest_dead(world: World, happening: Happening, rng: Random) -> None:
@@ -261,7 +265,7 @@ async def _ingest_dead(world: World, happening: Happening, rng: Random) -> None:
     process.stays_away = True
     if process.life is not None:
         process.life.kill()
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 KINDS: dict[str, Callable[[World, Happening, Random], Awaitable[None]]] = {

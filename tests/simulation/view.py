@@ -139,7 +139,7 @@ class View:
                 faults.append(f"{self.name}: {series} {time} is {told}, the exchange has {there}")
             elif time <= newest_closed and time not in chart.closed:
                 faults.append(f"{self.name}: {series} {time} was never told to be final")
-        if max(chart.closed, default=0) < newest_closed:
+        if first <= newest_closed and max(chart.closed, default=0) < newest_closed:
             faults.append(f"{self.name}: {series} ends at {max(chart.closed, default=0)}")
         return faults
 
@@ -188,17 +188,13 @@ class Talk:
                 line.awaits_snapshot = "since" in entry or "snapshot" in entry
             entries.append(entry)
         self._numbers += 1
-        return json.dumps(
-            {"action": "subscribe", "id": self._numbers, "subscriptions": entries}
-        )
+        return json.dumps({"action": "subscribe", "id": self._numbers, "subscriptions": entries})
 
     def unsubscribe(self, series: Series) -> str:
         self._numbers += 1
         self.leaving[self._numbers] = series
         entry = {"symbol": series.symbol, "interval": series.interval.value}
-        return json.dumps(
-            {"action": "unsubscribe", "id": self._numbers, "subscriptions": [entry]}
-        )
+        return json.dumps({"action": "unsubscribe", "id": self._numbers, "subscriptions": [entry]})
 
     # Being told
 
@@ -289,7 +285,7 @@ class Talk:
         if not is_open_time(series.interval, time):
             raise self._wrong("contract", series, f"{time} is no open time")
 
-    def _snapshot(self, message: SnapshotTold) -> None:
+    def _snapshot(self, message: SnapshotTold) -> None:  # noqa: C901 - one rule after the other
         series = Series(message.symbol, message.interval)
         line = self._line(series)
         line.awaits_snapshot = False

@@ -11,12 +11,13 @@ from typing import Any
 
 import trio
 
-from smarttrade.app import Part
 from smarttrade.market.series import Series
+from smarttrade.parts import Part
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 
 from .clients import CROWD, Client, ask, check_page, decode_page
+from .memory import remember_history
 from .network import End
 from .plan import Happening, Plan
 from .process import LIFE, Process, is_our_doing, leaves
@@ -68,6 +69,7 @@ class World(Told):
             seed=plan.seed,
             quiet=shape.symbols[-1:] if shape.quiet else (),
         )
+        remember_history(self.exchange)
         self.redis = TroubledRedis() if shape.has_redis else None
         self.truth = Truth(self.exchange)
         self.requests = Requests()
@@ -267,7 +269,9 @@ class World(Told):
 
     # For clients
 
-    def open_to(self, rng: Random, only: Process | None, capacity: int | None) -> tuple[End, Process]:
+    def open_to(
+        self, rng: Random, only: Process | None, capacity: int | None
+    ) -> tuple[End, Process]:
         """A connection to a process, or to any that serves clients; and to which one.
 
         Raises:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,8 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import StoreMessage
 from smarttrade.systemd import Notifier, run_watchdog
+from tests.fakes.processes import Program
+from tests.fakes.redis_server import free_port
 
 
 class Listener:
@@ -94,8 +97,8 @@ async def test_it_lives_while_the_store_answers(
 
     nursery.start_soon(answer)
     await nursery.start(run_watchdog, notifier(listener), 20, store)
-    await trio.sleep(61)
-    assert listener.heard() == ["WATCHDOG=1"] * 13  # four times in 20 s
+    await trio.sleep(39)
+    assert listener.heard() == ["WATCHDOG=1"] * 8  # four times in 20 s; ten fit into the socket
     answering.cancel()
     await trio.sleep(60)
     assert listener.heard() == []
@@ -103,3 +106,31 @@ async def test_it_lives_while_the_store_answers(
     await trio.sleep(10)
     assert "WATCHDOG=1" in listener.heard()
     nursery.cancel_scope.cancel()
+
+
+async def test_the_program_tells_that_it_serves_lives_and_stops(
+    listener: Listener, tmp_path: Path
+) -> None:
+    program = Program(
+        *(tmp_path / "log", "serve", "--simulated", "--memory", "--port", str(free_port())),
+        *("--symbols", "BTCUSDT", "--intervals", "1m"),
+        NOTIFY_SOCKET=listener.socket.getsockname(),
+        WATCHDOG_USEC="400000",
+    )
+    told: list[str] = []
+    try:
+        program.start()
+        with trio.fail_after(20):
+            while "WATCHDOG=1" not in told or "READY=1" not in told:
+                told += listener.heard()
+                await trio.sleep(0.02)
+        program.send(signal.SIGSTOP)
+        await trio.sleep(0.1)
+        listener.heard()
+        await trio.sleep(0.5)
+        assert listener.heard() == []
+        program.send(signal.SIGCONT)
+        assert await program.stop() == 0
+        assert "STOPPING=1" in listener.heard()
+    finally:
+        program.kill()

@@ -66,7 +66,10 @@ async def ask(exchange: RestExchange, answer: Scripted) -> None:
     [
         (httpx.Response(451), "data-api.binance.vision in BINANCE_REST_URL"),
         (httpx.Response(403), "another host in BINANCE_REST_URL"),
-        (httpx.Response(200, content=b"<html>Sign in to the hotel's network</html>"), "see BINANCE"),
+        (
+            httpx.Response(200, content=b"<html>Sign in to the hotel's network</html>"),
+            "see BINANCE",
+        ),
         (httpx.Response(404), "see BINANCE_REST_URL"),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import httpx
 import trio
@@ -56,7 +57,7 @@ class Auditing:
             if isinstance(event, CandlesPublished):
                 self.corrected += [each for each in event.published if each.corrected]
 
-    def alter(self, minute: int, **values: float) -> Candle:
+    def alter(self, minute: int, **values: Any) -> Candle:
         rows = self.exchange.history[BTC]
         rows[minute] = rows[minute]._replace(**values)
         return rows[minute]
@@ -208,13 +209,9 @@ async def test_symbol_that_stops_and_trades_again_is_told_by_name(
             await trio.sleep(SYMBOLS_EVERY)
             made.exchange.statuses["BTCUSDT"] = "TRADING"
             await trio.sleep(SYMBOLS_EVERY)
-    told = [
-        (log["event"], log.get("status")) for log in logs if log["event"].startswith("symbol_")
-    ]
+    told = [(log["event"], log.get("status")) for log in logs if log["event"].startswith("symbol_")]
     assert told == [
         ("symbol_stopped", "BREAK"),
         ("symbol_stopped", "not listed"),
         ("symbol_trades_again", None),
     ]
-
-

@@ -41,9 +41,7 @@ async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
     autojump_clock: MockClock,
 ) -> None:
     series = [BTC, BTC_5M, ETH]
-    async with feeding(
-        talking(BTC, ETH), talking(*series), series=series, watched=False
-    ) as feed:
+    async with feeding(talking(BTC, ETH), talking(*series), series=series, watched=False) as feed:
         trading(feed, *series)
         await trio.sleep(120)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]

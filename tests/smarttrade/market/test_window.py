@@ -615,6 +615,6 @@ def test_forming_state_of_a_candle_that_was_published_over_is_no_correction() ->
     late = window(*rows(0, 2))
     late.apply(candle(4))
     late.release()
-    assert late.merge([candle(2, closed=False, volume=5, read=True)], at(2)) == UNCHANGED
+    assert late.merge([candle(2, closed=False, volume=50, read=True)], at(2)) == UNCHANGED
     corrected = late.merge([candle(2), candle(3, closed=False)], at(2)).corrections
     assert states(corrected) == [(2, True)]

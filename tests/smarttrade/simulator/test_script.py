@@ -31,6 +31,24 @@ async def test_every_random_fault_can_be_injected(autojump_clock: Any) -> None:
     assert set(venue.stats.faults) == set(RANDOM_FAULTS)
 
 
+def test_with_symbols_their_faults_are_drawn_too() -> None:
+    symbols = ["BTCUSDT", "ETHUSDT"]
+    script = random_script(7, 86_400, symbols=symbols)
+    assert script == random_script(7, 86_400, symbols=symbols)
+    faults = {step.fault for step in script}
+    assert faults == set(RANDOM_FAULTS) | {"hole", "rename"}
+    renamed = [step.arguments["symbol"] for step in script if step.fault == "rename"]
+    assert sorted(renamed) == symbols  # each once
+    assert any(step.arguments.get("value") == ["ethusdt@kline_1m"] for step in script)
+
+
+async def test_random_faults_of_symbols_can_be_injected(autojump_clock: Any) -> None:
+    venue = exchange()
+    script = random_script(3, 86_400, per_minute=5, faults=["cut"], symbols=["ETHUSDT"])
+    await run_script(venue, script)
+    assert set(venue.stats.faults) == {"cut", "hole", "rename", "stall"}
+
+
 def test_every_fault_is_drawn_at_random_or_left_out_on_purpose() -> None:
     names = {name for name, _ in exchange().faults.switches()} | set(INCIDENTS)
     assert names - set(RANDOM_FAULTS) == {"hole", "delist", "rename", "list"}

@@ -118,7 +118,10 @@ async def live_through(database: Database, story: Sequence[tuple[str, Any]]) -> 
         assert stored is None
     else:
         assert stored is not None
-        assert stored.candles == mine.candles
+        # A state read again with equal values is not written again, though it is known later.
+        assert [c._replace(event_time=0) for c in stored.candles] == [
+            c._replace(event_time=0) for c in mine.candles
+        ]
         assert (stored.holes, stored.unfilled) == (mine.holes, mine.unfilled)
     assert eth.state is None
 

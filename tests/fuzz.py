@@ -1,0 +1,85 @@
+"""A coverage-guided fuzzer for what strangers send, on demand.
+
+    pip install atheris
+    python -m tests.fuzz session -max_total_time=60
+
+Anything but the errors that each reader promises is a finding; atheris prints it with the input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import atheris  # type: ignore[import-untyped]
+
+with atheris.instrument_imports(include=["smarttrade"]):
+    from smarttrade.binance.frames import BrokenFrame, FrameReader
+    from smarttrade.binance.wire import (
+        Malformed,
+        StreamDecoder,
+        decode_error,
+        decode_klines,
+        decode_symbol_statuses,
+    )
+    from smarttrade.market.interval import Interval
+    from smarttrade.market.series import Series
+    from smarttrade.session.protocol import SessionLimits, SessionProtocol
+    from smarttrade.store.messages import Catalogue
+    from smarttrade.web.access import Access, Doorkeeper, asked_in
+    from smarttrade.web.quick_candles import read_question
+
+CATALOGUE = Catalogue(("BTCUSDT", "ETHUSDT"), tuple(Interval))
+SERIES = [Series("BTCUSDT", Interval.MINUTE_1)]
+DOOR = Doorkeeper(Access(tokens=("0123456789abcdef",), origins=("https://a.test",)))
+
+
+def session(data: bytes) -> None:
+    """The client protocol: any text gets an answer."""
+    protocol = SessionProtocol("s", "v", 25, SessionLimits())
+    text = data.decode("utf-8", "ignore")
+    assert protocol.receive(text, CATALOGUE, 0.0)
+    assert protocol.receive(data, CATALOGUE, 1.0)
+
+
+def stream(data: bytes) -> None:
+    """The exchange's stream."""
+    with suppress(Malformed):
+        StreamDecoder(SERIES).decode(data)
+
+
+def rest(data: bytes) -> None:
+    """The exchange's REST answers."""
+    for decode in (lambda: decode_klines(data, 0), lambda: decode_symbol_statuses(data)):
+        with suppress(Malformed):
+            decode()
+    decode_error(data)
+
+
+def frames(data: bytes) -> None:
+    """WebSocket frames of the exchange."""
+    with suppress(BrokenFrame):
+        FrameReader(4096).feed(data)
+
+
+def heads(data: bytes) -> None:
+    """Request heads, and who may ask."""
+    read_question(data)
+    lines = [line.partition(b":") for line in data.split(b"\n")]
+    asked = asked_in(b"GET", data, [(name.lower(), value) for name, _, value in lines])
+    assert not DOOR.knows(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
+    DOOR.allows_origin(asked)
+    DOOR.allows_rate(DOOR.client_of("127.0.0.1", asked.forwarded), 0.0)
+
+
+TARGETS: dict[str, Callable[[bytes], Any]] = {
+    target.__name__: target for target in (session, stream, rest, frames, heads)
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"one of {', '.join(TARGETS)} is missing; then options of libFuzzer")
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], TARGETS[sys.argv[1]])
+    atheris.Fuzz()

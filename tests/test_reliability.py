@@ -1,0 +1,66 @@
+"""Some of `python -m tests.reliability`, small enough for every run of the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from smarttrade.simulator import RANDOM_FAULTS
+from tests.reliability.endurance import endure, script
+from tests.reliability.faults import BY_NAME, FAULTS, Fault
+from tests.reliability.trial import play
+from tests.reliability.watch import most_attempts
+
+ALWAYS_WHOLE = [
+    "cut by RST",
+    "one stream mute on one connection",
+    "half of the events disordered for 2 min",
+    "serverShutdown",
+    "REST 451 at the first host, and a cut",
+]
+WHOLE_AGAIN = [
+    "everything cut and refused for 5 min",
+    "half-open stream",
+    "streams 451 at the first host, and a cut",
+    "nothing but nonsense in the first host's streams",
+    "a closed candle is changed",
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet_actors(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL")
+
+
+@pytest.mark.parametrize("name", ALWAYS_WHOLE)
+def test_fault_that_no_client_notices(name: str) -> None:
+    result = play(BY_NAME[name], seed=2)
+    assert result.wrong == []
+    assert result.seconds is None or result.seconds <= 5
+
+
+@pytest.mark.parametrize("name", WHOLE_AGAIN)
+def test_fault_after_which_nothing_is_missing(name: str) -> None:
+    result = play(BY_NAME[name], seed=2)
+    assert result.wrong == []
+    assert result.seconds is not None
+    assert result.seconds < 240
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_fault(fault: Fault) -> None:
+    assert play(fault, seed=3).wrong == []
+
+
+@pytest.mark.slow
+def test_hours_of_random_faults() -> None:
+    assert endure(5, 4).wrong == []
+
+
+def test_script_of_two_days_has_at_least_one_fault_of_each_kind() -> None:
+    faults = {step.fault for step in script(1, 48 * 3600)}
+    assert set(RANDOM_FAULTS) | {"hole", "rename"} <= faults
+
+
+def test_attempts_are_counted_within_five_minutes() -> None:
+    assert most_attempts([0, 100, 200, 299, 300, 301, 700]) == 5
