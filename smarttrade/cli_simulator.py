@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="the same seed gives the same market (%(default)s)"
     )
     parser.add_argument(
+        "--faults-seed",
+        type=int,
+        metavar="SEED",
+        help="let things go wrong, about every two minutes, as this seed says; usually nothing "
+        "does but what is asked for at /sim/faults",
+    )
+    parser.add_argument(
         "--speed",
         type=_speed,
         default=1.0,
@@ -69,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"smarttrade: {error}", file=sys.stderr)
         return 2
-    return run_until_signal(partial(_serve, exchange, arguments.host, arguments.port))
+    seed = arguments.faults_seed
+    serve = partial(_serve, exchange, arguments.host, arguments.port, faults_seed=seed)
+    return run_until_signal(serve)
 
 
 def _exchange(arguments: argparse.Namespace) -> Exchange:
@@ -91,13 +100,18 @@ def _exchange(arguments: argparse.Namespace) -> Exchange:
     )
 
 
-async def _serve(exchange: Exchange, host: str, port: int, stop: trio.Event) -> int:
+async def _serve(
+    exchange: Exchange, host: str, port: int, stop: trio.Event, *, faults_seed: int | None = None
+) -> int:
+    from .simulator.script import play_random
     from .simulator.server import serve_exchange
 
     status = 0
     try:
         async with trio.open_nursery() as nursery:
             _announce(host, await nursery.start(serve_exchange, exchange, host, port))
+            if faults_seed is not None:
+                nursery.start_soon(play_random, exchange, faults_seed)
             await stop.wait()
             nursery.cancel_scope.cancel()
     except* OSError as errors:

@@ -26,7 +26,15 @@ from .incidents import (
 )
 from .render import Row
 from .replay import replay_start
-from .script import RANDOM_FAULTS, SYMBOL_FAULTS, Step, inject, random_script, run_script
+from .script import (
+    RANDOM_FAULTS,
+    SYMBOL_FAULTS,
+    Step,
+    inject,
+    play_random,
+    random_script,
+    run_script,
+)
 from .server import serve_connection, serve_exchange
 from .symbols import DEFAULT_SYMBOLS
 
@@ -50,6 +58,7 @@ __all__ = [
     "ServerShutdown",
     "Step",
     "inject",
+    "play_random",
     "random_script",
     "replay_start",
     "run_script",

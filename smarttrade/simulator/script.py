@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from math import inf
 from random import Random
 from typing import Any
@@ -66,6 +68,18 @@ async def run_script(exchange: Exchange, script: Iterable[Step]) -> None:
         inject(exchange, step.fault, step.arguments, step.seconds)
 
 
+async def play_random(exchange: Exchange, seed: int) -> None:
+    """Random faults of every kind, for ever; what cannot happen at its moment is left out."""
+    day = 86_400.0
+    for number in count():
+        began = trio.current_time()
+        for step in random_script(seed + number, day, symbols=list(exchange.listings)):
+            await trio.sleep_until(began + step.at)
+            with suppress(ValueError):
+                inject(exchange, step.fault, step.arguments, step.seconds)
+        await trio.sleep_until(began + day)
+
+
 Draw = Callable[[Random], dict[str, Any]]
 
 
@@ -110,9 +124,9 @@ RANDOM_FAULTS: dict[str, tuple[Draw, float, float]] = {
 }
 """What random scripts are made of: how its arguments are drawn, and for how long (Trio seconds)."""
 
-SYMBOL_FAULTS = ("hole", "rename", "stall_one")
-"""Drawn as well when symbols are named: no trading for a while, a new name, and one stream that is
-mute. `delist` and `list` are what `rename` consists of."""
+SYMBOL_FAULTS = ("alter_one", "hole", "rename", "stall_one")
+"""Drawn as well when symbols are named: changed history, no trading for a while, a new name (one a
+script), and one stream that is mute. `delist` and `list` are what `rename` consists of."""
 
 
 def random_script(
@@ -129,13 +143,16 @@ def random_script(
     """
     rng = Random(seed)
     kinds = sorted(faults) + (list(SYMBOL_FAULTS) if symbols else [])
-    names, renamed = sorted(symbols), set[str]()
+    names, has_renamed = sorted(symbols), False
     script: list[Step] = []
     time = rng.expovariate(per_minute / 60)
     while time < seconds:
         fault = rng.choice(kinds)
         if fault in SYMBOL_FAULTS:
-            script += _step_for_symbol(rng, fault, round(time, 3), names, renamed)
+            step = _step_for_symbol(rng, fault, round(time, 3), names)
+            if not (step.fault == "rename" and has_renamed):
+                script.append(step)
+            has_renamed = has_renamed or step.fault == "rename"
             time += rng.expovariate(per_minute / 60)
             continue
         draw, shortest, longest = RANDOM_FAULTS[fault]
@@ -145,18 +162,14 @@ def random_script(
     return script
 
 
-def _step_for_symbol(
-    rng: Random, fault: str, at: float, names: Sequence[str], renamed: set[str]
-) -> list[Step]:
-    """What happens to one of `names`; each gets another name once at most."""
+def _step_for_symbol(rng: Random, fault: str, at: float, names: Sequence[str]) -> Step:
     symbol = rng.choice(names)
     if fault == "hole":
         seconds = round(rng.uniform(60, 5400), 3)
-        return [Step(at, "hole", {"seconds": seconds, "symbol": rng.choice([None, symbol])})]
+        return Step(at, "hole", {"seconds": seconds, "symbol": rng.choice([None, symbol])})
     if fault == "stall_one":
         stream = f"{symbol.lower()}@kline_1m"
-        return [Step(at, "stall", {"value": [stream]}, round(rng.uniform(30, 600), 3))]
-    if symbol in renamed:
-        return []
-    renamed.add(symbol)
-    return [Step(at, "rename", {"symbol": symbol, "to": f"NEW{symbol}"})]
+        return Step(at, "stall", {"value": [stream]}, round(rng.uniform(30, 600), 3))
+    if fault == "alter_one":
+        return Step(at, "alter", {"symbol": symbol})
+    return Step(at, "rename", {"symbol": symbol, "to": f"NEW{symbol}"})

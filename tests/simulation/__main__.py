@@ -32,7 +32,9 @@ def main() -> int:
         print(_line(outcome))
         return 0 if outcome.is_good else 1
     if options.failed:
-        outcomes = (run_seed(seed, hours, liveness=live) for seed, hours, live in sorted(FAILED))
+        outcomes = (
+            run_seed(one.seed, one.hours, liveness=one.liveness, named=one.named) for one in FAILED
+        )
     else:
         outcomes = (_run(seed, options) for seed in _seeds(options))
     return _many(outcomes, options)
