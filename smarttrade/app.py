@@ -8,7 +8,8 @@
     ├── feed                 one_for_one
     │   ├── listing          which symbols the exchange lists; ends when that is known
     │   ├── stream           live klines -> store
-    │   └── backfill         history and gaps over REST -> store
+    │   ├── backfill         history and gaps over REST -> store
+    │   └── audit            compares what was published with the exchange, for ever
     ├── web                  accept loop, Quart-Trio; one session actor per client
     └── loop                 measures how late this process is
 

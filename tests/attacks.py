@@ -1,6 +1,6 @@
 """Attacks a service of its own on loopback, and says what became of it and of an honest client.
 
-    python -m tests.attacks [--only NAME] [--clients 1000]
+    python -m tests.attacks [--only NAME ...] [--clients 1000]
 
 One honest client watches a series all the while, and asks `/health` ten times a second. An attack
 has failed when neither notices and the process is as small afterwards as it was; what it did and
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -447,16 +447,16 @@ async def stop_with_stuck_clients(target: Target) -> None:
         await trio.aclose_forcefully(stream)
 
 
-async def main(clients: int, only: str | None) -> None:
+async def main(clients: int, only: Collection[str]) -> None:
     async with attacked(clients) as target:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(weigh, target)
             await trio.sleep(3)
             for name, attack in ATTACKS.items():
-                if only in (None, name):
+                if not only or name in only:
                     await report(target, name, attack)
             nursery.cancel_scope.cancel()
-        if only is None:
+        if not only:
             await stop_with_stuck_clients(target)
 
 
@@ -482,9 +482,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--watch", help=argparse.SUPPRESS)
-    parser.add_argument("--only", choices=ATTACKS)
+    parser.add_argument("--only", choices=ATTACKS, nargs="+")
     arguments = parser.parse_args()
     if arguments.watch:
         trio.run(be_honest, arguments.watch)
     else:
-        trio.run(main, arguments.clients, arguments.only)
+        trio.run(main, arguments.clients, arguments.only or ())

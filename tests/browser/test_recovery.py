@@ -26,7 +26,7 @@ def assert_whole(watched: Watched, service: Service) -> None:
     eventually(agrees, "the page holds what the API tells")
     times = [each["time"] for each in watched.drawn]
     assert {after - before for before, after in pairwise(times)} == {60}
-    assert abs(len(watched.drawn) - len(watched.held)) <= 1
+    eventually(lambda: abs(len(watched.drawn) - len(watched.held)) <= 1, "what is held is drawn")
 
 
 def test_after_a_restart_of_the_server(watched: Watched, service: Service) -> None:

@@ -6,7 +6,7 @@ the others: that is how a failing run is shrunk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
@@ -99,6 +99,7 @@ _SIX = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
 NAMED = {
     "full": Shape(_TEN, _SIX, steady=20, series_each=10, settings={"audit_round": 120.0}),
     "thinned": Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=1, series_each=1, push_every=10),
+    "no rotation": Shape(settings={**USUAL, "rotate_after": 82800.0}),
     "one": SHAPES[0][1],
     "two": SHAPES[1][1],
     "redis": SHAPES[2][1],
@@ -111,22 +112,38 @@ CROWD = ("churn", "flood", "stall", "trickle", "vanish", "flat", "poll", "herd",
 """What a client that is here for a while does; see clients.py."""
 
 REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis_restored",
-         "redis_answers_lost")  # fmt: skip
+         "redis_answers_lost", "redis_write_overtaken")  # fmt: skip
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
 
 FEED = (*sorted(RANDOM_FAULTS), "hole")
 
 
 def plan_for(
-    seed: int, hours: float = 0.5, *, liveness: bool = False, named: str | None = None
+    seed: int,
+    hours: float = 0.5,
+    *,
+    liveness: bool = False,
+    named: str | None = None,
+    kinds: Sequence[str] = (),
 ) -> Plan:
-    """The plan of a seed; of the same seed, hours and so on it is always the same."""
+    """The plan of a seed; of the same seed, hours and so on it is always the same.
+
+    `named` is a world of `NAMED` instead of the seed's own; with `kinds` there is trouble of these
+    kinds alone, one a minute.
+    """
     rng = Random(f"plan {seed}")
     shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
     shape = _varied(shape, rng) if named is None else NAMED[named]
     seconds = hours * 3600
-    happenings = [] if liveness else list(_draw(rng, shape, seconds))
-    if liveness:
+    if kinds:
+        happenings = _crowd(rng, seconds, per_minute=0.5)
+        happenings += [
+            _of_kind(rng, at, rng.choice(kinds), shape, seconds)
+            for at in _times(rng, seconds, per_minute=1.0)
+        ]
+    elif not liveness:
+        happenings = _draw(rng, shape, seconds)
+    else:
         happenings = [_broken_for_good(rng, shape)]
         happenings += _crowd(rng, seconds, per_minute=0.3)
     happenings.sort(key=lambda one: one.at)
@@ -157,12 +174,13 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Happening]:
     feed, process, redis = rng.choice(((0.4, 0.1, 0.2), (1.2, 0, 0), (0, 0.4, 0), (0.2, 0.1, 0.6)))
     kinds = rng.sample(FEED, rng.choice((3, 8, len(FEED))))
     for at in _times(rng, seconds, feed):
-        found.append(_feed_fault(rng, at, rng.choice(kinds)))
+        found.append(_feed_fault(rng, at, rng.choice(kinds), seconds))
     for at in _times(rng, seconds, process):
-        found.append(_process_fault(rng, at, shape))
+        kind = rng.choices(PROCESS, weights=(6, 4, 1, 1, 1, 1, 2))[0]
+        found.append(_process_fault(rng, at, kind, shape))
     if shape.has_redis:
         for at in _times(rng, seconds, redis):
-            found.append(_redis_fault(rng, at))
+            found.append(_redis_fault(rng, at, rng.choice(REDIS)))
     return found
 
 
@@ -188,17 +206,24 @@ def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Happening]:
     ]
 
 
-def _feed_fault(rng: Random, at: float, name: str) -> Happening:
+def _feed_fault(rng: Random, at: float, name: str, seconds: float) -> Happening:
     if name == "hole":
-        lasting = round(rng.uniform(20, 200), 1)
+        lasting = round(min(rng.uniform(20, 200), seconds - at), 1)
         return Happening(at, "hole", {"seconds": lasting}, 0, rng.getrandbits(32))
     draw, shortest, longest = RANDOM_FAULTS[name]
     lasting = round(rng.uniform(shortest, longest), 3) if longest else 0
     return Happening(at, name, draw(rng), lasting, rng.getrandbits(32))
 
 
-def _process_fault(rng: Random, at: float, shape: Shape) -> Happening:
-    kind = rng.choices(PROCESS, weights=(6, 4, 1, 1, 1, 1, 2))[0]
+def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) -> Happening:
+    if kind in PROCESS:
+        return _process_fault(rng, at, kind, shape)
+    if kind in REDIS:
+        return _redis_fault(rng, at, kind)
+    return _feed_fault(rng, at, kind, seconds)
+
+
+def _process_fault(rng: Random, at: float, kind: str, shape: Shape) -> Happening:
     arguments: dict[str, Any] = {"process": rng.randrange(len(shape.processes))}
     lasting = 0.0
     if kind == "clock_jump":
@@ -209,8 +234,7 @@ def _process_fault(rng: Random, at: float, shape: Shape) -> Happening:
     return Happening(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
-def _redis_fault(rng: Random, at: float) -> Happening:
-    kind = rng.choice(REDIS)
+def _redis_fault(rng: Random, at: float, kind: str) -> Happening:
     arguments: dict[str, Any] = {}
     lasting = round(rng.uniform(1, 60), 1)
     if kind == "redis_refusing":
@@ -222,6 +246,9 @@ def _redis_fault(rng: Random, at: float) -> Happening:
     elif kind == "redis_answers_lost":
         arguments["count"] = rng.randint(1, 5)
         lasting = 0.0
+    elif kind == "redis_write_overtaken":
+        arguments["process"] = rng.randrange(2)
+        lasting = round(rng.uniform(4, 15), 1)
     elif kind in ("redis_emptied", "redis_restored"):
         lasting = 0.0
         arguments["age"] = round(rng.uniform(5, 120), 1)

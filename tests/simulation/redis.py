@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -23,8 +26,10 @@ from .violation import Violation
 class TroubledRedis(VirtualRedis):
     """One server for the whole world."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Callable[[float, Callable[[], Awaitable[object]]], None]) -> None:
+        """`later` runs something so many seconds later."""
         super().__init__(stream_length=300)
+        self.later = later
         self.delay = 0.0
         """Seconds that each answer takes longer."""
 
@@ -47,6 +52,8 @@ class Way(VirtualDatabase):
         super().__init__(server)
         self._redis = server
         self.is_dead = False
+        self.late_by = 0.0
+        """Seconds by which the next write comes late; no other gets through meanwhile."""
 
     async def _reach(self) -> Contents:
         if self._redis.delay:
@@ -59,11 +66,26 @@ class Way(VirtualDatabase):
     async def write(
         self, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
+        if self.late_by:
+            write = partial(Way(self._redis)._write_late, leader, epoch, lease, batch)
+            self._redis.later(self.late_by, write)
+            self.late_by, self.is_cut = 0.0, True
+            await trio.sleep(1.0)
+            raise DatabaseUnavailable("TimeoutError: no answer")
+        return await self._write(leader, epoch, lease, batch)
+
+    async def _write(
+        self, leader: str, epoch: int, lease: float, batch: Batch
+    ) -> Written | Fenced | Lost | Late:
         outcome = await super().write(leader, epoch, lease, batch)
         leads = self.server.contents.leader
         if isinstance(outcome, Written) and leader != leads:
             raise Violation("one-writer", f"{leader} writes while {leads} leads")
         return outcome
+
+    async def _write_late(self, leader: str, epoch: int, lease: float, batch: Batch) -> None:
+        with suppress(DatabaseUnavailable):
+            await self._write(leader, epoch, lease, batch)
 
     def _after(self, after: str) -> list[tuple[str, Entry]]:
         """As the other, which looks at every entry each time."""

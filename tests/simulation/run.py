@@ -104,7 +104,7 @@ def _watched(world: World) -> AbstractContextManager[object]:
         world.requests.asked(process)
         response = await answer(exchange, transport, request)
         waits = [value for name, value in response.headers if name == "Retry-After"]
-        if response.status in (418, 429) and waits:
+        if response.status in (418, 429) and waits and response.bytes_per_second is None:
             world.requests.told_to_wait(process, float(waits[0]))
         world.trace.note("exchange", f"{transport.peer} {request.path} -> {response.status}")
         return response

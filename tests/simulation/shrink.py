@@ -26,7 +26,7 @@ def shrink(failed: Outcome, run_plan: Callable[[Plan], Outcome] = run) -> Outcom
         outcome = run_plan(plan)
         return outcome if outcome.invariant == failed.invariant else None
 
-    best = failed
+    best = _cut_short(failed, fails)
     parts = 2
     while runs < MOST_RUNS and best.plan.happenings:
         kept = best.plan.happenings
@@ -44,6 +44,15 @@ def shrink(failed: Outcome, run_plan: Callable[[Plan], Outcome] = run) -> Outcom
         else:
             parts = min(len(kept), 2 * parts)
     return _shortened(best, fails)
+
+
+def _cut_short(failed: Outcome, fails: Callable[[Plan], Outcome | None]) -> Outcome:
+    """Without what comes after the failure, if that was not in the calm at the end."""
+    end = failed.figures.simulated
+    if end >= failed.plan.seconds:
+        return failed
+    before = tuple(one for one in failed.plan.happenings if one.at < end)
+    return fails(replace(failed.plan, happenings=before, seconds=end + 10)) or failed
 
 
 def _shortened(best: Outcome, fails: Callable[[Plan], Outcome | None]) -> Outcome:

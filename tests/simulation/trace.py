@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def logs_to(told: Told) -> Iterator[None]:
 
     def process(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         error = event.pop("exc_info", None)
+        if error is True:
+            error = sys.exc_info()[1]
         name = event.pop("event")
         level = event.pop("level", "")
         words = " ".join(f"{key}={value}" for key, value in sorted(event.items()))

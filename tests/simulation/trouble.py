@@ -77,7 +77,7 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
         return
     name = rng.choice(("store", "hub", "gaps"))
     mailbox = _mailbox(world, process, name)
-    if mailbox is None:
+    if mailbox is None or "_take" in mailbox.__dict__:
         return
     take, left = mailbox._take, [rng.randint(1, 30)]
     only_questions = rng.random() < 0.5
@@ -90,7 +90,7 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
             left[0] -= 1
         if left[0]:
             return message
-        del mailbox._take
+        mailbox.__dict__.pop("_take", None)
         process.has_crashed()
         world.trace.note(process.name, f"crash of {name} with {type(message).__name__}")
         raise InjectedCrash(f"{name} with {type(message).__name__}")
@@ -210,6 +210,23 @@ async def _redis_restored(world: World, happening: Happening, rng: Random) -> No
     world.redis.restore(contents)
 
 
+async def _redis_write_overtaken(world: World, happening: Happening, rng: Random) -> None:
+    """The next write of one process comes so late that another process leads by then.
+
+    It was given up long before; nothing but fencing keeps it from doing harm.
+    """
+    process = _process(world, happening)
+    if world.redis is None or process.life is None or process.life.way is None:
+        return
+    way = process.life.way
+    way.late_by = happening.seconds
+    try:
+        await trio.sleep(happening.seconds + 1)
+    finally:
+        way.late_by = 0.0
+        way.is_cut = process.is_cut_off("redis")
+
+
 async def _redis_answers_lost(world: World, happening: Happening, rng: Random) -> None:
     for process in world.processes:
         if process.life is not None and process.life.way is not None:
@@ -282,6 +299,7 @@ KINDS: dict[str, Callable[[World, Happening, Random], Awaitable[None]]] = {
     "redis_emptied": _redis_emptied,
     "redis_restored": _redis_restored,
     "redis_answers_lost": _redis_answers_lost,
+    "redis_write_overtaken": _redis_write_overtaken,
     "symbol_silent": _symbol_silent,
     "clients_dead": _clients_dead,
     "endpoint_dead": _endpoint_dead,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EACH = 3  # of so many series one is looked at each time
 LOOK_EVERY = 7.3  # seconds; no multiple of anything
-IN_FLIGHT = 1.0
+IN_FLIGHT = 0.05
 """Seconds for which a request may have been on its way when its sender was told to stay away."""
 
 
@@ -45,8 +45,10 @@ class Requests:
 
     def told_to_wait(self, process: Process, seconds: float) -> None:
         now = trio.current_time()
-        if process.life is not None:
-            self.blocked[process.name] = now, now + seconds, process.life
+        since, until, life = self.blocked.get(process.name, (now, now, None))
+        if life is not process.life or until <= now:
+            since = now
+        self.blocked[process.name] = since, max(until, now + seconds), process.life
 
 
 async def watch(world: World) -> None:

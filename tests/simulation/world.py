@@ -70,7 +70,7 @@ class World(Told):
             quiet=shape.symbols[-1:] if shape.quiet else (),
         )
         remember_history(self.exchange)
-        self.redis = TroubledRedis() if shape.has_redis else None
+        self.redis = TroubledRedis(self.later) if shape.has_redis else None
         self.truth = Truth(self.exchange)
         self.requests = Requests()
         self.figures = Figures()
@@ -293,7 +293,8 @@ class World(Told):
     def later(self, seconds: float, what: Callable[[], Any]) -> None:
         async def wait() -> None:
             await trio.sleep(seconds)
-            what()
+            if (rest := what()) is not None:
+                await rest
 
         self._nursery.start_soon(wait)
 
@@ -308,11 +309,14 @@ class World(Told):
     def judge(self, error: BaseException, what: str) -> None:
         """No actor and no connection fails by itself."""
         strange = [leaf for leaf in leaves(error) if not is_our_doing(leaf)]
-        if strange and not isinstance(strange[0], trio.Cancelled):
+        if strange and isinstance(strange[0], Violation):
+            self.unexpected(strange[0], error)
+        elif strange and not isinstance(strange[0], trio.Cancelled):
             self.unexpected(Violation("no-failure-of-our-own", f"{what}: {strange[0]!r}"), error)
 
     def unexpected(self, violation: Violation, error: BaseException) -> None:
-        violation.__cause__ = error
+        if violation is not error:
+            violation.__cause__ = error
 
         async def fail() -> None:
             raise violation

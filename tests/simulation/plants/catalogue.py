@@ -20,29 +20,63 @@ class Plant:
     within: int
     """Seeds in which it must be found."""
     shape: str = "one"
+    kinds: tuple[str, ...] = ()
+    """Of trouble, one a minute; none: whatever a seed brings."""
 
     def plan(self, seed: int) -> Plan:
-        return plan_for(seed, HOURS, named=self.shape)
+        return plan_for(seed, HOURS, named=self.shape, kinds=self.kinds)
 
 
 PLANTS = (
     Plant("gaps are not filled after a reconnect", feed.no_gap_fill, 10, "two"),
-    Plant("a silent connection is never suspected", feed.no_watchdog, 40, "two"),
-    Plant("a staler REST row wins", feed.staler_row_wins, 20, "two"),
-    Plant("a second connection's close is told again", feed.closes_twice, 10, "two"),
-    Plant("429 is ignored", feed.busy_ignored, 20, "two"),
-    Plant("the audit does nothing", feed.no_audit, 20),
-    Plant("the wall clock decides what is overdue", feed.wall_clock, 60),
+    Plant(
+        "a silent connection is never suspected", feed.no_watchdog, 5, "no rotation", ("half_open",)
+    ),
+    Plant("a staler REST row wins", feed.staler_row_wins, 10, "two"),
+    Plant(
+        "a second connection's close is told again",
+        feed.closes_twice,
+        5,
+        "two",
+        ("duplicate", "expire"),
+    ),
+    Plant("429 is ignored", feed.busy_ignored, 10, "two", ("rest_status",)),
+    Plant("the audit does nothing", feed.no_audit, 5, "one", ("alter",)),
+    Plant("the wall clock decides what is final", feed.wall_clock, 5, "one", ("clock_jump", "cut")),
     Plant("the cap is off by one", kept.cap_off_by_one, 2),
-    Plant("fencing is lost", kept.no_fencing, 20, "deployment"),
-    Plant("a batch that failed is not written again", kept.batch_forgotten, 20, "deployment"),
-    Plant("a gateway does not look for what it missed", kept.relay_is_blind, 20, "deployment"),
+    Plant("fencing is lost", kept.no_fencing, 5, "deployment", ("redis_write_overtaken",)),
+    Plant(
+        "what waits while Redis is away is forgotten",
+        kept.backlog_forgotten,
+        5,
+        "deployment",
+        ("redis_frozen",),
+    ),
+    Plant(
+        "a gateway does not look for what it missed",
+        kept.relay_is_blind,
+        5,
+        "deployment",
+        ("redis_restored", "redis_emptied"),
+    ),
     Plant("the snapshot is older than the subscription", sessions.snapshot_first, 10),
     Plant("conflation drops a close", sessions.close_dropped, 10),
     Plant("`since` leaves out the candle itself", sessions.since_is_exclusive, 10),
     Plant("unsubscribing does nothing", sessions.unsubscribe_ignored, 20),
-    Plant("a question hangs when its actor crashes", sessions.ask_hangs, 60),
-    Plant("the hub restarts without its sessions", sessions.hub_restarts_alone, 30),
+    Plant(
+        "a question hangs when its actor crashes",
+        sessions.ask_hangs,
+        20,
+        "one",
+        ("crash_on_message",),
+    ),
+    Plant(
+        "the hub restarts without its sessions",
+        sessions.hub_restarts_alone,
+        10,
+        "one",
+        ("crash", "crash_on_message"),
+    ),
     Plant("a reconnecting client is told nothing new", sessions.since_is_not_attached, 10),
 )
 

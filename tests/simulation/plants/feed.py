@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +17,7 @@ from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.silence import Silence
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
-from smarttrade.store.memory import MemoryStore
+from smarttrade.market.window import Change, Window
 from smarttrade.store.messages import CandlesMissing
 
 from ..process import LIFE
@@ -90,10 +90,15 @@ def no_audit() -> Iterator[None]:
 
 @contextmanager
 def wall_clock() -> Iterator[None]:
-    def from_the_wall(_: MemoryStore, now: float) -> int:
+    """A row that was read is final when this machine thinks that its time is over."""
+    merge = Window.merge
+
+    def by_the_wall(self: Window, rows: Sequence[Candle], first: int | None = None) -> Change:
         life = LIFE.get()
         assert life is not None
-        return int(1000 * (START + now + life.process.clock_error))
+        wall = 1000 * (START + trio.current_time() + life.process.clock_error)
+        ended = [row._replace(closed=self.interval.close_time(row[0]) < wall) for row in rows]
+        return merge(self, ended, first)
 
-    with patch.object(MemoryStore, "_estimated_exchange_time", from_the_wall):
+    with patch.object(Window, "merge", by_the_wall):
         yield

@@ -8,8 +8,15 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import smarttrade.market.window as window_module
-from smarttrade.store.backlog import Backlog
-from smarttrade.store.database import Batch, Fenced, Late, Lost, Written
+from smarttrade.store.database import (
+    Batch,
+    DatabaseUnavailable,
+    Fenced,
+    Late,
+    Lost,
+    Written,
+)
+from smarttrade.store.journal import _Writer
 from smarttrade.store.relay import _Relay
 from tests.fakes.database import VirtualDatabase
 
@@ -39,8 +46,15 @@ def no_fencing() -> Iterator[None]:
 
 
 @contextmanager
-def batch_forgotten() -> Iterator[None]:
-    with patch.object(Backlog, "give_back", lambda *_: None):
+def backlog_forgotten() -> Iterator[None]:
+    refused = _Writer.was_refused
+
+    def and_forget(self: _Writer, error: DatabaseUnavailable) -> None:
+        refused(self, error)
+        for waiting in (self._backlog._candles, self._backlog._whole):
+            waiting.clear()
+
+    with patch.object(_Writer, "was_refused", and_forget):
         yield
 
 

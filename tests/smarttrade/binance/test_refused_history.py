@@ -1,0 +1,63 @@
+"""History that the exchange refuses at first, or says is empty, is had in the end."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import httpx
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors import Mailbox, Overflow
+from smarttrade.binance.backfill import run_backfill
+from smarttrade.binance.limits import WeightBudget
+from smarttrade.binance.rest import RestClient
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import REFUSED_AGAIN_MOST, MemoryStore
+from smarttrade.store.messages import CandlesMissing, ListSymbols, StoreMessage
+from tests.fakes.exchange_rest import MAIN, Asked, RestExchange
+from tests.fakes.exchange_streams import BTC, ETH, MINUTE
+
+REFUSAL = {"code": -1121, "msg": "Invalid symbol."}
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(400, json=REFUSAL), httpx.Response(200, json=[])]
+)
+async def test_first_history_is_asked_for_until_it_is_there(
+    answer: httpx.Response, autojump_clock: MockClock
+) -> None:
+    exchange = RestExchange()
+    for series in (BTC, ETH):
+        exchange.have(series, 0, 99 * MINUTE)
+    is_listed_at = 120.0
+
+    def at_first(asked: Asked) -> httpx.Response | None:
+        if asked.series == ETH and asked.at < is_listed_at:
+            return httpx.Response(answer.status_code, content=answer.content)
+        return None
+
+    exchange.before = at_first
+    memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
+    store = Mailbox[StoreMessage]("store", capacity=16)
+    gaps = Mailbox[CandlesMissing](
+        "gaps", capacity=2, overflow=Overflow.NEWEST, key=lambda gap: gap.series
+    )
+    with capture_logs():
+        async with exchange.client() as http, trio.open_nursery() as nursery:
+            rest = RestClient(http, [MAIN], WeightBudget())
+            nursery.start_soon(partial(run_store, store, memory, hub=None, gaps=gaps))
+            await store.tell(ListSymbols(["BTCUSDT", "ETHUSDT"]))
+            await nursery.start(
+                partial(run_backfill, gaps, store, rest, progress=lambda done, total: None)
+            )
+            await trio.sleep(is_listed_at + REFUSED_AGAIN_MOST)
+            times = [asked.at for asked in exchange.asked_for(ETH)]
+            nursery.cancel_scope.cancel()
+    sizes = {each.series: each.count for each in memory.overview(trio.current_time()).series}
+    assert sizes == {BTC: 100, ETH: 100}
+    assert len(exchange.asked_for(BTC)) == 1
+    assert len(times) < 10
+    assert times[-1] >= is_listed_at
