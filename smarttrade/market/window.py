@@ -52,7 +52,10 @@ class Missing(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Open times from `first` to `last`, both inclusive, in ms, that a window does not have."""
+    """Open times from `first` to `last`, both inclusive, in ms, that a window does not have.
+
+    Or of which it has no final state, although there are later candles.
+    """
 
     first: int
     last: int
@@ -174,12 +177,29 @@ class Window:
         return WindowState(tuple(self._candles), tuple(self._holes), tuple(self._released))
 
     def gaps(self) -> tuple[Gap, ...]:
-        """The open times that are absent between the oldest and the newest candle."""
+        """What is absent, or not final, between the oldest and the newest candle."""
         if not self._holes and not self._released:
             return ()
-        return tuple(
+        found = [
             Gap(span.first, span.last, self._cause(span)) for span in self._absences(self._candles)
-        )
+        ]
+        found += [
+            Gap(candle.open_time, candle.open_time, "unfilled")
+            for candle in self._candles[:-1]
+            if not candle.closed
+        ]
+        gaps: list[Gap] = []
+        for gap in sorted(found):
+            before = gaps[-1] if gaps else None
+            if (
+                before
+                and before.cause == gap.cause
+                and self.interval.next(before.last) == gap.first
+            ):
+                gaps[-1] = before._replace(last=gap.last)
+            else:
+                gaps.append(gap)
+        return tuple(gaps)
 
     def is_overdue(self, exchange_time: int, grace: int) -> bool:
         """Whether the newest candle's time was over `grace` ms ago and no later one came.

@@ -51,7 +51,7 @@ def main() -> int:
     wrong = [f"{result.name}: {each}" for result in results for each in result.wrong]
     if hours:
         report = endure(options.seed, hours)
-        print(report.text)
+        print(f"\n{report.text}")
         wrong += report.wrong
     for each in wrong:
         print(each, file=sys.stderr)

@@ -113,7 +113,7 @@ def test_page_tells_of_gaps() -> None:
     put(store, candle(6))
     store.look_around(0.0, 0.0)
     store.look_around(HOLD_WITHIN + 1, 0.0)
-    assert page(store, 1).gaps == (Gap(at(4), at(5), "unfilled"),)
+    assert page(store, 1).gaps == (Gap(at(3), at(5), "unfilled"),)
 
 
 def test_what_has_no_page_has_a_reason() -> None:

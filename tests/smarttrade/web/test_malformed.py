@@ -442,3 +442,14 @@ async def test_a_thousand_connections_come_and_go() -> None:
             clients = [await server.connect() for _ in range(50)]
             for client in clients:
                 await client.close()
+
+
+async def test_an_answer_after_a_malformed_body_is_no_failure() -> None:
+    head = b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with served() as server, unharmed(server):
+        for body in (b"zz\r\n", b"ffffffffffffffffffffff\r\n", b"3\r\nabcd\r\n"):
+            client = await server.connect()
+            await client.send(head + body)
+            assert b"HTTP/1.1 4" in await client.rest()
+            await client.close()
+        assert server.counters.failed == 0
