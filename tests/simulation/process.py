@@ -25,6 +25,7 @@ from .network import End, Listener, connect
 from .redis import TroubledRedis, Way
 from .sealed import START
 from .trace import Trace
+from .truth import Truth
 from .violation import Violation
 
 STARTED_AGAIN_AFTER = (1.0, 5.0)  # seconds, as a service manager would
@@ -198,7 +199,9 @@ class Process:
         trace: Trace,
         spawn: Callable[..., None],
         rng: Random,
+        truth: Truth,
     ) -> None:
+        self._truth = truth
         self.name = f"{part.value}-{number}"
         self.part = part
         self.settings = settings
@@ -280,6 +283,7 @@ class Process:
         while not self.is_over:
             self.life = life = Life(self)
             self.starts += 1
+            self._truth.began_anew = trio.current_time()
             if "redis" in self._cut_off and life.way is not None:
                 life.way.is_cut = True
             self._trace.note(self.name, "starts")

@@ -40,6 +40,7 @@ async def make_happen(world: World, happening: Happening, rng: Random) -> None:
             inject(world.exchange, kind, happening.arguments, seconds)
         except ValueError as error:  # while trading was halted there is nothing to alter
             world.trace.note("exchange", str(error))
+        world.truth.note_alterations()
         return
     await KINDS[kind](world, happening, rng)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
+
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
@@ -24,6 +26,9 @@ class Truth:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._known: dict[tuple[Series, int], Values | None] = {}
+        self._altered: dict[tuple[Series, int], float] = {}
+        self.began_anew = 0.0
+        """When a process of the service last began to live: it cannot know what was told before."""
 
     def check_closed(self, series: Series, time: int, values: Values, who: str) -> None:
         """A candle that is told as final is over, and as the exchange has it, or had it."""
@@ -47,6 +52,25 @@ class Truth:
         if kept is not None:
             market.amendments[key] = kept
         return None if row is None else values_of_row(row)
+
+    def note_alterations(self) -> None:
+        """Note when history changed; to be called whenever it has."""
+        for symbol, interval, open_time in self._exchange.market.amendments:
+            key = Series(symbol, interval), open_time // 1000
+            self._altered.setdefault(key, trio.current_time())
+
+    def may_be_as_before(self, series: Series, time: int, values: Values) -> bool:
+        """Whether a client may show what the exchange had before it altered this candle.
+
+        A process that begins after the alteration reads history as it is then. So it has nothing to
+        correct, and a client that comes back with `since` is not told.
+        """
+        altered = self._altered.get((series, time))
+        return (
+            altered is not None
+            and self.began_anew > altered
+            and values == self._values(series, time, amended=False)
+        )
 
     def rows(self, series: Series, first: int, last: int) -> dict[int, Values]:
         """All that the exchange has in a range, both ends included, as it is now."""

@@ -127,6 +127,7 @@ class World(Told):
                 self.trace,
                 self._nursery.start_soon,
                 Random(f"process {self.plan.seed} {number}"),
+                self.truth,
             )
             self.processes.append(process)
             self._nursery.start_soon(process.run)
