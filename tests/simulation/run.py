@@ -24,6 +24,8 @@ from .trace import Trace, logs_to
 from .violation import Violation
 from .world import Figures, World
 
+GIVEN_UP_AFTER = 9.9  # seconds; nobody waits for an answer any more: the timeouts of `http_client`
+
 
 @dataclass
 class Outcome:
@@ -102,9 +104,11 @@ def _watched(world: World) -> AbstractContextManager[object]:
         processes.update({process.name: process for process in world.processes})
         process = processes[transport.peer]
         world.requests.asked(process)
+        began = trio.current_time()
         response = await answer(exchange, transport, request)
+        was_told = trio.current_time() - began < GIVEN_UP_AFTER and not response.bytes_per_second
         waits = [value for name, value in response.headers if name == "Retry-After"]
-        if response.status in (418, 429) and waits and response.bytes_per_second is None:
+        if response.status in (418, 429) and waits and was_told:
             world.requests.told_to_wait(process, float(waits[0]))
         world.trace.note("exchange", f"{transport.peer} {request.path} -> {response.status}")
         return response

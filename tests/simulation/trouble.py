@@ -97,8 +97,10 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
         raise InjectedCrash(f"{name} with {type(message).__name__}")
 
     mailbox._take = fail  # type: ignore[method-assign]
-    await trio.sleep(CRASH_WITHIN)
-    mailbox.__dict__.pop("_take", None)
+    try:
+        await trio.sleep(CRASH_WITHIN)
+    finally:
+        mailbox.__dict__.pop("_take", None)
 
 
 def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | None:

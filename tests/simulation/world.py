@@ -75,7 +75,9 @@ class World(Told):
         self.requests = Requests()
         self.figures = Figures()
         self.codes: Counter[int] = Counter()
-        self.has_late_events = any(one.kind == "late" for one in plan.happenings)
+        kinds = {one.kind for one in plan.happenings}
+        # One that comes after the next push is as late as pushes are apart.
+        self.has_late_events = "late" in kinds or ("disorder" in kinds and shape.push_every > 4)
         self.next_capacity: int | None = None
         self.is_calm = False
         self.processes: list[Process] = []

@@ -91,7 +91,10 @@ def test_leaving_out_a_happening_leaves_the_others_alone() -> None:
     assert fewer.happenings[0] == plan.happenings[1]
 
 
-@pytest.mark.parametrize("once", FAILED, ids=lambda once: once.why)
+@pytest.mark.parametrize(
+    "once",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one.hours > 1), id=one.why) for one in FAILED],
+)
 def test_what_failed_once_does_not_fail_again(once: Failed) -> None:
     check(run_seed(once.seed, once.hours, liveness=once.liveness, named=once.named))
 
