@@ -21,6 +21,9 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
 
+    def __contains__(self, series: Series) -> bool:
+        return series in self._waiting or series in self._under_way
+
     def add(self, missing: CandlesMissing) -> None:
         waiting = self._waiting.get(missing.series)
         self._waiting[missing.series] = missing if waiting is None else _widest(waiting, missing)

@@ -33,6 +33,10 @@ PAUSE = Backoff(first=0.5, most=5.0)
 
 LOOK_AROUND_EVERY = 1.0  # seconds
 
+STREAM_FIRST = 1.0
+"""Seconds in which the stream may connect. It then asks for everything itself; what is read before
+that must be read again from there on, since nobody heard what came meanwhile."""
+
 Progress = Callable[[int, int], None]
 """Told how many series of how many have their history."""
 
@@ -47,7 +51,7 @@ async def run_backfill(
 ) -> None:
     """Read every series' history, then whatever turns out to be missing, for ever.
 
-    A restart asks the store anew, so nothing that was missing is forgotten.
+    Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing that was missing is forgotten.
     """
     task_status.started()
     backfill = _Backfill(store, rest, progress)
@@ -59,9 +63,9 @@ async def run_backfill(
         for _ in range(CONNECTIONS):
             nursery.start_soon(backfill.work)
         nursery.start_soon(_look_around, store)
-        # In this order the gaps come back, and the first ones are taken as they come.
-        shortest_first = sorted(series, key=lambda s: s.interval.typical_length)
-        await store.tell(FindMissing(tuple(shortest_first), but_stored=True))
+        await trio.sleep(STREAM_FIRST)
+        if left := backfill.not_asked_for():
+            await store.tell(FindMissing(left, but_stored=True))
 
 
 async def _look_around(store: Mailbox[StoreMessage]) -> None:
@@ -78,14 +82,19 @@ class _Backfill:
         self._rest = rest
         self._progress = progress
         self._total = 0
-        self._without_history: set[Series] = set()
+        self._without_history: dict[Series, None] = {}  # in order
         self._agenda = Agenda()
         self._idle = trio.lowlevel.ParkingLot()
 
     def expect(self, series: Sequence[Series]) -> None:
         """Count the progress of these; those that turn out to have history do not count."""
         self._total = len(series)
-        self._without_history = set(series)
+        shortest_first = sorted(series, key=lambda s: s.interval.typical_length)
+        self._without_history = dict.fromkeys(shortest_first)
+
+    def not_asked_for(self) -> tuple[Series, ...]:
+        """Those that have no history, and none is being read."""
+        return tuple(s for s in self._without_history if s not in self._agenda)
 
     async def collect(self, gaps: Mailbox[CandlesMissing]) -> None:
         async for missing in gaps:
@@ -107,7 +116,7 @@ class _Backfill:
 
     def _count(self, missing: CandlesMissing) -> None:
         is_first = missing.series in self._without_history
-        self._without_history.discard(missing.series)
+        self._without_history.pop(missing.series, None)
         if is_first and missing.first is None:
             self._progress(self._total - len(self._without_history), self._total)
 

@@ -237,9 +237,11 @@ class Line:
     async def _find_missing(self) -> None:
         """What was told before this moment is lost, and is read over REST.
 
-        A task of its own, and one at most: a busy store is no reason not to receive.
+        A task of its own, and one at most: a busy store is no reason not to receive. Short
+        intervals first, as the first ones are read as they come.
         """
-        await self._around.store.tell(FindMissing(self._series))
+        shortest_first = sorted(self._series, key=lambda s: s.interval.typical_length)
+        await self._around.store.tell(FindMissing(tuple(shortest_first)))
         self._searching = False
 
     async def _listen(self, leg: _Leg, connection: Connection, nursery: trio.Nursery) -> None:

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import Mailbox, Overflow
-from smarttrade.binance.backfill import LOOK_AROUND_EVERY, PAUSE, run_backfill
+from smarttrade.binance.backfill import LOOK_AROUND_EVERY, PAUSE, STREAM_FIRST, run_backfill
 from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import CONNECTIONS, MOST_KLINES, RestClient
 from smarttrade.market.candle import Candle
@@ -105,10 +105,40 @@ def minutes(first: int, last: int) -> list[int]:
     return list(range(first * MINUTE, (last + 1) * MINUTE, MINUTE))
 
 
-async def test_store_is_asked_what_every_series_lacks(autojump_clock: MockClock) -> None:
+async def test_without_a_stream_the_store_is_asked_what_every_series_lacks(
+    autojump_clock: MockClock,
+) -> None:
     async with backfilling(RestExchange(), BTC, ETH) as asking:
-        await trio.sleep(0.5)
+        await trio.sleep(STREAM_FIRST - 0.01)
+        assert asking.store.searches == []
+        await trio.sleep(0.02)
     assert asking.store.searches == [FindMissing((BTC, ETH), but_stored=True)]
+
+
+async def test_what_the_stream_asked_for_is_not_asked_for_again(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    for series in (BTC, ETH, NEW):
+        exchange.have(series, 0, 20 * MINUTE)
+    exchange.latency = 0.9
+    async with backfilling(exchange, BTC, ETH, NEW) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, None, None, 0))
+        await trio.sleep(0.5)
+        await asking.gaps.tell(CandlesMissing(ETH, None, None, 0))  # still being read then
+        await trio.sleep(STREAM_FIRST - 0.5 + 0.01)
+    assert asking.store.searches == [FindMissing((NEW,), but_stored=True)]
+
+
+async def test_when_the_stream_asked_for_everything_nothing_is_left_to_ask(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 20 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, None, None, 0))
+        await trio.sleep(10)
+    assert asking.store.searches == []
 
 
 async def test_store_is_told_to_look_around_now_and_then(autojump_clock: MockClock) -> None:
@@ -417,7 +447,7 @@ async def test_sixty_series_begin_in_parallel_short_intervals_first(
         exchange.have(series, *around(series.interval, NOW, 1099))
     async with world(exchange, SYMBOLS, INTERVALS) as w, trio.open_nursery() as nursery:
         await nursery.start(w.backfill)
-        await trio.sleep(0.35)  # three rounds of twenty, of 0.1 s each
+        await trio.sleep(STREAM_FIRST + 0.35)  # three rounds of twenty, of 0.1 s each
         for series in SIXTY:
             assert values(await w.window(series)) == values(exchange.history[series][-1000:])
         nursery.cancel_scope.cancel()
@@ -473,10 +503,10 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
     exchange = RestExchange()
     for series in SIXTY:
         exchange.have(series, *around(series.interval, NOW, 50))
-    crashed_at = 0.15
+    crashed_at = STREAM_FIRST + 0.15
 
     def failing(asked: Asked) -> httpx.Response | None:
-        if asked.at > 0 and trio.current_time() < 1:
+        if asked.at > STREAM_FIRST and trio.current_time() < 2:
             raise LookupError("a bug")
         return None
 
@@ -485,7 +515,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
         with pytest.raises(ExceptionGroup) as raised:
             await w.backfill()
         assert raised.group_contains(LookupError, depth=None)
-        assert crashed_at < trio.current_time() < 1
+        assert crashed_at < trio.current_time() < 2
         series = exchange.asked[0].series
         assert len(await w.window(series)) == 51
         # Five candles later, while nobody backfills, the stream goes on.
