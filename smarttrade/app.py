@@ -54,6 +54,7 @@ from .binance.stream import run_stream
 from .counters import Counters
 from .loop_delay import run_loop_delay
 from .parts import Part
+from .session.draining import Draining
 from .session.hub import run_hub
 from .session.wire import CandleTexts
 from .settings import DEFAULT_REDIS_URL, Settings
@@ -234,7 +235,7 @@ def build_service(
             store=store,
             texts=texts,
             inspect=lambda: service.inspect(),  # noqa: PLW0108 - the tree is built below
-            draining=trio.Event(),
+            draining=Draining(),
             heartbeat=settings.heartbeat,
             session_limits=settings.session_limits,
             cors_origins=settings.cors_origins,
@@ -375,11 +376,11 @@ class _Web:
         self._listen = outside.listen
         self._services = services
         self._counters = counters
-        self._draining = trio.Event()
+        self._draining = Draining()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         settings = self._settings
-        self._draining = trio.Event()
+        self._draining = Draining()
         services = replace(self._services, draining=self._draining)
         app = create_app(services)
         access, ssl_context = access_of(settings), tls_of(settings)
@@ -392,7 +393,7 @@ class _Web:
             listeners,
             limits=settings.server_limits,
             counters=self._counters,
-            draining=self._draining,
+            draining=self._draining.begun,
             drain_within=settings.stop_within,
             access=access,
             ssl_context=ssl_context,

@@ -51,7 +51,8 @@ async def run_backfill(
 ) -> None:
     """Read every series' history, then whatever turns out to be missing, for ever.
 
-    Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing that was missing is forgotten.
+    Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing
+    that was missing is forgotten.
     """
     task_status.started()
     backfill = _Backfill(store, rest, progress)

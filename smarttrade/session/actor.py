@@ -19,6 +19,7 @@ from ..store.messages import (
     StoreMessage,
     Wanted,
 )
+from .draining import Draining
 from .errors import CloseCode
 from .hub import Subscriber
 from .outbox import ClosedBecause
@@ -53,7 +54,7 @@ async def run_session(
     protocol: SessionProtocol,
     store: Mailbox[StoreMessage],
     *,
-    draining: trio.Event,
+    draining: Draining,
 ) -> None:
     """Serve a client until it misbehaves or is too slow, or until `draining` is set.
 
@@ -98,7 +99,7 @@ async def run_flat_session(
     store: Mailbox[StoreMessage],
     *,
     counters: SessionCounters | None = None,
-    draining: trio.Event,
+    draining: Draining,
 ) -> None:
     """Serve a front end of the first hour: one series, and nothing is asked of it.
 
@@ -122,7 +123,7 @@ async def _run(
     subscriber: Subscriber,
     beginning: OpenSubscriptions,
     store: Mailbox[StoreMessage],
-    draining: trio.Event,
+    draining: Draining,
     serve: Callable[[], Awaitable[End]],
 ) -> None:
     try:
@@ -137,15 +138,12 @@ async def _run(
 
 
 async def _until_over(
-    subscriber: Subscriber, draining: trio.Event, serve: Callable[[], Awaitable[End]]
+    subscriber: Subscriber, draining: Draining, serve: Callable[[], Awaitable[End]]
 ) -> End | None:
     """Why the session is over; None when nothing more can be said to the client."""
     ends: list[End | None] = []
 
     async with trio.open_nursery() as nursery:
-
-        async def talk() -> None:
-            over(await serve())
 
         async def write() -> None:
             because = await subscriber.outbox.run()
@@ -156,11 +154,10 @@ async def _until_over(
             ends.append(end)
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(talk)
-        nursery.start_soon(write)
-        await draining.wait()
-        over(End(CloseCode.SHUTTING_DOWN, "shutting down"))
-    return ends[0]
+        with draining.cancels(nursery.cancel_scope):
+            nursery.start_soon(write)
+            over(await serve())
+    return ends[0] if ends else End(CloseCode.SHUTTING_DOWN, "shutting down")
 
 
 async def _carry_out(

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import trio
-
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
 from ..counters import Counters
 from ..market.series import Series
+from ..session.draining import Draining
 from ..session.protocol import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
@@ -32,7 +31,7 @@ class Services:
     texts: CandleTexts
     inspect: Callable[[], ActorInfo]
     """The supervision tree now."""
-    draining: trio.Event
+    draining: Draining
     """Set when the server stops: no new sessions, and those there are say goodbye."""
     heartbeat: float
     """Seconds between two heartbeats."""

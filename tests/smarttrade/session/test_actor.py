@@ -19,6 +19,7 @@ from smarttrade.session.actor import (
     run_flat_session,
     run_session,
 )
+from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
 from smarttrade.session.protocol import SessionLimits, SessionProtocol
 from smarttrade.session.wire import CandleTexts
@@ -50,7 +51,7 @@ class Service:
     hub: Mailbox[HubEvent] = field(default_factory=lambda: Mailbox("hub", capacity=100))
     gaps: Mailbox[CandlesMissing] = field(default_factory=lambda: Mailbox("gaps", capacity=100))
     counters: HubCounters = field(default_factory=HubCounters)
-    draining: trio.Event = field(default_factory=trio.Event)
+    draining: Draining = field(default_factory=Draining)
     ended: list[float] = field(default_factory=list)
     """When each session ended, in order."""
 

@@ -20,6 +20,7 @@ from smarttrade.counters import Counters
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, run_hub
 from smarttrade.session.protocol import SessionLimits
 from smarttrade.session.wire import CandleTexts
@@ -94,7 +95,7 @@ class Backend:
     listener: MemoryListener
     store: Mailbox[StoreMessage]
     gaps: Mailbox[CandlesMissing]
-    draining: trio.Event
+    draining: Draining
     http: httpx.AsyncClient
     app: QuartTrio
     counters: ServerCounters
@@ -163,7 +164,7 @@ async def backend(
     counters, hub_counters = all_counters.server, all_counters.hub
     memory = MemoryStore(symbols, intervals, all_counters.store)
     texts = CandleTexts()
-    draining = trio.Event()
+    draining = Draining()
     info = tree or ActorInfo("service", State.RUNNING)
     services = Services(
         store=store,
@@ -196,7 +197,7 @@ async def backend(
             [listener],
             limits=ServerLimits(),
             counters=counters,
-            draining=draining,
+            draining=draining.begun,
             drain_within=drain_within,
             task_status=task_status,
         )
