@@ -238,8 +238,9 @@ class Process:
         life = self.life
         if life is None:
             return
-        if what == "redis" and life.way is not None:
-            life.way.is_cut = True
+        if what == "redis":
+            if life.way is not None:
+                life.way.is_cut = True
         elif what == "exchange":
             for end in life.to_exchange:
                 end.cut()

@@ -146,11 +146,6 @@ async def _cut_off(world: World, happening: Happening, rng: Random) -> None:
     process = _process(world, happening)
     way = happening.arguments["way"]
     before = list(process.life.ends) if process.life else []
-    process.cut_off(way)
-    try:
-        await trio.sleep(happening.seconds)
-    finally:
-        process.rejoin()
 
     def notice() -> None:
         for end in before:
@@ -158,7 +153,12 @@ async def _cut_off(world: World, happening: Happening, rng: Random) -> None:
                 end.break_()
                 end._peer.break_()
 
-    world.later(NOTICED_AFTER, notice)
+    process.cut_off(way)
+    try:
+        await trio.sleep(happening.seconds)
+    finally:
+        process.rejoin()
+        world.later(NOTICED_AFTER, notice)  # whatever ended it: what is lost stays lost
 
 
 async def _clock_jump(world: World, happening: Happening, rng: Random) -> None:
