@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from .cli_ingest import load_with_redis
-from .cli_options import add_options
-from .cli_run import run_until_signal
-from .cli_serve import serve
-from .parts import Part
+from ..parts import Part
+from .ingest import load_with_redis
+from .options import add_options
+from .serve import serve
+from .signals import run_until_signal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from .cli_options import add_options
-from .cli_run import run_until_signal
-from .cli_serve import load, serve
-from .parts import Part
-from .settings_sources import Loaded
+from ..parts import Part
+from ..settings_sources import Loaded
+from .options import add_options
+from .serve import load, serve
+from .signals import run_until_signal
 
 PORT = 8001
 """For operators only; by default another one than that of a gateway on the same machine."""

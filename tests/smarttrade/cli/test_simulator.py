@@ -20,8 +20,8 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         served.append(main.args)
         return 0
 
-    monkeypatch.setattr("smarttrade.cli_simulator.run_until_signal", remember)
-    monkeypatch.setattr("smarttrade.cli_simulator.configure_logs", lambda: None)
+    monkeypatch.setattr("smarttrade.cli.simulator.run_until_signal", remember)
+    monkeypatch.setattr("smarttrade.cli.simulator.configure_logs", lambda: None)
     return served
 
 

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 
 from actors import ActorInfo
 from actors.inspection import State
-from smarttrade.cli_status import CannotAsk, Status, base_url
-from smarttrade.cli_status_view import Seen, draw, duration
+from smarttrade.cli.status import CannotAsk, Status, base_url
+from smarttrade.cli.status_view import Seen, draw, duration
 from smarttrade.market.interval import Interval
 from smarttrade.store.messages import Feed
 from tests.fakes.candles import BTC, ETH, candle, rows

@@ -8,16 +8,16 @@ from functools import partial
 
 import trio
 
-from .binance.rest import http_client
-from .cli_check_exchange import look_at_rest, look_at_streams
-from .cli_check_redis import look_at_redis
-from .cli_finding import Finding, Level
-from .cli_options import add_options, settings_from
-from .cli_run import run_until_signal, until_stopped
-from .logs import configure_logs
-from .settings import VARIABLES, Settings
-from .settings_sources import Loaded
-from .settings_values import shown
+from ..binance.rest import http_client
+from ..logs import configure_logs
+from ..settings import VARIABLES, Settings
+from ..settings_sources import Loaded
+from ..settings_values import shown
+from .check_exchange import look_at_rest, look_at_streams
+from .check_redis import look_at_redis
+from .finding import Finding, Level
+from .options import add_options, settings_from
+from .signals import run_until_signal, until_stopped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

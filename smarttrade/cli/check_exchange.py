@@ -11,17 +11,17 @@ import httpx
 import msgspec
 import trio
 
-from .binance.connection import Connection, converse
-from .binance.dial import dial
-from .binance.errors import ExchangeError, ExchangeRefused, StreamDown
-from .binance.limits import WeightBudget
-from .binance.listing import TRADING, symbol_statuses
-from .binance.rest import RestClient
-from .cli_errors import root_of
-from .cli_finding import Finding, Level
-from .market.series import Series
-from .settings import Settings
-from .settings_values import masked
+from ..binance.connection import Connection, converse
+from ..binance.dial import dial
+from ..binance.errors import ExchangeError, ExchangeRefused, StreamDown
+from ..binance.limits import WeightBudget
+from ..binance.listing import TRADING, symbol_statuses
+from ..binance.rest import RestClient
+from ..market.series import Series
+from ..settings import Settings
+from ..settings_values import masked
+from .finding import Finding, Level
+from .reasons import root_of
 
 REST_WITHIN = 10.0  # seconds for an endpoint to answer
 FIRST_MESSAGE_WITHIN = 6.0  # seconds; a busy symbol's candle is told every two seconds

@@ -7,10 +7,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import trio
 
-from .cli_errors import root_of
-from .cli_finding import Finding, Level
-from .settings import DEFAULT_REDIS_URL, Settings
-from .settings_values import masked
+from ..settings import DEFAULT_REDIS_URL, Settings
+from ..settings_values import masked
+from .finding import Finding, Level
+from .reasons import root_of
 
 REDIS_WITHIN = 3.0  # seconds
 

@@ -16,13 +16,13 @@ import httpx
 import msgspec
 import trio
 
-from .cli_errors import root_of
-from .cli_options import settings_from, url_of
-from .cli_run import run_until_signal, until_stopped
-from .cli_status_view import Seen, draw
-from .settings_files import access_of
-from .settings_values import url
-from .web.answers import Problem, StreamingStatus, System
+from ..settings_files import access_of
+from ..settings_values import url
+from ..web.answers import Problem, StreamingStatus, System
+from .options import settings_from, url_of
+from .reasons import root_of
+from .signals import run_until_signal, until_stopped
+from .status_view import Seen, draw
 
 EVERY = 2.0  # seconds between two looks
 WITHIN = 5.0  # seconds for an answer

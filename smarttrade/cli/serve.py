@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from .cli_errors import reason_of
-from .cli_options import add_options, settings_from, url_of
-from .cli_progress import open_progress
-from .cli_run import end_now, run_until_signal
-from .cli_start import started, starting
-from .logs import configure_logs
-from .parts import Part
-from .settings import Settings
-from .settings_sources import Loaded
+from ..logs import configure_logs
+from ..parts import Part
+from ..settings import Settings
+from ..settings_sources import Loaded
+from .options import add_options, settings_from, url_of
+from .progress import open_progress
+from .quick_start import started, starting
+from .reasons import reason_of
+from .signals import end_now, run_until_signal
 
 if TYPE_CHECKING:
-    from .systemd import Notifier
+    from ..systemd import Notifier
 
 log = structlog.get_logger("smarttrade")
 
@@ -61,10 +61,10 @@ async def serve(
     with starting():
         from actors import Fatal, RestartLimit, Unkillable
 
-        from .app import run_service
-        from .descriptors import make_room
-        from .systemd import Notifier
-        from .web.server_sockets import CannotListenError
+        from ..app import run_service
+        from ..descriptors import make_room
+        from ..systemd import Notifier
+        from ..web.server_sockets import CannotListenError
 
     fit = make_room(loaded.settings.server_limits)
     if not fit:

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from . import __version__
-from .cli_errors import reason_of
-from .cli_start import starting
+from .. import __version__
+from .quick_start import starting
+from .reasons import reason_of
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",
@@ -27,7 +27,7 @@ COMMANDS = {
     "tail": "print live candles from a running backend",
     "check": "report configuration, exchange reachability, Redis and clock",
 }
-"""Each is a module `cli_NAME` with `add_arguments(parser)` and `run(arguments) -> exit status`."""
+"""Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     """
     command, rest = _split(argv)
     with starting():
-        module = import_module(f".cli_{command}", __package__)
+        module = import_module(f".{command}", __package__)
     parser = argparse.ArgumentParser(
         f"smarttrade {command}", description=f"Does: {COMMANDS[command]}.", allow_abbrev=False
     )

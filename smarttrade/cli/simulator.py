@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .cli_errors import root_of
-from .cli_run import run_until_signal
-from .logs import configure_logs
-from .market.series import parse_symbol
+from ..logs import configure_logs
+from ..market.series import parse_symbol
+from .reasons import root_of
+from .signals import run_until_signal
 
 if TYPE_CHECKING:
-    from .simulator.exchange import Exchange
+    from ..simulator.exchange import Exchange
 
 PORT = 9000
 
@@ -82,9 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _exchange(arguments: argparse.Namespace) -> Exchange:
-    from .simulator.exchange import Exchange
-    from .simulator.replay import replay_start
-    from .simulator.symbols import DEFAULT_SYMBOLS
+    from ..simulator.exchange import Exchange
+    from ..simulator.replay import replay_start
+    from ..simulator.symbols import DEFAULT_SYMBOLS
 
     replay = dict(arguments.replay)
     start = arguments.start
@@ -103,8 +103,8 @@ def _exchange(arguments: argparse.Namespace) -> Exchange:
 async def _serve(
     exchange: Exchange, host: str, port: int, stop: trio.Event, *, faults_seed: int | None = None
 ) -> int:
-    from .simulator.script import play_random
-    from .simulator.server import serve_exchange
+    from ..simulator.script import play_random
+    from ..simulator.server import serve_exchange
 
     status = 0
     try:

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 import trio_websocket
 
-from smarttrade.cli_table import Candle, Table
-from smarttrade.cli_tail import Tail, endpoint
+from smarttrade.cli.candle_table import Candle, Table
+from smarttrade.cli.tail import Tail, endpoint
 
 HOUR = 1733007600  # 2024-11-30 23:00
 Script = Callable[["Line"], Awaitable[None]]

@@ -18,7 +18,7 @@ import trio
 import actors
 import smarttrade
 from smarttrade.cli import COMMANDS, run
-from smarttrade.cli_serve import serve
+from smarttrade.cli.serve import serve
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.settings_sources import Loaded
 from smarttrade.web.server_sockets import CannotListenError
@@ -28,8 +28,8 @@ WITHIN = 20.0  # seconds, on a busy machine
 
 PROGRAM = """
 import sys, types
-import smarttrade.cli_run
-smarttrade.cli_run.STOP_WITHIN = 0.4
+import smarttrade.cli.signals
+smarttrade.cli.signals.STOP_WITHIN = 0.4
 {service}
 stub = types.ModuleType("smarttrade.app")
 stub.run_service = run_service
@@ -299,7 +299,7 @@ def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signal
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    service = f"smarttrade.cli_run.STOP_WITHIN = 1000\n{dedent(STUBBORN)}"
+    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(STUBBORN)}"
     process = start(tmp_path, "serve", service=service)
     wait_for(process, "SmartTrade serves")
     process.send_signal(signal.SIGTERM)
@@ -309,7 +309,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal
 
 
 def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
-    service = f"smarttrade.cli_run.STOP_WITHIN = 1000\n{dedent(FROZEN)}"
+    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(FROZEN)}"
     process = start(tmp_path, "serve", service=service)
     wait_for(process, "SmartTrade serves")
     process.send_signal(signal.SIGINT)

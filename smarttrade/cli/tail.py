@@ -14,16 +14,16 @@ import trio
 
 from actors import Backoff
 
-from .binance.connection import Connection, converse
-from .binance.dial import Dial, dial
-from .binance.errors import StreamDown
-from .binance.websocket import WebSocketClosed
-from .cli_errors import root_of
-from .cli_options import settings_from, url_of
-from .cli_run import run_until_signal, until_stopped
-from .cli_table import Candle, Table
-from .session.errors import CloseCode
-from .settings_values import url
+from ..binance.connection import Connection, converse
+from ..binance.dial import Dial, dial
+from ..binance.errors import StreamDown
+from ..binance.websocket import WebSocketClosed
+from ..session.errors import CloseCode
+from ..settings_values import url
+from .candle_table import Candle, Table
+from .options import settings_from, url_of
+from .reasons import root_of
+from .signals import run_until_signal, until_stopped
 
 PATH = "/ws/candles"
 PAUSE = Backoff(first=0.5, most=30.0)  # seconds between two attempts to connect

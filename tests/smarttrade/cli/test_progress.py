@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from smarttrade.cli_progress import LoggedProgress, open_progress
+from smarttrade.cli.progress import LoggedProgress, open_progress
 
 
 class Clock:
