@@ -51,14 +51,13 @@ from .binance.limits import WeightBudget
 from .binance.listing import run_listing
 from .binance.rest import RestClient, http_client
 from .binance.stream import run_stream
-from .counters import Counters
-from .loop_delay import run_loop_delay
+from .linux.systemd import Notifier, run_watchdog
 from .parts import Part
 from .session.hub import run_hub
 from .session.wire import CandleTexts
 from .settings import DEFAULT_REDIS_URL, Settings
-from .settings_files import access_of, tls_of
-from .settings_values import masked
+from .settings.files import access_of, tls_of
+from .settings.values import masked
 from .store.actor import run_store
 from .store.database import Database
 from .store.journal import FLUSH_WITHIN, Journal, run_journal
@@ -67,8 +66,9 @@ from .store.messages import CandlesMissing, HubEvent, StoreMessage
 from .store.probe import redis_answers
 from .store.redis_report import RelayReport
 from .store.relay import run_relay
-from .systemd import Notifier, run_watchdog
+from .telemetry.loop_delay import run_loop_delay
 from .web.app import create_app
+from .web.counters import Counters
 from .web.server import CannotListenError, ServerCounters, open_listeners, serve_web
 from .web.services import Services
 

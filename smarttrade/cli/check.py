@@ -9,10 +9,10 @@ from functools import partial
 import trio
 
 from ..binance.rest import http_client
-from ..logs import configure_logs
 from ..settings import VARIABLES, Settings
-from ..settings_sources import Loaded
-from ..settings_values import shown
+from ..settings.sources import Loaded
+from ..settings.values import shown
+from ..telemetry.logs import configure_logs
 from .check_exchange import look_at_rest, look_at_streams
 from .check_redis import look_at_redis
 from .finding import Finding, Level

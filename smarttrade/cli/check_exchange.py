@@ -19,7 +19,7 @@ from ..binance.listing import TRADING, symbol_statuses
 from ..binance.rest import RestClient
 from ..market.series import Series
 from ..settings import Settings
-from ..settings_values import masked
+from ..settings.values import masked
 from .finding import Finding, Level
 from .reasons import root_of
 

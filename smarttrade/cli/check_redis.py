@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import trio
 
 from ..settings import DEFAULT_REDIS_URL, Settings
-from ..settings_values import masked
+from ..settings.values import masked
 from .finding import Finding, Level
 from .reasons import root_of
 

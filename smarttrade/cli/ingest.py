@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..parts import Part
-from ..settings_sources import Loaded
+from ..settings.sources import Loaded
 from .options import add_options
 from .serve import load, serve
 from .signals import run_until_signal

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from ..settings import VARIABLES, Variable
-from ..settings_files import check_files
-from ..settings_sources import BadSettings, Loaded, load_settings
+from ..settings.files import check_files
+from ..settings.sources import BadSettings, Loaded, load_settings
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

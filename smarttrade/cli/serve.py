@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from ..logs import configure_logs
 from ..parts import Part
 from ..settings import Settings
-from ..settings_sources import Loaded
+from ..settings.sources import Loaded
+from ..telemetry.logs import configure_logs
 from .options import add_options, settings_from, url_of
 from .progress import open_progress
 from .quick_start import started, starting
@@ -23,7 +23,7 @@ from .reasons import reason_of
 from .signals import end_now, run_until_signal
 
 if TYPE_CHECKING:
-    from ..systemd import Notifier
+    from ..linux.systemd import Notifier
 
 log = structlog.get_logger("smarttrade")
 
@@ -62,8 +62,8 @@ async def serve(
         from actors import Fatal, RestartLimit, Unkillable
 
         from ..app import run_service
-        from ..descriptors import make_room
-        from ..systemd import Notifier
+        from ..linux.descriptors import make_room
+        from ..linux.systemd import Notifier
         from ..web.server_sockets import CannotListenError
 
     fit = make_room(loaded.settings.server_limits)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..logs import configure_logs
 from ..market.series import parse_symbol
+from ..telemetry.logs import configure_logs
 from .reasons import root_of
 from .signals import run_until_signal
 

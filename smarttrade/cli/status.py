@@ -16,8 +16,8 @@ import httpx
 import msgspec
 import trio
 
-from ..settings_files import access_of
-from ..settings_values import url
+from ..settings.files import access_of
+from ..settings.values import url
 from ..web.answers import Problem, StreamingStatus, System
 from .options import settings_from, url_of
 from .reasons import root_of

@@ -19,7 +19,7 @@ from ..binance.dial import Dial, dial
 from ..binance.errors import StreamDown
 from ..binance.websocket import WebSocketClosed
 from ..session.errors import CloseCode
-from ..settings_values import url
+from ..settings.values import url
 from .candle_table import Candle, Table
 from .options import settings_from, url_of
 from .reasons import root_of

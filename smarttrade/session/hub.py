@@ -19,7 +19,6 @@ import trio
 
 from actors import Mailbox
 
-from ..histogram import Histogram
 from ..market.series import Series
 from ..store.messages import (
     CandlesPublished,
@@ -32,6 +31,7 @@ from ..store.messages import (
     SubscriptionsClosed,
     SubscriptionsOpened,
 )
+from ..telemetry.histogram import Histogram
 from .outbox import Batch, Outbox
 from .wire import CandleTexts, Encoder, flat_update, heartbeat_frame, status_frame
 

@@ -13,7 +13,7 @@ from smarttrade.cli.check_exchange import Clock, clock_finding, one_is_enough
 from smarttrade.cli.check_redis import look_at_redis
 from smarttrade.cli.finding import Finding, Level
 from smarttrade.settings import Settings
-from smarttrade.settings_sources import Loaded
+from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
 
 NOWHERE = "127.0.0.1:1"

@@ -20,7 +20,7 @@ import smarttrade
 from smarttrade.cli import COMMANDS, run
 from smarttrade.cli.serve import serve
 from smarttrade.settings import VARIABLES, Settings
-from smarttrade.settings_sources import Loaded
+from smarttrade.settings.sources import Loaded
 from smarttrade.web.server_sockets import CannotListenError
 
 ROOT = Path(smarttrade.__file__).parent.parent

@@ -16,7 +16,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import ActorInfo, Mailbox, Overflow
 from actors.inspection import State
-from smarttrade.counters import Counters
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -36,6 +35,7 @@ from smarttrade.store.messages import (
     StoreMessage,
 )
 from smarttrade.web.app import create_app
+from smarttrade.web.counters import Counters
 from smarttrade.web.server import ServerCounters, ServerLimits, serve_web
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode

@@ -20,9 +20,9 @@ import trio
 
 from actors import ActorDied, Mailbox, MailboxClosed
 
-from .store.messages import GetCatalogue, StoreMessage
+from ..store.messages import GetCatalogue, StoreMessage
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("smarttrade.systemd")
 
 PARTS = 4  # of the time that systemd waits: in each of them it is told once
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from smarttrade.settings import Settings
-from smarttrade.settings_files import access_of, check_files, tls_of
-from smarttrade.settings_sources import BadSettings, load_settings
+from smarttrade.settings.files import access_of, check_files, tls_of
+from smarttrade.settings.sources import BadSettings, load_settings
 
 TOKEN = "0123456789abcdef"
 

@@ -11,10 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from actors import Mailbox
+from smarttrade.linux.systemd import Notifier, run_watchdog
 from smarttrade.store.actor import run_store
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import StoreMessage
-from smarttrade.systemd import Notifier, run_watchdog
 from tests.fakes.processes import Program
 from tests.fakes.redis_server import free_port
 

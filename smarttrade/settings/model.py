@@ -1,25 +1,25 @@
 """What can be configured: every variable, once.
 
-Where values come from is in `settings_sources.py`. All that is told about a variable, by a bad
-value's message and by `smarttrade serve --help`, is told by its field here.
+Where values come from is in `sources.py`. All that is told about a variable, by a bad value's
+message and by `smarttrade serve --help`, is told by its field here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic.fields import FieldInfo
 
-from .binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
-from .market.interval import Interval, parse_interval
-from .market.series import parse_symbol
-from .session.protocol import SessionLimits
-from .settings_values import (
+from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
+from ..market.interval import Interval, parse_interval
+from ..market.series import parse_symbol
+from ..session.protocol import SessionLimits
+from ..web.access import Access
+from ..web.server_limits import ServerLimits
+from .values import (
     host_name,
     list_of,
     lower,
@@ -31,8 +31,6 @@ from .settings_values import (
     token,
     url,
 )
-from .web.access import Access
-from .web.server_limits import ServerLimits
 
 PREFIX = "SMARTTRADE_"
 
@@ -49,9 +47,6 @@ DEFAULT_INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
 _SERVER = ServerLimits()
 _SESSION = SessionLimits()
 _ACCESS = Access()
-
-
-# -- The variables ----------------------------------------------------------------------------
 
 
 def _variable(name: str, default: Any, meaning: str, *, allowed: str, **limits: Any) -> Any:
@@ -378,48 +373,3 @@ class Settings(BaseModel):
             yield name, shown(getattr(self, name))
 
     __str__ = BaseModel.__repr__
-
-
-# -- Telling about them -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One variable, as the documentation and the command line present it."""
-
-    name: str
-    field: str
-    """Of `Settings`."""
-    option: str
-    """Of the command line."""
-    default: str
-    allowed: str
-    """Completes "must be ..."."""
-    meaning: str
-    is_switch: bool
-    """Whether its option takes no value."""
-
-
-def _spelled(name: str) -> str:
-    return name.removeprefix(PREFIX).lower().replace("_", "-")
-
-
-def _variable_of(field: str, info: FieldInfo) -> Variable:
-    name, extra = str(info.validation_alias), info.json_schema_extra
-    assert isinstance(extra, dict)
-    is_switch = info.annotation is bool
-    return Variable(
-        name,
-        field,
-        "--memory" if field == "use_memory_store" else "--" + _spelled(name),
-        shown(info.default),
-        str(extra["allowed"]),
-        str(info.description),
-        is_switch,
-    )
-
-
-VARIABLES = {
-    variable.name: variable
-    for variable in (_variable_of(*item) for item in Settings.model_fields.items())
-}

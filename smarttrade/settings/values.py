@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr
 
-from .market.interval import Interval
+from ..market.interval import Interval
 
 
 def list_of(parse: Callable[[Any], Any]) -> BeforeValidator:

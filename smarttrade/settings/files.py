@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from .settings import PREFIX, Settings
-from .settings_sources import BadSettings
-from .settings_values import token
-from .web.access import Access
+from ..web.access import Access
+from .model import PREFIX, Settings
+from .sources import BadSettings
+from .values import token
 
 CERT, KEY, TOKENS = f"{PREFIX}TLS_CERT", f"{PREFIX}TLS_KEY", f"{PREFIX}TOKENS_FILE"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from smarttrade.log_flood import AT_ONCE, EVERY, MOST_EVENTS, Flood
-from smarttrade.logs import QUIET, configure_logs
+from smarttrade.telemetry.log_flood import AT_ONCE, EVERY, MOST_EVENTS, Flood
+from smarttrade.telemetry.logs import QUIET, configure_logs
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from smarttrade.logs import QUIET, configure_logs
+from smarttrade.telemetry.logs import QUIET, configure_logs
 
 log = structlog.get_logger("test.ours")  # made before it is configured, as in every module
 

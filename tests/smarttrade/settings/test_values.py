@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from smarttrade.market.interval import Interval
 from smarttrade.settings import Settings
-from smarttrade.settings_values import masked, shown
+from smarttrade.settings.values import masked, shown
 
 SYMBOLS = st.text("ABCXYZ0123456789", min_size=1, max_size=12)
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import structlog
 
-from .web.server_limits import ServerLimits
-from .web.server_sockets import BACKLOG
+from ..web.server_limits import ServerLimits
+from ..web.server_sockets import BACKLOG
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("smarttrade.descriptors")
 
 OTHERS = 128  # descriptors: the exchange, Redis, listeners, files, the loop's own; 40 were seen
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")

@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from smarttrade import descriptors
-from smarttrade.descriptors import OTHERS, make_room, room_for
+from smarttrade.linux import descriptors
+from smarttrade.linux.descriptors import OTHERS, make_room, room_for
 from smarttrade.web.server_limits import ServerLimits
 
 LIMITS = ServerLimits(max_connections=10_000, most_refusals=256)

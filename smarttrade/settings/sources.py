@@ -18,8 +18,9 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from .settings import PREFIX, VARIABLES, Settings
-from .settings_values import masked
+from .model import PREFIX, Settings
+from .values import masked
+from .variables import VARIABLES
 
 SECRETS = frozenset((f"{PREFIX}TOKENS",))
 """Not even a bad one is told."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smarttrade.settings import VARIABLES, Settings
-from smarttrade.settings_sources import BadSettings, Loaded, load_settings
+from smarttrade.settings.sources import BadSettings, Loaded, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .binance.audit import AuditCounters
-from .binance.line import StreamCounters
-from .binance.rest import RestClient
-from .histogram import Histogram
-from .session.hub import HubCounters
-from .session.protocol import SessionCounters
-from .store.counters import StoreCounters
-from .web.server_limits import ServerCounters
+from ..binance.audit import AuditCounters
+from ..binance.line import StreamCounters
+from ..binance.rest import RestClient
+from ..session.hub import HubCounters
+from ..session.protocol import SessionCounters
+from ..store.counters import StoreCounters
+from ..telemetry.histogram import Histogram
+from .server_limits import ServerCounters
 
 
 @dataclass(slots=True)
