@@ -13,9 +13,10 @@ import trio
 import trio_websocket
 
 from actors import Supervisor
-from smarttrade.app import Outside, build_service
+from smarttrade.app import build_service
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from smarttrade.web.counters import Counters

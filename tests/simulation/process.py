@@ -13,8 +13,9 @@ import trio
 
 from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
-from smarttrade.app import Outside, build_service
+from smarttrade.app import build_service
 from smarttrade.binance.rest import CONNECTIONS
+from smarttrade.outside import Outside
 from smarttrade.parts import Part
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
