@@ -48,9 +48,10 @@ from .settings.files import access_of, tls_of
 from .store.actor import run_store
 from .store.backlog import Backlog
 from .store.database import Database
+from .store.events import CandlesMissing, HubEvent
 from .store.journal import FLUSH_WITHIN, Journal, run_journal
 from .store.memory import MemoryStore
-from .store.messages import CandlesMissing, HubEvent, StoreMessage
+from .store.messages import StoreMessage
 from .store.redis_report import RelayReport
 from .store.relay import run_relay
 from .telemetry.loop_delay import run_loop_delay

@@ -20,17 +20,16 @@ import trio
 from actors import Mailbox
 
 from ..market.series import Series
-from ..store.messages import (
+from ..store.events import (
     CandlesPublished,
-    Feed,
     FeedChanged,
-    FeedStatus,
     HubEvent,
     Published,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
 )
+from ..store.feed import Feed, FeedStatus
 from ..telemetry.histogram import Histogram
 from .outbox import Batch, Outbox
 from .wire import CandleTexts, Encoder, flat_update, heartbeat_frame, status_frame

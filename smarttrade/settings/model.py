@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
-from ..session.protocol import SessionLimits
+from ..session.limits import SessionLimits
 from ..web.access import Access
 from ..web.server_limits import ServerLimits
 from .values import (

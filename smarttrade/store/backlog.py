@@ -17,8 +17,15 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE, WindowState
 from .database import Group
-from .memory import Event, MemoryStore
-from .messages import CandlesPublished, CatalogueChanged, FeedChanged, GapsChanged, WindowReplaced
+from .events import (
+    CandlesPublished,
+    CatalogueChanged,
+    Event,
+    FeedChanged,
+    GapsChanged,
+    WindowReplaced,
+)
+from .memory import MemoryStore
 from .stored import StoreState, gaps_of
 
 MOST_DIFFERENCES = WINDOW_SIZE // 4

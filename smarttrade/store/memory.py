@@ -13,29 +13,29 @@ from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE, Change, Difference, Missing, Span, Window, WindowState
 from .counters import StoreCounters
-from .messages import (
-    Absent,
+from .events import (
     CandlesMissing,
     CandlesPublished,
-    Catalogue,
     CatalogueChanged,
-    CloseSubscriptions,
-    Feed,
+    Event,
     FeedChanged,
-    FeedStatus,
     GapsChanged,
-    HubEvent,
-    KeptEvent,
-    OpenSubscriptions,
-    Overview,
-    Page,
     Published,
-    SeriesOverview,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
-    Wanted,
     WindowReplaced,
+)
+from .feed import Feed, FeedStatus
+from .messages import (
+    Absent,
+    Catalogue,
+    CloseSubscriptions,
+    OpenSubscriptions,
+    Overview,
+    Page,
+    SeriesOverview,
+    Wanted,
 )
 
 OVERDUE_AFTER = 5_000
@@ -70,8 +70,6 @@ HOLD_WITHIN = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
 told and filled later."""
-
-Event = HubEvent | CandlesMissing | KeptEvent
 
 
 class _Book:

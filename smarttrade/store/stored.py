@@ -26,7 +26,8 @@ from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE, Missing, Span, WindowState
-from .messages import Feed, FeedStatus, Published
+from .events import Published
+from .feed import Feed, FeedStatus
 
 FORMAT = "1"
 """Of all of the above. Raised when what an older version wrote cannot be read any more."""

@@ -22,7 +22,7 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE, Gap
 from ..session.errors import RequestError
-from ..session.protocol import MOST_SECONDS, find_series
+from ..session.requests import MOST_SECONDS, find_series
 from ..session.wire import CandleTexts, encode_json
 from ..store.messages import Absent, GetCatalogue, GetPage, Page, StoreMessage
 from .answers import GapTold

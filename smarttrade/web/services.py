@@ -14,7 +14,7 @@ from actors import ActorInfo, Mailbox
 
 from .. import __version__
 from ..market.series import Series
-from ..session.protocol import SessionLimits
+from ..session.limits import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
 from .counters import Counters

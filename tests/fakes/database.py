@@ -24,7 +24,7 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.messages import Published
+from smarttrade.store.events import Published
 from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
 
 LATENCY = 0.001

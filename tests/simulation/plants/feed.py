@@ -18,7 +18,7 @@ from smarttrade.binance.silence import Silence
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window
-from smarttrade.store.messages import CandlesMissing
+from smarttrade.store.events import CandlesMissing
 
 from ..process import LIFE
 from ..sealed import START

@@ -14,13 +14,9 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.window import Window
 from smarttrade.session.hub import Hub
 from smarttrade.session.outbox import Frame, Outbox
-from smarttrade.store.memory import Event, MemoryStore
-from smarttrade.store.messages import (
-    CloseSubscriptions,
-    OpenSubscriptions,
-    SubscriptionsClosed,
-    SubscriptionsOpened,
-)
+from smarttrade.store.events import Event, SubscriptionsClosed, SubscriptionsOpened
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import CloseSubscriptions, OpenSubscriptions
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from actors.inspection import State
 from smarttrade.cli.status import CannotAsk, Status, base_url
 from smarttrade.cli.status_view import Seen, draw, duration
 from smarttrade.market.interval import Interval
-from smarttrade.store.messages import Feed
+from smarttrade.store.feed import Feed
 from tests.fakes.candles import BTC, ETH, candle, rows
 from tests.fakes.memory_net import http_over
 from tests.smarttrade.web.backend import Backend, backend

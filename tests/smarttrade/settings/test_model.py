@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from smarttrade.market.interval import Interval
-from smarttrade.session.protocol import SessionLimits
+from smarttrade.session.limits import SessionLimits
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.web.access import Access
 from smarttrade.web.server_limits import ServerLimits

@@ -22,7 +22,8 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.messages import Feed, FeedStatus, Published
+from smarttrade.store.events import Published
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
 from tests.fakes.candles import BTC, ETH, at, candle

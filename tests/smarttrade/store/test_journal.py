@@ -17,13 +17,12 @@ from smarttrade.market.window import WINDOW_SIZE, Missing, WindowState
 from smarttrade.store.actor import run_store
 from smarttrade.store.backlog import MOST_DIFFERENCES
 from smarttrade.store.database import StoredWindow
+from smarttrade.store.events import CandlesMissing
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.journal import BEAT_EVERY, START_WITHIN, Journal, run_journal
 from smarttrade.store.memory import DOUBT_WITHIN, MemoryStore
 from smarttrade.store.messages import (
-    CandlesMissing,
     CorrectCandles,
-    Feed,
-    FeedStatus,
     FindMissing,
     ListSymbols,
     LookAround,

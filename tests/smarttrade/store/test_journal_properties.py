@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from actors import Mailbox
 from smarttrade.store.database import Database, DatabaseUnavailable, Leading
+from smarttrade.store.events import Event
 from smarttrade.store.journal import Journal, _Writer
-from smarttrade.store.memory import Event, MemoryStore
+from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import StoreMessage
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.candles import BTC, ETH, at, candle, rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.store.events import CandlesMissing, Event, Snapshot, SubscriptionsOpened
 from smarttrade.store.memory import (
     BEHIND_AFTER,
     CONFIRMED_FOR,
@@ -13,18 +14,9 @@ from smarttrade.store.memory import (
     OVERDUE_AFTER,
     REFUSED_AGAIN,
     REFUSED_AGAIN_MOST,
-    Event,
     MemoryStore,
 )
-from smarttrade.store.messages import (
-    CandlesMissing,
-    OpenSubscriptions,
-    Page,
-    SeriesOverview,
-    Snapshot,
-    SubscriptionsOpened,
-    Wanted,
-)
+from smarttrade.store.messages import OpenSubscriptions, Page, SeriesOverview, Wanted
 from tests.fakes.candles import BTC, ETH, at, candle, minutes, rows, states
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)

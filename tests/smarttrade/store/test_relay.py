@@ -15,22 +15,18 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
 from smarttrade.market.window import Gap, WindowState
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Absent,
-    CandlesPublished,
     CorrectCandles,
-    Feed,
-    FeedChanged,
-    FeedStatus,
-    HubEvent,
     ListSymbols,
     OpenSubscriptions,
     Page,
     PutHistory,
     ReportFeed,
     StoreMessage,
-    SubscriptionsOpened,
     Wanted,
 )
 from smarttrade.store.redis_report import RedisRole, RelayReport

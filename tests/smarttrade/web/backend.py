@@ -20,20 +20,13 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.hub import HubCounters, run_hub
-from smarttrade.session.protocol import SessionLimits
+from smarttrade.session.limits import SessionLimits
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesMissing, HubEvent
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import (
-    CandlesMissing,
-    Feed,
-    FeedStatus,
-    HubEvent,
-    PutHistory,
-    PutUpdates,
-    ReportFeed,
-    StoreMessage,
-)
+from smarttrade.store.messages import PutHistory, PutUpdates, ReportFeed, StoreMessage
 from smarttrade.web.app import create_app
 from smarttrade.web.counters import Counters
 from smarttrade.web.server import ServerCounters, ServerLimits, serve_web

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from actors import ActorInfo
 from actors.inspection import State
-from smarttrade.store.messages import Feed
+from smarttrade.store.feed import Feed
 from smarttrade.telemetry.histogram import DELAYS, Histogram
 from smarttrade.web.counters import Counters
 from smarttrade.web.exposition import Exposition, labels
