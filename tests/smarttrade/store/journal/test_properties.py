@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from actors import Mailbox
 from smarttrade.store.database import Database, DatabaseUnavailable, Leading
 from smarttrade.store.events import Event
-from smarttrade.store.journal import Journal, _Writer
+from smarttrade.store.journal import Journal
+from smarttrade.store.journal.actor import _Writer
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import StoreMessage
 from smarttrade.store.redis_database import RedisDatabase
@@ -97,7 +98,7 @@ async def live_through(database: Database, story: Sequence[tuple[str, Any]]) -> 
         assert isinstance(claim, Leading)
         await writer._make_equal(claim)
         with suppress(DatabaseUnavailable):
-            await writer._write(journal.backlog.take(5))
+            await writer._batches.write(journal.backlog.take(5))
 
     await send()
     for what, value in story:
