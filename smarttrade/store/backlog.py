@@ -14,8 +14,9 @@ from typing import NamedTuple
 import trio
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, WindowState
+from ..market.window import WINDOW_SIZE
 from .database import Group
 from .events import (
     CandlesPublished,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
+from ..market.gaps import Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, Change, Difference, Missing, Span, Window, WindowState
+from ..market.window import WINDOW_SIZE, Change, Difference, Window
 from .counters import StoreCounters
 from .events import (
     CandlesMissing,
@@ -187,7 +189,7 @@ class MemoryStore:
             elif change.updates:
                 book.doubtful_since = None
             self._collect(series, book, change, published)
-            if book.gaps_revision != book.window.gaps_revision:
+            if book.gaps_revision != book.window.known_gaps.revision:
                 missing += self._gap_events(series, book)
         if not published:
             return missing
@@ -250,7 +252,7 @@ class MemoryStore:
         """The first history. Who subscribed without a snapshot gets what is news: live candles."""
         news = book.window.oldest_held
         change = book.window.merge(rows)
-        book.gaps_revision = book.window.gaps_revision
+        book.gaps_revision = book.window.known_gaps.revision
         book.revision += 1
         self.updated_at = wall
         events: list[Event] = []
@@ -297,9 +299,9 @@ class MemoryStore:
 
     @staticmethod
     def _gap_events(series: Series, book: _Book) -> list[Event]:
-        if book.gaps_revision == book.window.gaps_revision:
+        if book.gaps_revision == book.window.known_gaps.revision:
             return []
-        book.gaps_revision = book.window.gaps_revision
+        book.gaps_revision = book.window.known_gaps.revision
         book.revision += 1
         return [GapsChanged(series)]
 
@@ -343,7 +345,7 @@ class MemoryStore:
             change = book.window.restore(state)
             book.doubtful_since = now
             book.revision += 1
-            book.gaps_revision = book.window.gaps_revision
+            book.gaps_revision = book.window.known_gaps.revision
             now_known = book.window.state
             if now_known.candles != state.candles:
                 events.append(WindowReplaced(series))
@@ -377,7 +379,7 @@ class MemoryStore:
             if was_ready:
                 events += self._published(series, book, change, wall)
             else:
-                book.gaps_revision = book.window.gaps_revision
+                book.gaps_revision = book.window.known_gaps.revision
                 book.revision += 1
                 events += self._open_waiting(series, book)
         self.updated_at = wall

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from actors import Reply
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
+from ..market.gaps import Gap, Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Difference, Gap, Missing, Span, WindowState
+from ..market.window import Difference
 from .events import Published
 from .feed import FeedStatus
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import trio
 
 from smarttrade.market.candle import Candle, supersedes
+from smarttrade.market.copies import WindowState
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, WindowState
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,

@@ -8,8 +8,8 @@ import structlog
 
 from actors import Mailbox
 
+from ...market.copies import WindowState
 from ...market.series import Series
-from ...market.window import WindowState
 from ..backlog import Taken
 from ..database import StoredWindow
 from ..messages import RestoreWindows, StoreMessage

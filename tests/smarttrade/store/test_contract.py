@@ -16,9 +16,10 @@ import trio
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
+from smarttrade.market.gaps import Gap
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, Gap
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.actor import run_store
 from smarttrade.store.database import Database, StoredWindow
 from smarttrade.store.feed import Feed, FeedStatus

@@ -9,7 +9,9 @@ import pytest
 import trio
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.window import WINDOW_SIZE, Missing, Span, WindowState
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Missing, Span
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.database import (
     Batch,
     Database,

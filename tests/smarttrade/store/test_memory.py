@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import CERTAINLY_LATER, Candle
+from smarttrade.market.gaps import Gap
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, Gap
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.events import (
     CandlesMissing,
     CandlesPublished,

@@ -12,8 +12,9 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
-from smarttrade.market.window import Gap, WindowState
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
 from smarttrade.store.feed import Feed, FeedStatus

@@ -12,8 +12,10 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Missing
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, Missing, WindowState
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.actor import run_store
 from smarttrade.store.backlog import MOST_DIFFERENCES
 from smarttrade.store.database import StoredWindow
