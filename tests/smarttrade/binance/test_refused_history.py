@@ -16,7 +16,8 @@ from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import RestClient
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
-from smarttrade.store.memory import REFUSED_AGAIN_MOST, MemoryStore
+from smarttrade.store.freshness import REFUSED_AGAIN_MOST
+from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, Asked, RestExchange
 from tests.fakes.exchange_streams import BTC, ETH, MINUTE

@@ -23,7 +23,8 @@ from smarttrade.store.events import (
     WindowReplaced,
 )
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.memory import HOLD_WITHIN, OVERDUE_AFTER, OVERDUE_AGAIN_MOST, MemoryStore
+from smarttrade.store.freshness import HOLD_WITHIN, OVERDUE_AFTER, OVERDUE_AGAIN_MOST
+from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Absent,
     Catalogue,

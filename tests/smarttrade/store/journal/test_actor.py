@@ -21,8 +21,9 @@ from smarttrade.store.backlog import MOST_DIFFERENCES
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.feed import Feed, FeedStatus
+from smarttrade.store.freshness import DOUBT_WITHIN
 from smarttrade.store.journal import BEAT_EVERY, START_WITHIN, Journal, run_journal
-from smarttrade.store.memory import DOUBT_WITHIN, MemoryStore
+from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     CorrectCandles,
     FindMissing,

@@ -5,18 +5,17 @@ from __future__ import annotations
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.events import CandlesMissing, Event, Snapshot, SubscriptionsOpened
-from smarttrade.store.memory import (
+from smarttrade.store.events import CandlesMissing, Event
+from smarttrade.store.freshness import (
     BEHIND_AFTER,
     CONFIRMED_FOR,
-    CORRECTIONS_KEPT,
     HOLD_WITHIN,
     OVERDUE_AFTER,
     REFUSED_AGAIN,
     REFUSED_AGAIN_MOST,
-    MemoryStore,
 )
-from smarttrade.store.messages import OpenSubscriptions, Page, SeriesOverview, Wanted
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import Page, SeriesOverview
 from tests.fakes.candles import BTC, ETH, at, candle, minutes, rows, states
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
@@ -202,36 +201,3 @@ def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
 
 def test_refusal_of_a_series_that_is_not_ours_is_ignored() -> None:
     assert MemoryStore(["BTCUSDT"], [Interval.MINUTE_1]).history_refused(ETH, 0.0) == []
-
-
-# Those who were away
-
-
-def come_back(store: MemoryStore, since: int) -> Snapshot:
-    wanted = Wanted(BTC, since=at(since))
-    [opened] = store.open_subscriptions(OpenSubscriptions("me", [wanted], b""))
-    assert isinstance(opened, SubscriptionsOpened)
-    return opened.snapshots[0]
-
-
-def test_who_was_away_gets_what_was_corrected_meanwhile() -> None:
-    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 9), None, 0.0)
-    store.put_updates([(BTC, live(9, 5, 100.0))], 0.0, 0.0)
-    assert minutes(come_back(store, 8).candles) == [8, 9]
-    store.correct(BTC, [candle(4, close=104.0)], 0.0)
-    again = come_back(store, 8)
-    assert minutes(again.candles) == [4, 5, 6, 7, 8, 9]
-    assert again.candles[0].close == 104.0
-    assert not again.truncated
-
-
-def test_corrections_are_forgotten_in_the_end() -> None:
-    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 200), None, 0.0)
-    store.put_updates([(BTC, live(200, 5, 100.0))], 0.0, 0.0)
-    store.correct(BTC, [candle(4, close=104.0)], 0.0)
-    later = 200 + CORRECTIONS_KEPT // 60_000
-    store.put_history(BTC, rows(200, later), at(200), 0.0)
-    store.put_updates([(BTC, live(later, 50, 100.0, volume=99.0))], 0.0, 0.0)
-    assert minutes(come_back(store, later).candles) == [later]
