@@ -11,6 +11,7 @@
     │   ├── backfill         history and gaps over REST -> store
     │   └── audit            compares what was published with the exchange, for ever
     ├── web                  accept loop, Quart-Trio; one session actor per client
+    ├── watchdog             under systemd only: tells it that the store answers
     └── loop                 measures how late this process is
 
 `ingest` is the same without hub and clients. `gateway` has a `relay` where the others have a
