@@ -12,3 +12,12 @@ class Part(Enum):
     """The feed, for others to follow."""
     GATEWAY = "gateway"
     """Clients, who get what another process feeds."""
+
+    @property
+    def has_feed(self) -> bool:
+        return self is not Part.GATEWAY
+
+    @property
+    def has_clients(self) -> bool:
+        """Beside operators."""
+        return self is not Part.INGEST

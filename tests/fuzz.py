@@ -26,7 +26,8 @@ with atheris.instrument_imports(include=["smarttrade"]):
     )
     from smarttrade.market.interval import Interval
     from smarttrade.market.series import Series
-    from smarttrade.session.protocol import SessionLimits, SessionProtocol
+    from smarttrade.session.limits import SessionLimits
+    from smarttrade.session.protocol import SessionProtocol
     from smarttrade.store.messages import Catalogue
     from smarttrade.web.access import Access, Doorkeeper, asked_in
     from smarttrade.web.quick_candles import read_question

@@ -18,13 +18,14 @@ import trio
 import trio_websocket
 
 from actors import Supervisor
-from smarttrade.app import Outside, build_service
+from smarttrade.app import build_service
 from smarttrade.binance.dial import dial
 from smarttrade.binance.rest import http_client
-from smarttrade.counters import Counters
 from smarttrade.market.interval import Interval
+from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange
+from smarttrade.web.counters import Counters
 from smarttrade.web.server import open_listeners
 
 START = 1733007600000 + 45_000  # ms; three quarters into a minute, so that one closes soon

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..market.series import Series
-from ..store.messages import CandlesMissing
+from ..store.events import CandlesMissing
 
 
 class Agenda:

@@ -12,8 +12,8 @@ from actors import Backoff, Mailbox
 
 from ..market.candle import Candle
 from ..market.series import Series
+from ..store.events import CandlesMissing
 from ..store.messages import (
-    CandlesMissing,
     FindMissing,
     GetListed,
     HistoryRefused,

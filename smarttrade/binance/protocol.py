@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from ..market.series import Series
-from ..store.messages import Feed
+from ..store.feed import Feed
 from .wire import stream_name
 
 MOST_STREAMS = 1024

@@ -10,7 +10,8 @@ import trio
 
 from actors import Mailbox
 
-from ..store.messages import Feed, FeedStatus, GetListed, PutUpdates, ReportFeed, StoreMessage
+from ..store.feed import Feed, FeedStatus
+from ..store.messages import GetListed, PutUpdates, ReportFeed, StoreMessage
 from .dial import Dial
 from .limits import ROTATE_AFTER
 from .line import Line, StreamCounters, Surroundings

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
+
+_open_time = itemgetter(0)
 
 
 class Candle(NamedTuple):
@@ -71,3 +76,15 @@ def supersedes(candidate: Candle, held: Candle) -> bool:
         or candidate.volume == held.volume
         or candidate.event_time > held.event_time + CERTAINLY_LATER
     )
+
+
+def read_over(candidate: Candle, held: Candle) -> Candle:
+    """A forming state read over REST is at least as late as the event that it supersedes."""
+    if candidate.read and held.event_time > candidate.event_time:
+        return candidate._replace(event_time=held.event_time)
+    return candidate
+
+
+def index_of(candles: Sequence[Candle], open_time: int) -> int:
+    """Of the first candle, in ascending order, that opens at `open_time` (ms) or later."""
+    return bisect_left(candles, open_time, key=_open_time)

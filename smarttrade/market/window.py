@@ -19,48 +19,16 @@ goes back, and nothing is published twice or out of order.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from .candle import Candle, supersedes
+from .candle import Candle, index_of, read_over, supersedes
+from .copies import WindowState, adopted
+from .gaps import Gap, KnownGaps, Missing, Span
 from .interval import Interval
 
 WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answer
-
-_open_time = itemgetter(0)
-
-
-class Span(NamedTuple):
-    """Open times from `first` to `last`, both inclusive, in ms."""
-
-    first: int
-    last: int
-
-
-class Missing(NamedTuple):
-    """Open times that only the exchange's history can settle, both inclusive, in ms.
-
-    The candle at `last` is known to exist: rows that reach it prove those before it final.
-    """
-
-    first: int
-    last: int
-
-
-class Gap(NamedTuple):
-    """Open times from `first` to `last`, both inclusive, in ms, that a window does not have.
-
-    Or of which it has no final state, although there are later candles.
-    """
-
-    first: int
-    last: int
-    cause: Literal["exchange", "unfilled"]
-    """Whether the exchange does not have them either, or they are still to be read from it."""
 
 
 class Difference(NamedTuple):
@@ -69,16 +37,6 @@ class Difference(NamedTuple):
     held: Candle | None
     """None when nothing was."""
     row: Candle
-
-
-class WindowState(NamedTuple):
-    """All that a window knows and would have to ask for again, as a value."""
-
-    candles: tuple[Candle, ...]
-    holes: tuple[Span, ...] = ()
-    """Open times that the exchange does not have either."""
-    unfilled: tuple[Missing, ...] = ()
-    """Ranges that were published over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +68,17 @@ class Window:
     __slots__ = (
         "_candles",
         "_held",
-        "_holes",
-        "_released",
-        "gaps_revision",
         "interval",
         "is_ready",
+        "known_gaps",
     )
 
     def __init__(self, interval: Interval) -> None:
         self.interval = interval
         self.is_ready = False
-        self.gaps_revision = 0
-        """Grows when a gap is found, filled, or explained."""
+        self.known_gaps = KnownGaps(interval)
         self._candles: list[Candle] = []
         self._held: dict[int, Candle] = {}
-        self._holes: list[Span] = []
-        self._released: list[Missing] = []
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -159,47 +112,26 @@ class Window:
 
     def newest_candles(self, limit: int, before: int | None = None) -> tuple[Candle, ...]:
         """At most `limit` candles, the newest of those that open before `before` (ms)."""
-        end = len(self._candles) if before is None else self._index(before)
+        end = len(self._candles) if before is None else index_of(self._candles, before)
         return tuple(self._candles[max(0, end - limit) : end])
 
     def since(self, open_time: int) -> tuple[Candle, ...]:
         """Every candle that opens at `open_time` (ms) or later."""
-        return tuple(self._candles[self._index(open_time) :])
+        return tuple(self._candles[index_of(self._candles, open_time) :])
 
     @property
     def unfilled(self) -> tuple[Missing, ...]:
         """Ranges that were published over, and are still to be read from the exchange."""
-        return tuple(self._released)
+        return tuple(self.known_gaps.unfilled)
 
     @property
     def state(self) -> WindowState:
         """Everything but what is held, to be kept elsewhere."""
-        return WindowState(tuple(self._candles), tuple(self._holes), tuple(self._released))
+        return WindowState(tuple(self._candles), tuple(self.known_gaps.holes), self.unfilled)
 
     def gaps(self) -> tuple[Gap, ...]:
         """What is absent, or not final, between the oldest and the newest candle."""
-        if not self._holes and not self._released:
-            return ()
-        found = [
-            Gap(span.first, span.last, self._cause(span)) for span in self._absences(self._candles)
-        ]
-        found += [
-            Gap(candle.open_time, candle.open_time, "unfilled")
-            for candle in self._candles[:-1]
-            if not candle.closed
-        ]
-        gaps: list[Gap] = []
-        for gap in sorted(found):
-            before = gaps[-1] if gaps else None
-            if (
-                before
-                and before.cause == gap.cause
-                and self.interval.next(before.last) == gap.first
-            ):
-                gaps[-1] = before._replace(last=gap.last)
-            else:
-                gaps.append(gap)
-        return tuple(gaps)
+        return self.known_gaps.among(self._candles)
 
     def is_overdue(self, exchange_time: int, grace: int) -> bool:
         """Whether the newest candle's time was over `grace` ms ago and no later one came.
@@ -249,7 +181,7 @@ class Window:
             return UNCHANGED
         if first is None and self._are_beyond(rows):
             return self._begin_anew(rows)
-        self._remember_holes(rows, first)
+        self.known_gaps.remember_holes(rows, first)
         corrections: list[Candle] = []
         updates: list[Candle] = []
         for index in self._unlisted(rows, first):
@@ -261,11 +193,11 @@ class Window:
                 self._hold(row)
             elif row.open_time == newest.open_time:
                 if supersedes(row, newest):
-                    self._candles[-1] = _read_over(row, newest)
+                    self._candles[-1] = read_over(row, newest)
                     updates.append(self._candles[-1])
             elif corrected := self._merge_past(row):
                 corrections.append(corrected)
-        self._settle_released()
+        self.known_gaps.settle(self._candles)
         return self._advance(updates, corrections)
 
     def release(self) -> Change:
@@ -275,8 +207,7 @@ class Window:
         updates = []
         for open_time in sorted(self._held):
             if (missing := self._missing(open_time)) is not None:
-                self._released.append(missing)
-                self.gaps_revision += 1
+                self.known_gaps.add_unfilled(missing)
             updates.append(self._publish(open_time))
         self._trim()
         return Change(tuple(updates))
@@ -288,7 +219,7 @@ class Window:
         """
         found = []
         for row in rows:
-            index = self._index(row.open_time)
+            index = index_of(self._candles, row.open_time)
             if not row.closed or index >= len(self._candles):
                 continue
             held = self._candles[index]
@@ -304,13 +235,13 @@ class Window:
 
         A candle that is still forming here is left to `apply` and `merge`.
         """
-        index = self._index(row.open_time)
+        index = index_of(self._candles, row.open_time)
         held = self._candles[index] if index < len(self._candles) else None
         if held is None:
             return UNCHANGED
         if held.open_time != row.open_time:
             corrected = self._merge_past(row) if row.closed and index else None
-            self._settle_released()
+            self.known_gaps.settle(self._candles)
             return Change(corrections=(corrected,)) if corrected else UNCHANGED
         if not held.closed or held.same_values(row):
             return UNCHANGED
@@ -328,9 +259,8 @@ class Window:
         if self.is_ready:
             return UNCHANGED
         change = self._begin(state.candles)
-        self._set_gaps(state.holes, state.unfilled)
-        self._released += [m for m in self._doubtful() if self._still_missing(m)]
-        self._released.sort()
+        self.known_gaps.set(state.holes, state.unfilled)
+        self.known_gaps.add_doubtful(self._candles)
         return change
 
     def adopt(self, state: WindowState) -> Change:
@@ -338,29 +268,16 @@ class Window:
 
         Published is what differs, in order. It never goes back, though: what is newer here stays.
         """
-        old = {candle.open_time: candle for candle in self._candles}
-        newest = self._candles[-1].open_time if self._candles else -1
-        updates: list[Candle] = []
-        corrections: list[Candle] = []
-        result: list[Candle] = []
-        for told in state.candles:
-            held = old.get(told.open_time)
-            candle = told if held is None else _later(told, held)
-            result.append(candle)
-            if candle is not held and told.open_time >= newest:
-                updates.append(candle)
-            elif candle is not held and (held is None or candle[:7] != held[:7]):
-                corrections.append(candle)
-        last = state.candles[-1].open_time if state.candles else -1
-        result += [candle for candle in self._candles if candle.open_time > last]
+        became = adopted(self._candles, state.candles)
         was_ready, self.is_ready = self.is_ready, True
-        self._candles = result
-        self._set_gaps(state.holes, state.unfilled)
+        self._candles = became.candles
+        self.known_gaps.set(state.holes, state.unfilled)
         self._trim()
         if not was_ready:
             return UNCHANGED
         oldest = self._candles[0].open_time if self._candles else -1
-        return Change(tuple(updates), tuple(c for c in corrections if c.open_time >= oldest))
+        corrections = tuple(c for c in became.corrections if c.open_time >= oldest)
+        return Change(tuple(became.updates), corrections)
 
     def follow(self, candle: Candle, *, corrected: bool) -> Change:
         """Take a state that another window of this series has published.
@@ -372,7 +289,7 @@ class Window:
             self._candles.append(candle)
             self._trim()
             return Change((candle,))
-        index = self._index(candle.open_time)
+        index = index_of(self._candles, candle.open_time)
         held = self._candles[index]
         if held.open_time == candle.open_time:
             if candle == held or not (corrected or supersedes(candle, held)):
@@ -387,33 +304,30 @@ class Window:
 
     def follow_gaps(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
         """Take what another window of this series knows about its gaps."""
-        self._set_gaps(holes, unfilled)
+        self.known_gaps.set(holes, unfilled)
 
     # -- inside ----------------------------------------------------------------------------
-
-    def _index(self, open_time: int) -> int:
-        return bisect_left(self._candles, open_time, key=_open_time)
 
     def _hold(self, candle: Candle) -> None:
         held = self._held.get(candle.open_time)
         if held is None:
             self._held[candle.open_time] = candle
         elif supersedes(candle, held):
-            self._held[candle.open_time] = _read_over(candle, held)
+            self._held[candle.open_time] = read_over(candle, held)
 
     def _begin(self, rows: Sequence[Candle]) -> Change:
         self.is_ready = True
         self._candles = list(rows)
-        self._remember_holes(rows, None)
+        self.known_gaps.remember_holes(rows, None)
         live, self._held = self._held, {}
         for candle in live.values():
-            index = self._index(candle.open_time)
+            index = index_of(self._candles, candle.open_time)
             if index >= len(rows):
                 self._held[candle.open_time] = candle
             elif rows[index].open_time == candle.open_time:
                 row = rows[index]
                 later = supersedes(row, candle)
-                self._candles[index] = _read_over(row, candle) if later else candle
+                self._candles[index] = read_over(row, candle) if later else candle
         return self._advance(self._candles)
 
     def _are_beyond(self, rows: Sequence[Candle]) -> bool:
@@ -422,23 +336,11 @@ class Window:
         if newest is None or rows[0].open_time <= newest.open_time:
             return False
         following = self.interval.next(newest.open_time)
-        return self._after_holes(following, rows[0].open_time) < rows[0].open_time
+        return self.known_gaps.after_holes(following, rows[0].open_time) < rows[0].open_time
 
     def _begin_anew(self, rows: Sequence[Candle]) -> Change:
-        self._set_gaps((), ())
+        self.known_gaps.set((), ())
         return self._begin(rows)
-
-    def _set_gaps(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
-        self._holes, self._released = list(holes), list(unfilled)
-        self.gaps_revision += 1
-
-    def _doubtful(self) -> list[Missing]:
-        """What lies between two candles that do not follow each other, or not certainly."""
-        return [
-            Missing(self.interval.next(a.open_time) if a.closed else a.open_time, b.open_time)
-            for a, b in pairwise(self._candles)
-            if not a.closed or self.interval.next(a.open_time) < b.open_time
-        ]
 
     def _apply_late(self, candle: Candle) -> Change:
         """A candle older than the newest: its final state is news where we have none yet.
@@ -449,7 +351,7 @@ class Window:
         if candle.open_time < oldest.open_time or not candle.closed:
             return UNCHANGED
         if corrected := self._merge_past(candle):
-            self._settle_released()
+            self.known_gaps.settle(self._candles)
             return Change(corrections=(corrected,))
         return UNCHANGED
 
@@ -459,7 +361,9 @@ class Window:
         listed = {row.open_time for row in rows}
         return [
             index
-            for index in range(self._index(begin), self._index(rows[-1].open_time))
+            for index in range(
+                index_of(self._candles, begin), index_of(self._candles, rows[-1].open_time)
+            )
             if not self._candles[index].closed and self._candles[index].open_time not in listed
         ]
 
@@ -470,12 +374,12 @@ class Window:
         """
         if not row.closed:
             return None
-        index = self._index(row.open_time)
+        index = index_of(self._candles, row.open_time)
         held = self._candles[index]
         if held.open_time == row.open_time:
             if not supersedes(row, held):
                 return None
-            self._candles[index] = _read_over(row, held)
+            self._candles[index] = read_over(row, held)
             return self._candles[index]
         if self.is_full and index == 0:
             return None
@@ -514,82 +418,12 @@ class Window:
             return None
         if not newest.closed:
             return Missing(newest.open_time, following)
-        expected = self._after_holes(self.interval.next(newest.open_time), following)
+        expected = self.known_gaps.after_holes(self.interval.next(newest.open_time), following)
         return Missing(expected, following) if expected < following else None
-
-    def _absences(self, candles: Sequence[Candle]) -> list[Span]:
-        interval = self.interval
-        return [
-            Span(interval.next(a.open_time), interval.back(b.open_time, 1))
-            for a, b in pairwise(candles)
-            if interval.next(a.open_time) < b.open_time
-        ]
-
-    def _remember_holes(self, rows: Sequence[Candle], first: int | None) -> None:
-        if not rows:
-            return
-        found = self._absences(rows)
-        if first is not None and first < rows[0].open_time:
-            found.insert(0, Span(first, self.interval.back(rows[0].open_time, 1)))
-        for span in found:
-            if not any(h.first <= span.first and span.last <= h.last for h in self._holes):
-                self._holes.append(span)
-                self.gaps_revision += 1
-
-    def _settle_released(self) -> None:
-        """Forget the unfilled ranges that are filled, or proven to be holes, by now."""
-        released = [m for m in self._released if self._still_missing(m)]
-        if released != self._released:
-            self._released = released
-            self.gaps_revision += 1
-
-    def _still_missing(self, missing: Missing) -> bool:
-        inside = self._candles[self._index(missing.first) : self._index(missing.last) + 1]
-        if any(not candle.closed for candle in inside[:-1]):
-            return True
-        expected = missing.first
-        for candle in inside:
-            if self._after_holes(expected, candle.open_time) < candle.open_time:
-                return True
-            expected = self.interval.next(candle.open_time)
-        return False
-
-    def _cause(self, span: Span) -> Literal["exchange", "unfilled"]:
-        end = self.interval.next(span.last)
-        return "exchange" if self._after_holes(span.first, end) >= end else "unfilled"
-
-    def _after_holes(self, first: int, end: int) -> int:
-        """The first open time from `first` on that is not in a hole, or `end` or later."""
-        while first < end:
-            hole = next((h for h in self._holes if h.first <= first <= h.last), None)
-            if hole is None:
-                return first
-            first = self.interval.next(hole.last)
-        return first
 
     def _trim(self) -> None:
         excess = len(self._candles) - WINDOW_SIZE
         if excess <= 0:
             return
         del self._candles[:excess]
-        oldest = self._candles[0].open_time
-        self._holes = [hole for hole in self._holes if hole.last >= oldest]
-        self._released = [
-            Missing(max(m.first, oldest), m.last) for m in self._released if m.last > oldest
-        ]
-
-
-def _later(told: Candle, held: Candle) -> Candle:
-    """Which of two states of one candle to keep, where `told` decides between closed ones."""
-    if held == told:
-        return held
-    if held.closed and told.closed:
-        return told
-    return told if supersedes(told, held) else held
-
-
-def _read_over(candidate: Candle, held: Candle) -> Candle:
-    """A forming state read over REST is at least as late as the event that it supersedes."""
-    if candidate.read and held.event_time > candidate.event_time:
-        return candidate._replace(event_time=held.event_time)
-    return candidate
+        self.known_gaps.forget_before(self._candles[0].open_time)

@@ -22,17 +22,9 @@ from ..store.messages import (
 from .draining import Draining
 from .errors import CloseCode
 from .hub import Subscriber
+from .limits import SessionLimits, TokenBucket
 from .outbox import ClosedBecause
-from .protocol import (
-    End,
-    Send,
-    SessionCounters,
-    SessionLimits,
-    SessionProtocol,
-    Subscribe,
-    TokenBucket,
-    Unsubscribe,
-)
+from .protocol import End, Send, SessionCounters, SessionProtocol, Subscribe, Unsubscribe
 
 ANSWER_WITHIN = 5.0  # seconds for the store to answer; it takes microseconds
 CLOSE_WITHIN = 2.0  # seconds to say goodbye to a client that may not be reading

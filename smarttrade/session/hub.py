@@ -19,19 +19,18 @@ import trio
 
 from actors import Mailbox
 
-from ..histogram import Histogram
 from ..market.series import Series
-from ..store.messages import (
+from ..store.events import (
     CandlesPublished,
-    Feed,
     FeedChanged,
-    FeedStatus,
     HubEvent,
     Published,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
 )
+from ..store.feed import Feed, FeedStatus
+from ..telemetry.histogram import Histogram
 from .outbox import Batch, Outbox
 from .wire import CandleTexts, Encoder, flat_update, heartbeat_frame, status_frame
 

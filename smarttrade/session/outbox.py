@@ -17,27 +17,20 @@ The rules, each with a test in tests/smarttrade/session/test_outbox.py:
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import struct
-import termios
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from math import inf
 from typing import Any, cast
 
 import trio
 
-Frame = tuple[Hashable, bytes]
-"""A key, (series, open time), and the bytes of a whole WebSocket frame."""
+from .patience import Patience, write_socket, write_stream
+from .pending import Frame, Pending
 
 MOST_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
-SOCKET_CHUNK = 64 * 1024  # bytes offered to a socket at a time; it says how many it took
-STREAM_CHUNK = 16 * 1024  # bytes given to any other stream at a time, which takes all or nothing
-
-_NOTHING = memoryview(b"")
 
 
 @dataclass(slots=True)
@@ -94,24 +87,18 @@ class Outbox(trio.abc.HalfCloseableStream):
     """
 
     __slots__ = (
-        "_begun",
         "_counters",
         "_direct_send",
         "_gone",
-        "_last_moment",
         "_lock",
         "_most_pending_bytes",
+        "_patience",
         "_pending",
-        "_queued",
-        "_rest",
-        "_sealed",
         "_send_now",
         "_socket",
-        "_stall_limit",
         "_stream",
         "_wake",
         "closed_because",
-        "pending_bytes",
     )
 
     def __init__(
@@ -123,28 +110,26 @@ class Outbox(trio.abc.HalfCloseableStream):
         counters: OutboxCounters,
     ) -> None:
         self._stream = stream
-        self._stall_limit = stall_limit
+        self._patience = Patience(stall_limit)
         self._most_pending_bytes = most_pending_bytes
         self._counters = counters
         self._socket = _socket_of(stream)
         self._direct_send: Callable[[bytes], int] | None = None
         if self._socket is not None:
             self._direct_send = cast("Any", self._socket)._sock.send  # noqa: SLF001 - _socket_of
-        # In the order in which they go out: what has begun, what is fixed, what may be replaced.
-        self._rest = _NOTHING
-        self._sealed: list[bytes] = []
-        self._pending: dict[Hashable, bytes] = {}
-        self._queued = self._begun = 0  # how many sealed items there have been; how many began
+        self._pending = Pending()
         self._lock = trio.Lock()
         self._wake: trio.Event | None = None  # there only while `run` has nothing to do
         self._gone = False
-        self._last_moment: float | None = None
         # The socket's own send while a post may go straight out, else None: the hot path's only
         # question.
         self._send_now = self._direct_send
         self.closed_because: ClosedBecause | None = None
-        self.pending_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
         """Bytes that wait for the socket, begun ones included."""
+        return self._pending.bytes
 
     # What the hub calls
 
@@ -179,7 +164,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         if self.closed_because is None:
             self._counters.messages += 1
             self._put(data)
-            if self.pending_bytes > self._most_pending_bytes:
+            if self._pending.bytes > self._most_pending_bytes:
                 self.close_slow()
 
     # What the session calls
@@ -191,7 +176,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         without a socket of its own the cancellation waits for the chunk in hand.
         """
         while self.closed_because is None:
-            if self._has_pending():
+            if self._pending:
                 try:
                     await self._write_once()
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -209,7 +194,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         """Drop what has not begun and end, so that the session can close with code 1013 at once."""
         if self.closed_because is None:
             self._counters.overflowed += 1
-            self._drop()
+            self._pending.drop()
         self._end(ClosedBecause.OVERFLOWED)
         self._hurry()
 
@@ -229,10 +214,10 @@ class Outbox(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("the outbox is closed")
         if data:
             self._put(bytes(data))
-        ticket = self._queued
-        if not self._has_pending():
+        ticket = self._pending.ticket
+        if not self._pending:
             await trio.lowlevel.checkpoint()
-        while self._begun < ticket or (self._begun == ticket and self._rest):
+        while not self._pending.has_gone(ticket):
             await self._write_once()
         if self._gone:
             raise trio.BrokenResourceError("the client is gone")
@@ -244,7 +229,7 @@ class Outbox(trio.abc.HalfCloseableStream):
     async def send_eof(self) -> None:
         """End our half of the connection after what is pending; TLS has no such thing."""
         self.finish()
-        while self._has_pending():
+        while self._pending:
             await self._write_once()
         async with self._lock:
             if isinstance(self._stream, trio.abc.HalfCloseableStream):
@@ -283,26 +268,13 @@ class Outbox(trio.abc.HalfCloseableStream):
                 self._fail()
                 return
             self._counters.bytes += taken
-        if taken != len(data):
-            self._seal(data, begun=taken)
-
-    def _seal(self, data: bytes, *, begun: int) -> None:
-        if begun:
-            self._rest = memoryview(data)[begun:]
+        if taken == len(data):
+            return
+        if taken:
+            self._pending.begin_with(data, taken)
         else:
-            self._seal_pending()
-            self._append(data)
-        self.pending_bytes += len(data) - begun
+            self._pending.seal(data)
         self._pend()
-
-    def _seal_pending(self) -> None:
-        if self._pending:
-            self._append(b"".join(self._pending.values()))
-            self._pending.clear()
-
-    def _append(self, data: bytes) -> None:
-        self._sealed.append(data)
-        self._queued += 1
 
     def _keep_after(self, frames: tuple[Frame, ...], taken: int) -> None:
         """Keep what remains of `frames` when the socket took only the first `taken` bytes."""
@@ -313,40 +285,27 @@ class Outbox(trio.abc.HalfCloseableStream):
             taken -= len(frame)
             whole += 1
         if taken:
-            self._rest = memoryview(frames[whole][1])[taken:]
-            self.pending_bytes += len(self._rest)
+            self._pending.begin_with(frames[whole][1], taken)
             whole += 1
         self._counters.messages += whole
         self._pend()
         self._keep(frames[whole:])
 
-    def _keep(self, frames: Iterable[Frame]) -> None:
+    def _keep(self, frames: Sequence[Frame]) -> None:
         if self.closed_because is not None:
             return
-        pending, counters = self._pending, self._counters
         # Without a socket everything waits for the writer's turn: that alone is not being slow.
         is_behind = self._socket is not None or self._lock.locked()
-        for key, frame in frames:
-            older = pending.get(key)
-            if older is not None and not is_behind:
-                self._seal_pending()
-            elif older is not None:
-                counters.conflated += 1
-                self.pending_bytes -= len(older)
-            pending[key] = frame
-            self.pending_bytes += len(frame)
-            counters.messages += 1
+        self._counters.conflated += self._pending.keep(frames, is_behind=is_behind)
+        self._counters.messages += len(frames)
         self._pend()
-        if self.pending_bytes > self._most_pending_bytes:
+        if self._pending.bytes > self._most_pending_bytes:
             self.close_slow()
 
     def _pend(self) -> None:
         self._send_now = None
         if self._wake is not None:
             self._wake.set()
-
-    def _has_pending(self) -> bool:
-        return bool(self._rest or self._sealed or self._pending)
 
     # Writing
 
@@ -362,11 +321,10 @@ class Outbox(trio.abc.HalfCloseableStream):
         async with self._lock:
             if self._gone:
                 raise trio.ClosedResourceError("the outbox is closed")
-            self._begin()
-            if self._rest:
-                self._took(await self._write(self._rest))
-            if not self._has_pending():
-                self._last_moment = None
+            if data := self._pending.begin():
+                self._took(await self._write(data))
+            if not self._pending:
+                self._patience.relax()
                 if self.closed_because is None:
                     self._send_now = self._direct_send
 
@@ -374,35 +332,15 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._counters.bytes += size
         if self._gone:
             raise trio.ClosedResourceError("the outbox was closed meanwhile")
-        self._rest = self._rest[size:]
-        self.pending_bytes -= size
-
-    def _begin(self) -> None:
-        """Take what goes next out of the queue, unless something has begun already."""
-        if self._rest:
-            return
-        if self._sealed:
-            self._rest = memoryview(self._sealed.pop(0))
-            self._begun += 1
-        elif self._pending:
-            self._rest = memoryview(b"".join(self._take_frames()))
-
-    def _take_frames(self) -> Iterable[bytes]:
-        """Frames of about one chunk: the others may still be replaced meanwhile."""
-        keys, size = [], 0
-        for key, frame in self._pending.items():
-            keys.append(key)
-            size += len(frame)
-            if size >= SOCKET_CHUNK:
-                break
-        return [self._pending.pop(key) for key in keys]
+        self._pending.took(size)
 
     async def _write(self, data: memoryview) -> int:
         """Give some of `data` to the transport; return how much it took, at least one byte."""
         try:
-            taken = await (
-                self._write_stream(data) if self._socket is None else self._write_socket(data)
-            )
+            if self._socket is None:
+                taken = await write_stream(self._stream, data, self._patience)
+            else:
+                taken = await write_socket(self._socket, data, self._patience)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             if self._gone:
                 raise trio.ClosedResourceError("the outbox was closed meanwhile") from error
@@ -412,33 +350,9 @@ class Outbox(trio.abc.HalfCloseableStream):
             self._end(ClosedBecause.STALLED)
             self._counters.evicted += 1
             await self.abort()
-            raise trio.BrokenResourceError(f"the client took nothing for {self._stall_limit} s")
+            limit = self._patience.stall_limit
+            raise trio.BrokenResourceError(f"the client took nothing for {limit} s")
         return taken
-
-    async def _write_socket(self, data: memoryview) -> int:
-        """How many bytes the socket took; 0 when the client is stalled."""
-        assert self._socket is not None
-        unread = _unread(self._socket)
-        while True:
-            with trio.CancelScope(deadline=self._deadline()):
-                return await self._socket.send(data[:SOCKET_CHUNK])
-            # A socket becomes writable only when a third of its buffer is free, which takes a
-            # client that reads slowly longer than the limit: ask the kernel whether it reads.
-            before, unread = unread, _unread(self._socket)
-            if unread >= before or trio.current_time() >= (self._last_moment or inf):
-                return 0
-
-    async def _write_stream(self, data: memoryview) -> int:
-        """The same for a stream that does not say how much of a cancelled write it took."""
-        chunk = data[:STREAM_CHUNK]
-        with trio.CancelScope(deadline=self._deadline(), shield=True):
-            await self._stream.send_all(chunk)
-            return len(chunk)
-        return 0
-
-    def _deadline(self) -> float:
-        limit = trio.current_time() + self._stall_limit
-        return limit if self._last_moment is None else min(limit, self._last_moment)
 
     # Ending
 
@@ -448,8 +362,8 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._pend()
 
     def _hurry(self) -> None:
-        if self._has_pending() and self._last_moment is None:
-            self._last_moment = trio.current_time() + self._stall_limit
+        if self._pending:
+            self._patience.hurry()
 
     def _fail(self) -> None:
         if self.closed_because is None:
@@ -459,15 +373,7 @@ class Outbox(trio.abc.HalfCloseableStream):
 
     def _leave(self) -> None:
         self._gone = True
-        self._rest = _NOTHING
-        self._drop()
-
-    def _drop(self) -> None:
-        """Forget what has not begun; what has must be finished, or the next frame is garbage."""
-        self._begun += len(self._sealed)
-        self._sealed.clear()
-        self._pending.clear()
-        self.pending_bytes = len(self._rest)
+        self._pending.drop_all()
 
 
 def _socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
@@ -475,15 +381,3 @@ def _socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
     # away, posts are merely pending until the writer's turn.
     found: trio.socket.SocketType | None = getattr(stream, "socket", None)
     return found if hasattr(found, "_sock") else None
-
-
-def _unread(sock: trio.socket.SocketType) -> int:
-    """Bytes that the kernel holds because the client's has not acknowledged them, or 0 if unknown.
-
-    Source: tcp(7), SIOCOUTQ, which is TIOCOUTQ.
-    """
-    try:
-        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    except (OSError, ValueError):  # ValueError: it was closed meanwhile
-        return 0
-    return int(struct.unpack("i", answer)[0])

@@ -13,7 +13,7 @@ import msgspec
 from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
-from ..store.messages import FeedStatus
+from ..store.feed import FeedStatus
 from .messages import FlatCandle, Heartbeat, Message, SeriesName, Status
 
 encode_json = msgspec.json.Encoder().encode

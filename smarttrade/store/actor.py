@@ -13,11 +13,11 @@ from actors import Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
 from .backlog import Backlog
-from .memory import Event, MemoryStore
+from .events import CandlesMissing, Event, HubEvent
+from .memory import MemoryStore
 from .messages import (
     AdoptCatalogue,
     AdoptWindows,
-    CandlesMissing,
     CloseSubscriptions,
     CorrectCandles,
     FindMissing,
@@ -28,7 +28,6 @@ from .messages import (
     GetOverview,
     GetPage,
     HistoryRefused,
-    HubEvent,
     ListSymbols,
     LookAround,
     OpenSubscriptions,

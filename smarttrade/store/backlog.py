@@ -14,11 +14,19 @@ from typing import NamedTuple
 import trio
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, WindowState
+from ..market.window import WINDOW_SIZE
 from .database import Group
-from .memory import Event, MemoryStore
-from .messages import CandlesPublished, CatalogueChanged, FeedChanged, GapsChanged, WindowReplaced
+from .events import (
+    CandlesPublished,
+    CatalogueChanged,
+    Event,
+    FeedChanged,
+    GapsChanged,
+    WindowReplaced,
+)
+from .memory import MemoryStore
 from .stored import StoreState, gaps_of
 
 MOST_DIFFERENCES = WINDOW_SIZE // 4

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
 from ..market.series import Series
-from ..market.window import WindowState
 from .stored import Entry, Gaps, StoreState
 
 

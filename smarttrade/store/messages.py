@@ -1,8 +1,4 @@
-"""What the store understands, and what it tells.
-
-Commands and questions are for the store. Events are what it tells the hub, which passes them on to
-clients, and the backfill, which reads what is missing from the exchange.
-"""
+"""What the store understands: commands, and questions with their answers."""
 
 from __future__ import annotations
 
@@ -14,25 +10,13 @@ from typing import NamedTuple
 from actors import Reply
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
+from ..market.gaps import Gap, Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Difference, Gap, Missing, Span, WindowState
-
-
-class Feed(Enum):
-    """How the exchange's stream is doing, in the words that clients are told."""
-
-    LIVE = "live"
-    STALE = "stale"
-    """Connected, but nothing has come for longer than it should."""
-    DOWN = "down"
-
-
-class FeedStatus(NamedTuple):
-    feed: Feed
-    since: float
-    """Wall clock, in seconds since the epoch."""
-
+from ..market.window import Difference
+from .events import Published
+from .feed import FeedStatus
 
 # -- Commands -------------------------------------------------------------------------------
 
@@ -283,94 +267,3 @@ StoreMessage = (
     | GetCatalogue
     | GetListed
 )
-
-
-# -- Events ---------------------------------------------------------------------------------
-
-
-class Published(NamedTuple):
-    """A new state of one candle."""
-
-    series: Series
-    candle: Candle
-    corrected: bool
-    """True when it lies in the past of what has been published: a repair."""
-
-
-class Snapshot(NamedTuple):
-    """A series' candles at the instant at which its updates begin."""
-
-    series: Series
-    candles: tuple[Candle, ...]
-    truncated: bool
-    """True when the window no longer reaches back to the time that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandlesPublished:
-    """Candles have changed, in this order."""
-
-    published: Sequence[Published]
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionsOpened:
-    """A subscriber is to get everything about these series that is told after this."""
-
-    subscriber: object
-    acknowledgement: bytes
-    series: tuple[Series, ...]
-    snapshots: tuple[Snapshot, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionsClosed:
-    """A subscriber is to get no more of these series, or of any when None."""
-
-    subscriber: object
-    series: tuple[Series, ...] | None
-    acknowledgement: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FeedChanged:
-    status: FeedStatus
-
-
-HubEvent = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
-
-
-@dataclass(frozen=True, slots=True)
-class WindowReplaced:
-    """A series has got its history, or begun anew."""
-
-    series: Series
-
-
-@dataclass(frozen=True, slots=True)
-class GapsChanged:
-    """A gap of a series was found, filled, or explained."""
-
-    series: Series
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueChanged:
-    """There are other series than before."""
-
-
-KeptEvent = CandlesPublished | FeedChanged | WindowReplaced | GapsChanged | CatalogueChanged
-"""What whoever keeps a copy of the windows has to know."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandlesMissing:
-    """A series lacks candles that only the exchange's history can settle."""
-
-    series: Series
-    first: int | None
-    """Open time in ms; None when it has no history at all."""
-    last: int | None
-    """Open time in ms, inclusive; None for up to now."""
-    as_of: int
-    """The latest event time in ms that was known when this was found out; 0 for none."""

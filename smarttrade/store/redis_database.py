@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from ..market.copies import WindowState
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, WindowState
+from ..market.window import WINDOW_SIZE
 from .database import (
     Batch,
     DatabaseUnavailable,

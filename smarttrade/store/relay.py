@@ -22,16 +22,9 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from .database import Database, DatabaseUnavailable, ForeignFormat
-from .messages import (
-    AdoptCatalogue,
-    AdoptWindows,
-    Feed,
-    FeedStatus,
-    FollowUpdates,
-    Published,
-    ReportFeed,
-    StoreMessage,
-)
+from .events import Published
+from .feed import Feed, FeedStatus
+from .messages import AdoptCatalogue, AdoptWindows, FollowUpdates, ReportFeed, StoreMessage
 from .redis_report import RedisRole, RelayReport
 from .stored import Damaged, Entry, Gaps, StoreState
 

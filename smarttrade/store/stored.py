@@ -23,10 +23,13 @@ from typing import NamedTuple
 import msgspec
 
 from ..market.candle import Candle
+from ..market.copies import WindowState
+from ..market.gaps import Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, Missing, Span, WindowState
-from .messages import Feed, FeedStatus, Published
+from ..market.window import WINDOW_SIZE
+from .events import Published
+from .feed import Feed, FeedStatus
 
 FORMAT = "1"
 """Of all of the above. Raised when what an older version wrote cannot be read any more."""

@@ -25,7 +25,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from ..session.protocol import TokenBucket
+from ..session.limits import TokenBucket
 from .server_sockets import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

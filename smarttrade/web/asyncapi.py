@@ -9,7 +9,7 @@ import msgspec
 from .. import __version__
 from ..session import messages
 from ..session.errors import CloseCode
-from ..session.protocol import Entry, Request
+from ..session.requests import Entry, Request
 from .openapi import REFERENCE
 
 CLOSES = {

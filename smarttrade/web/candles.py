@@ -19,10 +19,11 @@ from werkzeug.datastructures import Headers
 from actors import Mailbox
 
 from ..market.candle import Candle
+from ..market.gaps import Gap
 from ..market.series import Series
-from ..market.window import WINDOW_SIZE, Gap
+from ..market.window import WINDOW_SIZE
 from ..session.errors import RequestError
-from ..session.protocol import MOST_SECONDS, find_series
+from ..session.requests import MOST_SECONDS, find_series
 from ..session.wire import CandleTexts, encode_json
 from ..store.messages import Absent, GetCatalogue, GetPage, Page, StoreMessage
 from .answers import GapTold

@@ -22,7 +22,8 @@ from actors.inspection import State, walk
 
 from .. import __version__
 from ..binance.rest import RestClient
-from ..store.messages import Feed, GetOverview, Overview
+from ..store.feed import Feed
+from ..store.messages import GetOverview, Overview
 from ..store.redis_report import RedisRole
 from .exposition import Exposition, labels
 from .metric_meanings import GAUGES, MEANINGS

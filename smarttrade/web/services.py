@@ -11,12 +11,12 @@ from typing import Any
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
-from ..counters import Counters
 from ..market.series import Series
 from ..session.draining import Draining
-from ..session.protocol import SessionLimits
+from ..session.limits import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
+from .counters import Counters
 
 
 def _random_name() -> str:

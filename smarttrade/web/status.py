@@ -7,7 +7,8 @@ from typing import Any
 
 from actors import ActorInfo
 
-from ..store.messages import Feed, Overview, SeriesOverview
+from ..store.feed import Feed
+from ..store.messages import Overview, SeriesOverview
 from .answers import Actor, SeriesStatus, StreamingStatus, System
 from .problem import ProblemError
 

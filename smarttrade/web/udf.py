@@ -17,7 +17,7 @@ from ..market.interval import DAY, HOUR, MINUTE, WEEK, Interval
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..session.errors import RequestError
-from ..session.protocol import MOST_SECONDS, find_series
+from ..session.requests import MOST_SECONDS, find_series
 from ..store.messages import Absent, Catalogue, GetCatalogue, GetOverview, GetPage, Page
 from .problem import ProblemError
 from .questions import ask

@@ -8,7 +8,8 @@ from ..market.series import Series
 from ..session.actor import run_flat_session, run_session
 from ..session.errors import RequestError
 from ..session.hub import Subscriber
-from ..session.protocol import SessionProtocol, find_series
+from ..session.protocol import SessionProtocol
+from ..session.requests import find_series
 from ..store.messages import GetCatalogue
 from .problem import ProblemError
 from .questions import ask

@@ -21,9 +21,10 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import HubEvent
 from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import HubEvent, PutHistory, PutUpdates, StoreMessage
+from smarttrade.store.messages import PutHistory, PutUpdates, StoreMessage
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.redis_server import RedisServer, binaries
 

@@ -23,15 +23,14 @@ from smarttrade.market.interval import Interval
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
 from smarttrade.session.outbox import Outbox, OutboxCounters
 from smarttrade.session.wire import CandleTexts
-from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import (
+from smarttrade.store.events import (
     CandlesPublished,
     FeedChanged,
-    OpenSubscriptions,
     SubscriptionsClosed,
     SubscriptionsOpened,
-    Wanted,
 )
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import OpenSubscriptions, Wanted
 from tests.benchmarks.exchange import INTERVALS, Klines, Line
 
 NOW = 1_764_633_605_000  # ms; five seconds after the exchange's midnight

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import trio
 
 from smarttrade.market.candle import Candle, supersedes
+from smarttrade.market.copies import WindowState
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, WindowState
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
@@ -24,7 +25,7 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.messages import Published
+from smarttrade.store.events import Published
 from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
 
 LATENCY = 0.001

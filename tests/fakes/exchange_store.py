@@ -10,8 +10,8 @@ import trio
 from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
+from smarttrade.store.feed import Feed
 from smarttrade.store.messages import (
-    Feed,
     FindMissing,
     GetListed,
     PutHistory,

@@ -13,12 +13,13 @@ import trio
 import trio_websocket
 
 from actors import Supervisor
-from smarttrade.app import Outside, build_service
-from smarttrade.counters import Counters
+from smarttrade.app import build_service
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
+from smarttrade.web.counters import Counters
 from smarttrade.web.server import CannotListenError
 from tests.fakes.chart import Charts, decode
 from tests.fakes.exchange_link import End, link

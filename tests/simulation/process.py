@@ -13,12 +13,13 @@ import trio
 
 from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
-from smarttrade.app import Outside, build_service
+from smarttrade.app import build_service
 from smarttrade.binance.rest import CONNECTIONS
-from smarttrade.counters import Counters
+from smarttrade.outside import Outside
 from smarttrade.parts import Part
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
+from smarttrade.web.counters import Counters
 from tests.fakes.memory_net import _Backend, _Stream
 
 from .network import End, Listener, connect

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import trio
 
-import smarttrade.store.journal as journal_module
+import smarttrade.store.journal.state as journal_module
 from actors.testing import seeded_scheduler
 
 START = 1_733_007_600.0 + 12.345  # s since the epoch; some seconds into a minute

@@ -12,7 +12,6 @@ import trio
 from trio.testing import MockClock
 
 from actors import Fatal
-from smarttrade.app import CannotServe
 from smarttrade.binance.errors import NoSymbolLeft
 from smarttrade.binance.rest import RestClient
 from smarttrade.binance.wire import StreamDecoder
@@ -21,6 +20,7 @@ from smarttrade.market.series import Series
 from smarttrade.session.hub import Hub
 from smarttrade.simulator import Cut
 from smarttrade.store.memory import MemoryStore
+from smarttrade.web.front_end import CannotServe
 from tests.fakes.memory_net import MemoryListener, websocket_over
 from tests.fakes.service import Failing, Visitor, World, running, world
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from smarttrade.cli_run import STOP_WITHIN
+from smarttrade.cli.signals import STOP_WITHIN
 from tests.fakes.processes import Program
 from tests.fakes.redis_server import RedisServer, binaries, free_port
 from tests.smarttrade.web.raw_client import TEXT, frame, upgrade_request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +10,7 @@ from unittest.mock import patch
 import trio
 
 import smarttrade.app as app_module
+import smarttrade.market.copies as copies_module
 import smarttrade.market.window as window_module
 from smarttrade.binance.backfill import _Backfill
 from smarttrade.binance.connection import Connection
@@ -18,7 +19,7 @@ from smarttrade.binance.silence import Silence
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window
-from smarttrade.store.messages import CandlesMissing
+from smarttrade.store.events import CandlesMissing
 
 from ..process import LIFE
 from ..sealed import START
@@ -51,13 +52,22 @@ def no_watchdog() -> Iterator[None]:
 
 
 @contextmanager
+def superseding(rule: Callable[[Candle, Candle], bool]) -> Iterator[None]:
+    with (
+        patch.object(window_module, "supersedes", rule),
+        patch.object(copies_module, "supersedes", rule),
+    ):
+        yield
+
+
+@contextmanager
 def staler_row_wins() -> Iterator[None]:
     def by_age(candidate: Candle, held: Candle) -> bool:
         if candidate.read and not held.closed and not candidate.closed:
             return candidate.volume != held.volume
         return supersedes(candidate, held)
 
-    with patch.object(window_module, "supersedes", by_age):
+    with superseding(by_age):
         yield
 
 
@@ -66,7 +76,7 @@ def closes_twice() -> Iterator[None]:
     def any_close(candidate: Candle, held: Candle) -> bool:
         return candidate.closed or supersedes(candidate, held)
 
-    with patch.object(window_module, "supersedes", any_close):
+    with superseding(any_close):
         yield
 
 

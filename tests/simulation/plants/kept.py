@@ -16,7 +16,7 @@ from smarttrade.store.database import (
     Lost,
     Written,
 )
-from smarttrade.store.journal import _Writer
+from smarttrade.store.journal.actor import _Writer
 from smarttrade.store.relay import _Relay
 from tests.fakes.database import VirtualDatabase
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,14 +13,11 @@ from actors import Mailbox, Strategy, Supervisor
 from smarttrade.market.candle import Candle
 from smarttrade.market.window import Window
 from smarttrade.session.hub import Hub
-from smarttrade.session.outbox import Frame, Outbox
-from smarttrade.store.memory import Event, MemoryStore
-from smarttrade.store.messages import (
-    CloseSubscriptions,
-    OpenSubscriptions,
-    SubscriptionsClosed,
-    SubscriptionsOpened,
-)
+from smarttrade.session.outbox import Outbox
+from smarttrade.session.pending import Frame
+from smarttrade.store.events import Event, SubscriptionsClosed, SubscriptionsOpened
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import CloseSubscriptions, OpenSubscriptions
 
 
 @contextmanager
@@ -52,7 +49,7 @@ def close_dropped() -> Iterator[None]:
     """What is pending is kept one a series, not one a candle."""
     keep = Outbox._keep
 
-    def one_a_series(self: Outbox, frames: Iterable[Frame]) -> None:
+    def one_a_series(self: Outbox, frames: Sequence[Frame]) -> None:
         keep(self, [(key[0] if isinstance(key, tuple) else key, data) for key, data in frames])
 
     with patch.object(Outbox, "_keep", one_a_series):

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from smarttrade.binance.agenda import Agenda
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.messages import CandlesMissing
+from smarttrade.store.events import CandlesMissing
 
 MINUTES = Series("BTCUSDT", Interval.MINUTE_1)
 HOURS = Series("BTCUSDT", Interval.HOUR_1)

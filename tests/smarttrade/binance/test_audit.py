@@ -26,17 +26,9 @@ from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import RestClient
 from smarttrade.market.candle import Candle
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesPublished, HubEvent, Published
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import (
-    CandlesPublished,
-    GetPage,
-    HubEvent,
-    ListSymbols,
-    Page,
-    Published,
-    PutHistory,
-    StoreMessage,
-)
+from smarttrade.store.messages import GetPage, ListSymbols, Page, PutHistory, StoreMessage
 from tests.fakes.exchange_rest import MAIN, Asked, RestExchange, candle
 from tests.fakes.exchange_streams import BTC, MINUTE
 

@@ -19,13 +19,11 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesMissing, CandlesPublished, HubEvent
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    CandlesMissing,
-    CandlesPublished,
     FindMissing,
     GetPage,
-    HubEvent,
     ListSymbols,
     LookAround,
     Page,

@@ -20,7 +20,7 @@ from smarttrade.binance.protocol import (
 from smarttrade.binance.wire import stream_name
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.messages import Feed
+from smarttrade.store.feed import Feed
 
 
 def some_series(count: int, name: str = "S{}USDT") -> list[Series]:

@@ -15,8 +15,10 @@ from smarttrade.binance.backfill import run_backfill
 from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import RestClient
 from smarttrade.store.actor import run_store
-from smarttrade.store.memory import REFUSED_AGAIN_MOST, MemoryStore
-from smarttrade.store.messages import CandlesMissing, ListSymbols, StoreMessage
+from smarttrade.store.events import CandlesMissing
+from smarttrade.store.freshness import REFUSED_AGAIN_MOST
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, Asked, RestExchange
 from tests.fakes.exchange_streams import BTC, ETH, MINUTE
 

@@ -20,7 +20,8 @@ from smarttrade.binance.stream import LOOK_EVERY, LOOK_FIRST, run_stream
 from smarttrade.binance.wire import stream_name
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.messages import Feed, FindMissing
+from smarttrade.store.feed import Feed
+from smarttrade.store.messages import FindMissing
 from tests.fakes.exchange_rest import RestExchange
 from tests.fakes.exchange_store import RecordingStore
 from tests.fakes.exchange_streams import (

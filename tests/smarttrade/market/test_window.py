@@ -3,8 +3,9 @@ from datetime import UTC, datetime
 import pytest
 
 from smarttrade.market.candle import Candle
+from smarttrade.market.gaps import Gap, Missing
 from smarttrade.market.interval import Interval
-from smarttrade.market.window import UNCHANGED, WINDOW_SIZE, Change, Gap, Missing, Window
+from smarttrade.market.window import UNCHANGED, WINDOW_SIZE, Change, Window
 from tests.fakes.candles import at, candle, minutes, rows, rows_at, same, states
 
 

@@ -21,15 +21,15 @@ from smarttrade.session.actor import (
 )
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
-from smarttrade.session.protocol import SessionLimits, SessionProtocol
+from smarttrade.session.limits import SessionLimits
+from smarttrade.session.protocol import SessionProtocol
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesMissing, HubEvent
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    CandlesMissing,
     CloseSubscriptions,
     GetCatalogue,
-    HubEvent,
     OpenSubscriptions,
     PutHistory,
     PutUpdates,

@@ -24,17 +24,16 @@ from smarttrade.session.hub import (
 from smarttrade.session.messages import Subscribed
 from smarttrade.session.outbox import Batch, ClosedBecause
 from smarttrade.session.wire import CandleTexts, message_frame
-from smarttrade.store.messages import (
+from smarttrade.store.events import (
     CandlesPublished,
-    Feed,
     FeedChanged,
-    FeedStatus,
     HubEvent,
     Published,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
 )
+from smarttrade.store.feed import Feed, FeedStatus
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, at, candle, rows
 from tests.fakes.frames import Message
 from tests.fakes.outboxes import RecordingOutbox

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-import smarttrade.session.outbox as outbox_module
-from smarttrade.session.outbox import Batch, ClosedBecause, Frame, Outbox, OutboxCounters
+import smarttrade.session.patience as patience_module
+from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
+from smarttrade.session.pending import Frame
 
 STALL_LIMIT = 30.0
 
@@ -427,7 +428,7 @@ async def test_a_client_whose_kernel_acknowledges_is_not_stalled(
 ) -> None:
     """Linux calls a socket writable only when much of its buffer is free."""
     held = iter([500_000, 400_000, 300_000, 300_000])
-    monkeypatch.setattr(outbox_module, "_unread", lambda _: next(held))
+    monkeypatch.setattr(patience_module, "_unread", lambda _: next(held))
     outbox = outbox_for(stuck())
     outbox.post(batch(frame("a", 1)))
 

@@ -11,18 +11,9 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.session.errors import CloseCode, RequestError
-from smarttrade.session.protocol import (
-    FORGIVE_EVERY,
-    Action,
-    End,
-    Send,
-    SessionLimits,
-    SessionProtocol,
-    Subscribe,
-    TokenBucket,
-    Unsubscribe,
-    find_series,
-)
+from smarttrade.session.limits import FORGIVE_EVERY, SessionLimits
+from smarttrade.session.protocol import Action, End, Send, SessionProtocol, Subscribe, Unsubscribe
+from smarttrade.session.requests import find_series
 from smarttrade.store.messages import Catalogue, Wanted
 from tests.fakes.candles import BTC, ETH
 from tests.fakes.frames import Message, message
@@ -542,26 +533,6 @@ def test_requests_at_the_sustained_rate_go_on_for_ever() -> None:
     for number in range(1000):
         (action,) = receive(session, {"action": "ping"}, 5.0 + number * 0.1001)
         assert isinstance(action, Send)
-
-
-def test_bucket_allows_a_burst_and_then_its_rate() -> None:
-    bucket = TokenBucket(burst=3, rate=2.0)
-    assert [bucket.take(1000.0) for _ in range(4)] == [True, True, True, False]
-    assert not bucket.take(1000.4)
-    assert bucket.take(1000.5)
-    assert not bucket.take(1000.5)
-    assert [bucket.take(9999.0) for _ in range(4)] == [True, True, True, False]
-
-
-@given(st.lists(st.floats(0, 2), max_size=200), st.integers(1, 5), st.floats(0.1, 5))
-def test_bucket_never_allows_more_than_burst_and_rate(
-    pauses: list[float], burst: int, rate: float
-) -> None:
-    bucket, now, taken = TokenBucket(burst, rate), 50.0, 0
-    for pause in pauses:
-        now += pause
-        taken += bucket.take(now)
-        assert taken <= burst + (now - 50.0) * rate + 1e-6
 
 
 # Anything at all

@@ -24,7 +24,7 @@ from smarttrade.session.wire import (
     message_frame,
     status_frame,
 )
-from smarttrade.store.messages import Feed, FeedStatus
+from smarttrade.store.feed import Feed, FeedStatus
 from tests.fakes.candles import BASE, BTC, ETH, at, candle, rows
 from tests.fakes.frames import exact, message
 

@@ -24,22 +24,25 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import (
+    CandlesMissing,
+    CandlesPublished,
+    FeedChanged,
+    HubEvent,
+    SubscriptionsClosed,
+    SubscriptionsOpened,
+)
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Absent,
-    CandlesMissing,
-    CandlesPublished,
     Catalogue,
     CloseSubscriptions,
-    Feed,
-    FeedChanged,
-    FeedStatus,
     FindMissing,
     GetCatalogue,
     GetListed,
     GetOverview,
     GetPage,
-    HubEvent,
     ListSymbols,
     LookAround,
     OpenSubscriptions,
@@ -48,8 +51,6 @@ from smarttrade.store.messages import (
     PutUpdates,
     ReportFeed,
     StoreMessage,
-    SubscriptionsClosed,
-    SubscriptionsOpened,
     Wanted,
 )
 from tests.fakes.candles import BTC, ETH, at, candle, minutes, rows, states

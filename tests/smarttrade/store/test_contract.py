@@ -16,19 +16,19 @@ import trio
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
+from smarttrade.market.gaps import Gap
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, Gap
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.actor import run_store
 from smarttrade.store.database import Database, StoredWindow
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Absent,
     Catalogue,
     CorrectCandles,
-    Feed,
-    FeedStatus,
     GetCatalogue,
     GetOverview,
     GetPage,

@@ -9,7 +9,9 @@ import pytest
 import trio
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.window import WINDOW_SIZE, Missing, Span, WindowState
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Missing, Span
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.database import (
     Batch,
     Database,
@@ -22,7 +24,8 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.messages import Feed, FeedStatus, Published
+from smarttrade.store.events import Published
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
 from tests.fakes.candles import BTC, ETH, at, candle

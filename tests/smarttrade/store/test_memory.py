@@ -7,33 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import CERTAINLY_LATER, Candle
+from smarttrade.market.gaps import Gap
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.market.window import WINDOW_SIZE, Gap
-from smarttrade.store.memory import (
-    HOLD_WITHIN,
-    OVERDUE_AFTER,
-    OVERDUE_AGAIN_MOST,
-    Event,
-    MemoryStore,
-)
-from smarttrade.store.messages import (
-    Absent,
+from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.store.events import (
     CandlesMissing,
     CandlesPublished,
-    Catalogue,
-    CloseSubscriptions,
-    Feed,
+    Event,
     FeedChanged,
-    FeedStatus,
-    OpenSubscriptions,
-    Page,
     Published,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
-    Wanted,
     WindowReplaced,
+)
+from smarttrade.store.feed import Feed, FeedStatus
+from smarttrade.store.freshness import HOLD_WITHIN, OVERDUE_AFTER, OVERDUE_AGAIN_MOST
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import (
+    Absent,
+    Catalogue,
+    CloseSubscriptions,
+    OpenSubscriptions,
+    Page,
+    Wanted,
 )
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, ETH_HOUR, at, candle, minutes, rows, states
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle, supersedes
-from smarttrade.market.window import WindowState
+from smarttrade.market.copies import WindowState
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,

@@ -12,32 +12,29 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
-from smarttrade.market.window import Gap, WindowState
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Absent,
-    CandlesPublished,
     CorrectCandles,
-    Feed,
-    FeedChanged,
-    FeedStatus,
-    HubEvent,
     ListSymbols,
     OpenSubscriptions,
     Page,
     PutHistory,
     ReportFeed,
     StoreMessage,
-    SubscriptionsOpened,
     Wanted,
 )
 from smarttrade.store.redis_report import RedisRole, RelayReport
 from smarttrade.store.relay import run_relay
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
 from tests.fakes.database import VirtualDatabase, VirtualRedis
-from tests.smarttrade.store.test_journal import Process, running
+from tests.smarttrade.store.journal.test_actor import Process, running
 
 STALE_AFTER = 3.0
 

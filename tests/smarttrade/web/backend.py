@@ -16,27 +16,20 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import ActorInfo, Mailbox, Overflow
 from actors.inspection import State
-from smarttrade.counters import Counters
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, run_hub
-from smarttrade.session.protocol import SessionLimits
+from smarttrade.session.limits import SessionLimits
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
+from smarttrade.store.events import CandlesMissing, HubEvent
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import (
-    CandlesMissing,
-    Feed,
-    FeedStatus,
-    HubEvent,
-    PutHistory,
-    PutUpdates,
-    ReportFeed,
-    StoreMessage,
-)
+from smarttrade.store.messages import PutHistory, PutUpdates, ReportFeed, StoreMessage
 from smarttrade.web.app import create_app
+from smarttrade.web.counters import Counters
 from smarttrade.web.server import ServerCounters, ServerLimits, serve_web
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode

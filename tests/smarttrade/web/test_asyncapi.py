@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle
 from smarttrade.session.errors import CloseCode
-from smarttrade.session.protocol import ACTIONS, End, Send, SessionLimits, SessionProtocol
+from smarttrade.session.limits import SessionLimits
+from smarttrade.session.protocol import End, Send, SessionProtocol
+from smarttrade.session.requests import ACTIONS
 from smarttrade.session.wire import CandleTexts, Encoder, flat_update
 from smarttrade.store.messages import Catalogue
 from smarttrade.web.asyncapi import CLOSES, EXAMPLES, asyncapi_document

@@ -14,9 +14,9 @@ from trio.testing import MockClock
 
 from actors import ActorInfo
 from actors.inspection import State
-from smarttrade.counters import Counters
-from smarttrade.histogram import DELAYS, Histogram
-from smarttrade.store.messages import Feed
+from smarttrade.store.feed import Feed
+from smarttrade.telemetry.histogram import DELAYS, Histogram
+from smarttrade.web.counters import Counters
 from smarttrade.web.exposition import Exposition, labels
 from smarttrade.web.metric_meanings import MEANINGS
 from smarttrade.web.metrics import numbers_in

@@ -19,7 +19,7 @@ from trio.testing import MockClock
 from werkzeug.routing import Rule
 
 from smarttrade.market.interval import Interval
-from smarttrade.store.messages import Feed
+from smarttrade.store.feed import Feed
 from smarttrade.web.openapi import openapi_document
 from smarttrade.web.routes import ROUTES
 from tests.fakes.candles import BTC, ETH, at, candle, rows

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 from actors import ActorInfo
 from actors.inspection import State
 from smarttrade.market.interval import Interval
-from smarttrade.store.messages import Feed, ListSymbols
+from smarttrade.store.feed import Feed
+from smarttrade.store.messages import ListSymbols
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.smarttrade.web.backend import WALL, Backend, backend
 

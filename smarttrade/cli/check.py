@@ -1,0 +1,64 @@
+"""`smarttrade check`: whether the service could run here, one line for each thing looked at."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+
+import trio
+
+from ..binance.rest import http_client
+from ..settings import VARIABLES, Settings
+from ..settings.sources import Loaded
+from ..settings.values import shown
+from ..telemetry.logs import configure_logs
+from .check_exchange import look_at_rest, look_at_streams
+from .check_redis import look_at_redis
+from .finding import Finding, Level
+from .options import add_options, settings_from
+from .signals import run_until_signal, until_stopped
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.usage = "%(prog)s [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    loaded = settings_from(arguments)
+    configure_logs("error")
+    return run_until_signal(partial(until_stopped, partial(report, loaded)))
+
+
+async def report(loaded: Loaded) -> int:
+    """Print every finding; 1 when something is wrong."""
+    wrong = False
+    for finding in (*_configuration(loaded), *await examine(loaded.settings)):
+        print(finding, flush=True)
+        wrong = wrong or finding.level is Level.FAIL
+    return int(wrong)
+
+
+def _configuration(loaded: Loaded) -> Iterable[Finding]:
+    for variable in VARIABLES.values():
+        value = shown(getattr(loaded.settings, variable.field))
+        origin = loaded.origins.get(variable.name, "default")
+        yield Finding(Level.OK, "setting", f"{variable.name} = {value} ({origin})")
+    for name, meant in loaded.unknown.items():
+        hint = f"; did you mean {meant}?" if meant else ""
+        yield Finding(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
+
+
+async def examine(settings: Settings) -> Sequence[Finding]:
+    """Look at everything outside, all at once."""
+    findings: dict[str, Sequence[Finding]] = {}
+
+    async def look(name: str, at: Callable[[], Awaitable[Sequence[Finding]]]) -> None:
+        findings[name] = await at()
+
+    async with http_client() as http, trio.open_nursery() as nursery:
+        nursery.start_soon(look, "rest", partial(look_at_rest, settings, http))
+        nursery.start_soon(look, "stream", partial(look_at_streams, settings))
+        nursery.start_soon(look, "redis", partial(look_at_redis, settings))
+    return [*findings["rest"], *findings["stream"], *findings["redis"]]

@@ -1,0 +1,22 @@
+"""`smarttrade gateway`: clients, who get what an ingest keeps in Redis."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from ..parts import Part
+from .ingest import load_with_redis
+from .options import add_options
+from .serve import serve
+from .signals import run_until_signal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.usage = "%(prog)s [--reuse-port] [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    loaded = load_with_redis(arguments)
+    return run_until_signal(partial(serve, loaded, False, part=Part.GATEWAY))

@@ -1,0 +1,48 @@
+"""`smarttrade ingest`: the feed into Redis, for any number of gateways to follow."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from functools import partial
+
+from ..parts import Part
+from ..settings.sources import Loaded
+from .options import add_options
+from .serve import load, serve
+from .signals import run_until_signal
+
+PORT = 8001
+"""For operators only; by default another one than that of a gateway on the same machine."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--simulated",
+        action="store_true",
+        help="use the built-in exchange simulator; no network is needed",
+    )
+    add_options(parser)
+    parser.usage = "%(prog)s [--simulated] [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    loaded = load_with_redis(arguments)
+    if "PORT" not in loaded.origins:
+        loaded = replace(loaded, settings=loaded.settings.model_copy(update={"port": PORT}))
+    return run_until_signal(partial(serve, loaded, arguments.simulated, part=Part.INGEST))
+
+
+def load_with_redis(arguments: argparse.Namespace) -> Loaded:
+    """The settings of a part that is nothing by itself; ends the process when they are wrong."""
+    loaded = load(arguments)
+    if loaded.settings.use_memory_store:
+        origin = loaded.origins["USE_MEMORY_STORE"]
+        print(
+            f"smarttrade: USE_MEMORY_STORE='1' ({origin}): must not be set here, as the parts of "
+            "the service meet in Redis",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    return loaded

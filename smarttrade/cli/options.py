@@ -1,0 +1,66 @@
+"""The variables as options of a command, and settings from them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..settings import VARIABLES, Variable
+from ..settings.files import check_files
+from ..settings.sources import BadSettings, Loaded, load_settings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """One option for every variable; what the help says of them is the reference."""
+    for variable in VARIABLES.values():
+        if variable.is_switch:
+            parser.add_argument(
+                variable.option,
+                dest=variable.name,
+                action="store_const",
+                const="1",
+                help=argparse.SUPPRESS,
+            )
+        else:
+            parser.add_argument(variable.option, dest=variable.name, help=argparse.SUPPRESS)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter  # argparse would break URLs
+    parser.epilog = REFERENCE
+
+
+def settings_from(arguments: argparse.Namespace) -> Loaded:
+    """Settings from all sources, or the end of the process with status 2 and what is wrong."""
+    given = {name: vars(arguments).get(name) for name in VARIABLES}
+    try:
+        loaded = load_settings({name: value for name, value in given.items() if value is not None})
+        check_files(loaded.settings)
+    except BadSettings as error:
+        for problem in error.problems:
+            print(f"smarttrade: {problem}", file=sys.stderr)
+        sys.exit(2)
+    return loaded
+
+
+def url_of(host: str, port: int, scheme: str = "http") -> str:
+    """What to type into a browser on this machine."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # not bound here
+        host = "localhost"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _reference(variable: Variable) -> str:
+    value = "" if variable.is_switch else " VALUE"
+    return (
+        f"  {variable.option}{value}, variable {variable.name}\n"
+        f"      {variable.meaning}\n"
+        f"      {variable.allowed}\n"
+        f"      default: {variable.default}"
+    )
+
+
+REFERENCE = "\n".join(
+    (
+        "configuration, by options, or by variables in the environment or in a file .env in the",
+        "working directory; the file wins over the environment, and an option over both:",
+        *map(_reference, VARIABLES.values()),
+    )
+)

@@ -1,0 +1,114 @@
+"""`smarttrade serve`: the whole service, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from ..parts import Part
+from ..settings import Settings
+from ..settings.sources import Loaded
+from ..telemetry.logs import configure_logs
+from .options import add_options, settings_from, url_of
+from .progress import open_progress
+from .quick_start import started, starting
+from .reasons import reason_of
+from .signals import end_now, run_until_signal
+
+if TYPE_CHECKING:
+    from ..linux.systemd import Notifier
+
+log = structlog.get_logger("smarttrade")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--simulated",
+        action="store_true",
+        help="use the built-in exchange simulator; no network is needed",
+    )
+    add_options(parser)
+    parser.usage = "%(prog)s [--simulated] [--memory] [--OPTION VALUE ...]"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return run_until_signal(partial(serve, load(arguments), arguments.simulated))
+
+
+def load(arguments: argparse.Namespace) -> Loaded:
+    """The settings, and logs as they say; ends the process when they are wrong."""
+    loaded = settings_from(arguments)
+    configure_logs(loaded.settings.log_level, loaded.settings.log_format)
+    for name, meant in loaded.unknown.items():
+        log.warning("unknown_variable", variable=name, did_you_mean=meant)
+    return loaded
+
+
+async def serve(
+    loaded: Loaded,
+    simulated: bool,  # noqa: FBT001
+    stop: trio.Event,
+    part: Part = Part.SERVE,
+) -> int:
+    """Be that part of the service until `stop` is set; the exit status."""
+    with starting():
+        from actors import Fatal, RestartLimit, Unkillable
+
+        from ..app import run_service
+        from ..linux.descriptors import make_room
+        from ..linux.systemd import Notifier
+        from ..web.server_sockets import CannotListenError
+
+    fit = make_room(loaded.settings.server_limits)
+    if not fit:
+        print("smarttrade: too few open files are allowed: see `ulimit -n`", file=sys.stderr)
+        return 1
+    settings = loaded.settings.model_copy(update={"max_connections": fit})
+    notifier = Notifier.of(os.environ)
+    try:
+        with starting(), open_progress() as progress:
+            await run_service(
+                settings,
+                stop=stop,
+                progress=progress,
+                part=part,
+                simulated=simulated,
+                notifier=notifier,
+                task_status=_Announcement(settings, notifier),
+            )
+    except Exception as error:
+        if (stuck := reason_of(error, (Unkillable,))) is not None:
+            end_now(1, stuck)  # Trio would wait for it
+        reason = reason_of(error, (RestartLimit, Fatal, CannotListenError))
+        if reason is None:
+            log.critical("crashed", exc_info=error)
+        else:
+            print(f"smarttrade: {reason}", file=sys.stderr)
+        return 1
+    log.info("stopped")
+    return 0
+
+
+class _Announcement:
+    """Says where we serve once the service has started; its `task_status`."""
+
+    def __init__(self, settings: Settings, notifier: Notifier | None) -> None:
+        self._settings = settings
+        self._notifier = notifier
+
+    def started(self, value: object = None) -> None:  # noqa: ARG002  # the protocol has one
+        """See `trio.TaskStatus`."""
+        started()
+        if self._notifier is not None:
+            self._notifier.tell("READY=1")
+        if self._settings.port:  # of a free one that was taken, the log tells
+            url = url_of(self._settings.host, self._settings.port, self._settings.scheme)
+            with suppress(BrokenPipeError):
+                print(f"SmartTrade serves {url}", flush=True)

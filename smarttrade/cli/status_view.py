@@ -1,0 +1,146 @@
+"""How a backend does, drawn for a terminal. Plain code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from ..web.answers import Actor, SeriesStatus, StreamingStatus, System
+
+MOST_TROUBLES = 10  # shown by name
+
+_STATES = {"running": "green", "stopped": "dim", "waiting": "dim"}
+_FEEDS = {"live": "green", "stale": "yellow", "down": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a backend said."""
+
+    address: str
+    system: System
+    streaming: StreamingStatus
+    reason: str | None
+    """Why it is not ready; None when it is."""
+
+
+def draw(seen: Seen) -> RenderableType:
+    return Group(*_parts(seen))
+
+
+def _parts(seen: Seen) -> Iterator[RenderableType]:
+    yield _heading(seen)
+    yield _feed(seen.streaming)
+    yield _store(seen.system.store)
+    yield Text()
+    yield _tree(seen.system)
+    yield Text()
+    yield _series(seen.streaming)
+    yield from _troubles(seen.streaming)
+
+
+def _heading(seen: Seen) -> Text:
+    line = Text.assemble(
+        (seen.system.server, "bold"), f"  {seen.address}  up {duration(seen.system.uptime)}  "
+    )
+    if seen.reason is None:
+        return line.append("ready", "bold green")
+    return line.append(f"not ready: {seen.reason}", "bold red")
+
+
+def _feed(streaming: StreamingStatus) -> Text:
+    line = Text.assemble("feed   ", (streaming.feed, _FEEDS[streaming.feed]))
+    if streaming.feed_since > 0:
+        since = datetime.fromtimestamp(streaming.feed_since, UTC)
+        line.append(f" since {since:%Y-%m-%d %H:%M:%S} UTC")
+    return line
+
+
+def _store(store: Mapping[str, Any]) -> Text:
+    line = Text(f"store  {store.get('kind', 'unknown')}")
+    if store.get("kind") != "redis":
+        return line
+    role = str(store.get("role"))
+    line.append("  ").append(role, "bold red" if role == "away" else "green")
+    for name in ("lag", "waiting", "errors"):
+        if name in store:
+            line.append(f"  {name} {store[name]}")
+    if store.get("last_error"):
+        line.append(f"  last error: {store['last_error']}", "dim")
+    return line
+
+
+# -- actors -------------------------------------------------------------------------------------
+
+
+def _tree(actor: Actor) -> Tree:
+    tree = Tree(_actor(actor), guide_style="dim")
+    for child in actor.children:
+        tree.children.append(_tree(child))
+    return tree
+
+
+def _actor(actor: Actor) -> Text:
+    line = Text.assemble((actor.name, "bold"), "  ")
+    line.append(actor.state, _STATES.get(actor.state, "bold red"))
+    if actor.mailbox_capacity is not None:
+        line.append(f"  mailbox {actor.mailbox_depth}/{actor.mailbox_capacity}")
+        line.append(f"  {actor.handled:,} handled", "dim")
+    if actor.restarts:
+        line.append(f"  {actor.restarts} restart{'s' if actor.restarts > 1 else ''}", "yellow")
+    if actor.last_error is not None and actor.state != "stopped":
+        line.append(f"  last: {actor.last_error}", "dim")
+    return line
+
+
+# -- series -------------------------------------------------------------------------------------
+
+
+def _series(streaming: StreamingStatus) -> Table:
+    """A line a symbol, a column an interval: how long ago the exchange told of it."""
+    intervals = list(dict.fromkeys(each.interval for each in streaming.per_symbol))
+    known = {(each.symbol, each.interval): each for each in streaming.per_symbol}
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("age")
+    for interval in intervals:
+        table.add_column(interval, justify="right")
+    for symbol in streaming.symbols:
+        cells = [_cell(known.get((symbol, interval))) for interval in intervals]
+        table.add_row(Text(symbol, "bold"), *cells)
+    return table
+
+
+def _cell(series: SeriesStatus | None) -> Text:
+    if series is None:
+        return Text()
+    age = "never" if series.age is None else duration(series.age)
+    return Text(age, "green" if series.status == "ok" else "bold red")
+
+
+def _troubles(streaming: StreamingStatus) -> Iterator[Text]:
+    troubled = [each for each in streaming.per_symbol if each.status != "ok"]
+    if troubled:
+        yield Text()
+    for each in troubled[:MOST_TROUBLES]:
+        yield Text.assemble((f"{each.symbol} {each.interval}", "bold red"), f"  {each.status}")
+    if len(troubled) > MOST_TROUBLES:
+        yield Text(f"and {len(troubled) - MOST_TROUBLES} more", "dim")
+
+
+def duration(seconds: float) -> str:
+    """In the two units that say most."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

@@ -1,0 +1,56 @@
+"""What a window knows as a value, to be kept elsewhere; and how one becomes equal to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .candle import Candle, supersedes
+from .gaps import Missing, Span
+
+
+class WindowState(NamedTuple):
+    """All that a window knows and would have to ask for again, as a value."""
+
+    candles: tuple[Candle, ...]
+    holes: tuple[Span, ...] = ()
+    """Open times that the exchange does not have either."""
+    unfilled: tuple[Missing, ...] = ()
+    """Ranges that were published over."""
+
+
+class Adopted(NamedTuple):
+    """What has become of a window that was made equal to another."""
+
+    candles: list[Candle]
+    updates: list[Candle]
+    """The newest one's new state, and what follows it."""
+    corrections: list[Candle]
+    """What differs before it."""
+
+
+def adopted(mine: Sequence[Candle], told: Sequence[Candle]) -> Adopted:
+    """`told` in the place of `mine`, but for what is newer in `mine`: it never goes back."""
+    old = {candle.open_time: candle for candle in mine}
+    newest = mine[-1].open_time if mine else -1
+    result = Adopted([], [], [])
+    for other in told:
+        held = old.get(other.open_time)
+        candle = other if held is None else _later(other, held)
+        result.candles.append(candle)
+        if candle is not held and other.open_time >= newest:
+            result.updates.append(candle)
+        elif candle is not held and (held is None or candle[:7] != held[:7]):
+            result.corrections.append(candle)
+    last = told[-1].open_time if told else -1
+    result.candles.extend(candle for candle in mine if candle.open_time > last)
+    return result
+
+
+def _later(told: Candle, held: Candle) -> Candle:
+    """Which of two states of one candle to keep, where `told` decides between closed ones."""
+    if held == told:
+        return held
+    if held.closed and told.closed:
+        return told
+    return told if supersedes(told, held) else held

@@ -1,0 +1,120 @@
+"""What the service reaches that is not itself, and how that is opened.
+
+The only seam to the world: a test passes an `Outside` of its own, with a clock that jumps and
+networks of memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+import structlog
+import trio
+
+from .binance.dial import Dial, dial
+from .binance.rest import http_client
+from .linux.systemd import Notifier
+from .parts import Part
+from .settings import DEFAULT_REDIS_URL, Settings
+from .settings.values import masked
+from .store.database import Database
+from .store.probe import redis_answers
+from .web.front_end import Listen
+from .web.server_sockets import open_listeners
+
+logger = structlog.get_logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """How the service reaches what is not itself; a test passes a world of its own."""
+
+    http: httpx.AsyncClient
+    """For the exchange's REST API."""
+    rest_urls: Sequence[str]
+    dial: Dial
+    """For the exchange's streams."""
+    stream_urls: Sequence[str]
+    listen: Listen
+    database: Database | None = None
+    """Where candles are kept; None keeps them in memory only. A gateway needs one."""
+    notifier: Notifier | None = None
+    """Who is told how the service does."""
+    wall_clock: Callable[[], float] = time.time
+    cost_clock: Callable[[], float] = lambda: 0.0
+    """Tells how much of the processor something has cost, in seconds; by default, nothing."""
+
+
+@asynccontextmanager
+async def open_outside(
+    settings: Settings, part: Part, notifier: Notifier | None, *, simulated: bool
+) -> AsyncIterator[Outside]:
+    """The real world, as the settings name it, or with a simulated exchange in it."""
+    async with (
+        _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
+        http_client() as http,
+    ):
+        yield Outside(
+            http,
+            rest_urls,
+            dial,
+            stream_urls,
+            listen=partial(_listen, settings),
+            database=await _open_database(settings, part),
+            notifier=notifier,
+            cost_clock=time.thread_time,
+        )
+
+
+@asynccontextmanager
+async def _exchange(
+    settings: Settings, *, simulated: bool
+) -> AsyncIterator[tuple[Sequence[str], Sequence[str]]]:
+    """The REST and stream endpoints: the configured ones, or a simulated exchange's."""
+    if not simulated:
+        yield settings.binance_rest_url, settings.binance_ws_url
+        return
+    from .simulator import Exchange, serve_exchange
+
+    exchange = Exchange(symbols=settings.symbols, start_ms=int(time.time() * 1000))
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
+        yield [f"http://127.0.0.1:{port}"], [f"ws://127.0.0.1:{port}"]
+        nursery.cancel_scope.cancel()
+
+
+async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
+    host = settings.host
+    listeners = await open_listeners(host, settings.port, reuse_port=settings.reuse_port)
+    name = f"[{host}]" if ":" in host else host
+    port = listeners[0].socket.getsockname()[1]
+    logger.info("serving", url=f"{settings.scheme}://{name}:{port}")
+    return listeners
+
+
+async def _open_database(settings: Settings, part: Part) -> Database | None:
+    """What is configured; else the Redis at the default address, if `part` can do without it."""
+    if settings.use_memory_store:
+        return None
+    url = settings.redis_url or DEFAULT_REDIS_URL
+    if settings.redis_url is None and part is Part.SERVE and not await redis_answers(url):
+        logger.warning(
+            "memory_only",
+            reason=f"no Redis answers at {url}: candles are lost when this process ends",
+            advice="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
+        )
+        return None
+    from .store.redis_database import RedisDatabase  # takes as long to import as Trio
+
+    logger.info("redis", url=masked(url), namespace=settings.redis_namespace)
+    return RedisDatabase(
+        url,
+        settings.redis_namespace,
+        within=settings.redis_timeout,
+        stream_length=settings.changes_kept,
+    )

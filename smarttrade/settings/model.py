@@ -1,0 +1,375 @@
+"""What can be configured: every variable, once.
+
+Where values come from is in `sources.py`. All that is told about a variable, by a bad value's
+message and by `smarttrade serve --help`, is told by its field here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
+from ..market.interval import Interval, parse_interval
+from ..market.series import parse_symbol
+from ..session.limits import SessionLimits
+from ..web.access import Access
+from ..web.server_limits import ServerLimits
+from .values import (
+    host_name,
+    list_of,
+    lower,
+    namespace,
+    network,
+    or_none,
+    origin,
+    shown,
+    token,
+    url,
+)
+
+PREFIX = "SMARTTRADE_"
+
+DEFAULT_REDIS_URL = "redis://localhost:6379"
+"""Where a Redis may answer when neither `REDIS_URL` nor `USE_MEMORY_STORE` is set."""
+
+# MATICUSDT was renamed to POLUSDT at the exchange in 2024.
+DEFAULT_SYMBOLS = (
+    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
+    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
+)
+DEFAULT_INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
+
+_SERVER = ServerLimits()
+_SESSION = SessionLimits()
+_ACCESS = Access()
+
+
+def _variable(name: str, default: Any, meaning: str, *, allowed: str, **limits: Any) -> Any:
+    return Field(
+        default,
+        validation_alias=name,
+        description=meaning,
+        json_schema_extra={"allowed": allowed},
+        **limits,
+    )
+
+
+def _number(name: str, default: float, meaning: str, low: float, high: float, unit: str) -> Any:
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = f"{kind} from {low} to {high}" + (f" ({unit})" if unit else "")
+    return _variable(name, default, meaning, allowed=allowed, ge=low, le=high)
+
+
+class Settings(BaseModel):
+    """The configuration of one process. Built from nothing, it is the default one."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
+
+    redis_url: Annotated[
+        str | None, BeforeValidator(or_none(url("redis", "rediss", "unix", with_query=True)))
+    ] = _variable(
+        "REDIS_URL",
+        None,
+        f"Redis to keep candles in; if not set, the one at {DEFAULT_REDIS_URL} if it answers",
+        allowed="a redis://, rediss:// or unix:// URL",
+    )
+    use_memory_store: Annotated[bool, BeforeValidator(lower)] = _variable(
+        "USE_MEMORY_STORE",
+        False,
+        "keep candles in memory only, use no Redis",
+        allowed="1, true, yes, 0, false or no",
+    )
+    redis_namespace: Annotated[str, AfterValidator(namespace)] = _variable(
+        f"{PREFIX}REDIS_NAMESPACE",
+        "smarttrade",
+        "what our keys in Redis begin with; processes that belong together have the same",
+        allowed="up to 50 letters, digits and any of _ - . :",
+    )
+    redis_timeout: float = _number(
+        f"{PREFIX}REDIS_TIMEOUT", 1.0, "Redis has so long to answer", 0.1, 10, "s"
+    )
+    lease: float = _number(
+        f"{PREFIX}LEASE",
+        3.0,
+        "after so much silence of the process that writes to Redis, another takes over",
+        *(1, 60, "s"),
+    )
+    changes_kept: int = _number(
+        f"{PREFIX}CHANGES_KEPT",
+        10_000,
+        "batches of changes in Redis, for gateways that are behind",
+        *(100, 1_000_000, ""),
+    )
+    stale_after: float = _number(
+        f"{PREFIX}STALE_AFTER",
+        3.0,
+        "a gateway that has heard nothing for so long tells its clients",
+        *(2, 3600, "s"),
+    )
+    binance_rest_url: Annotated[tuple[str, ...], list_of(url("http", "https"))] = _variable(
+        "BINANCE_REST_URL",
+        ("https://api.binance.com", "https://data-api.binance.vision"),
+        "the exchange's REST API, tried in order; /api/v3/... is appended",
+        allowed="http:// or https:// base URLs, separated by commas",
+    )
+    binance_ws_url: Annotated[tuple[str, ...], list_of(url("ws", "wss"))] = _variable(
+        "BINANCE_WS_URL",
+        ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision"),
+        "the exchange's streams, tried in order; /stream?streams=... is appended",
+        allowed="ws:// or wss:// base URLs, separated by commas",
+    )
+    host: Annotated[str, BeforeValidator(host_name)] = _variable(
+        "HOST",
+        "127.0.0.1",
+        "where to serve; 0.0.0.0 is every network of this machine",
+        allowed="a host name or an address, without scheme and port",
+    )
+    port: int = _number("PORT", 8000, "where to serve; 0 takes a free port", 0, 65535, "")
+    reuse_port: Annotated[bool, BeforeValidator(lower)] = _variable(
+        f"{PREFIX}REUSE_PORT",
+        False,
+        "several processes of this machine may serve at the same port, and share its clients",
+        allowed="1, true, yes, 0, false or no",
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lower)
+    ] = _variable(
+        "LOG_LEVEL",
+        "info",
+        "the least important log lines to write",
+        allowed="debug, info, warning, error or critical",
+    )
+    log_format: Annotated[Literal["auto", "text", "json"], BeforeValidator(lower)] = _variable(
+        "LOG_FORMAT",
+        "auto",
+        "auto is text on a terminal and JSON lines elsewhere",
+        allowed="auto, text or json",
+    )
+    symbols: Annotated[tuple[str, ...], list_of(parse_symbol)] = _variable(
+        "SMARTTRADE_SYMBOLS",
+        DEFAULT_SYMBOLS,
+        "symbols to serve",
+        allowed="symbols of the exchange such as BTCUSDT, separated by commas",
+    )
+    intervals: Annotated[tuple[Interval, ...], list_of(parse_interval)] = _variable(
+        "SMARTTRADE_INTERVALS",
+        DEFAULT_INTERVALS,
+        "intervals to serve for each symbol",
+        allowed=f"some of {','.join(interval.value for interval in Interval)}",
+    )
+    max_connections: int = _number(
+        f"{PREFIX}MAX_CONNECTIONS",
+        _SERVER.max_connections,
+        "client connections at a time; beyond them new ones are refused",
+        *(1, 1_000_000, ""),
+    )
+    max_connections_per_ip: int = _number(
+        f"{PREFIX}MAX_CONNECTIONS_PER_IP",
+        _SERVER.max_connections_per_ip,
+        "the same for one IPv4 address or IPv6 /64 network; of a trusted proxy's clients,"
+        " WebSockets are counted",
+        *(1, 1_000_000, ""),
+    )
+    heartbeat: float = _number(
+        f"{PREFIX}HEARTBEAT", 25.0, "time between two heartbeats to a client", 1, 3600, "s"
+    )
+    stall_limit: float = _number(
+        f"{PREFIX}STALL_LIMIT",
+        _SERVER.stall_limit,
+        "a client that takes nothing for so long is cut off",
+        *(1, 3600, "s"),
+    )
+    max_pending_bytes: int = _number(
+        f"{PREFIX}MAX_PENDING_BYTES",
+        _SERVER.most_pending_bytes,
+        "a client with more waiting for it is closed with 1013",
+        *(256 * 1024, 1024**3, "bytes"),
+    )
+    max_subscriptions: int = _number(
+        f"{PREFIX}MAX_SUBSCRIPTIONS",
+        _SESSION.subscriptions,
+        "series that one session may subscribe to",
+        *(1, 100_000, ""),
+    )
+    requests_per_second: float = _number(
+        f"{PREFIX}REQUESTS_PER_SECOND",
+        _SESSION.requests_per_second,
+        "sustained requests of one session; one with more is closed with 1008",
+        *(0.1, 10_000, "1/s"),
+    )
+    request_burst: int = _number(
+        f"{PREFIX}REQUEST_BURST",
+        _SESSION.burst,
+        "requests that one session may send at once",
+        *(1, 100_000, ""),
+    )
+    max_message_bytes: int = _number(
+        f"{PREFIX}MAX_MESSAGE_BYTES",
+        _SESSION.message_bytes,
+        "a longer message from a client ends its session with 1009",
+        *(1024, 16 * 1024**2, "bytes"),
+    )
+    idle_session: float = _number(
+        f"{PREFIX}IDLE_SESSION",
+        _SESSION.idle_within,
+        "a session that is subscribed to nothing for so long is closed with 1008",
+        *(1, 86_400, "s"),
+    )
+    requests_per_second_per_ip: float | None = _variable(
+        f"{PREFIX}REQUESTS_PER_SECOND_PER_IP",
+        None,
+        "sustained requests and handshakes of one address or IPv6 /64 network, answered with 429"
+        f" beyond; if not set, {_ACCESS.requests_per_second:g}, and this machine has no such limit",
+        allowed="a number from 0.1 to 1000000 (1/s)",
+        ge=0.1,
+        le=1_000_000,
+    )
+    request_burst_per_ip: int = _number(
+        f"{PREFIX}REQUEST_BURST_PER_IP",
+        _ACCESS.burst,
+        "requests that one address may send at once",
+        *(1, 1_000_000, ""),
+    )
+    head_within: float = _number(
+        f"{PREFIX}HEAD_WITHIN",
+        _SERVER.head_within,
+        "a request's headers, or a TLS handshake, may take so long",
+        *(0.1, 600, "s"),
+    )
+    keep_alive: float = _number(
+        f"{PREFIX}KEEP_ALIVE",
+        _SERVER.keep_alive,
+        "an HTTP connection without a request is closed after it",
+        *(1, 3600, "s"),
+    )
+    max_head_bytes: int = _number(
+        f"{PREFIX}MAX_HEAD_BYTES",
+        _SERVER.head_size,
+        "longer request headers are refused with 431",
+        *(1024, 1024**2, "bytes"),
+    )
+    max_body_bytes: int = _number(
+        f"{PREFIX}MAX_BODY_BYTES",
+        _SERVER.body_size,
+        "a longer request body is refused with 413",
+        *(0, 16 * 1024**2, "bytes"),
+    )
+    stop_within: float = _number(
+        f"{PREFIX}STOP_WITHIN", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
+    )
+    weight_ceiling: int = _number(
+        f"{PREFIX}WEIGHT_CEILING",
+        EXCHANGE_WEIGHT_LIMIT // 2,
+        "request weight a minute that we use of what the exchange allows an address",
+        *(20, EXCHANGE_WEIGHT_LIMIT, "weight"),
+    )
+    rotate_after: float = _number(
+        f"{PREFIX}ROTATE_AFTER",
+        ROTATE_AFTER,
+        "age at which another stream connection takes an old one's place, or up to a tenth earlier",
+        *(60, 86_400, "s"),
+    )
+    audit_round: float = _number(
+        f"{PREFIX}AUDIT_ROUND",
+        AUDIT_ROUND,
+        "time in which each series is compared with the exchange's history once",
+        *(10, 86_400, "s"),
+    )
+    cors_origins: Annotated[tuple[str, ...], list_of(origin)] = _variable(
+        f"{PREFIX}CORS_ORIGINS",
+        ("*",),
+        "origins whose pages may read our answers",
+        allowed="* or origins such as https://charts.example.com, separated by commas",
+    )
+    origins: Annotated[tuple[str, ...] | None, list_of(origin)] = _variable(
+        f"{PREFIX}ORIGINS",
+        None,
+        f"origins whose pages may open WebSockets; if not set, those of {PREFIX}CORS_ORIGINS",
+        allowed="* or origins such as https://charts.example.com, separated by commas",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], list_of(network)] = _variable(
+        f"{PREFIX}TRUSTED_PROXIES",
+        (),
+        "proxies whose X-Forwarded-For says who the client is",
+        allowed="addresses and networks such as 127.0.0.1,10.0.0.0/8, separated by commas",
+    )
+    tokens: Annotated[tuple[SecretStr, ...], list_of(token)] = _variable(
+        f"{PREFIX}TOKENS",
+        (),
+        "tokens of which clients need one; better kept in a file",
+        allowed="tokens of 16 or more letters, digits and any of - . _ ~ + /, separated by commas",
+    )
+    tokens_file: Path | None = _variable(
+        f"{PREFIX}TOKENS_FILE",
+        None,
+        "file with such tokens, one a line; # begins a remark",
+        allowed="a file that can be read",
+    )
+    tls_cert: Path | None = _variable(
+        f"{PREFIX}TLS_CERT",
+        None,
+        "certificate chain to serve TLS with",
+        allowed="a PEM file that can be read",
+    )
+    tls_key: Path | None = _variable(
+        f"{PREFIX}TLS_KEY",
+        None,
+        "private key of the certificate",
+        allowed="a PEM file that can be read, without a password",
+    )
+
+    def access(self, tokens: Iterable[str]) -> Access:
+        """What is asked of clients, with the tokens that were found."""
+        rate = self.requests_per_second_per_ip
+        return Access(
+            tokens=tuple(tokens),
+            origins=self.cors_origins if self.origins is None else self.origins,
+            cors_origins=self.cors_origins,
+            trusted_proxies=self.trusted_proxies,
+            requests_per_second=_ACCESS.requests_per_second if rate is None else rate,
+            burst=self.request_burst_per_ip,
+            spares_loopback=rate is None,
+        )
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs that we serve."""
+        return "http" if self.tls_cert is None else "https"
+
+    @property
+    def server_limits(self) -> ServerLimits:
+        return ServerLimits(
+            max_connections=self.max_connections,
+            max_connections_per_ip=self.max_connections_per_ip,
+            stall_limit=self.stall_limit,
+            most_pending_bytes=self.max_pending_bytes,
+            message_size=self.max_message_bytes,
+            head_size=self.max_head_bytes,
+            body_size=self.max_body_bytes,
+            head_within=self.head_within,
+            keep_alive=self.keep_alive,
+        )
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        return SessionLimits(
+            subscriptions=self.max_subscriptions,
+            message_bytes=self.max_message_bytes,
+            requests_per_second=self.requests_per_second,
+            burst=self.request_burst,
+            idle_within=self.idle_session,
+        )
+
+    def __repr_args__(self) -> Iterator[tuple[str, str]]:
+        """What logs and tracebacks show has no passwords."""
+        for name in type(self).model_fields:
+            yield name, shown(getattr(self, name))
+
+    __str__ = BaseModel.__repr__

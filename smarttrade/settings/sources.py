@@ -1,0 +1,105 @@
+"""Where settings come from, and what is said about a bad value.
+
+Sources are the environment, `.env` in the working directory, and the command line; the later wins.
+In the first two, a variable that is set to nothing counts as not set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import ValidationError
+
+from .model import PREFIX, Settings
+from .values import masked
+from .variables import VARIABLES
+
+SECRETS = frozenset((f"{PREFIX}TOKENS",))
+"""Not even a bad one is told."""
+
+
+class BadSettings(Exception):
+    """The configuration cannot be used; nobody's program can run with it."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        """One line each: the variable, its value, and what is allowed."""
+        super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and how they came about."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """By variable, for those that were set: `environment`, `.env` or `command line`."""
+    unknown: Mapping[str, str | None]
+    """Variables that begin like ours and are none, with the one that was probably meant."""
+
+
+def load_settings(
+    command_line: Mapping[str, str] | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    dotenv: Path = Path(".env"),
+) -> Loaded:
+    """Read all sources; `command_line` maps variables to their values.
+
+    Raises:
+        BadSettings: something in them is wrong; it names everything that is.
+    """
+    given: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    unknown: dict[str, str | None] = {}
+    sources = (
+        ("environment", environment),
+        (".env", _read_dotenv(dotenv)),
+        ("command line", command_line or {}),
+    )
+    for origin, values in sources:
+        for name, value in values.items():
+            if name in VARIABLES and (value or origin == "command line"):
+                given[name], origins[name] = value, origin
+            elif name not in VARIABLES and name.upper().startswith(PREFIX):
+                unknown[name] = next(iter(get_close_matches(name.upper(), VARIABLES, 1)), None)
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problems = [_problem(details, origins) for details in error.errors()]
+        raise BadSettings(problems) from None
+    return Loaded(settings, origins, unknown)
+
+
+def _read_dotenv(path: Path) -> Mapping[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a BOM
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings([f"{path} cannot be read: {error}"]) from error
+    bad = [line.original.line for line in parse_stream(StringIO(text)) if line.error]
+    if bad:
+        raise BadSettings(f"{path} line {line}: must be NAME=VALUE" for line in bad)
+    values = dotenv_values(stream=StringIO(text))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _problem(details: Any, origins: Mapping[str, str]) -> str:
+    name = str(details["loc"][0])
+    given = str(details["input"])
+    if name in SECRETS:
+        return f"{name}=*** ({origins[name]}): must be {VARIABLES[name].allowed}"
+    told = masked(given if len(given) <= 200 else given[:200] + "...")
+    wrong = details.get("ctx", {}).get("error", "")
+    # An entry of a list is half a URL if the password has a comma in it.
+    why = f"{wrong}; " if str(wrong).startswith("wrong: ") and "@" not in given else ""
+    return f"{name}={told!r} ({origins[name]}): {why}must be {VARIABLES[name].allowed}"

@@ -1,0 +1,87 @@
+"""What is known of one series, and what is answered about it."""
+
+from __future__ import annotations
+
+from ..market.gaps import Missing
+from ..market.interval import Interval
+from ..market.series import Series
+from ..market.window import Window
+from .corrections import Corrections
+from .events import Snapshot, SubscriptionsOpened
+from .freshness import Freshness
+from .messages import Absent, Page, SeriesOverview, Wanted
+
+
+class Book:
+    __slots__ = (
+        "asked",
+        "corrections",
+        "freshness",
+        "gaps_revision",
+        "revision",
+        "waiting",
+        "window",
+    )
+
+    def __init__(self, interval: Interval) -> None:
+        self.window = Window(interval)
+        self.freshness = Freshness(self.window)
+        self.corrections = Corrections()
+        self.revision = 0
+        """Grows with every change."""
+        self.gaps_revision = 0
+        """That of the window's gaps of which others were told last."""
+        self.asked: Missing | None = None
+        """What the backfill was told of, and has not answered."""
+        self.waiting: dict[object, Wanted] = {}
+        """By subscriber: what is to be sent as soon as there is a history."""
+
+    def has_changed(self) -> None:
+        """More than some candles have; of its gaps, others are told now."""
+        self.revision += 1
+        self.gaps_revision = self.window.known_gaps.revision
+
+    def page(self, limit: int, before: int | None) -> Page | Absent:
+        window = self.window
+        if not window.is_ready:
+            return Absent.HISTORY
+        candles = window.newest_candles(limit, before)
+        oldest, newest = window.oldest, window.newest
+        return Page(
+            candles=candles,
+            as_of=max(newest.event_time, newest.open_time) if newest else 0,
+            has_more=bool(candles and oldest and candles[0].open_time > oldest.open_time),
+            gaps=window.gaps(),
+            revision=self.revision,
+        )
+
+    def overview(self, series: Series, now: float, time: int) -> SeriesOverview:
+        """`now` is the loop's time in seconds, and `time` the exchange's in milliseconds."""
+        told_at = self.freshness.told_at
+        return SeriesOverview(
+            series=series,
+            count=len(self.window),
+            newest=self.window.newest,
+            age=None if told_at is None else now - told_at,
+            trouble=self.freshness.trouble(now, time),
+            gaps=self.window.gaps(),
+        )
+
+    def snapshot(self, wanted: Wanted, exchange_time: int) -> Snapshot:
+        """What a subscriber wants, and what was corrected lately, perhaps while it was away."""
+        window = self.window
+        if wanted.since is None:
+            return Snapshot(wanted.series, window.newest_candles(wanted.snapshot or 0), False)
+        oldest = window.oldest
+        truncated = window.is_full and oldest is not None and oldest.open_time > wanted.since
+        corrected = self.corrections.oldest(exchange_time)
+        begin = wanted.since if corrected is None else min(wanted.since, corrected)
+        return Snapshot(wanted.series, window.since(begin), truncated)
+
+    def open_waiting(self, series: Series, exchange_time: int) -> list[SubscriptionsOpened]:
+        """To be told now that there is a history."""
+        waiting, self.waiting = self.waiting, {}
+        return [
+            SubscriptionsOpened(subscriber, b"", (series,), (self.snapshot(wanted, exchange_time),))
+            for subscriber, wanted in waiting.items()
+        ]

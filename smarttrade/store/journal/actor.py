@@ -1,0 +1,198 @@
+"""The journal actor: keeps a copy of the windows in Redis, and never keeps anybody waiting.
+
+It writes only while it leads, which one process does at a time: it holds a lease, and the epoch
+that it got with it is checked at every write. One that does not lead goes on like any other, feed,
+reads and all, and merely does not write. So one that takes over has all candles already.
+
+Whenever it is not certain that what is stored is what was written, it reads everything and
+compares: at the start, when it begins to lead, and when Redis has lost something.
+"""
+
+from __future__ import annotations
+
+import random
+
+import structlog
+import trio
+
+from actors import Backoff, Mailbox, MailboxClosed
+
+from ..database import DatabaseUnavailable, ForeignFormat, Held, Leading
+from ..messages import StoreMessage
+from ..redis_report import RedisRole
+from ..stored import Damaged
+from .batches import RENEWALS, Batches
+from .state import Journal
+from .stock import Stock
+
+logger = structlog.get_logger("store.journal")
+
+PAUSE = Backoff(first=0.25, most=5.0)  # seconds between two tries while Redis is away
+
+MOST_AT_ONCE = 1000
+"""Candles in one batch: 80 KB, and 3 ms in which Redis answers nobody else."""
+
+SOON = 0.05  # seconds after the end of another one's lease
+
+GATHER = 0.005
+"""Seconds between two batches. Each costs a switch of threads and an entry of the change stream,
+whatever is in it. The first one after a pause goes out at once."""
+
+FLUSH_WITHIN = 0.8
+"""Seconds for what is left when we stop: the last few milliseconds' candles, if Redis answers."""
+
+START_WITHIN = 2.0  # seconds after which the service starts without what is stored
+
+
+async def run_journal(
+    journal: Journal,
+    store: Mailbox[StoreMessage],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Offer the store what is stored, then write behind it until the backlog is closed.
+
+    Has started when the store has been told, or when Redis could not be asked. Losing Redis is no
+    failure here; it is tried again for ever.
+    """
+    writer = _Writer(journal, store, task_status)
+    journal.is_equal = False
+    journal.backlog.reopen()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.start_in_time)
+        await _write_until_closed(journal, writer)
+        await writer.finish()
+        nursery.cancel_scope.cancel()
+
+
+async def _write_until_closed(journal: Journal, writer: _Writer) -> None:
+    failures = 0
+    while not journal.backlog.is_closing:
+        before = journal.report.batches
+        try:
+            await writer.lead_or_stand_by()
+            failures = 0
+        except DatabaseUnavailable as error:
+            failures = 1 if journal.report.batches > before else failures + 1
+            writer.was_refused(error)
+            with trio.move_on_after(PAUSE.pause(failures, random.random())):
+                await journal.backlog.closing.wait()
+        except MailboxClosed:  # the store, which starts after us, was stopped before it began
+            return
+
+
+class _Writer:
+    def __init__(
+        self, journal: Journal, store: Mailbox[StoreMessage], task_status: trio.TaskStatus[None]
+    ) -> None:
+        self._journal = journal
+        self._backlog = journal.backlog
+        self._database = journal.database
+        self._report = journal.report
+        self._task_status = task_status
+        self._has_started = False
+        self._batches = Batches(journal)
+        self._stock = Stock(journal, store, self._batches)
+
+    async def start_in_time(self) -> None:
+        """A slow Redis holds up nobody."""
+        await trio.sleep(START_WITHIN)
+        self._start()
+
+    def _start(self) -> None:
+        if not self._has_started:
+            self._has_started = True
+            self._task_status.started()
+
+    def was_refused(self, error: DatabaseUnavailable) -> None:
+        if self._report.change(RedisRole.AWAY, str(error)):
+            logger.warning("redis_unavailable", error=str(error), waiting=len(self._backlog))
+        self._report.errors += 1
+        self._start()
+
+    async def lead_or_stand_by(self) -> None:
+        """One turn of whichever it is: until leading ends, or until it is worth asking again."""
+        journal = self._journal
+        try:
+            claim = await self._database.acquire(journal.name, journal.lease)
+        except ForeignFormat as error:
+            logger.error("foreign_format_set_aside", error=str(error))
+            await self._database.set_all_aside(journal.memory.listed, error.found)
+            self._report.set_aside += 1
+            return
+        if isinstance(claim, Held):
+            await self._stand_by(claim)
+            return
+        self._batches.count_as_beat()
+        if not await self._make_equal(claim):
+            return
+        if self._report.change(RedisRole.LEADING):
+            logger.info("redis_leading", epoch=claim.epoch, leader=journal.name)
+        self._start()
+        await self._write_until_over()
+
+    async def _stand_by(self, held: Held) -> None:
+        journal = self._journal
+        if journal.is_equal or self._report.role is not RedisRole.STANDBY:
+            self._backlog.forget()
+            journal.is_equal = False
+        if self._report.change(RedisRole.STANDBY, leader=held.holder):
+            logger.warning("redis_standby", leader=held.holder)
+        if not journal.was_loaded:
+            await self._offer_from_another()
+        self._start()
+        wait = min(held.seconds_left + SOON, journal.lease / RENEWALS)
+        with trio.move_on_after(wait):
+            await self._backlog.closing.wait()
+
+    async def _offer_from_another(self) -> None:
+        """Begin with what the leader has, if this version can read it."""
+        try:
+            await self._database.position()
+        except (ForeignFormat, Damaged) as error:
+            logger.warning("stored_by_another_unreadable", error=str(error))
+            self._journal.was_loaded = True
+        else:
+            await self._stock.take(leading=False)
+
+    async def _make_equal(self, claim: Leading) -> bool:
+        """Compare everything, unless nothing can have happened to what we wrote.
+
+        False when somebody else leads meanwhile.
+        """
+        journal = self._journal
+        is_ours = claim.epoch == journal.epoch and claim.written >= journal.written
+        journal.epoch, journal.written = claim.epoch, claim.written
+        if is_ours and journal.is_equal:
+            return True
+        journal.number = max(journal.number, claim.written)
+        journal.lengths.clear()
+        self._backlog.begin()
+        journal.is_equal = await self._stock.take(leading=True)
+        self._report.comparisons += journal.is_equal
+        return journal.is_equal
+
+    async def _write_until_over(self) -> None:
+        """Until another one leads, or something was lost, or the backlog is closed and empty."""
+        while True:
+            if self._backlog.is_empty and not self._batches.is_beat_due():
+                if self._backlog.is_closing:
+                    return
+                with trio.move_on_at(self._batches.beat_due_at()):
+                    await self._backlog.wait()
+                continue
+            if not await self._batches.write(self._backlog.take(MOST_AT_ONCE)):
+                return
+            await trio.sleep(GATHER)
+
+    async def finish(self) -> None:
+        """Write what is left, if that is quickly done, and let another one lead."""
+        with trio.move_on_after(FLUSH_WITHIN) as scope:
+            try:
+                if self._journal.is_equal and self._report.role is RedisRole.LEADING:
+                    await self._write_until_over()
+                    await self._database.release(self._journal.name)
+            except DatabaseUnavailable as error:
+                logger.warning("redis_not_flushed", error=str(error), lost=len(self._backlog))
+        if scope.cancelled_caught:
+            logger.warning("redis_not_flushed", error="no time left", lost=len(self._backlog))

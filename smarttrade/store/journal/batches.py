@@ -1,0 +1,101 @@
+"""The journal's batches: what is written at a time, and what the answer says."""
+
+from __future__ import annotations
+
+from math import inf
+
+import structlog
+import trio
+
+from ...market.series import Series
+from ..backlog import Taken
+from ..database import Batch, Fenced, Group, Late, Lost, Written
+from .state import Journal
+
+logger = structlog.get_logger("store.journal")
+
+CHECKS = 50  # lists that are looked at with every beat, in turn, though nothing is written to them
+
+RENEWALS = 3  # in the time of a lease
+BEAT_EVERY = 1.0  # seconds at most, so that those who follow notice silence
+
+
+class Batches:
+    """Writes one batch after the other, and knows when the next is due if only to show life."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._backlog = journal.backlog
+        self._report = journal.report
+        self._beat_at = -inf
+        self._to_check: list[Series] = []
+
+    def count_as_beat(self) -> None:
+        """What has just been asked of Redis has renewed the lease."""
+        self._beat_at = trio.current_time()
+
+    def beat_due_at(self) -> float:
+        return self._beat_at + min(BEAT_EVERY, self._journal.lease / RENEWALS)
+
+    def is_beat_due(self) -> bool:
+        return trio.current_time() >= self.beat_due_at()
+
+    async def write(self, taken: Taken) -> bool:
+        """Write one batch; False when we do not lead any more, or not what we thought."""
+        journal, report = self._journal, self._report
+        groups = [*self._backlog.groups(taken, journal.lengths), *self._checks(taken)]
+        self.count_as_beat()
+        journal.number += 1
+        batch = Batch(journal.number, journal.written, groups, taken.state, is_beat=True)
+        try:
+            outcome = await journal.database.write(
+                journal.name, journal.epoch, journal.lease, batch
+            )
+        except BaseException:
+            self._backlog.give_back(taken)
+            for group in groups:
+                journal.lengths.pop(group.series, None)
+            report.retries += 1
+            raise
+        if not isinstance(outcome, Written):
+            self._note_refusal(outcome)
+            return False
+        journal.written = batch.number
+        report.batches += 1
+        report.written += len(taken)
+        for group, length in zip(groups, outcome.lengths, strict=True):
+            self._keep_length(group.series, length)
+        return True
+
+    def _note_refusal(self, outcome: Fenced | Lost | Late) -> None:
+        self._journal.is_equal = False
+        if isinstance(outcome, Fenced):
+            self._report.fenced += 1
+            self._backlog.forget()
+            logger.warning("redis_fenced", leader=outcome.leader)
+        else:
+            self._report.lost += isinstance(outcome, Lost)
+            logger.warning("redis_lost", what=type(outcome).__name__.lower())
+
+    def _checks(self, taken: Taken) -> list[Group]:
+        """Groups that change nothing, but find out whether the lists are still there."""
+        if not (self._journal.is_equal and self.is_beat_due()):
+            return []
+        if not self._to_check:
+            self._to_check = list(self._journal.lengths)
+        some, self._to_check = self._to_check[:CHECKS], self._to_check[CHECKS:]
+        lengths, changed = self._journal.lengths, set(taken.series)
+        return [
+            Group(series, (), expected=lengths[series])
+            for series in some
+            if series in lengths and series not in changed
+        ]
+
+    def _keep_length(self, series: Series, length: int) -> None:
+        if length >= 0:
+            self._journal.lengths[series] = length
+            return
+        logger.warning("redis_series_lost", series=str(series))
+        self._report.lost += 1
+        self._journal.lengths.pop(series, None)
+        self._backlog.rewrite(series)

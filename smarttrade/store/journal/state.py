@@ -1,0 +1,50 @@
+"""What the journal has to remember over a restart of its actor."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+from ...market.series import Series
+from ..backlog import Backlog
+from ..database import Database
+from ..memory import MemoryStore
+from ..redis_report import JournalReport
+
+
+def leader_name() -> str:
+    """A name for this process that no other has had; operators see it in the lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Journal:
+    """What the journal has to remember over a restart of its actor."""
+
+    def __init__(
+        self,
+        memory: MemoryStore,
+        database: Database,
+        *,
+        lease: float,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = leader_name()
+        self.memory = memory
+        self.database = database
+        self.backlog = Backlog(memory)
+        self.lease = lease
+        self.report = JournalReport(wall_clock, lambda: len(self.backlog), lambda: self.backlog.age)
+        self.epoch = 0
+        self.number = 0
+        """Of the last batch sent, whatever became of it."""
+        self.written = 0
+        """Of the last batch known to be written in this epoch."""
+        self.is_equal = False
+        """Whether what is stored plus the backlog is what memory holds."""
+        self.lengths: dict[Series, int] = {}
+        """How long the lists are, where that is known."""
+        self.was_loaded = False
+        """Whether the store has been offered what was stored before we began."""

@@ -1,0 +1,30 @@
+"""Everything that is counted in one process: what `/metrics` tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..binance.audit import AuditCounters
+from ..binance.line import StreamCounters
+from ..binance.rest import RestClient
+from ..session.hub import HubCounters
+from ..session.protocol import SessionCounters
+from ..store.counters import StoreCounters
+from ..telemetry.histogram import Histogram
+from .server_limits import ServerCounters
+
+
+@dataclass(slots=True)
+class Counters:
+    """What outlives every restart below."""
+
+    stream: StreamCounters = field(default_factory=StreamCounters)
+    audit: AuditCounters = field(default_factory=AuditCounters)
+    store: StoreCounters = field(default_factory=StoreCounters)
+    hub: HubCounters = field(default_factory=HubCounters)
+    session: SessionCounters = field(default_factory=SessionCounters)
+    server: ServerCounters = field(default_factory=ServerCounters)
+    loop_delays: Histogram = field(default_factory=Histogram)
+    """Seconds by which a sleeping task woke too late."""
+    rest: RestClient | None = None
+    """Asks the exchange, and knows how much was asked; None where there is no feed."""

@@ -1,0 +1,72 @@
+"""The front end as a child of the tree: listen, serve, and be told to stop."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from actors import Fatal
+
+from ..session.draining import Draining
+from .access import Access
+from .app import create_app
+from .server import serve_web
+from .server_limits import ServerLimits
+from .server_sockets import CannotListenError
+from .services import Services
+
+Listen = Callable[[], Awaitable[Sequence[trio.abc.Listener[Any]]]]
+"""Begins to listen where clients connect. Raises `CannotListenError`."""
+
+
+class CannotServe(Fatal):
+    """The address to serve on is not to be had; the message says what to do."""
+
+
+class FrontEnd:
+    """Each start gets an application, a drain, and what is in files of its own."""
+
+    def __init__(
+        self,
+        services: Services,
+        listen: Listen,
+        limits: ServerLimits,
+        *,
+        drain_within: float,
+        access: Callable[[], Access],
+        tls: Callable[[], ssl.SSLContext | None],
+    ) -> None:
+        self._services = services
+        self._listen = listen
+        self._limits = limits
+        self._drain_within = drain_within
+        self._access = access
+        self._tls = tls
+        self._draining = Draining()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._draining = Draining()
+        app = create_app(replace(self._services, draining=self._draining))
+        access, ssl_context = self._access(), self._tls()
+        try:
+            listeners = await self._listen()
+        except CannotListenError as error:
+            raise CannotServe(str(error)) from error
+        await serve_web(
+            app,
+            listeners,
+            limits=self._limits,
+            counters=self._services.counters.server,
+            draining=self._draining.begun,
+            drain_within=self._drain_within,
+            access=access,
+            ssl_context=ssl_context,
+            task_status=task_status,
+        )
+
+    def drain(self) -> None:
+        self._draining.set()

@@ -1,0 +1,416 @@
+"""The program from outside: exit statuses, what is printed where, and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+import trio
+
+import actors
+import smarttrade
+from smarttrade.cli import COMMANDS, run
+from smarttrade.cli.serve import serve
+from smarttrade.settings import VARIABLES, Settings
+from smarttrade.settings.sources import Loaded
+from smarttrade.web.server_sockets import CannotListenError
+
+ROOT = Path(smarttrade.__file__).parent.parent
+WITHIN = 20.0  # seconds, on a busy machine
+
+PROGRAM = """
+import sys, types
+import smarttrade.cli.signals
+smarttrade.cli.signals.STOP_WITHIN = 0.4
+{service}
+stub = types.ModuleType("smarttrade.app")
+stub.run_service = run_service
+sys.modules["smarttrade.app"] = stub
+from smarttrade.__main__ import main
+main()
+"""
+
+
+def start(
+    tmp_path: Path, *arguments: str, service: str = "", **variables: str
+) -> subprocess.Popen[str]:
+    """Start the program, with `service` in place of the real one if that is given."""
+    program = ["-m", "smarttrade"]
+    if service:
+        program = ["-c", PROGRAM.format(service=dedent(service))]
+    usual = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        cwd=tmp_path,
+        env={**usual, "PYTHONPATH": str(ROOT), **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Status, standard output, standard error."""
+    try:
+        out, err = process.communicate(timeout=WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return process.returncode, out, err
+
+
+def outcome(
+    tmp_path: Path, *arguments: str, service: str = "", **variables: str
+) -> tuple[int, str, str]:
+    return finish(start(tmp_path, *arguments, service=service, **variables))
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(process.communicate())
+
+
+# -- Arguments ----------------------------------------------------------------------------------
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        run(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--version") == 0
+    assert capsys.readouterr().out == f"smarttrade {smarttrade.__version__}\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--help") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert ended(command, "--help") == 0
+    assert f"smarttrade {command}" in capsys.readouterr().out
+
+
+def test_help_of_serve_lists_every_variable_with_default_and_what_is_allowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended("serve", "--help")
+    out = capsys.readouterr().out
+    for variable in VARIABLES.values():
+        assert f"{variable.option}" in out
+        assert f"variable {variable.name}\n" in out
+        assert f"      {variable.meaning}\n      {variable.allowed}\n" in out
+        assert f"      default: {variable.default}\n" in out + "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("serve", "--dance"),
+        ("serve", "now"),
+        ("serve", "--po", "1"),
+        ("serve", "--port"),
+        ("tail",),
+        ("tail", "BTCUSDT"),
+        ("tail", "BTCUSDT", "1m", "--count", "0"),
+        ("tail", "BTCUSDT", "1m", "--url", "ftp://x"),
+        ("tail", "BTCUSDT", "1m", "--url", "ws://x:y"),
+    ],
+)
+def test_bad_arguments_end_with_status_2_and_a_word_about_them(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert ended(*arguments) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+# -- Configuration ------------------------------------------------------------------------------
+
+
+def test_each_bad_value_is_one_line_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SMARTTRADE_INTERVALS=7m\n")
+    status, out, err = outcome(
+        tmp_path, "serve", "--port", "99999", LOG_LEVEL="loud", REDIS_URL="http://u:sesame@h"
+    )
+    assert status == 2
+    assert out == ""
+    assert [line.split("=")[0] for line in err.splitlines()] == [
+        "smarttrade: REDIS_URL",
+        "smarttrade: PORT",
+        "smarttrade: LOG_LEVEL",
+        "smarttrade: SMARTTRADE_INTERVALS",
+    ]
+    assert "sesame" not in err
+
+
+RETURNING = """
+async def run_service(settings, *, stop, progress, part, simulated=False, task_status, **_):
+    print(settings.port, settings.symbols, settings.use_memory_store, simulated)
+    task_status.started()
+"""
+
+
+def test_options_reach_the_service_and_unknown_variables_are_warned_about(tmp_path: Path) -> None:
+    status, out, err = outcome(
+        tmp_path,
+        *("serve", "--simulated", "--memory", "--port", "8321", "--symbols", "ethusdt,BTCUSDT"),
+        service=RETURNING,
+        SMARTTRADE_SYMBOL="x",
+    )
+    assert status == 0
+    assert out.splitlines() == [
+        "8321 ('ETHUSDT', 'BTCUSDT') True True",
+        "SmartTrade serves http://127.0.0.1:8321",
+    ]
+    (warning,) = [line for line in err.splitlines() if "unknown_variable" in line]
+    assert "SMARTTRADE_SYMBOLS" in warning
+
+
+# -- Failures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        actors.RestartLimit("feed failed\ntoo often"),
+        actors.Fatal("feed failed too often"),
+        ExceptionGroup("", [actors.RestartLimit("feed failed too often")]),
+        CannotListenError("feed failed too often"),
+    ],
+)
+async def test_a_service_that_gives_up_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    async def run_service(*_: object, **__: object) -> None:
+        raise error
+
+    app = ModuleType("smarttrade.app")
+    vars(app)["run_service"] = run_service
+    monkeypatch.setitem(sys.modules, "smarttrade.app", app)
+    assert await serve(Loaded(Settings(), {}, {}), False, trio.Event()) == 1
+    assert capsys.readouterr().err == "smarttrade: feed failed too often\n"
+
+
+def test_an_error_that_nobody_foresaw_is_logged_with_its_traceback(tmp_path: Path) -> None:
+    service = """
+    async def run_service(settings, **_):
+        raise ZeroDivisionError("oh")
+    """
+    status, _, err = outcome(tmp_path, "serve", service=service)
+    assert status == 1
+    assert "crashed" in err
+    assert "ZeroDivisionError: oh" in err
+
+
+def test_a_task_that_cannot_be_ended_does_not_keep_the_process(tmp_path: Path) -> None:
+    service = """
+    import actors, trio
+    async def stuck():
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+    async def run_service(settings, **_):
+        trio.lowlevel.spawn_system_task(stuck)
+        raise actors.Unkillable("the child goes on")
+    """
+    status, _, err = outcome(tmp_path, "serve", service=service)
+    assert (status, err) == (1, "smarttrade: the child goes on\n")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def test_a_simulator_whose_port_is_taken_says_so(tmp_path: Path, taken_port: int) -> None:
+    status, out, err = outcome(tmp_path, "simulator", "--port", str(taken_port))
+    assert status == 1
+    assert out == ""
+    assert err.startswith(f"smarttrade: cannot serve on 127.0.0.1 port {taken_port}: ")
+    assert len(err.splitlines()) == 1
+
+
+# -- Signals ------------------------------------------------------------------------------------
+
+OBEDIENT = """
+import trio
+async def run_service(settings, *, stop, task_status, **_):
+    task_status.started()
+    await stop.wait()
+    print("stopped in order", flush=True)
+"""
+
+STUBBORN = """
+import trio
+async def run_service(settings, *, stop, task_status, **_):
+    task_status.started()
+    await stop.wait()
+    print("asked", flush=True)
+    await trio.sleep_forever()
+"""
+
+FROZEN = """
+import time
+async def run_service(settings, *, task_status, **_):
+    task_status.started()
+    time.sleep(1000)
+"""
+
+BUSY = """
+async def run_service(settings, *, task_status, **_):
+    task_status.started()
+    while True:
+        pass
+"""
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path, "serve", service=OBEDIENT)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(number)
+    status, out, err = finish(process)
+    assert (status, out) == (0, "stopped in order\n")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(STUBBORN)}"
+    process = start(tmp_path, "serve", service=service)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(signal.SIGTERM)
+    wait_for(process, "asked")
+    process.send_signal(number)
+    assert finish(process) == (128 + number, "", "")
+
+
+def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
+    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(FROZEN)}"
+    process = start(tmp_path, "serve", service=service)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finish(process)
+    assert status in (130, 143)  # the kernel hands out two that wait in the order of their numbers
+    assert err == ""
+
+
+@pytest.mark.parametrize("service", [STUBBORN, FROZEN, BUSY])
+def test_a_stop_that_takes_too_long_is_ended_with_the_reason(tmp_path: Path, service: str) -> None:
+    process = start(tmp_path, "serve", service=service)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finish(process)
+    assert status == 70
+    assert err.startswith("smarttrade: not stopped after 0.4 s, ending now")
+    assert "KeyboardInterrupt" not in err
+
+
+def test_the_reason_names_the_line_that_was_frozen(tmp_path: Path) -> None:
+    service = """
+    import time
+    def the_culprit():
+        time.sleep(1000)
+    async def run_service(settings, *, task_status, **_):
+        task_status.started()
+        the_culprit()
+    """
+    process = start(tmp_path, "serve", service=service)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(signal.SIGTERM)
+    assert "in the_culprit" in finish(process)[2]
+
+
+def test_a_stop_that_takes_too_long_is_ended_even_if_nobody_reads_the_reason(
+    tmp_path: Path,
+) -> None:
+    service = """
+    import os
+    async def run_service(settings, *, task_status, **_):
+        task_status.started()
+        while True:
+            os.write(2, b"x" * 65536)
+    """
+    process = start(tmp_path, "serve", service=service)
+    wait_for(process, "SmartTrade serves")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WITHIN) == 70
+    finish(process)
+
+
+def test_a_signal_while_the_service_starts_is_not_lost(tmp_path: Path) -> None:
+    service = """
+    import os, signal
+    async def run_service(settings, *, stop, **_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        print("stopped before it had started", flush=True)
+    """
+    status, out, _ = outcome(tmp_path, "serve", service=service)
+    assert (status, out) == (0, "stopped before it had started\n")
+
+
+def test_the_simulator_says_how_to_use_it_and_stops(tmp_path: Path) -> None:
+    process = start(tmp_path, "simulator", "--port", "0", "--symbols", "BTCUSDT")
+    assert process.stdout is not None
+    process.stdout.readline()
+    line = process.stdout.readline()
+    port = int(line.split()[0].rpartition(":")[2])
+    assert (
+        line == f"BINANCE_REST_URL=http://127.0.0.1:{port} BINANCE_WS_URL=ws://127.0.0.1:{port}\n"
+    )
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (0, "", "")
+
+
+def test_a_service_whose_output_nobody_reads_serves_all_the_same(tmp_path: Path) -> None:
+    service = """
+    import sys
+    async def run_service(settings, *, task_status, **_):
+        sys.stdin.read()
+        task_status.started()
+        print("served", file=sys.stderr)
+    """
+    process = start(tmp_path, "serve", service=service)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.close()
+    process.stdin.close()
+    with process:
+        assert process.stderr is not None
+        assert "served" in process.stderr.read()
+        assert process.wait(WITHIN) == 0
+
+
+def test_output_that_nobody_reads_any_more_ends_quietly(tmp_path: Path) -> None:
+    nowhere = {"BINANCE_REST_URL": "http://127.0.0.1:1", "BINANCE_WS_URL": "ws://127.0.0.1:1"}
+    with start(tmp_path, "check", "--memory", **nowhere) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(WITHIN) == 0

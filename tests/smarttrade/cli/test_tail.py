@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+import trio_websocket
+
+from smarttrade.cli.candle_table import Candle, Table
+from smarttrade.cli.tail import Tail, endpoint
+
+HOUR = 1733007600  # 2024-11-30 23:00
+Script = Callable[["Line"], Awaitable[None]]
+
+
+class Line:
+    """The backend's end of one connection."""
+
+    def __init__(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        self._websocket = websocket
+
+    async def hear(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await self._websocket.get_message())
+        return message
+
+    async def say(self, **message: Any) -> None:
+        await self._websocket.send_message(json.dumps(message))
+
+    async def close(self, code: int) -> None:
+        await self._websocket.aclose(code)
+
+
+class Backend:
+    """Serves one connection after the other, each as its script says; refuses any more."""
+
+    def __init__(self, nursery: trio.Nursery, *scripts: Script | int) -> None:
+        self._nursery = nursery
+        self._scripts = list(scripts)
+        self.dialled: list[float] = []
+
+    async def dial(self, _: str) -> trio.abc.Stream:
+        self.dialled.append(trio.current_time())
+        if not self._scripts:
+            raise ConnectionRefusedError(111, "Connection refused")
+        client, server = trio.testing.memory_stream_pair()
+        self._nursery.start_soon(self._serve, server, self._scripts.pop(0))
+        return client
+
+    async def _serve(self, stream: trio.abc.Stream, script: Script | int) -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                request = await trio_websocket.wrap_server_stream(nursery, stream)
+                if isinstance(script, int):
+                    await request.reject(script)
+                else:
+                    await script(Line(await request.accept()))
+                scope.cancel()
+
+
+def candle(minute: int, close: float = 1.5) -> dict[str, float]:
+    time = HOUR + 60 * minute
+    return {"time": time, "open": 1.0, "high": 2.25, "low": 0.5, "close": close, "volume": 10.0}
+
+
+async def subscribed(line: Line, *candles: dict[str, float]) -> dict[str, Any]:
+    """Greet and answer the first request; returns what was asked for."""
+    await line.say(type="welcome", server="smarttrade/0", heartbeat=25)
+    request = await line.hear()
+    await line.say(type="subscribed", subscriptions=[], errors=[])
+    await line.say(type="snapshot", candles=candles, closed=False, truncated=False)
+    (wanted,) = request["subscriptions"]
+    assert isinstance(wanted, dict)
+    return wanted
+
+
+async def update(line: Line, minute: int, close: float, *, closed: bool = False) -> None:
+    await line.say(type="candle", candle=candle(minute, close), closed=closed)
+
+
+async def follow(*scripts: Script | int, count: int | None = None) -> tuple[int, list[float]]:
+    """The exit status, and when connections were tried."""
+    async with trio.open_nursery() as nursery:
+        backend = Backend(nursery, *scripts)
+        tail = Tail("ws://backend/ws/candles", "btcusdt", "1m", count, dial=backend.dial)
+        with trio.fail_after(1000):
+            status = await tail.follow()
+        nursery.cancel_scope.cancel()
+    return status, backend.dialled
+
+
+def rows(out: str) -> list[Sequence[str]]:
+    """Of each line the time of day, the close and the state."""
+    fields = [line.split() for line in out.splitlines()]
+    return [(line[1], line[5], line[7]) for line in fields]
+
+
+async def test_the_newest_candle_and_then_every_update_is_a_line(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        wanted = await subscribed(line, candle(0))
+        assert wanted == {"symbol": "btcusdt", "interval": "1m", "snapshot": 1}
+        await update(line, 0, 1.75)
+        await line.say(type="heartbeat", time=1)
+        await line.say(type="something new", symbol=[1], of="later")
+        await update(line, 0, 2.0, closed=True)
+        await update(line, 1, 2.125)
+
+    assert (await follow(script, count=4))[0] == 0
+    assert rows(capsys.readouterr().out) == [
+        ("23:00:00", "1.50", "forming"),
+        ("23:00:00", "1.75", "forming"),
+        ("23:00:00", "2.00", "closed"),
+        ("23:01:00", "2.125", "forming"),
+    ]
+
+
+async def test_after_a_break_it_goes_on_where_it_was_without_repeating(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def first(line: Line) -> None:
+        await subscribed(line, candle(0))
+        await update(line, 1, 2.0)
+        await line.close(1001)
+
+    async def second(line: Line) -> None:
+        wanted = await subscribed(line, candle(1, 2.5), candle(2), candle(3))
+        assert wanted["since"] == HOUR + 60
+        assert "snapshot" not in wanted
+        await line.close(1013)
+
+    async def third(line: Line) -> None:
+        await subscribed(line, candle(3))
+        await update(line, 3, 9.0)
+
+    assert (await follow(first, second, third, count=6))[0] == 0
+    assert rows(capsys.readouterr().out) == [
+        ("23:00:00", "1.50", "forming"),
+        ("23:01:00", "2.00", "forming"),
+        ("23:01:00", "2.50", "closed"),
+        ("23:02:00", "1.50", "closed"),
+        ("23:03:00", "1.50", "forming"),
+        ("23:03:00", "9.00", "forming"),
+    ]
+
+
+async def test_a_backend_that_is_not_there_is_tried_again_with_growing_pauses(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        backend = Backend(nursery)
+        tail = Tail("ws://backend/ws/candles", "btcusdt", "1m", None, dial=backend.dial)
+        with trio.move_on_after(300):
+            await tail.follow()
+        nursery.cancel_scope.cancel()
+    pauses = [b - a for a, b in zip(backend.dialled, backend.dialled[1:], strict=False)]
+    assert pauses[0] <= 0.5
+    assert all(15 <= pause <= 30 for pause in pauses[7:])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == len(backend.dialled)
+    assert "ws://backend/ws/candles: Connection refused; trying again in " in captured.err
+
+
+async def test_an_unknown_symbol_is_said_once_and_ends_with_1(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await line.hear()
+        error = {"code": "unknown_symbol", "message": "unknown symbol: 'x'; there are A, B"}
+        await line.say(type="subscribed", subscriptions=[], errors=[error])
+        await trio.sleep_forever()
+
+    assert await follow(script) == (1, [0.0])
+    assert capsys.readouterr().err == "smarttrade: unknown symbol: 'x'; there are A, B\n"
+
+
+async def test_an_error_message_ends_with_1(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await line.say(type="error", id=None, code="bad_request", message="not understood")
+        await trio.sleep_forever()
+
+    assert (await follow(script))[0] == 1
+    assert capsys.readouterr().err == "smarttrade: not understood\n"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_refused_handshake_ends_with_1(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, status: int
+) -> None:
+    assert await follow(status) == (1, [0.0])
+    assert str(status) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_backend_is_tried_again(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, status: int
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+
+    exit_status, dialled = await follow(status, script, count=1)
+    assert exit_status == 0
+    assert len(dialled) == 2
+
+
+@pytest.mark.parametrize("code", [1008, 1009])
+async def test_a_close_that_says_do_not_come_back_ends_with_1(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, code: int
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+        await line.close(code)
+
+    assert await follow(script) == (1, [0.0])
+    assert str(code) in capsys.readouterr().err
+
+
+async def test_something_else_than_the_backend_ends_with_1(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await line.say(hello="world")
+        await trio.sleep_forever()
+
+    assert (await follow(script))[0] == 1
+    assert "not what SmartTrade says" in capsys.readouterr().err
+
+
+async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await line.hear()
+        await line.say(type="snapshot", candles=[candle(5)], closed=True, truncated=True)
+        await line.say(type="status", feed="live", since=1)
+        await line.say(type="status", feed="stale", since=1)
+        await line.say(type="candle", candle=candle(1), closed=True, corrected=True)
+
+    assert (await follow(script, count=2))[0] == 0
+    captured = capsys.readouterr()
+    assert rows(captured.out) == [
+        ("23:05:00", "1.50", "closed"),
+        ("23:01:00", "1.50", "corrected"),
+    ]
+    assert captured.err.splitlines() == [
+        "smarttrade: away for too long: some candles are missing here",
+        "smarttrade: the feed is stale",
+    ]
+
+
+async def test_no_more_lines_than_asked_for_are_printed(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0), candle(1), candle(2))
+
+    assert (await follow(script, count=2))[0] == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_rows_are_aligned_and_nothing_is_rounded() -> None:
+    table = Table()
+    price = Candle(HOUR, 96466.11, 96495.52, 96440.0, 96440.0, 6.6158)
+    assert table.row(price, "forming") == (
+        "2024-11-30 23:00:00  96466.11  96495.52  96440.00  96440.00  6.6158  forming"
+    )
+    tiny = Candle(HOUR, 1e-08, 1.2e-07, 1e-08, 1e-08, 123456789.0)
+    assert table.row(tiny, "closed").split() == [
+        *("2024-11-30", "23:00:00", "0.00000001", "0.00000012", "0.00000001", "0.00000001"),
+        *("123456789.0000", "closed"),
+    ]
+    assert len(table.row(price, "forming")) == len(table.row(tiny, "forming"))
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("ws://127.0.0.1:8000", "ws://127.0.0.1:8000/ws/candles"),
+        ("ws://127.0.0.1:8000/", "ws://127.0.0.1:8000/ws/candles"),
+        ("http://[::1]:8000", "ws://[::1]:8000/ws/candles"),
+        ("https://charts.example.com", "wss://charts.example.com/ws/candles"),
+        ("localhost:8000", "ws://localhost:8000/ws/candles"),
+        ("wss://x/api/ws/candles?token=1", "wss://x/api/ws/candles?token=1"),
+    ],
+)
+def test_a_backend_is_named_by_its_url_or_its_address(text: str, url: str) -> None:
+    assert endpoint(text) == url
+
+
+@pytest.mark.parametrize("text", ["", "ftp://x", "ws://", "ws://x:port", "ws://[::1"])
+def test_nothing_else_names_a_backend(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        endpoint(text)

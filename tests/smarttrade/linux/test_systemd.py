@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import Mailbox
+from smarttrade.linux.systemd import Notifier, run_watchdog
+from smarttrade.store.actor import run_store
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import StoreMessage
+from tests.fakes.processes import Program
+from tests.fakes.redis_server import free_port
+
+
+class Listener:
+    """What systemd hears."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        told = []
+        try:
+            while True:
+                told.append(self.socket.recv(1000).decode())
+        except BlockingIOError:
+            return told
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(str(tmp_path / "notify"))
+    yield listener
+    listener.socket.close()
+
+
+def notifier(listener: Listener) -> Notifier:
+    found = Notifier.of({"NOTIFY_SOCKET": listener.socket.getsockname()})
+    assert found is not None
+    return found
+
+
+def test_without_systemd_nobody_is_told() -> None:
+    assert Notifier.of({}) is None
+    assert Notifier.of({"NOTIFY_SOCKET": ""}) is None
+    assert Notifier.of({"NOTIFY_SOCKET": "vsock:2:1234"}) is None
+
+
+def test_the_socket_may_be_in_no_file_system() -> None:
+    listener = Listener("\0smarttrade-test-notify")
+    found = Notifier.of({"NOTIFY_SOCKET": "@smarttrade-test-notify"})
+    assert found is not None
+    found.tell("READY=1", "STATUS=fine")
+    assert listener.heard() == ["READY=1\nSTATUS=fine"]
+    listener.socket.close()
+
+
+def test_the_watchdog_is_ours_if_its_process_is() -> None:
+    def within(**environment: str) -> float | None:
+        found = Notifier.of({"NOTIFY_SOCKET": "/x", **environment}, pid=7)
+        assert found is not None
+        return found.watchdog_within
+
+    assert within() is None
+    assert within(WATCHDOG_USEC="20000000") == 20
+    assert within(WATCHDOG_USEC="20000000", WATCHDOG_PID="7") == 20
+    assert within(WATCHDOG_USEC="20000000", WATCHDOG_PID="8") is None
+    assert within(WATCHDOG_USEC="0") is None
+    assert within(WATCHDOG_USEC="soon") is None
+
+
+def test_that_nobody_listens_or_reads_harms_nobody(listener: Listener) -> None:
+    for _ in range(2000):
+        notifier(listener).tell("WATCHDOG=1")
+    listener.socket.close()
+    Notifier("/nowhere/notify").tell("READY=1")
+
+
+async def test_it_lives_while_the_store_answers(
+    autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
+) -> None:
+    store = Mailbox[StoreMessage]("store", capacity=1)
+    answering = trio.CancelScope()
+
+    async def answer() -> None:
+        with answering:
+            await run_store(store, MemoryStore((), ()), hub=None, gaps=None)
+
+    nursery.start_soon(answer)
+    await nursery.start(run_watchdog, notifier(listener), 20, store)
+    await trio.sleep(39)
+    assert listener.heard() == ["WATCHDOG=1"] * 8  # four times in 20 s; ten fit into the socket
+    answering.cancel()
+    await trio.sleep(60)
+    assert listener.heard() == []
+    nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
+    await trio.sleep(10)
+    assert "WATCHDOG=1" in listener.heard()
+    nursery.cancel_scope.cancel()
+
+
+async def test_the_program_tells_that_it_serves_lives_and_stops(
+    listener: Listener, tmp_path: Path
+) -> None:
+    program = Program(
+        *(tmp_path / "log", "serve", "--simulated", "--memory", "--port", str(free_port())),
+        *("--symbols", "BTCUSDT", "--intervals", "1m"),
+        NOTIFY_SOCKET=listener.socket.getsockname(),
+        WATCHDOG_USEC="400000",
+    )
+    told: list[str] = []
+    try:
+        program.start()
+        with trio.fail_after(20):
+            while "WATCHDOG=1" not in told or "READY=1" not in told:
+                told += listener.heard()
+                await trio.sleep(0.02)
+        program.send(signal.SIGSTOP)
+        await trio.sleep(0.1)
+        listener.heard()
+        await trio.sleep(0.5)
+        assert listener.heard() == []
+        program.send(signal.SIGCONT)
+        assert await program.stop() == 0
+        assert "STOPPING=1" in listener.heard()
+    finally:
+        program.kill()

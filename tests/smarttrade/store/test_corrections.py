@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from smarttrade.market.interval import Interval
+from smarttrade.store.corrections import CORRECTIONS_KEPT
+from smarttrade.store.events import Snapshot, SubscriptionsOpened
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import OpenSubscriptions, Wanted
+from tests.fakes.candles import BTC, at, candle, minutes, rows
+
+
+def come_back(store: MemoryStore, since: int) -> Snapshot:
+    wanted = Wanted(BTC, since=at(since))
+    [opened] = store.open_subscriptions(OpenSubscriptions("me", [wanted], b""))
+    assert isinstance(opened, SubscriptionsOpened)
+    return opened.snapshots[0]
+
+
+def test_who_was_away_gets_what_was_corrected_meanwhile() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, rows(0, 9), None, 0.0)
+    store.put_updates([(BTC, candle(9, closed=False, close=100.0, volume=1.0, event=5))], 0.0, 0.0)
+    assert minutes(come_back(store, 8).candles) == [8, 9]
+    store.correct(BTC, [candle(4, close=104.0)], 0.0)
+    again = come_back(store, 8)
+    assert minutes(again.candles) == [4, 5, 6, 7, 8, 9]
+    assert again.candles[0].close == 104.0
+    assert not again.truncated
+
+
+def test_corrections_are_forgotten_in_the_end() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, rows(0, 200), None, 0.0)
+    store.put_updates(
+        [(BTC, candle(200, closed=False, close=100.0, volume=1.0, event=5))], 0.0, 0.0
+    )
+    store.correct(BTC, [candle(4, close=104.0)], 0.0)
+    later = 200 + CORRECTIONS_KEPT // 60_000
+    store.put_history(BTC, rows(200, later), at(200), 0.0)
+    store.put_updates(
+        [(BTC, candle(later, closed=False, close=100.0, volume=99.0, event=50))], 0.0, 0.0
+    )
+    assert minutes(come_back(store, later).candles) == [later]

@@ -1,0 +1,203 @@
+"""What a series' freshness is judged by, and what is asked for again when it was refused."""
+
+from __future__ import annotations
+
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.store.events import CandlesMissing, Event
+from smarttrade.store.freshness import (
+    BEHIND_AFTER,
+    CONFIRMED_FOR,
+    HOLD_WITHIN,
+    OVERDUE_AFTER,
+    REFUSED_AGAIN,
+    REFUSED_AGAIN_MOST,
+)
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import Page, SeriesOverview
+from tests.fakes.candles import BTC, ETH, at, candle, minutes, rows, states
+
+BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
+
+
+def questions(events: list[Event]) -> list[CandlesMissing]:
+    return [event for event in events if isinstance(event, CandlesMissing)]
+
+
+def overview(store: MemoryStore, now: float, series: Series = BTC) -> SeriesOverview:
+    return next(each for each in store.overview(now).series if each.series == series)
+
+
+def held(store: MemoryStore) -> tuple[Candle, ...]:
+    page = store.page(BTC, 1000, None)
+    assert isinstance(page, Page)
+    return page.candles
+
+
+def live(minute: int, second: int, close: float, volume: float = 1.0) -> Candle:
+    return candle(minute, closed=False, close=close, volume=volume, event=second)
+
+
+# A stream that says nothing although there are trades
+
+
+def pair() -> MemoryStore:
+    """BTC at 1m and 5m, both told 2 s after minute 5 began."""
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1, Interval.MINUTE_5])
+    for series in (BTC, BTC_5M):
+        store.put_history(series, [live(5, 0, 100.0)], None, 0.0)
+        store.put_updates([(series, live(5, 2, 100.0))], 2.0, 0.0)
+    return store
+
+
+def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> list[int]:
+    """When 5m is in trouble while only 1m is told."""
+    found = []
+    for now in range(begin, until, 2):
+        store.put_updates([(BTC, live(5, now, close, volume=float(now)))], float(now), 0.0)
+        store.look_around(now + 0.5, 0.0)
+        if overview(store, now + 0.5, BTC_5M).trouble:
+            found.append(now)
+    return found
+
+
+def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while() -> None:
+    store = pair()
+    found = troubles(store, 40, close=101.0)
+    assert found[0] == 4 + BEHIND_AFTER + 1
+    assert found[-1] == 38
+    assert overview(store, 39.0, BTC).trouble is None
+
+
+def test_trouble_is_over_when_it_is_told_again() -> None:
+    store = pair()
+    troubles(store, 40, close=101.0)
+    store.put_updates([(BTC_5M, live(5, 39, 101.0, volume=50.0))], 39.0, 0.0)
+    assert overview(store, 39.5, BTC_5M).trouble is None
+
+
+def test_rest_read_counts_as_told() -> None:
+    store = pair()
+    troubles(store, 30, close=101.0)
+    row = live(5, 0, 101.0, volume=50.0)._replace(read=True)
+    store.put_history(BTC_5M, [row], at(5), 0.0, 30.0)
+    after = overview(store, 33.0, BTC_5M)
+    assert after.trouble is None
+    assert after.age == 3.0
+
+
+def test_series_whose_sibling_has_no_trade_either_is_fresh() -> None:
+    """The minutes go on without a trade, and a longer interval says nothing of that."""
+    store = pair()
+    for minute in range(5, 9):
+        close = candle(minute, volume=1.0 if minute == 5 else 0.0)
+        store.put_updates([(BTC, close)], minute * 60.0, 0.0)
+        store.put_updates([(BTC, live(minute + 1, 1, 100.0, volume=0.0))], minute * 60.0, 0.0)
+        for second in (1.0, 30.0, 59.0):
+            store.look_around(minute * 60.0 + second, 0.0)
+            assert overview(store, minute * 60.0 + second, BTC_5M).trouble is None
+
+
+def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
+    store = pair()
+    store.put_updates([(BTC, candle(5, volume=1.0))], 60.0, 0.0)
+    store.put_updates([(BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
+    store.look_around(70.5, 0.0)
+    store.look_around(70.5 + BEHIND_AFTER + 1, 0.0)
+    assert overview(store, 70.5 + BEHIND_AFTER + 1, BTC_5M).trouble
+
+
+# A series that nobody trades
+
+
+def standing_still() -> tuple[MemoryStore, float]:
+    """One whose newest candle ended, and the time at which that is a trouble."""
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, rows(0, 3), None, 0.0)
+    store.put_updates([(BTC, candle(3, closed=False, event=2, volume=20.0))], 2.0, 0.0)
+    overdue = 60.0 + 2 * OVERDUE_AFTER / 1000 + 1
+    assert overview(store, overdue).trouble
+    return store, overdue
+
+
+def test_exchange_that_has_nothing_later_either_makes_it_fresh() -> None:
+    store, now = standing_still()
+    store.put_history(BTC, [rows(3, 3)[0]], at(3), 0.0, now)
+    assert overview(store, now).trouble is None
+    assert overview(store, now + CONFIRMED_FOR / 1000 - 1).trouble is None
+    assert overview(store, now + CONFIRMED_FOR / 1000 + 1).trouble
+
+
+def test_read_from_before_its_end_proves_nothing() -> None:
+    store, now = standing_still()
+    store.put_history(BTC, [rows(3, 3)[0]], at(3), 0.0, 50.0)
+    assert overview(store, now).trouble
+
+
+def test_nothing_after_a_closed_candle_is_an_answer_too() -> None:
+    store, now = standing_still()
+    store.put_updates([(BTC, candle(3))], 60.0, 0.0)
+    assert overview(store, now + 60).trouble
+    store.put_history(BTC, [], at(4), 0.0, now + 60)
+    assert overview(store, now + 60).trouble is None
+    assert overview(store, now + 61).age == 1.0
+
+
+def test_read_of_the_past_says_nothing_about_now() -> None:
+    store, now = standing_still()
+    store.put_history(BTC, rows(1, 2), at(1), 0.0, now)
+    assert overview(store, now).trouble
+
+
+# What the exchange did not give
+
+
+def test_refused_history_is_asked_for_again_ever_later() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    assert questions(store.find_missing([BTC])) == [CandlesMissing(BTC, None, None, 0)]
+    asked = []
+    store.history_refused(BTC, 0.0)
+    for now in range(1, 2000):
+        if questions(store.look_around(float(now), 0.0)):
+            asked.append(now)
+            store.history_refused(BTC, float(now))
+    pauses = [later - earlier for earlier, later in zip([0, *asked], asked, strict=False)]
+    assert pauses[:3] == [REFUSED_AGAIN + 1, 2 * REFUSED_AGAIN + 1, 4 * REFUSED_AGAIN + 1]
+    assert pauses[-1] == REFUSED_AGAIN_MOST + 1
+
+
+def test_nothing_is_asked_for_again_while_an_answer_is_on_its_way() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.find_missing([BTC])
+    assert all(not questions(store.look_around(float(now), 0.0)) for now in range(1000))
+
+
+def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, [], None, 0.0, 0.0)
+    store.put_updates([(BTC, candle(3, closed=False, volume=1.0))], 1.0, 0.0)
+    assert states(held(store)) == [(3, False)]
+    [question] = questions(store.look_around(REFUSED_AGAIN + 1, 0.0))
+    assert question.first is None
+    store.put_history(BTC, rows(0, 3), None, 0.0, 7.0)
+    assert states(held(store)) == [(0, True), (1, True), (2, True), (3, False)]
+    assert all(not questions(store.look_around(7.0 + now, 0.0)) for now in range(50))
+
+
+def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, rows(0, 3), None, 0.0)
+    [question] = questions(store.put_updates([(BTC, live(6, 1, 100.0))], 0.0, 0.0))
+    assert question.first == at(3)
+    store.history_refused(BTC, 0.0)
+    store.look_around(0.1, 0.0)
+    [again] = questions(store.look_around(0.2 + max(HOLD_WITHIN, REFUSED_AGAIN), 0.0))
+    assert (again.first, again.last) == (at(3), None)
+    store.put_history(BTC, rows(3, 6), at(3), 0.0, 8.0)
+    assert overview(store, 8.0).trouble is None
+    assert minutes(held(store)) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_refusal_of_a_series_that_is_not_ours_is_ignored() -> None:
+    assert MemoryStore(["BTCUSDT"], [Interval.MINUTE_1]).history_refused(ETH, 0.0) == []
