@@ -66,6 +66,10 @@ def told(lines: list[str]) -> list[tuple[int, float, bool]]:
     return [(int(m[1]), float(m[2]), m[3] in ("closed", "true")) for m in found if m]
 
 
+def newest_final(lines: list[str]) -> int:
+    return max(time for time, _, is_closed in told(lines) if is_closed)
+
+
 def closes(service: Service) -> dict[int, float]:
     """Of every candle that is final."""
     *final, _ = service.candles("BTCUSDT", "1m")
@@ -115,7 +119,8 @@ def test_history_in_python_is_the_whole_window(service: Service, tmp_path: Path)
         [sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=True
     )
     count, newest = re.fullmatch(r"(\d+) candles, the newest (.*)\n", done.stdout).groups()  # type: ignore[union-attr]
-    assert int(count) >= 1000
+    # The window's oldest candles may go while the pages are read.
+    assert 990 <= int(count) <= 1000
     time = json.loads(newest.replace("'", '"'))["time"]
     assert time in {candle["time"] for candle in service.candles("BTCUSDT", "1m")}
 
@@ -130,10 +135,11 @@ def test_follower_in_python_misses_nothing_while_its_network_was_away(
             relay.swallow()
             last = told(lines)[-1][0]
             eventually(lambda: max(closes(service)) > last + 2 * MINUTE, "two candles later")
+            missed = max(closes(service))
+            assert told(lines)[-1][0] < missed
             relay.pass_on()
-            eventually(lambda: told(lines)[-1][0] > last + 4 * MINUTE, "it has come back")
+            eventually(lambda: newest_final(lines) > missed, "it has come back, and goes on")
     assert_true_and_whole(lines, service)
-    assert len(told(lines)) > 505
 
 
 def node_arguments() -> list[str]:
