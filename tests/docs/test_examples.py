@@ -1,0 +1,164 @@
+"""What the documentation tells its readers to run does what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.browser.processes import Service, eventually
+from tests.browser.relay import Relay
+
+from .blocks import blocks, commands, example
+
+HOST = "127.0.0.1:8000"
+MINUTE = 60  # seconds
+RUN = {"history.py", "follow.py", "least.js", "series.js", "follow.mjs", "chart.html"}
+NODE = shutil.which("node")
+CURLS = sorted(set(commands("curl")))
+
+
+def placed(text: str, url: str) -> str:
+    """The same for a service that is somewhere else."""
+    assert HOST in text
+    return text.replace(HOST, url.removeprefix("http://"))
+
+
+def saved(directory: Path, name: str, url: str) -> Path:
+    file = directory / name
+    file.write_text(placed(example(name).text, url), "utf-8")
+    return file
+
+
+@contextmanager
+def running(*command: str, cwd: Path) -> Iterator[list[str]]:
+    """A program until the block ends; the lines that it has printed so far."""
+    lines: list[str] = []
+    process = subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,))
+    reader.start()
+    try:
+        yield lines
+        assert process.poll() is None, f"it ended:\n{''.join(lines)}"
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+
+
+def told(lines: list[str]) -> list[tuple[int, float, bool]]:
+    """Time, close, and whether it is final, of lines that tell a candle."""
+    pattern = re.compile(r"(\d+) ([\d.]+) (closed|forming|true|false)\n")
+    found = [pattern.fullmatch(line) for line in list(lines)]
+    return [(int(m[1]), float(m[2]), m[3] in ("closed", "true")) for m in found if m]
+
+
+def newest_final(lines: list[str]) -> int:
+    return max(time for time, _, is_closed in told(lines) if is_closed)
+
+
+def closes(service: Service) -> dict[int, float]:
+    """Of every candle that is final."""
+    *final, _ = service.candles("BTCUSDT", "1m")
+    return {int(candle["time"]): candle["close"] for candle in final}
+
+
+def assert_true_and_whole(lines: list[str], service: Service) -> None:
+    """Every candle from the first to the last was told, in order, and in the end as it is."""
+    final: dict[int, float] = {}
+    for time, close, is_closed in told(lines):
+        assert time >= max(final, default=0), f"{time} comes after a later one was final"
+        if is_closed:
+            final[time] = close
+    times = list(final)
+    assert times == list(range(times[0], times[-1] + 1, MINUTE))
+    truth = closes(service)
+    assert final == {time: truth[time] for time in final}
+
+
+def test_no_example_is_left_out() -> None:
+    programs = [block for block in blocks() if block.language not in ("", "sh", "json")]
+    assert {block.name for block in programs} == RUN
+
+
+@pytest.mark.parametrize(("command", "document"), CURLS)
+def test_what_curl_asks_for_is_answered(
+    command: str, document: str, service: Service, tmp_path: Path
+) -> None:
+    words = shlex.split(placed(command, service.url))
+    done = subprocess.run(
+        [*words, "--fail", "--silent", "--show-error"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    if "-o" in words:
+        assert (tmp_path / words[words.index("-o") + 1]).stat().st_size > 0
+    else:
+        assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_history_in_python_is_the_whole_window(service: Service, tmp_path: Path) -> None:
+    file = saved(tmp_path, "history.py", service.url)
+    done = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=True
+    )
+    count, newest = re.fullmatch(r"(\d+) candles, the newest (.*)\n", done.stdout).groups()  # type: ignore[union-attr]
+    # The window's oldest candles may go while the pages are read.
+    assert 990 <= int(count) <= 1000
+    time = json.loads(newest.replace("'", '"'))["time"]
+    assert time in {candle["time"] for candle in service.candles("BTCUSDT", "1m")}
+
+
+def test_follower_in_python_misses_nothing_while_its_network_was_away(
+    service: Service, tmp_path: Path
+) -> None:
+    with Relay(service.port) as relay:
+        file = saved(tmp_path, "follow.py", relay.url)
+        with running(sys.executable, str(file), cwd=tmp_path) as lines:
+            eventually(lambda: len(told(lines)) > 500, "a snapshot, and more")
+            relay.swallow()
+            last = told(lines)[-1][0]
+            eventually(lambda: max(closes(service)) > last + 2 * MINUTE, "two candles later")
+            missed = max(closes(service))
+            assert told(lines)[-1][0] < missed
+            relay.pass_on()
+            eventually(lambda: newest_final(lines) > missed, "it has come back, and goes on")
+    assert_true_and_whole(lines, service)
+
+
+def node_arguments() -> list[str]:
+    assert NODE is not None
+    version = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
+    has_websocket = int(version.removeprefix("v").partition(".")[0]) >= 22
+    return [NODE] if has_websocket else [NODE, "--experimental-websocket", "--no-warnings"]
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node: apt-get install nodejs")
+@pytest.mark.parametrize("name", ["least.js", "follow.mjs"])
+def test_follower_in_node_prints_candles_as_they_are(
+    name: str, service: Service, tmp_path: Path
+) -> None:
+    (download,) = [command for command, _ in CURLS if "smarttrade-client.mjs" in command]
+    subprocess.run(
+        [*shlex.split(placed(download, service.url)), "--silent"], cwd=tmp_path, check=True
+    )
+    file = saved(tmp_path, name, service.url)
+    with running(*node_arguments(), str(file), cwd=tmp_path) as lines:
+        eventually(lambda: sum(closed for *_, closed in told(lines)) >= 3, "three final candles")
+    assert_true_and_whole(lines, service)

@@ -1,0 +1,74 @@
+"""What the documentation names is there, and what there is to set is in it."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from smarttrade.settings import Settings
+
+from .blocks import DOCUMENTS, ROOT
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+VARIABLE = re.compile(r"\b(?:SMARTTRADE_[A-Z_]*[A-Z]|REDIS_URL|USE_MEMORY_STORE|BINANCE_\w+_URL)\b")
+RELATIVE_TO = (ROOT, ROOT / "smarttrade", ROOT / "docs", ROOT / "docs" / "deploy", ROOT / "tests")
+
+documents = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def variables() -> set[str]:
+    return {str(field.validation_alias) for field in Settings.model_fields.values()}
+
+
+def headings(document: Path) -> set[str]:
+    """As links name them: lower case, no punctuation, dashes for spaces."""
+    found = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
+
+
+@documents
+def test_links_lead_somewhere(document: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (heading and heading not in headings(file)):
+            broken.append(target)
+    assert broken == []
+
+
+@documents
+def test_variables_that_are_named_exist(document: Path) -> None:
+    named = set(VARIABLE.findall(document.read_text("utf-8")))
+    assert named - variables() == set()
+
+
+def test_every_variable_is_in_the_table_for_operators() -> None:
+    rows = [line for line in OPERATIONS.read_text("utf-8").splitlines() if line.startswith("|")]
+    missing = [name for name in variables() if not any(_names(row, name) for row in rows)]
+    assert sorted(missing) == []
+
+
+def _names(row: str, variable: str) -> bool:
+    """Spelled out, or without `SMARTTRADE_` in the tables that say so."""
+    return f"`{variable}`" in row or f"`{variable.removeprefix('SMARTTRADE_')}`" in row
+
+
+@documents
+def test_modules_that_are_to_be_run_exist(document: Path) -> None:
+    named = set(re.findall(r"python3? -m (tests[\w.]*)", document.read_text("utf-8")))
+    assert [name for name in named if find_spec(name) is None] == []
+
+
+@documents
+def test_files_that_are_named_exist(document: Path) -> None:
+    named = set(re.findall(r"`(\w[\w./-]*/[\w.-]+\.(?:py|js|lua))`", document.read_text("utf-8")))
+    missing = [name for name in named if not any((base / name).exists() for base in RELATIVE_TO)]
+    assert sorted(missing) == []
