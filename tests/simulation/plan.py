@@ -258,7 +258,7 @@ def _redis_fault(rng: Random, at: float, kind: str) -> Happening:
 def _broken_for_good(rng: Random, shape: Shape) -> Happening:
     """One part that never works again: all others must go on."""
     kinds = ["endpoint_dead", "clients_dead"]
-    if len(shape.symbols) > 1:
+    if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
         kinds.append("symbol_silent")
     if shape.has_redis:
         kinds.append("redis_gone" if Part.GATEWAY not in shape.processes else "gateway_alone")
