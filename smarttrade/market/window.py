@@ -329,7 +329,8 @@ class Window:
             return UNCHANGED
         change = self._begin(state.candles)
         self._set_gaps(state.holes, state.unfilled)
-        self._released += [m for m in self._doubtful() if self._still_missing(m)]
+        doubtful = [m for m in self._doubtful() if m not in self._released]
+        self._released += [m for m in doubtful if self._still_missing(m)]
         self._released.sort()
         return change
 
