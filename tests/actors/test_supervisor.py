@@ -424,3 +424,14 @@ async def test_child_that_started_in_time_is_not_late_ever_after(
         await trio.sleep(10)
         assert len(started) == 1
         assert len(crashing.started_at) == 2
+
+
+async def test_pauses_begin_anew_when_the_supervisor_does(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1, times=3)
+    tree = supervisor(Child("store", crashing.run), backoff=Backoff(1, 100, jitter=0))
+    async with running(tree):  # crashes at 1 and at 3, and would come back at 5
+        await trio.sleep(4)
+    async with running(tree):
+        await trio.sleep(20)
+    first = crashing.started_at[0]
+    assert [at - first for at in crashing.started_at] == [0, 2, 4, 6]
