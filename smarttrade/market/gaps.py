@@ -65,7 +65,8 @@ class KnownGaps:
 
     def add_doubtful(self, candles: Sequence[Candle]) -> None:
         """Count as unfilled what lies between candles that do not follow each other for certain."""
-        self.unfilled += [m for m in self._doubtful(candles) if self._is_missing(m, candles)]
+        doubtful = [m for m in self._doubtful(candles) if m not in self.unfilled]
+        self.unfilled += [m for m in doubtful if self._is_missing(m, candles)]
         self.unfilled.sort()
 
     def remember_holes(self, rows: Sequence[Candle], first: int | None) -> None:

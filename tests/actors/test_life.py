@@ -62,3 +62,8 @@ def test_description_names_the_only_member_of_a_group() -> None:
         describe(ExceptionGroup("g", [ExceptionGroup("h", [OSError("reset")])])) == "OSError: reset"
     )
     assert describe(ExceptionGroup("g", [OSError(), KeyError()])).startswith("ExceptionGroup: g")
+
+
+async def test_cancelled_that_nobody_asked_for_is_shown_as_the_cause() -> None:
+    stray = await a_cancelled()
+    assert failure(stray).__cause__ is stray

@@ -265,3 +265,60 @@ async def test_reopening_an_open_mailbox_disturbs_nobody(nursery: trio.Nursery) 
     await wait_all_tasks_blocked()
     mailbox.reopen()
     assert await mailbox.receive_batch(9) == [1, 2]
+
+
+async def test_abandoned_mailbox_answers_what_was_taken(nursery: trio.Nursery) -> None:
+    mailbox = Mailbox[Question]("box", capacity=1)
+    died = []
+
+    async def ask() -> None:
+        with pytest.raises(ActorDied) as caught:
+            await mailbox.ask(partial(Question, "?"))
+        died.append(caught.value)
+
+    nursery.start_soon(ask)
+    await mailbox.receive()
+    mailbox.abandon()
+    await wait_all_tasks_blocked()
+    assert len(died) == 1
+
+
+async def test_message_that_was_abandoned_takes_no_newer_one_with_it() -> None:
+    mailbox = Mailbox[str]("box", capacity=1, overflow=Overflow.NEWEST, key=lambda text: text[0])
+    mailbox.tell_nowait("a1")
+    mailbox.abandon()
+    mailbox.reopen()
+    mailbox.tell_nowait("b1")
+    with pytest.raises(trio.WouldBlock):
+        mailbox.tell_nowait("a2")
+    assert mailbox.receive_nowait() == "b1"
+
+
+async def test_reopening_again_disturbs_nobody(nursery: trio.Nursery) -> None:
+    mailbox = box()
+    mailbox.close()
+    mailbox.reopen()
+    got = []
+
+    async def receive() -> None:
+        got.append(await mailbox.receive())
+
+    nursery.start_soon(receive)
+    await wait_all_tasks_blocked()
+    mailbox.reopen()
+    mailbox.tell_nowait(1)
+    await wait_all_tasks_blocked()
+    assert got == [1]
+
+
+async def test_sending_lets_others_have_a_turn(nursery: trio.Nursery) -> None:
+    mailbox = box()
+    turns = []
+
+    async def other() -> None:
+        turns.append("other")
+
+    nursery.start_soon(other)
+    await mailbox.tell(1)
+    await mailbox.tell(2)
+    assert turns == ["other"]

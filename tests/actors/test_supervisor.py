@@ -402,3 +402,36 @@ async def test_actor_may_be_a_partial_of_a_method(autojump_clock: MockClock) -> 
 
     async with running(supervisor(Child("a", partial(run, "hello")))) as tree:
         assert state(tree, "a") is State.RUNNING
+
+
+async def test_tree_can_be_looked_at_before_it_runs() -> None:
+    assert state(supervisor(Child("store", steady)), "store") is State.WAITING
+
+
+async def test_child_that_started_in_time_is_not_late_ever_after(
+    autojump_clock: MockClock,
+) -> None:
+    started: list[float] = []
+
+    async def prompt(*, task_status: trio.TaskStatus[None]) -> None:
+        started.append(trio.current_time())
+        task_status.started()
+        await trio.sleep_forever()
+
+    crashing = Crashing(after=5, times=1)
+    tree = supervisor(Child("store", prompt, start_within=1), Child("web", crashing.run))
+    async with running(tree):
+        await trio.sleep(10)
+        assert len(started) == 1
+        assert len(crashing.started_at) == 2
+
+
+async def test_pauses_begin_anew_when_the_supervisor_does(autojump_clock: MockClock) -> None:
+    crashing = Crashing(after=1, times=3)
+    tree = supervisor(Child("store", crashing.run), backoff=Backoff(1, 100, jitter=0))
+    async with running(tree):  # crashes at 1 and at 3, and would come back at 5
+        await trio.sleep(4)
+    async with running(tree):
+        await trio.sleep(20)
+    first = crashing.started_at[0]
+    assert [at - first for at in crashing.started_at] == [0, 2, 4, 6]

@@ -23,6 +23,7 @@ from .fakes import (
     as_children,
     running,
     scripted,
+    state,
     steady,
     stuck,
     supervisor,
@@ -264,3 +265,13 @@ async def test_run_does_not_end_before_its_children(autojump_clock: MockClock) -
         async with running(tree):
             await wait_all_tasks_blocked()
     assert trio.lowlevel.current_statistics().tasks_living == before
+
+
+async def test_child_that_is_asked_to_stop_is_stopping(autojump_clock: MockClock) -> None:
+    slow = Polite(after_asked=3)
+    tree = supervisor(polite("store", slow))
+    async with running(tree):
+        tree.stop()
+        await wait_all_tasks_blocked()
+        assert state(tree, "store") is State.STOPPING
+    assert state(tree, "store") is State.STOPPED

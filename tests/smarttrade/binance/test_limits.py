@@ -136,6 +136,7 @@ class Request:
 
 
 SECONDS = st.sampled_from([0, 0, 0, 1, 5, 30, 55, 60])
+EIGHTHS = st.integers(0, 1600).map(lambda n: n / 8)  # of a second: sums of them are exact
 REQUESTS = st.lists(
     st.builds(
         Request, SECONDS, st.integers(1, 10), SECONDS, SECONDS, st.booleans(), st.integers(0, 3)
@@ -185,7 +186,7 @@ def test_no_minute_of_the_exchange_sees_more_than_the_ceiling(
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 200), st.booleans()), max_size=60),
+    st.lists(st.tuples(EIGHTHS, st.booleans()), max_size=60),
     st.integers(1, 5),
 )
 def test_connections_are_attempted_no_oftener_than_allowed(
@@ -210,3 +211,25 @@ def test_attempts_are_free_again_one_by_one() -> None:
     budget = AttemptBudget(2)
     assert [budget.reserve(t) for t in (0, 100, 150)] == [0, 0, 150]
     assert [budget.reserve(t) for t in (299, 300, 301)] == [1, 0, 99]
+
+
+def test_attempts_wait_for_as_long_as_the_exchange_says() -> None:
+    attempts = AttemptBudget()
+    attempts.block(60, now=100)
+    attempts.block(10, now=100)
+    assert attempts.reserve(now=110) == 50
+    assert attempts.reserve(now=160) == 0
+
+
+def test_request_at_the_end_of_a_block_is_counted() -> None:
+    budget = WeightBudget()
+    budget.block(60, now=100)
+    assert budget.reserve(2, now=160) == 0
+    assert budget.spent == 2
+
+
+def test_request_that_would_lead_over_the_ceiling_waits_for_the_least_that_is_used() -> None:
+    budget = WeightBudget(ceiling=2)
+    assert budget.reserve(1, now=0) == 0
+    assert budget.reserve(2, now=0) > 0
+    assert budget.spent == 1

@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 import pytest
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.gaps import Gap, Missing
+from smarttrade.market.copies import WindowState
+from smarttrade.market.gaps import Gap, Missing, Span
 from smarttrade.market.interval import Interval
-from smarttrade.market.window import UNCHANGED, WINDOW_SIZE, Change, Window
+from smarttrade.market.window import UNCHANGED, WINDOW_SIZE, Change, Difference, Window
 from tests.fakes.candles import at, candle, minutes, rows, rows_at, same, states
 
 
@@ -630,3 +631,239 @@ def test_candle_that_was_published_over_while_it_formed_is_told_as_unfilled() ->
     assert live.gaps() == (Gap(at(1), at(2), "unfilled"),)
     live.merge(rows(1, 3), at(1))
     assert not live.gaps()
+
+
+# What the exchange corrects
+
+
+def test_change_of_corrections_alone_is_a_change() -> None:
+    assert Change(corrections=(candle(1),))
+    assert not Change(missing=Missing(at(0), at(1)))
+
+
+def test_differences_are_told_with_what_was_published() -> None:
+    live = window(*rows_at([0, 1, 3, 4]))
+    other = candle(1, close=101.0, read=True)
+    absent = candle(2, read=True)
+    assert live.differences([other, absent, candle(3, read=True)]) == (
+        Difference(candle(1, read=True)._replace(event_time=0), other),
+        Difference(None, absent),
+    )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        candle(0, read=True),  # the same
+        candle(1, closed=False, close=101.0, read=True),  # may still change
+        candle(3, close=101.0, read=True),  # still forming here
+        candle(-1, close=101.0, read=True),  # before the oldest
+        candle(9, close=101.0, read=True),  # not there yet
+    ],
+)
+def test_row_outside_the_window_or_not_final_is_no_difference(row: Candle) -> None:
+    assert window(*rows(0, 3)).differences([row]) == ()
+
+
+# Beginnings
+
+
+def test_newest_rows_begin_a_window_that_had_no_history() -> None:
+    live = window()
+    assert states(live.merge(rows(0, 1)).updates) == [(0, True), (1, False)]
+
+
+def test_new_beginning_forgets_the_gaps_of_the_old_one() -> None:
+    live = window(*rows_at([0, 3, 4], closed=True))
+    live.apply(candle(7))
+    live.release()
+    live.merge(rows(2000, 2002))
+    assert live.state == WindowState(tuple(rows(2000, 2002)))
+
+
+def test_what_waits_first_is_told() -> None:
+    live = window(*rows(0, 0))
+    assert live.oldest_held is None
+    for minute in (3, 2, 4):
+        live.apply(candle(minute))
+    assert live.oldest_held == at(2)
+
+
+def test_what_is_missing_is_told_once_and_not_with_every_state_before_it() -> None:
+    live = window(*rows(0, 0))
+    live.apply(candle(3))
+    told = candle(0, closed=False, event=30, volume=50.0)
+    assert live.apply(told) == Change((told,))
+
+
+def test_late_final_state_keeps_the_time_of_its_own_event() -> None:
+    live = window(*rows(0, 1))
+    late = candle(1, event=1, volume=50.0)
+    live.merge([candle(1, closed=False, event=30, volume=20.0, read=True)], at(1))
+    live.apply(candle(3))
+    live.release()
+    assert live.apply(late).corrections == (late,)
+
+
+def test_revision_of_the_gaps_grows_whenever_they_change() -> None:
+    live = window(*rows(0, 1, closed=True))
+    revisions = [live.known_gaps.revision]
+    live.apply(candle(4))
+    assert live.known_gaps.revision == revisions[-1]
+    for change in (
+        live.release,
+        lambda: live.merge(rows_at([4]), at(2)),
+        lambda: live.merge(rows(2000, 2002)),
+        lambda: live.follow_gaps([Span(at(2), at(3))], []),
+    ):
+        change()
+        revisions.append(live.known_gaps.revision)
+    assert revisions == sorted(set(revisions))
+
+
+# Copies
+
+
+def kept() -> WindowState:
+    """With a hole, a candle that was published over while it formed, and a gap without reason."""
+    return WindowState(
+        (candle(0), candle(2), candle(3, closed=False), candle(6), candle(9, closed=False)),
+        (Span(at(1), at(1)), Span(at(4), at(5))),
+        (),
+    )
+
+
+def test_restored_window_publishes_everything_and_doubts_what_has_no_reason() -> None:
+    fresh = Window(Interval.MINUTE_1)
+    assert fresh.restore(kept()) == Change(kept().candles)
+    assert fresh.state == kept()._replace(
+        unfilled=(Missing(at(3), at(6)), Missing(at(7), at(9))),
+    )
+    assert fresh.gaps() == (
+        Gap(at(1), at(1), "exchange"),
+        Gap(at(3), at(3), "unfilled"),
+        Gap(at(4), at(5), "exchange"),
+        Gap(at(7), at(8), "unfilled"),
+    )
+
+
+def test_neighbouring_gaps_of_one_cause_are_told_as_one() -> None:
+    fresh = Window(Interval.MINUTE_1)
+    fresh.restore(WindowState((candle(0), candle(2), candle(3, closed=False), candle(6))))
+    assert fresh.gaps() == (Gap(at(1), at(1), "unfilled"), Gap(at(3), at(5), "unfilled"))
+
+
+def test_window_that_is_restored_again_and_again_knows_each_gap_once() -> None:
+    state = kept()
+    for _ in range(3):
+        fresh = Window(Interval.MINUTE_1)
+        fresh.restore(state)
+        state = fresh.state
+    assert state.unfilled == (Missing(at(3), at(6)), Missing(at(7), at(9)))
+
+
+def test_unfilled_ranges_are_restored_in_order() -> None:
+    fresh = Window(Interval.MINUTE_1)
+    fresh.restore(kept()._replace(unfilled=(Missing(at(7), at(9)),)))
+    assert fresh.unfilled == (Missing(at(3), at(6)), Missing(at(7), at(9)))
+
+
+def test_window_that_has_a_beginning_is_not_restored() -> None:
+    live = window(*rows(0, 1))
+    before = live.state
+    assert live.restore(kept()) == UNCHANGED
+    assert live.state == before
+
+
+def test_range_is_unfilled_while_a_candle_inside_it_still_forms() -> None:
+    fresh = Window(Interval.MINUTE_1)
+    told = (candle(0), candle(1), candle(2, closed=False), candle(3))
+    fresh.restore(WindowState(told, (), (Missing(at(1), at(3)),)))
+    fresh.merge([candle(1), candle(2, closed=False)], at(1))
+    assert Missing(at(1), at(3)) in fresh.unfilled
+
+
+def test_first_state_that_is_adopted_is_no_news() -> None:
+    copy = Window(Interval.MINUTE_1)
+    assert copy.adopt(kept()) == UNCHANGED
+    assert copy.is_ready
+    assert copy.state == kept()
+
+
+def test_adopted_is_what_differs() -> None:
+    copy = window(*rows(0, 1))
+    last = candle(2, closed=False)
+    filled = (candle(0, close=7.0), candle(1, close=8.0), last)
+    change = copy.adopt(WindowState(filled))
+    assert change == Change((candle(1, close=8.0), last), (candle(0, close=7.0),))
+    assert copy.adopt(WindowState(filled)) == UNCHANGED
+
+
+def test_first_candles_of_an_empty_copy_are_updates() -> None:
+    copy = window()
+    assert copy.adopt(WindowState((candle(0), candle(1)))) == Change((candle(0), candle(1)))
+
+
+def test_adopted_candle_that_was_absent_is_a_correction() -> None:
+    copy = window(*rows_at([0, 2], closed=True))
+    absent = candle(1)
+    assert copy.adopt(WindowState((candle(0), absent, candle(2)))).corrections == (absent,)
+    assert minutes(copy) == [0, 1, 2]
+
+
+def test_adopting_never_goes_back() -> None:
+    newer = candle(1, closed=False, event=30, volume=50.0)
+    copy = window(*rows(0, 0, closed=True), newer)
+    stale = WindowState((candle(0, read=True), candle(1, closed=False, event=2)))
+    assert copy.adopt(stale) == UNCHANGED
+    assert copy.newest == newer
+    copy.apply(candle(1))
+    assert copy.adopt(WindowState((candle(0),))) == UNCHANGED
+    assert copy.adopt(WindowState(())) == UNCHANGED
+    assert minutes(copy) == [0, 1]
+
+
+def test_adopted_state_of_which_only_its_origin_differs_is_taken_without_a_word() -> None:
+    copy = window(*rows(0, 1))
+    assert copy.adopt(WindowState((candle(0), rows(1, 1)[0]))) == UNCHANGED
+    assert copy.oldest == candle(0)
+
+
+def test_oldest_of_a_full_copy_is_corrected() -> None:
+    copy = window(*rows(0, WINDOW_SIZE - 1, closed=True))
+    right = [candle(0, close=7.0), *list(copy)[1:]]
+    assert copy.adopt(WindowState(tuple(right))).corrections == (right[0],)
+
+
+def test_followed_states_are_updates_of_the_newest_candle_and_after_it() -> None:
+    copy = window()
+    first, second = candle(0, closed=False), candle(0, closed=False, event=4, volume=2.0)
+    for told in (first, second, candle(0), candle(1, closed=False)):
+        assert copy.follow(told, corrected=False) == Change((told,))
+    assert list(copy) == [candle(0), candle(1, closed=False)]
+
+
+def test_followed_state_that_is_known_or_older_is_no_news() -> None:
+    copy = window(*rows_at([0, 2], closed=True))
+    copy.follow(newest := candle(3, closed=False, event=9, volume=5.0), corrected=False)
+    for stale in (newest, candle(3, closed=False, event=2), candle(1), candle(0, close=7.0)):
+        assert copy.follow(stale, corrected=False) == UNCHANGED
+    assert copy.follow(newest, corrected=True) == UNCHANGED
+    assert minutes(copy) == [0, 2, 3]
+
+
+def test_followed_correction_replaces_and_fills_in() -> None:
+    copy = window(*rows_at([0, 2], closed=True))
+    for told in (candle(0, close=7.0), candle(1), candle(-1)):
+        assert copy.follow(told, corrected=True) == Change(corrections=(told,))
+    assert list(copy)[:3] == [candle(-1), candle(0, close=7.0), candle(1)]
+
+
+def test_full_copy_keeps_its_size_whatever_it_follows() -> None:
+    absent = 5
+    copy = window(*rows_at([m for m in range(WINDOW_SIZE + 1) if m != absent], closed=True))
+    assert copy.follow(candle(-1), corrected=True) == UNCHANGED
+    assert copy.follow(candle(absent), corrected=True)
+    assert minutes(copy) == list(range(1, WINDOW_SIZE + 1))
+    assert copy.follow(candle(WINDOW_SIZE + 1), corrected=False)
+    assert minutes(copy) == list(range(2, WINDOW_SIZE + 2))

@@ -9,7 +9,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import smarttrade.session.patience as patience_module
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
@@ -673,3 +673,11 @@ def test_a_client_always_gets_whole_frames_in_order_and_every_last_state(
             await model.outbox.aclose()
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def test_what_the_client_sends_comes_through() -> None:
+    ours, client = memory_stream_pair()
+    outbox = Outbox(ours, counters=OutboxCounters())
+    await client.send_all(b"hello")
+    assert await outbox.receive_some(3) == b"hel"
+    assert await outbox.receive_some() == b"lo"

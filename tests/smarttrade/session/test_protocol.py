@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -12,7 +13,15 @@ from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.session.errors import CloseCode, RequestError
 from smarttrade.session.limits import FORGIVE_EVERY, SessionLimits
-from smarttrade.session.protocol import Action, End, Send, SessionProtocol, Subscribe, Unsubscribe
+from smarttrade.session.protocol import (
+    Action,
+    End,
+    Send,
+    SessionCounters,
+    SessionProtocol,
+    Subscribe,
+    Unsubscribe,
+)
 from smarttrade.session.requests import find_series
 from smarttrade.store.messages import Catalogue, Wanted
 from tests.fakes.candles import BTC, ETH
@@ -608,3 +617,63 @@ def check_acknowledged(told: Message, subscribed: set[Series]) -> None:
     assert sorted(named) == sorted((s.symbol, s.interval.value) for s in subscribed)
     for each in told["errors"]:
         assert set(each) == {"symbol", "interval", "code", "message"}
+
+
+# What is counted
+
+
+def test_requests_and_refusals_are_counted() -> None:
+    session = new_session()
+    assert session.counters == SessionCounters()
+    receive(session, BTC_1M)
+    receive(session, "{")
+    receive(session, {"action": "ping"})
+    assert session.counters == SessionCounters(requests=3, bad_requests=1)
+
+
+def test_counting_begins_at_zero() -> None:
+    assert set(asdict(SessionCounters()).values()) == {0}
+
+
+def test_session_that_is_closed_for_its_requests_is_counted() -> None:
+    flooding = new_session(burst=1)
+    for _ in range(2):
+        receive(flooding, {"action": "ping"})
+    assert flooding.counters == SessionCounters(requests=2, closed_flooding=1)
+    faulty = new_session(bad_requests=1)
+    for _ in range(2):
+        receive(faulty, "{")
+    assert faulty.counters == SessionCounters(requests=2, bad_requests=2, closed_faulty=1)
+
+
+def test_series_over_the_limit_are_counted_one_by_one() -> None:
+    session = new_session(subscriptions=1)
+    receive(session, {"subscriptions": [BTC_1M, ETH_1M]})
+    assert session.counters.refused_subscriptions == 2
+    receive(session, BTC_1M)
+    receive(session, ETH_1M)
+    assert session.counters.refused_subscriptions == 3
+
+
+# What a refusal says
+
+
+@pytest.mark.parametrize(
+    ("request_", "lacks"),
+    [({"symbol": "BTCUSDT"}, "`interval`"), ({"interval": "1m"}, "`symbol`")],
+)
+def test_half_a_series_is_told_which_half_is_missing(request_: dict[str, str], lacks: str) -> None:
+    assert lacks in refusal(request_)["message"]
+
+
+def test_request_without_any_series_is_told_what_it_may_hold() -> None:
+    assert "subscriptions" in refusal({})["message"]
+
+
+def test_words_of_a_client_are_given_back_cut() -> None:
+    _, told = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 60, "interval": "1m"}]})
+    (error,) = told["errors"]
+    assert error["symbol"] == "x" * 50
+    assert repr("x" * 50 + "...") in error["message"]
+    _, told = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 50, "interval": "1m"}]})
+    assert repr("x" * 50) in told["errors"][0]["message"]
