@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -10,6 +11,7 @@ from quart import Response, Websocket, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from ..session.requests import shown
 from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
 from . import pages
@@ -158,7 +160,10 @@ def _add_errors(app: QuartTrio) -> None:
     async def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = (error.name or "error").lower().replace(" ", "_")
-        response = ProblemError(status, code, error.description or error.name).response()
+        detail = error.description or error.name
+        if status == HTTPStatus.NOT_FOUND:
+            detail = f"nothing is at {shown(request.path)}; /docs lists what there is"
+        response = ProblemError(status, code, detail).response()
         for name, value in error.get_headers():
             if name.lower() == "allow":
                 response.headers[name] = value

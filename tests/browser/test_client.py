@@ -102,6 +102,26 @@ def test_asks_for_a_snapshot_and_hands_candles_over_in_order(page: Page) -> None
     assert told(page) == [["reset", [1, 2, 3]], ["update", 3], ["update", 4]]
 
 
+def test_series_in_other_spellings_is_the_same_series(page: Page) -> None:
+    page.evaluate("last().open(); leave()")
+    page.evaluate("void client.subscribe(' btcusdt', '1D', watcher)")
+    page.evaluate("void client.subscribe('BTCUSDT', '1d', watcher)")
+    page.clock.run_for(300)
+    sent = page.evaluate("last().sent.at(-1).subscriptions")
+    assert [(each["symbol"], each["interval"]) for each in sent] == [("BTCUSDT", "1d")]
+    told(page)
+    page.evaluate("""last().say({ type: "snapshot", symbol: "BTCUSDT", interval: "1d",
+        candles: [bar(1)], closed: false, truncated: false })""")
+    assert told(page) == [["reset", [1]]]
+
+
+def test_month_is_not_a_minute(page: Page) -> None:
+    page.evaluate("last().open(); void client.subscribe('BTCUSDT', '1M', watcher)")
+    page.clock.run_for(300)
+    sent = page.evaluate("last().sent.at(-1).subscriptions")
+    assert "1M" in [each["interval"] for each in sent]
+
+
 def test_past_is_told_as_a_correction(page: Page) -> None:
     page.evaluate("last().open(); snapshot(1, 3); update(5)")
     told(page)

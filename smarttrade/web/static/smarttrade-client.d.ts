@@ -69,7 +69,7 @@ export interface ClientOptions {
 export declare class SmartTradeClient {
   constructor(url: string | URL, options?: ClientOptions);
   readonly state: ClientState;
-  /** Names as in `GET /symbols` and `GET /intervals`. Returns a function that ends it. */
+  /** Symbols in any case, intervals as `GET /intervals` or charts spell them. Returns a function that ends it. */
   subscribe(symbol: string, interval: string, watcher: Watcher): () => void;
   close(): void;
 }

@@ -17,6 +17,11 @@ export function intervalSeconds(interval) {
   return parseInt(interval, 10) * (unit === "M" ? 28 * 86400 : DAY_AND_BELOW[unit]);
 }
 
+/** The server's own spelling of a series, by which its messages name it; `1M` stays a month. */
+function spelled(symbol, interval) {
+  return [symbol.trim().toUpperCase(), interval.replace(/[HDW]$/, (unit) => unit.toLowerCase())];
+}
+
 /** A series' candles: ascending, one for each time, bounded. */
 export class CandleList {
   /** At least so many of the newest stay. */
@@ -142,7 +147,8 @@ export class SmartTradeClient {
    * candle at the end, for `series.update()`; `onCorrect` one in the past, for
    * `series.update(candle, true)`. Returns a function that ends it.
    */
-  subscribe(symbol, interval, watcher) {
+  subscribe(asSymbol, asInterval, watcher) {
+    const [symbol, interval] = spelled(asSymbol, asInterval);
     const key = `${symbol} ${interval}`;
     let series = this.#series.get(key);
     if (series === undefined) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 
@@ -24,4 +25,6 @@ def main(names: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.plants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of names; default: all")
+    sys.exit(main(parser.parse_args().names))
