@@ -64,7 +64,7 @@ async def serve(
         from ..app import run_service
         from ..linux.descriptors import make_room
         from ..linux.systemd import Notifier
-        from ..web.server_sockets import CannotListenError
+        from ..web.server.sockets import CannotListenError
 
     fit = make_room(loaded.settings.server_limits)
     if not fit:

@@ -18,7 +18,7 @@ from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
 from ..session.limits import SessionLimits
 from ..web.access import Access
-from ..web.server_limits import ServerLimits
+from ..web.limits import ServerLimits
 from .values import (
     host_name,
     list_of,

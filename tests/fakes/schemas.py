@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from smarttrade.web.asyncapi import asyncapi_document
-from smarttrade.web.openapi import openapi_document
+from smarttrade.web.schemas.asyncapi import asyncapi_document
+from smarttrade.web.schemas.openapi import openapi_document
 
 DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 

@@ -20,7 +20,7 @@ from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from smarttrade.web.counters import Counters
-from smarttrade.web.server import CannotListenError
+from smarttrade.web.server.sockets import CannotListenError
 from tests.fakes.chart import Charts, decode
 from tests.fakes.exchange_link import End, link
 from tests.fakes.memory_net import MemoryListener, http_over, transport_over, websocket_over

@@ -21,7 +21,7 @@ from smarttrade.cli import COMMANDS, run
 from smarttrade.cli.serve import serve
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.settings.sources import Loaded
-from smarttrade.web.server_sockets import CannotListenError
+from smarttrade.web.server.sockets import CannotListenError
 
 ROOT = Path(smarttrade.__file__).parent.parent
 WITHIN = 20.0  # seconds, on a busy machine

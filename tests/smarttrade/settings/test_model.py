@@ -12,7 +12,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.session.limits import SessionLimits
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.web.access import Access
-from smarttrade.web.server_limits import ServerLimits
+from smarttrade.web.limits import ServerLimits
 
 NUMBERS = {
     "PORT": (0, 65535),

@@ -30,7 +30,8 @@ from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, ReportFeed, StoreMessage
 from smarttrade.web.app import create_app
 from smarttrade.web.counters import Counters
-from smarttrade.web.server import ServerCounters, ServerLimits, serve_web
+from smarttrade.web.limits import ServerCounters, ServerLimits
+from smarttrade.web.server.accept import serve_web
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode
 from tests.fakes.memory_net import MemoryListener, http_over, websocket_over

@@ -18,7 +18,9 @@ from quart_trio import QuartTrio
 
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox
 from smarttrade.web.access import Access
-from smarttrade.web.server import ServerCounters, ServerLimits, open_listeners, serve_web
+from smarttrade.web.limits import ServerCounters, ServerLimits
+from smarttrade.web.server.accept import serve_web
+from smarttrade.web.server.sockets import open_listeners
 
 LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
 """Short, so that the tests are."""
