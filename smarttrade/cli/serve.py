@@ -64,7 +64,6 @@ async def serve(
         from ..app import run_service
         from ..linux.descriptors import make_room
         from ..linux.systemd import Notifier
-        from ..web.server.sockets import CannotListenError
 
     fit = make_room(loaded.settings.server_limits)
     if not fit:
@@ -86,7 +85,7 @@ async def serve(
     except Exception as error:
         if (stuck := reason_of(error, (Unkillable,))) is not None:
             end_now(1, stuck)  # Trio would wait for it
-        reason = reason_of(error, (RestartLimit, Fatal, CannotListenError))
+        reason = reason_of(error, (RestartLimit, Fatal))
         if reason is None:
             log.critical("crashed", exc_info=error)
         else:

@@ -26,7 +26,7 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.events import Published
-from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
+from smarttrade.store.stored import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
 
 LATENCY = 0.001
 
@@ -42,7 +42,7 @@ class Contents:
     seq: int = 0
     state: StoreState | None = None
     lists: dict[Series, list[Candle]] = field(default_factory=dict)
-    gaps: dict[Series, Gaps] = field(default_factory=dict)
+    gaps: dict[Series, StoredGaps] = field(default_factory=dict)
     changes: list[tuple[str, Entry]] = field(default_factory=list)
     names: int = 0
     holder: str | None = None
@@ -158,7 +158,7 @@ class VirtualDatabase:
         windows = []
         for each in series:
             candles = tuple(c.lists.get(each, ()))
-            state = WindowState(candles, *c.gaps.get(each, Gaps())) if candles else None
+            state = WindowState(candles, *c.gaps.get(each, StoredGaps())) if candles else None
             windows.append(StoredWindow(each, state, None))
         return windows
 
