@@ -16,7 +16,7 @@ from ..parts import Part
 from ..settings import Settings
 from ..settings.sources import Loaded
 from ..telemetry.logs import configure_logs
-from .options import add_options, settings_from, url_of
+from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
 from .quick_start import started, starting
 from .reasons import reason_of
@@ -29,11 +29,7 @@ log = structlog.get_logger("smarttrade")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--simulated",
-        action="store_true",
-        help="use the built-in exchange simulator; no network is needed",
-    )
+    add_simulated(parser)
     add_options(parser)
     parser.usage = "%(prog)s [--simulated] [--memory] [--OPTION VALUE ...]"
 

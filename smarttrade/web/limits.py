@@ -96,7 +96,3 @@ class ServerCounters:
 
     cut_off: int = 0
     """Connections still open when the time for an ordered stop was up."""
-
-    @property
-    def oversized(self) -> int:
-        return self.oversized_messages + self.oversized_heads + self.oversized_bodies

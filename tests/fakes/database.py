@@ -59,7 +59,6 @@ class VirtualRedis:
         self.refusal: str | None = None
         """What every call is refused with, if anything."""
         self.is_frozen = False
-        self.writes = 0
         self.told = trio.Event()
 
     def connect(self) -> VirtualDatabase:
@@ -119,7 +118,6 @@ class VirtualDatabase:
             return Late()
         if c.batch < batch.written:
             return Lost()
-        self.server.writes += 1
         c.batch, c.holder, c.held_until = batch.number, leader, trio.current_time() + lease
         lengths, changes = [], []
         for group in batch.groups:

@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio_websocket
 
-from actors import Supervisor
+from actors import Supervisor, walk
 from smarttrade.app import build_service
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -178,13 +178,7 @@ class World:
     @property
     def actors(self) -> dict[str, Any]:
         """Every actor of the tree by its name."""
-        found = {}
-        pending = [self.service.inspect()]
-        while pending:
-            info = pending.pop()
-            found[info.name] = info
-            pending += info.children
-        return found
+        return {info.name: info for _, info in walk(self.service.inspect())}
 
 
 @dataclass

@@ -25,7 +25,7 @@ from smarttrade.store.messages import Catalogue
 from smarttrade.web.schemas.asyncapi import CLOSES, EXAMPLES, asyncapi_document
 from tests.fakes.candles import BTC, candle, rows
 from tests.fakes.frames import messages
-from tests.fakes.schemas import check_request, checked
+from tests.fakes.schemas import check_references, check_request, checked
 from tests.smarttrade.web.backend import INTERVALS, SYMBOLS, backend
 
 CATALOGUE = Catalogue(SYMBOLS, INTERVALS)
@@ -45,12 +45,7 @@ async def test_every_websocket_route_is_a_channel() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    document = asyncapi_document()
-    for reference in re.findall(r'"\$ref": ?"#/(.*?)"', json.dumps(document)):
-        found: Any = document
-        for part in reference.split("/"):
-            found = found[part]
-        assert found
+    check_references(asyncapi_document())
 
 
 def test_operations_name_messages_of_their_channel() -> None:

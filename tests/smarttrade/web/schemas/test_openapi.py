@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +22,7 @@ from smarttrade.store.feed import Feed
 from smarttrade.web.schemas.openapi import openapi_document
 from smarttrade.web.schemas.routes import ROUTES
 from tests.fakes.candles import BTC, ETH, at, candle, rows
-from tests.fakes.schemas import check_answer
+from tests.fakes.schemas import check_answer, check_references
 from tests.smarttrade.web.backend import Backend, backend
 
 MINUTES = [Interval.MINUTE_1]
@@ -54,12 +53,7 @@ def test_operations_have_names_of_their_own() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    document = openapi_document()
-    for reference in re.findall(r'"\$ref": ?"#/(.*?)"', json.dumps(document)):
-        found: Any = document
-        for part in reference.split("/"):
-            found = found[part]
-        assert found
+    check_references(openapi_document())
 
 
 # Answers
