@@ -17,8 +17,7 @@ from typing import Any
 
 import trio
 
-from actors import ActorDied, MailboxClosed
-from actors.inspection import State, walk
+from actors import ActorDied, MailboxClosed, State, walk
 
 from ... import __version__
 from ...binance.rest import RestClient

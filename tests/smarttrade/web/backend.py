@@ -14,8 +14,7 @@ import trio_websocket
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from actors import ActorInfo, Mailbox, Overflow
-from actors.inspection import State
+from actors import ActorInfo, Mailbox, Overflow, State
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series

@@ -10,8 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
-from actors import ActorInfo
-from actors.inspection import State
+from actors import ActorInfo, State
 from smarttrade.store.feed import Feed
 from smarttrade.web.counters import Counters
 from smarttrade.web.metrics.meanings import MEANINGS
