@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
 from actors import ActorInfo, State
+from smarttrade.session.limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.web.counters import Counters
 from smarttrade.web.metrics.meanings import MEANINGS
@@ -151,6 +152,17 @@ async def test_clients_are_counted() -> None:
     assert of(found, "hub_subscriptions") == 1
     assert of(found, "server_open") == 2  # and the one that asks for metrics
     assert of(found, "outbox_messages_total") >= 4
+
+
+async def test_bad_requests_and_sessions_closed_for_them_are_counted() -> None:
+    async with backend(limits=SessionLimits(bad_requests=2)) as server:
+        async with server.session() as session:
+            for _ in range(3):
+                await session.say_text("nonsense")
+            assert (await session.close_code())[0] == 1008
+        found = await scrape(server)
+    assert of(found, "session_bad_requests_total") == 3
+    assert of(found, "session_closed_faulty_total") == 1
 
 
 async def test_actors_are_told_by_their_path() -> None:
