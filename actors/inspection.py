@@ -42,6 +42,7 @@ class ActorInfo:
     """Messages queued; None when no mailbox was named."""
 
     mailbox_capacity: int | None = None
+    """Most messages that are queued at any time."""
 
     handled: int | None = None
     """Messages taken from the mailbox since it was made."""
@@ -52,7 +53,10 @@ class ActorInfo:
 def walk(
     info: ActorInfo, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], ActorInfo]]:
-    """Every actor with its path from the root, parents first, in start order."""
+    """Every actor with its path from the root, parents first, in start order.
+
+    `above` is the path of what `info` stands below, if that is wanted in the paths.
+    """
     path = (*above, info.name)
     yield path, info
     for child in info.children:

@@ -28,9 +28,16 @@ class Mailbox(Generic[M]):
         capacity: most messages that are queued at any time, at least 1.
         overflow: what happens when that many are.
         key: for `Overflow.NEWEST` only: says what a message is the newest of, such as
-            the series of a candle. A message whose key is None, and every question, is
+            the sensor of a reading. A message whose key is None, and every question, is
             never replaced and never overtaken: what was queued before it keeps its
             content.
+
+    Attributes:
+        handled: messages taken since it was made.
+
+    Raises:
+        ValueError: there is no room for a message, or a key without `Overflow.NEWEST`, or
+            that without a key.
     """
 
     def __init__(
@@ -92,8 +99,8 @@ class Mailbox(Generic[M]):
         `tell` in the other.
 
         Args:
-            make: puts the reply into the message, for example
-                ``partial(GetCandles, series, 500)``.
+            make: puts the reply into the message, for example ``partial(Add, 2)`` where the
+                reply is the last field of ``Add``.
 
         Raises:
             ActorDied: the actor took the question and stopped before it answered.

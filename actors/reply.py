@@ -42,13 +42,13 @@ class Reply(Generic[R]):
         return self._wanted and not self.answered
 
     def set(self, value: R) -> None:
-        """Answer."""
+        """Answer. Ignored if there is an answer already."""
         if not self.answered:
             self._value = value
             self._answered.set()
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, which is raised where the asker waits."""
+        """Answer with an error, raised where the asker waits. Ignored as in `set`."""
         if not self.answered:
             self._error = error
             self._answered.set()

@@ -32,7 +32,11 @@ class Restart(Enum):
 
 
 def affected(strategy: Strategy, names: Sequence[str], failed: str) -> Sequence[str]:
-    """The children to restart when `failed` did, in start order."""
+    """The children to restart when `failed` did, in start order.
+
+    Raises:
+        ValueError: `failed` is none of `names`, under `Strategy.REST_FOR_ONE`.
+    """
     match strategy:
         case Strategy.ONE_FOR_ONE:
             return [failed]
@@ -74,6 +78,9 @@ class Backoff:
     ``c = min(most, first * factor ** (n - 1))``; without jitter it is `c`. By default that
     is "equal jitter": half of the pause is certain, so no failure is retried at once, and
     half is chance, so that many which failed together do not come back together.
+
+    Raises:
+        ValueError: the fields make no growing pause.
     """
 
     first: float

@@ -47,6 +47,9 @@ class Supervisor:
             the limits of the children add up.
         start_within: for a supervisor above, likewise.
         rng: where the jitter of the pauses comes from; default: the module `random`.
+
+    Raises:
+        ValueError: two children have the same name.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Supervisor:
             RestartLimit: the budget is spent; the last failure is its cause.
             Fatal: as a child raised it. `Unkillable` is one.
             KeyboardInterrupt, SystemExit: as a child raised it.
+            RuntimeError: it is running already.
         """
         await self._run(task_status, for_good=True)
 

@@ -25,7 +25,7 @@ from .settings.values import masked
 from .store.database import Database
 from .store.probe import redis_answers
 from .web.front_end import Listen
-from .web.server_sockets import open_listeners
+from .web.server.sockets import open_listeners
 
 logger = structlog.get_logger("app")
 

@@ -26,7 +26,7 @@ from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange
 from smarttrade.web.counters import Counters
-from smarttrade.web.server import open_listeners
+from smarttrade.web.server.sockets import open_listeners
 
 START = 1733007600000 + 45_000  # ms; three quarters into a minute, so that one closes soon
 SPEED = 10.0  # exchange seconds in a second

@@ -73,10 +73,6 @@ class WeightBudget:
         self.limited += 1
         self._blocked_until = max(self._blocked_until, now + seconds)
 
-    def blocked_for(self, now: float) -> float:
-        """Seconds until requests may go out again; 0 when they may."""
-        return max(0.0, self._blocked_until - now)
-
 
 class AttemptBudget:
     """Stream connection attempts, shared by all connections.

@@ -9,7 +9,7 @@ from functools import partial
 
 from ..parts import Part
 from ..settings.sources import Loaded
-from .options import add_options
+from .options import add_options, add_simulated
 from .serve import load, serve
 from .signals import run_until_signal
 
@@ -18,11 +18,7 @@ PORT = 8001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--simulated",
-        action="store_true",
-        help="use the built-in exchange simulator; no network is needed",
-    )
+    add_simulated(parser)
     add_options(parser)
     parser.usage = "%(prog)s [--simulated] [--OPTION VALUE ...]"
 

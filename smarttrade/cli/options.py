@@ -10,6 +10,14 @@ from ..settings.files import check_files
 from ..settings.sources import BadSettings, Loaded, load_settings
 
 
+def add_simulated(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--simulated",
+        action="store_true",
+        help="use the built-in exchange simulator; no network is needed",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """One option for every variable; what the help says of them is the reference."""
     for variable in VARIABLES.values():

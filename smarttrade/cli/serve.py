@@ -16,7 +16,7 @@ from ..parts import Part
 from ..settings import Settings
 from ..settings.sources import Loaded
 from ..telemetry.logs import configure_logs
-from .options import add_options, settings_from, url_of
+from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
 from .quick_start import started, starting
 from .reasons import reason_of
@@ -29,11 +29,7 @@ log = structlog.get_logger("smarttrade")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--simulated",
-        action="store_true",
-        help="use the built-in exchange simulator; no network is needed",
-    )
+    add_simulated(parser)
     add_options(parser)
     parser.usage = "%(prog)s [--simulated] [--memory] [--OPTION VALUE ...]"
 
@@ -64,7 +60,6 @@ async def serve(
         from ..app import run_service
         from ..linux.descriptors import make_room
         from ..linux.systemd import Notifier
-        from ..web.server_sockets import CannotListenError
 
     fit = make_room(loaded.settings.server_limits)
     if not fit:
@@ -86,7 +81,7 @@ async def serve(
     except Exception as error:
         if (stuck := reason_of(error, (Unkillable,))) is not None:
             end_now(1, stuck)  # Trio would wait for it
-        reason = reason_of(error, (RestartLimit, Fatal, CannotListenError))
+        reason = reason_of(error, (RestartLimit, Fatal))
         if reason is None:
             log.critical("crashed", exc_info=error)
         else:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
-from ..web.server_limits import ServerLimits
-from ..web.server_sockets import BACKLOG
+from ..web.limits import ServerLimits
+from ..web.server.sockets import BACKLOG
 
 log = structlog.get_logger("smarttrade.descriptors")
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from .candle import Candle, index_of, read_over, supersedes
 from .copies import WindowState, adopted
-from .gaps import Gap, KnownGaps, Missing, Span
+from .gaps import Gap, KnownGaps, Missing
 from .interval import Interval
 
 WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answer
@@ -301,10 +301,6 @@ class Window:
             self._candles.insert(index, candle)
             self._trim()
         return Change(corrections=(candle,)) if corrected else Change((candle,))
-
-    def follow_gaps(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
-        """Take what another window of this series knows about its gaps."""
-        self.known_gaps.set(holes, unfilled)
 
     # -- inside ----------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
-from ..session.limits import SessionLimits
+from ..session.limits import FORGIVE_EVERY, SessionLimits
 from ..web.access import Access
-from ..web.server_limits import ServerLimits
+from ..web.limits import ServerLimits
 from .values import (
     host_name,
     list_of,
@@ -210,6 +210,13 @@ class Settings(BaseModel):
         "requests that one session may send at once",
         *(1, 100_000, ""),
     )
+    bad_requests: int = _number(
+        f"{PREFIX}BAD_REQUESTS",
+        _SESSION.bad_requests,
+        "requests answered with an error that one session may send at once; one with more is closed"
+        f" with 1008, and one is forgiven every {FORGIVE_EVERY:g} s",
+        *(1, 100_000, ""),
+    )
     max_message_bytes: int = _number(
         f"{PREFIX}MAX_MESSAGE_BYTES",
         _SESSION.message_bytes,
@@ -364,6 +371,7 @@ class Settings(BaseModel):
             message_bytes=self.max_message_bytes,
             requests_per_second=self.requests_per_second,
             burst=self.request_burst,
+            bad_requests=self.bad_requests,
             idle_within=self.idle_session,
         )
 

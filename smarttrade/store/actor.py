@@ -19,6 +19,7 @@ from .messages import (
     AdoptCatalogue,
     AdoptWindows,
     CloseSubscriptions,
+    Command,
     CorrectCandles,
     FindMissing,
     FollowUpdates,
@@ -33,6 +34,7 @@ from .messages import (
     OpenSubscriptions,
     PutHistory,
     PutUpdates,
+    Question,
     ReportFeed,
     RestoreWindows,
     StoreMessage,
@@ -85,9 +87,6 @@ async def _tell(
             await hub.tell(event)
 
 
-Question = GetPage | GetOverview | GetCatalogue | GetDifferences
-
-
 def _answer(store: MemoryStore, question: Question) -> None:
     match question:
         case GetPage(series, limit, before, reply):
@@ -102,24 +101,6 @@ def _answer(store: MemoryStore, question: Question) -> None:
         case GetCatalogue(reply):
             with reply:
                 reply.set(store.catalogue)
-
-
-Command = (
-    PutUpdates
-    | PutHistory
-    | HistoryRefused
-    | CorrectCandles
-    | ListSymbols
-    | FindMissing
-    | LookAround
-    | ReportFeed
-    | RestoreWindows
-    | AdoptCatalogue
-    | AdoptWindows
-    | FollowUpdates
-    | OpenSubscriptions
-    | CloseSubscriptions
-)
 
 
 def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - a table

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from ..market.candle import Candle
 from ..market.copies import WindowState
 from ..market.series import Series
-from .stored import Entry, Gaps, StoreState
+from .stored import Entry, StoredGaps, StoreState
 
 
 class DatabaseUnavailable(Exception):
@@ -45,7 +45,7 @@ class Group(NamedTuple):
     """Length that the list has if it is ours, or -1 when nobody knows."""
     is_whole: bool = False
     """Whether these candles replace all that are there."""
-    gaps: Gaps | None = None
+    gaps: StoredGaps | None = None
     """None when nothing is new about them."""
 
 

@@ -99,7 +99,7 @@ class MemoryStore:
         rows: Sequence[Candle],
         first: int | None,
         wall: float,
-        now: float = 0.0,
+        now: float,
     ) -> list[Event]:
         """Merge rows that were read over REST; the first ones make the series ready.
 
@@ -284,7 +284,7 @@ class MemoryStore:
         events: list[Event] = [CandlesPublished(told)] if told else []
         for series, (holes, unfilled) in gaps.items():
             if (book := self._books.get(series)) is not None:
-                book.window.follow_gaps(holes, unfilled)
+                book.window.known_gaps.set(holes, unfilled)
                 events += self._gap_events(series, book)
         self.counters.published += len(told)
         self.updated_at = wall if told else self.updated_at

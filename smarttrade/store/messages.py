@@ -150,6 +150,24 @@ class CloseSubscriptions:
     acknowledgement: bytes = b""
 
 
+Command = (
+    PutUpdates
+    | PutHistory
+    | HistoryRefused
+    | CorrectCandles
+    | ListSymbols
+    | FindMissing
+    | LookAround
+    | ReportFeed
+    | RestoreWindows
+    | AdoptCatalogue
+    | AdoptWindows
+    | FollowUpdates
+    | OpenSubscriptions
+    | CloseSubscriptions
+)
+
+
 # -- Questions ------------------------------------------------------------------------------
 
 
@@ -246,24 +264,7 @@ class GetListed:
     reply: Reply[tuple[Series, ...]]
 
 
-StoreMessage = (
-    PutUpdates
-    | PutHistory
-    | HistoryRefused
-    | CorrectCandles
-    | ListSymbols
-    | FindMissing
-    | LookAround
-    | ReportFeed
-    | RestoreWindows
-    | AdoptCatalogue
-    | AdoptWindows
-    | FollowUpdates
-    | OpenSubscriptions
-    | CloseSubscriptions
-    | GetDifferences
-    | GetPage
-    | GetOverview
-    | GetCatalogue
-    | GetListed
-)
+Question = GetPage | GetOverview | GetCatalogue | GetDifferences
+"""Answered at once from what is known; `GetListed` may have to wait."""
+
+StoreMessage = Command | Question | GetListed

@@ -26,7 +26,7 @@ from .events import Published
 from .feed import Feed, FeedStatus
 from .messages import AdoptCatalogue, AdoptWindows, FollowUpdates, ReportFeed, StoreMessage
 from .redis_report import RedisRole, RelayReport
-from .stored import Damaged, Entry, Gaps, StoreState
+from .stored import Damaged, Entry, StoredGaps, StoreState
 
 logger = structlog.get_logger("store.relay")
 
@@ -199,7 +199,7 @@ class _Relay:
 
     async def _take(self, entries: Sequence[Entry]) -> None:
         published: list[Published] = []
-        gaps: dict[Series, Gaps] = {}
+        gaps: dict[Series, StoredGaps] = {}
         whole: dict[Series, None] = {}
         feed: FeedStatus | None = None
         for entry in entries:

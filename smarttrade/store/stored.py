@@ -100,7 +100,7 @@ def _check(interval: Interval, candles: Sequence[Candle]) -> None:
         before = time
 
 
-class Gaps(NamedTuple):
+class StoredGaps(NamedTuple):
     """What a window knows about the open times that it does not have."""
 
     holes: tuple[Span, ...] = ()
@@ -111,30 +111,30 @@ _Spans = list[tuple[int, int]]
 _decode_gaps = msgspec.json.Decoder(tuple[_Spans, _Spans]).decode
 
 
-def gaps_of(state: WindowState) -> Gaps:
-    return Gaps(state.holes, state.unfilled)
+def gaps_of(state: WindowState) -> StoredGaps:
+    return StoredGaps(state.holes, state.unfilled)
 
 
-def gaps_to_text(gaps: Gaps) -> str:
+def gaps_to_text(gaps: StoredGaps) -> str:
     return msgspec.json.encode(gaps).decode()
 
 
-def gaps_from_text(text: bytes | None) -> Gaps:
+def gaps_from_text(text: bytes | None) -> StoredGaps:
     """No text is no gaps.
 
     Raises:
         Damaged: it is not ours.
     """
     if text is None:
-        return Gaps()
+        return StoredGaps()
     try:
         return _gaps(*_decode_gaps(text))
     except _UNREADABLE as error:
         raise Damaged(str(error)) from None
 
 
-def _gaps(holes: _Spans, unfilled: _Spans) -> Gaps:
-    return Gaps(tuple(Span(*s) for s in holes), tuple(Missing(*s) for s in unfilled))
+def _gaps(holes: _Spans, unfilled: _Spans) -> StoredGaps:
+    return StoredGaps(tuple(Span(*s) for s in holes), tuple(Missing(*s) for s in unfilled))
 
 
 # -- What is told beside candles ------------------------------------------------------------
@@ -191,7 +191,7 @@ class SeriesChange(NamedTuple):
     is_whole: bool
     """Its list was replaced, and is to be read again."""
     published: tuple[Published, ...]
-    gaps: Gaps | None
+    gaps: StoredGaps | None
     """None when nothing is new about them."""
 
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from ..session.limits import TokenBucket
-from .server_sockets import network_of
+from .addresses import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -14,20 +14,20 @@ from werkzeug.exceptions import HTTPException
 from ..session.requests import shown
 from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
-from . import pages
 from .answers import Health, Intervals, Ready, Symbols
 from .candles import CandlePages
 from .cors import cors_of
-from .documents import add_documents
+from .pages import add_chart, add_inspection
 from .problem import ProblemError
 from .questions import ask
 from .quick_candles import SHORTCUT, QuickCandles
+from .schemas.documents import add_documents
 from .services import Services
 from .status import check_ready, describe_system, streaming_status
 from .websocket import serve_candles, serve_flat_candles
 
 if TYPE_CHECKING:
-    from .udf import Udf
+    from .udf.datafeed import Udf
 
 logger = structlog.get_logger("web")
 
@@ -44,7 +44,8 @@ def create_app(services: Services) -> QuartTrio:
     _add_catalogue(app, services)
     _add_charts(app, services)
     _add_websockets(app, services)
-    pages.add_pages(app)
+    add_chart(app)
+    add_inspection(app)
     return app
 
 
@@ -92,14 +93,14 @@ def _add_status(app: QuartTrio, services: Services) -> None:
 
     @app.get("/metrics")
     async def tell_metrics() -> Response:
-        from .exposition import CONTENT_TYPE  # a process that nobody watches does without
-        from .metrics import metrics
+        from .metrics.exposition import CONTENT_TYPE  # a process that nobody watches does without
+        from .metrics.scrape import metrics
 
         return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NOT_KEPT)
 
     @app.get("/system")
     async def system() -> Response:
-        from .process_numbers import uptime
+        from .metrics.process import uptime
 
         tree, store = services.inspect(), services.describe_store()
         return _json(describe_system(tree, server=services.server, uptime=uptime(), store=store))
@@ -130,7 +131,7 @@ def _add_charts(app: QuartTrio, services: Services) -> None:
 
 
 def _udf(services: Services) -> Udf:
-    from .udf import Udf  # only some front ends speak it
+    from .udf.datafeed import Udf  # only some front ends speak it
 
     return Udf(services)
 

@@ -11,7 +11,7 @@ from ..session.hub import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters
 from ..telemetry.histogram import Histogram
-from .server_limits import ServerCounters
+from .limits import ServerCounters
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ from actors import Fatal
 from ..session.draining import Draining
 from .access import Access
 from .app import create_app
-from .server import serve_web
-from .server_limits import ServerLimits
-from .server_sockets import CannotListenError
+from .limits import ServerLimits
+from .server.accept import serve_web
+from .server.sockets import CannotListenError
 from .services import Services
 
 Listen = Callable[[], Awaitable[Sequence[trio.abc.Listener[Any]]]]

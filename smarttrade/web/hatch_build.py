@@ -1,7 +1,7 @@
 """Build hook: bundles the chart library where npm and a network are there, else does nothing.
 
 It never fails a build, and takes a minute at most. Without the library, the page loads the same
-file from a public CDN; see `chart_library.py`.
+file from a public CDN; see `pages/chart_library.py`.
 """
 
 from __future__ import annotations

@@ -88,6 +88,17 @@ class Crashing:
         raise RuntimeError(f"crash {len(self.started_at)}")
 
 
+async def a_cancelled() -> trio.Cancelled:
+    """A `trio.Cancelled` whose scope is gone, as a leaking library hands it out."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:
+            return error
+    raise AssertionError
+
+
 @dataclass(frozen=True)
 class Question:
     """What an `Oracle` is asked."""

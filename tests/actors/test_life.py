@@ -4,20 +4,11 @@ import trio
 from actors import ActorError, Fatal, StrayCancelled
 from actors.life import describe, failure, passes_up
 
+from .fakes import a_cancelled
+
 
 class BadSettings(Fatal):
     pass
-
-
-async def a_cancelled() -> trio.Cancelled:
-    """A `trio.Cancelled` whose scope is gone, as a leaking library hands it out."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as error:
-            return error
-    raise AssertionError
 
 
 async def test_cancelled_that_nobody_asked_for_is_a_failure() -> None:

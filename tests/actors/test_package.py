@@ -1,7 +1,9 @@
+import ast
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
@@ -35,6 +37,32 @@ def test_toolkit_stands_by_itself() -> None:
         timeout=60,
     )
     assert result.stdout == "[]\n"
+
+
+def test_neither_code_nor_tests_need_what_is_built_with_it() -> None:
+    allowed = {"actors", "hypothesis", "pytest", "trio", *sys.stdlib_module_names}
+    for directory in (Path(actors.__file__).parent, Path(__file__).parent):
+        for file in directory.glob("*.py"):
+            assert imported_by(file) <= allowed, file
+
+
+def imported_by(file: Path) -> set[str]:
+    """The top-level packages; what is imported relatively is of the file's own."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        match node:
+            case ast.Import(names):
+                found |= {name.name.partition(".")[0] for name in names}
+            case ast.ImportFrom(str(module), _, 0):
+                found.add(module.partition(".")[0])
+    return found
+
+
+def test_names_of_every_module_that_are_public_are_listed() -> None:
+    """What `actors` imports from its modules, and nothing else, is its interface."""
+    imported = {name for name, value in vars(actors).items() if not isinstance(value, ModuleType)}
+    assert {name for name in imported if not name.startswith("_")} == set(actors.__all__)
+    assert (Path(actors.__file__).parent / "py.typed").is_file()
 
 
 def test_public_names_are_there() -> None:

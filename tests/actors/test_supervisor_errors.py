@@ -17,7 +17,7 @@ from actors import (
     Supervisor,
 )
 
-from .fakes import Scripted, as_children, running, scripted, steady, supervisor
+from .fakes import Scripted, a_cancelled, as_children, running, scripted, steady, supervisor
 
 
 class BadSettings(Fatal):
@@ -33,12 +33,7 @@ class LeakingCancelled:
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         await trio.sleep(1)
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            try:
-                await trio.lowlevel.checkpoint()
-            except trio.Cancelled as error:
-                stray = error
+        stray = await a_cancelled()
         raise BaseExceptionGroup("", [stray]) if self.wrapped else stray
 
 

@@ -57,7 +57,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     store.list_symbols(symbols)
     rows = {interval: history(interval) for interval in intervals}
     for series in store.listed:
-        store.put_history(series, rows[series.interval], None, 0.0)
+        store.put_history(series, rows[series.interval], None, 0.0, 0.0)
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     outbox = Outbox(

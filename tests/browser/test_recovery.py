@@ -11,8 +11,6 @@ from .processes import Exchange, Service, eventually
 from .relay import Relay
 from .watched import Watched
 
-FIELDS = ("time", "open", "high", "low", "close", "volume")
-
 
 def assert_whole(watched: Watched, service: Service) -> None:
     """Every candle in order, none missing, each as the API tells it; and the chart shows them."""

@@ -19,7 +19,7 @@ pytest.importorskip(
 
 from playwright.sync_api import Browser, Route
 
-from smarttrade.web.chart_library import ChartLibrary
+from smarttrade.web.pages.chart_library import ChartLibrary
 from tests.browser.chromium import find_chromium, launched
 from tests.browser.processes import Service
 from tests.browser.watched import Watched

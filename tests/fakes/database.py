@@ -26,7 +26,7 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.events import Published
-from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
+from smarttrade.store.stored import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
 
 LATENCY = 0.001
 
@@ -42,7 +42,7 @@ class Contents:
     seq: int = 0
     state: StoreState | None = None
     lists: dict[Series, list[Candle]] = field(default_factory=dict)
-    gaps: dict[Series, Gaps] = field(default_factory=dict)
+    gaps: dict[Series, StoredGaps] = field(default_factory=dict)
     changes: list[tuple[str, Entry]] = field(default_factory=list)
     names: int = 0
     holder: str | None = None
@@ -59,7 +59,6 @@ class VirtualRedis:
         self.refusal: str | None = None
         """What every call is refused with, if anything."""
         self.is_frozen = False
-        self.writes = 0
         self.told = trio.Event()
 
     def connect(self) -> VirtualDatabase:
@@ -119,7 +118,6 @@ class VirtualDatabase:
             return Late()
         if c.batch < batch.written:
             return Lost()
-        self.server.writes += 1
         c.batch, c.holder, c.held_until = batch.number, leader, trio.current_time() + lease
         lengths, changes = [], []
         for group in batch.groups:
@@ -158,7 +156,7 @@ class VirtualDatabase:
         windows = []
         for each in series:
             candles = tuple(c.lists.get(each, ()))
-            state = WindowState(candles, *c.gaps.get(each, Gaps())) if candles else None
+            state = WindowState(candles, *c.gaps.get(each, StoredGaps())) if candles else None
             windows.append(StoredWindow(each, state, None))
         return windows
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
 import jsonschema_rs
 
-from smarttrade.web.asyncapi import asyncapi_document
-from smarttrade.web.openapi import openapi_document
+from smarttrade.web.schemas.asyncapi import asyncapi_document
+from smarttrade.web.schemas.openapi import openapi_document
 
 DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
@@ -67,3 +68,16 @@ def check_answer(path: str, status: int, media: str, document: Any) -> None:
         jsonschema_rs.ValidationError: the answer is not what it says.
     """
     _answer_validator(path, status, media).validate(document)
+
+
+def check_references(document: Any) -> None:
+    """Every `$ref` of a schema leads somewhere in it.
+
+    Raises:
+        KeyError: one leads nowhere.
+    """
+    for reference in re.findall(r'"\$ref": ?"#/(.*?)"', json.dumps(document)):
+        found = document
+        for part in reference.split("/"):
+            found = found[part]
+        assert found

@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio_websocket
 
-from actors import Supervisor
+from actors import Supervisor, walk
 from smarttrade.app import build_service
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -20,7 +20,7 @@ from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from smarttrade.web.counters import Counters
-from smarttrade.web.server import CannotListenError
+from smarttrade.web.server.sockets import CannotListenError
 from tests.fakes.chart import Charts, decode
 from tests.fakes.exchange_link import End, link
 from tests.fakes.memory_net import MemoryListener, http_over, transport_over, websocket_over
@@ -178,13 +178,7 @@ class World:
     @property
     def actors(self) -> dict[str, Any]:
         """Every actor of the tree by its name."""
-        found = {}
-        pending = [self.service.inspect()]
-        while pending:
-            info = pending.pop()
-            found[info.name] = info
-            pending += info.children
-        return found
+        return {info.name: info for _, info in walk(self.service.inspect())}
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import trio
@@ -109,7 +108,3 @@ def play(fault: Fault, seed: int = 0) -> Result:
     """In virtual time; the same for the same seed."""
     with counted() as journal, seeded_scheduler(seed):
         return trio.run(_play, fault, journal, seed, clock=MockClock(autojump_threshold=0))
-
-
-def play_all(faults: Sequence[Fault], seed: int = 0) -> list[Result]:
-    return [play(fault, seed) for fault in faults]

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 NOTICED_AFTER = 45.0
-"""Seconds until a machine notices that the other one is gone: KEEPALIVE_* in server_sockets.py."""
+"""Seconds until a machine notices that the other one is gone: KEEPALIVE_* in server/sockets.py."""
 
 
 class Flow:

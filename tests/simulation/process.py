@@ -11,7 +11,7 @@ import httpcore
 import httpx
 import trio
 
-from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
+from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit, walk
 from actors.testing import tasks_below
 from smarttrade.app import build_service
 from smarttrade.binance.rest import CONNECTIONS
@@ -178,13 +178,7 @@ class Life:
 
     @property
     def actors(self) -> dict[str, ActorInfo]:
-        found: dict[str, ActorInfo] = {}
-        pending = [self.service.inspect()]
-        while pending:
-            info = pending.pop()
-            found[info.name] = info
-            pending += info.children
-        return found
+        return {info.name: info for _, info in walk(self.service.inspect())}
 
 
 class Process:

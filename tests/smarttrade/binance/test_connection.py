@@ -22,6 +22,7 @@ from smarttrade.binance.connection import (
     converse,
 )
 from smarttrade.binance.errors import StreamDown
+from tests.actors.fakes import a_cancelled
 from tests.fakes.exchange_streams import (
     Behaviour,
     Peer,
@@ -589,16 +590,9 @@ async def test_stray_cancelled_goes_no_further(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """A `Cancelled` that nobody asked for would end whoever surrounds the connection, silently."""
-    caught: list[trio.Cancelled] = []
 
     async def talk(connection: Connection) -> None:
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            try:
-                await trio.lowlevel.checkpoint()
-            except trio.Cancelled as cancelled:
-                caught.append(cancelled)
-        raise caught[0]
+        raise await a_cancelled()
 
     await conversation(StreamExchange(nursery, listening), talk)
 

@@ -12,8 +12,7 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
-from actors import ActorInfo
-from actors.inspection import State
+from actors import ActorInfo, State
 from smarttrade.cli.status import CannotAsk, Status, base_url
 from smarttrade.cli.status_view import Seen, draw, duration
 from smarttrade.market.interval import Interval

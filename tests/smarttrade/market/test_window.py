@@ -714,7 +714,7 @@ def test_revision_of_the_gaps_grows_whenever_they_change() -> None:
         live.release,
         lambda: live.merge(rows_at([4]), at(2)),
         lambda: live.merge(rows(2000, 2002)),
-        lambda: live.follow_gaps([Span(at(2), at(3))], []),
+        lambda: live.known_gaps.set([Span(at(2), at(3))], []),
     ):
         change()
         revisions.append(live.known_gaps.revision)

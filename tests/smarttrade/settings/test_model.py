@@ -12,7 +12,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.session.limits import SessionLimits
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.web.access import Access
-from smarttrade.web.server_limits import ServerLimits
+from smarttrade.web.limits import ServerLimits
 
 NUMBERS = {
     "PORT": (0, 65535),
@@ -24,6 +24,7 @@ NUMBERS = {
     "SMARTTRADE_MAX_SUBSCRIPTIONS": (1, 100_000),
     "SMARTTRADE_REQUESTS_PER_SECOND": (0.1, 10_000),
     "SMARTTRADE_REQUEST_BURST": (1, 100_000),
+    "SMARTTRADE_BAD_REQUESTS": (1, 100_000),
     "SMARTTRADE_MAX_MESSAGE_BYTES": (1024, 16777216),
     "SMARTTRADE_IDLE_SESSION": (1, 86_400),
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": (0.1, 1_000_000),
@@ -99,6 +100,7 @@ def test_limits_are_built_from_their_variables() -> None:
         max_subscriptions=6,
         requests_per_second=7,
         request_burst=8,
+        bad_requests=14,
         max_head_bytes=9000,
         max_body_bytes=10,
         head_within=11,
@@ -117,7 +119,12 @@ def test_limits_are_built_from_their_variables() -> None:
         keep_alive=12,
     )
     assert settings.session_limits == SessionLimits(
-        subscriptions=6, message_bytes=5000, requests_per_second=7, burst=8, idle_within=13
+        subscriptions=6,
+        message_bytes=5000,
+        requests_per_second=7,
+        burst=8,
+        bad_requests=14,
+        idle_within=13,
     )
 
 

@@ -17,7 +17,7 @@ def come_back(store: MemoryStore, since: int) -> Snapshot:
 
 def test_who_was_away_gets_what_was_corrected_meanwhile() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 9), None, 0.0)
+    store.put_history(BTC, rows(0, 9), None, 0.0, 0.0)
     store.put_updates([(BTC, candle(9, closed=False, close=100.0, volume=1.0, event=5))], 0.0, 0.0)
     assert minutes(come_back(store, 8).candles) == [8, 9]
     store.correct(BTC, [candle(4, close=104.0)], 0.0)
@@ -29,13 +29,13 @@ def test_who_was_away_gets_what_was_corrected_meanwhile() -> None:
 
 def test_corrections_are_forgotten_in_the_end() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 200), None, 0.0)
+    store.put_history(BTC, rows(0, 200), None, 0.0, 0.0)
     store.put_updates(
         [(BTC, candle(200, closed=False, close=100.0, volume=1.0, event=5))], 0.0, 0.0
     )
     store.correct(BTC, [candle(4, close=104.0)], 0.0)
     later = 200 + CORRECTIONS_KEPT // 60_000
-    store.put_history(BTC, rows(200, later), at(200), 0.0)
+    store.put_history(BTC, rows(200, later), at(200), 0.0, 0.0)
     store.put_updates(
         [(BTC, candle(later, closed=False, close=100.0, volume=99.0, event=50))], 0.0, 0.0
     )

@@ -27,7 +27,7 @@ from smarttrade.store.database import (
 from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.stored import FORMAT, Entry, Gaps, SeriesChange, StoreState
+from smarttrade.store.stored import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries
@@ -74,8 +74,8 @@ class Writer:
         return outcome
 
 
-def whole(*candles: Candle, gaps: Gaps | None = None) -> Group:
-    return Group(BTC, candles, is_whole=True, gaps=gaps or Gaps())
+def whole(*candles: Candle, gaps: StoredGaps | None = None) -> Group:
+    return Group(BTC, candles, is_whole=True, gaps=gaps or StoredGaps())
 
 
 def some(*candles: Candle, corrected: bool = False, expected: int = -1) -> Group:
@@ -105,7 +105,7 @@ async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     candles = [candle(n, close=0.1 + n / 3, volume=1e-8 * n) for n in range(5)]
     candles.append(candle(9, closed=False, read=True))
-    gaps = Gaps((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
+    gaps = StoredGaps((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
     assert await writer.write(whole(*candles, gaps=gaps)) == Written((6,))
     assert await connect().load([BTC]) == [
         StoredWindow(BTC, WindowState(tuple(candles), *gaps), None)
@@ -171,7 +171,7 @@ async def test_list_of_another_length_is_left_alone(connect: Connect) -> None:
 async def test_gaps_alone_are_told(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0), candle(3)))
-    gaps = Gaps((Span(at(1), at(2)),))
+    gaps = StoredGaps((Span(at(1), at(2)),))
     assert await writer.write(Group(BTC, [], gaps=gaps, expected=2)) == Written((2,))
     [window] = await connect().load([BTC])
     assert window.state == WindowState((candle(0), candle(3)), gaps.holes)

@@ -46,7 +46,7 @@ def pair() -> MemoryStore:
     """BTC at 1m and 5m, both told 2 s after minute 5 began."""
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1, Interval.MINUTE_5])
     for series in (BTC, BTC_5M):
-        store.put_history(series, [live(5, 0, 100.0)], None, 0.0)
+        store.put_history(series, [live(5, 0, 100.0)], None, 0.0, 0.0)
         store.put_updates([(series, live(5, 2, 100.0))], 2.0, 0.0)
     return store
 
@@ -114,7 +114,7 @@ def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
 def standing_still() -> tuple[MemoryStore, float]:
     """One whose newest candle ended, and the time at which that is a trouble."""
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 3), None, 0.0)
+    store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, event=2, volume=20.0))], 2.0, 0.0)
     overdue = 60.0 + 2 * OVERDUE_AFTER / 1000 + 1
     assert overview(store, overdue).trouble
@@ -187,7 +187,7 @@ def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told(
 
 def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.put_history(BTC, rows(0, 3), None, 0.0)
+    store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     [question] = questions(store.put_updates([(BTC, live(6, 1, 100.0))], 0.0, 0.0))
     assert question.first == at(3)
     store.history_refused(BTC, 0.0)

@@ -45,7 +45,7 @@ def new_store() -> MemoryStore:
 def ready_store(first: int = 0, last: int = 3) -> MemoryStore:
     """One that has read BTC's history; the last candle is forming."""
     store = new_store()
-    store.put_history(BTC, rows(first, last), None, 0.0)
+    store.put_history(BTC, rows(first, last), None, 0.0, 0.0)
     return store
 
 
@@ -125,7 +125,7 @@ def test_what_has_no_page_has_a_reason() -> None:
 
 def test_revision_is_that_of_one_series() -> None:
     store = ready_store()
-    store.put_history(ETH, rows(0, 3), None, 0.0)
+    store.put_history(ETH, rows(0, 3), None, 0.0, 0.0)
     before = page(store).revision
     store.put_updates([(ETH, candle(3))], 0.0, 0.0)
     assert page(store).revision == before
@@ -137,7 +137,7 @@ def test_gap_that_turns_out_to_be_a_hole_is_a_change_of_the_page() -> None:
     store.look_around(0.0, 0.0)
     store.look_around(HOLD_WITHIN + 1, 0.0)
     before = page(store)
-    store.put_history(BTC, [candle(6, closed=False, volume=0.5, read=True)], at(4), 0.0)
+    store.put_history(BTC, [candle(6, closed=False, volume=0.5, read=True)], at(4), 0.0, 0.0)
     after = page(store)
     assert (before.gaps[0].cause, after.gaps[0].cause) == ("unfilled", "exchange")
     assert after.candles == before.candles
@@ -174,7 +174,7 @@ def test_revision_grows_with_every_change_of_the_page_and_only_then(story: list[
                     each._replace(open_time=start + index * 60_000)
                     for index, each in enumerate(rows(0, more))
                 ]
-                store.put_history(BTC, answer, start, 0.0)
+                store.put_history(BTC, answer, start, 0.0, 0.0)
             case ("pass", seconds):
                 now += seconds
                 store.look_around(now, 0.0)
@@ -191,7 +191,7 @@ def test_revision_grows_with_every_change_of_the_page_and_only_then(story: list[
 
 def test_updates_are_told_in_order_in_one_event() -> None:
     store = ready_store()
-    store.put_history(ETH, rows(0, 3), None, 0.0)
+    store.put_history(ETH, rows(0, 3), None, 0.0, 0.0)
     final, following = candle(3), candle(4, closed=False)
     events = store.put_updates([(BTC, final), (ETH, candle(3)), (BTC, following)], 1.0, 7.0)
     assert events == [
@@ -216,7 +216,7 @@ def test_no_news_is_not_told() -> None:
 def test_candle_of_no_series_of_ours_is_ignored() -> None:
     store = ready_store()
     assert store.put_updates([(NOBODY, candle(4))], 0.0, 0.0) == []
-    assert store.put_history(NOBODY, rows(0, 3), None, 0.0) == []
+    assert store.put_history(NOBODY, rows(0, 3), None, 0.0, 0.0) == []
 
 
 def test_what_is_missing_is_asked_for_once() -> None:
@@ -239,7 +239,7 @@ def test_published_candles_are_told_before_what_is_missing() -> None:
 def test_history_settles_what_was_missing() -> None:
     store = ready_store()
     put(store, candle(6, closed=False))
-    events = store.put_history(BTC, rows(3, 6), at(3), 9.0)
+    events = store.put_history(BTC, rows(3, 6), at(3), 9.0, 0.0)
     told = published(events)
     assert states(each.candle for each in told) == [(3, True), (4, True), (5, True), (6, False)]
     assert not any(each.corrected for each in told)
@@ -252,8 +252,8 @@ def test_history_that_is_not_enough_is_asked_for_again() -> None:
     store = ready_store()
     put(store, candle(6, closed=False))
     question = CandlesMissing(BTC, at(3), at(6), candle(6, closed=False).event_time)
-    assert store.put_history(BTC, rows(3, 3), at(3), 0.0) == [question]
-    assert questions(store.put_history(BTC, rows(3, 5), at(3), 0.0)) == [
+    assert store.put_history(BTC, rows(3, 3), at(3), 0.0, 0.0) == [question]
+    assert questions(store.put_history(BTC, rows(3, 5), at(3), 0.0, 0.0)) == [
         CandlesMissing(BTC, at(5), at(6), question.as_of)
     ]
 
@@ -263,7 +263,9 @@ def test_candle_filled_in_later_is_a_correction_ahead_of_updates() -> None:
     put(store, candle(6, closed=False))
     store.look_around(0.0, 0.0)
     store.look_around(HOLD_WITHIN + 1, 0.0)
-    told = published(store.put_history(BTC, [*rows(3, 6, closed=True), *rows(7, 7)], at(3), 0.0))
+    told = published(
+        store.put_history(BTC, [*rows(3, 6, closed=True), *rows(7, 7)], at(3), 0.0, 0.0)
+    )
     assert states(each.candle for each in told) == [
         (3, True),
         (4, True),
@@ -289,7 +291,7 @@ def test_first_history_is_asked_for_from_the_beginning() -> None:
 
 def test_first_history_is_not_told_to_everybody() -> None:
     store = new_store()
-    assert store.put_history(BTC, rows(0, 3), None, 5.0) == [WindowReplaced(BTC)]
+    assert store.put_history(BTC, rows(0, 3), None, 5.0, 0.0) == [WindowReplaced(BTC)]
     assert store.updated_at == 5.0
 
 
@@ -301,7 +303,7 @@ def test_live_candles_that_waited_for_the_first_history_are_told_to_those_who_ha
     store.open_subscriptions(OpenSubscriptions("plain", [Wanted(BTC)], b""))
     store.open_subscriptions(OpenSubscriptions("waiting", [Wanted(BTC, 2)], b""))
     put(store, candle(3, closed=False), candle(3), candle(4, closed=False))
-    events = store.put_history(BTC, rows(0, 4), None, 0.0)
+    events = store.put_history(BTC, rows(0, 4), None, 0.0, 0.0)
     kinds = [CandlesPublished, SubscriptionsOpened, WindowReplaced]
     assert [type(event) for event in events] == kinds
     assert states(each.candle for each in published(events)) == [(3, True), (4, False)]
@@ -312,7 +314,7 @@ def test_live_candles_that_waited_for_the_first_history_are_told_to_those_who_ha
 def test_first_history_that_live_candles_do_not_join_is_not_enough() -> None:
     store = new_store()
     put(store, candle(9))
-    events = store.put_history(BTC, rows(0, 3), None, 0.0)
+    events = store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     assert questions(events) == [CandlesMissing(BTC, at(3), at(9), candle(9).event_time)]
 
 
@@ -323,7 +325,7 @@ def test_event_under_way_does_not_undo_what_history_knew_later(is_first: bool) -
     store.put_updates([(ETH, candle(3, closed=False, event=31))], 0.0, 0.0)
     read = candle(3, closed=False, volume=12.0, read=True)._replace(event_time=0)
     answer = [*rows(0, 2, closed=True), read]
-    store.put_history(BTC, answer, None if is_first else at(0), 0.0)
+    store.put_history(BTC, answer, None if is_first else at(0), 0.0, 0.0)
     assert put(store, candle(3, closed=False, event=30, volume=11.0)) == []
     assert put(store, candle(3, closed=False, event=32, volume=11.0)) == []
     assert page(store).candles[-1].volume == 12.0
@@ -424,7 +426,7 @@ def test_waiting_for_the_first_history_does_not_count() -> None:
     put(store, candle(9, closed=False), now=0.0)
     for now in range(60):
         store.look_around(float(now), 0.0)
-    store.put_history(BTC, rows(0, 8), None, 0.0)
+    store.put_history(BTC, rows(0, 8), None, 0.0, 0.0)
     assert published(store.look_around(60.0, 0.0)) == []
     assert published(store.look_around(65.0, 0.0)) == []
     assert published(store.look_around(65.1, 0.0))
@@ -455,7 +457,7 @@ def test_series_that_lacks_candles_is_in_trouble_until_they_are_there() -> None:
     store.look_around(0.0, 0.0)
     store.look_around(6.0, 0.0)
     assert "missing" in (store.overview(6.0).series[0].trouble or "")
-    store.put_history(BTC, rows(4, 6), at(4), 0.0)
+    store.put_history(BTC, rows(4, 6), at(4), 0.0, 0.0)
     assert store.overview(6.0).series[0].trouble is None
 
 
@@ -560,12 +562,12 @@ def test_snapshot_without_history_waits_for_it() -> None:
     event = opened(store, Wanted(BTC, snapshot=2), Wanted(ETH))
     assert (event.series, event.snapshots) == ((ETH,), ())
     put(store, candle(3, closed=False, volume=20.0))
-    events = store.put_history(BTC, rows(0, 3), None, 0.0)
+    events = store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     (late,) = [event for event in events if isinstance(event, SubscriptionsOpened)]
     assert (late.subscriber, late.acknowledgement, late.series) == ("client", b"", (BTC,))
     assert late.snapshots[0].candles[-1] == candle(3, closed=False, volume=20.0)
     assert len(late.snapshots[0].candles) == 2
-    assert store.put_history(BTC, rows(0, 3), at(0), 0.0) == []
+    assert store.put_history(BTC, rows(0, 3), at(0), 0.0, 0.0) == []
 
 
 def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
@@ -577,7 +579,7 @@ def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
     store.close_subscriptions(CloseSubscriptions("gone"))
     store.close_subscriptions(CloseSubscriptions("unsubscribed", [BTC, NOBODY], b"ok"))
     told = {}
-    for event in store.put_history(BTC, rows(0, 3), None, 0.0)[:-1]:
+    for event in store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)[:-1]:
         assert isinstance(event, SubscriptionsOpened)
         told[event.subscriber] = minutes(event.snapshots[0].candles)
     assert told == {"one": [3], "two": [1, 2, 3]}
@@ -587,8 +589,8 @@ def test_closing_some_leaves_the_others_waiting() -> None:
     store = new_store()
     opened(store, Wanted(BTC, snapshot=1), Wanted(ETH, snapshot=1))
     store.close_subscriptions(CloseSubscriptions("client", [ETH]))
-    assert store.put_history(ETH, rows(0, 3), None, 0.0) == [WindowReplaced(ETH)]
-    assert len(store.put_history(BTC, rows(0, 3), None, 0.0)) == 2
+    assert store.put_history(ETH, rows(0, 3), None, 0.0, 0.0) == [WindowReplaced(ETH)]
+    assert len(store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)) == 2
 
 
 def test_closing_is_passed_on() -> None:
@@ -661,7 +663,7 @@ def test_snapshot_and_what_follows_make_the_window_whenever_one_subscribes(
                 newest = None if isinstance(store.page(BTC, 1, None), Absent) else minute
                 first = None if newest is None else at(max(0, minute - value))
                 start = 0 if first is None else max(0, minute - value)
-                events = store.put_history(BTC, rows(start, minute), first, 0.0)
+                events = store.put_history(BTC, rows(start, minute), first, 0.0, 0.0)
             case "pass":
                 now += value
                 events = store.look_around(now, 0.0)

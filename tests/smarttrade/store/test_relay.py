@@ -34,7 +34,7 @@ from smarttrade.store.redis_report import RedisRole, RelayReport
 from smarttrade.store.relay import run_relay
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
 from tests.fakes.database import VirtualDatabase, VirtualRedis
-from tests.smarttrade.store.journal.test_actor import Process, running
+from tests.fakes.journals import Process, running
 
 STALE_AFTER = 3.0
 

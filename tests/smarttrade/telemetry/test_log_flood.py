@@ -4,25 +4,13 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
 from smarttrade.telemetry.log_flood import AT_ONCE, EVERY, MOST_EVENTS, Flood
-from smarttrade.telemetry.logs import QUIET, configure_logs
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers, root.level = handlers, level
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+from smarttrade.telemetry.logs import configure_logs
 
 
 class Clock:

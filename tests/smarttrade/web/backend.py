@@ -14,8 +14,7 @@ import trio_websocket
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from actors import ActorInfo, Mailbox, Overflow
-from actors.inspection import State
+from actors import ActorInfo, Mailbox, Overflow, State
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -30,7 +29,8 @@ from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, ReportFeed, StoreMessage
 from smarttrade.web.app import create_app
 from smarttrade.web.counters import Counters
-from smarttrade.web.server import ServerCounters, ServerLimits, serve_web
+from smarttrade.web.limits import ServerCounters, ServerLimits
+from smarttrade.web.server.accept import serve_web
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode
 from tests.fakes.memory_net import MemoryListener, http_over, websocket_over

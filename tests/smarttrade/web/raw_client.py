@@ -18,7 +18,10 @@ from quart_trio import QuartTrio
 
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox
 from smarttrade.web.access import Access
-from smarttrade.web.server import ServerCounters, ServerLimits, open_listeners, serve_web
+from smarttrade.web.limits import ServerCounters, ServerLimits
+from smarttrade.web.server.accept import serve_web
+from smarttrade.web.server.sockets import open_listeners
+from tests.actors.fakes import a_cancelled
 
 LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
 """Short, so that the tests are."""
@@ -126,13 +129,7 @@ class Application:
 
     async def stray_cancelled(self) -> None:
         await websocket.accept()
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            try:
-                await trio.lowlevel.checkpoint()
-            except trio.Cancelled as cancelled:
-                stray = cancelled
-        raise stray
+        raise await a_cancelled()
 
     async def deaf_sender(self) -> None:
         await websocket.accept()

@@ -21,9 +21,6 @@ def anybody(_: object) -> bool:
     return True
 
 
-LINE = "GET /candles/BTCUSDT/1m HTTP/1.1\r\nHost: test\r\n"
-
-
 def head(target: str = "/candles/BTCUSDT/1m", *headers: str) -> bytes:
     lines = (f"GET {target} HTTP/1.1", "Host: test", *headers)
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from actors import ActorInfo
-from actors.inspection import State
+from actors import ActorInfo, State
 from smarttrade.market.interval import Interval
 from smarttrade.store.feed import Feed
 from smarttrade.store.messages import ListSymbols

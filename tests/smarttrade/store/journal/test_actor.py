@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
-
 import pytest
 import trio
 from trio.testing import MockClock
 
-from actors import Mailbox
-from smarttrade.market.candle import Candle
 from smarttrade.market.copies import WindowState
 from smarttrade.market.gaps import Missing
-from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
-from smarttrade.store.actor import run_store
 from smarttrade.store.backlog import MOST_DIFFERENCES
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.freshness import DOUBT_WITHIN
-from smarttrade.store.journal import BEAT_EVERY, START_WITHIN, Journal, run_journal
+from smarttrade.store.journal import BEAT_EVERY, START_WITHIN, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     CorrectCandles,
@@ -30,65 +22,13 @@ from smarttrade.store.messages import (
     ListSymbols,
     LookAround,
     PutHistory,
-    PutUpdates,
     ReportFeed,
-    StoreMessage,
 )
 from smarttrade.store.redis_report import RedisRole
 from smarttrade.store.stored import StoreState
 from tests.fakes.candles import BTC, ETH, at, candle, rows
-from tests.fakes.database import VirtualDatabase, VirtualRedis
-
-LEASE = 3.0
-
-
-class Process:
-    """A store with a journal, as in one process."""
-
-    def __init__(self, server: VirtualRedis, *symbols: str) -> None:
-        self.link: VirtualDatabase = server.connect()
-        self.memory = MemoryStore(symbols or ("BTCUSDT", "ETHUSDT"), (BTC.interval,))
-        self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: 0.0)
-        self.report = self.journal.report
-        self.store = Mailbox[StoreMessage]("store", capacity=100)
-        self.gaps = Mailbox[CandlesMissing]("gaps", capacity=100)
-        self.scope = trio.CancelScope()
-        self.ended = trio.Event()
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with self.scope:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self._journal)
-                store = partial(run_store, hub=None, gaps=self.gaps, backlog=self.journal.backlog)
-                await nursery.start(store, self.store, self.memory)
-                task_status.started()
-
-    async def _journal(self, *, task_status: trio.TaskStatus[None]) -> None:
-        await run_journal(self.journal, self.store, task_status=task_status)
-        self.ended.set()
-
-    async def history(self, series: Series, candles: Sequence[Candle]) -> None:
-        await self.store.tell(PutHistory(series, candles, None))
-
-    async def update(self, *candles: Candle, series: Series = BTC) -> None:
-        await self.store.tell(PutUpdates([(series, each) for each in candles]))
-
-    def role(self) -> RedisRole:
-        return self.report.role
-
-    def kill(self) -> None:
-        """Nothing more comes from it, as after kill -9."""
-        self.link.is_cut = True
-        self.scope.cancel()
-
-
-@asynccontextmanager
-async def running(*processes: Process) -> AsyncGenerator[None]:
-    async with trio.open_nursery() as nursery:
-        for process in processes:
-            await nursery.start(process.run)
-        yield
-        nursery.cancel_scope.cancel()
+from tests.fakes.database import VirtualRedis
+from tests.fakes.journals import LEASE, Process, running
 
 
 async def assert_equal(server: VirtualRedis, memory: MemoryStore) -> None:

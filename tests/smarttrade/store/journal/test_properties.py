@@ -78,7 +78,7 @@ def change(memory: MemoryStore, what: str, value: Any) -> list[Event]:
             return memory.put_updates([(BTC, each) for each in value], 0.0, 0.0)
         case "history":
             first, length = value
-            return memory.put_history(BTC, rows(first, first + length), at(first), 0.0)
+            return memory.put_history(BTC, rows(first, first + length), at(first), 0.0, 0.0)
         case "correction":
             return memory.correct(BTC, [value._replace(closed=True)], 0.0)
         case "release":

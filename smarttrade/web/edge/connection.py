@@ -1,0 +1,185 @@
+"""One connection, spoken by Hypercorn's HTTP/1.1 and WebSocket code; what that leaves open, closed.
+
+Hypercorn stays the one that parses and answers. Its `TCPServer`, which owns a connection's tasks
+and transport, is replaced by `Connection`; nothing is patched, all is handed in or subclassed:
+
+====================  ==============================================================================
+replaced              because
+====================  ==============================================================================
+`TCPServer`           an exception of one connection ended the whole server; a task per idle
+                      connection; closing with input unread reset our last words: `Connection`
+`ProtocolWrapper`     it speaks HTTP/2 to whoever asks for it; no browser does without TLS
+`trio.TaskGroup`      the reader waited for ever for an application that reads nothing, and an
+                      application that ignores its client's end was never ended: `AppTasks`
+`H11Protocol`         `_check_protocol`: upgrades to HTTP/2, heads and bodies over the limit;
+                      `_create_stream`: the streams below, refused handshakes left open;
+                      `stream_send`: a session that closed and then waited for ever
+`HTTPStream`          `handle`, `app_send`: bodies counted, nothing said after the end
+`WSStream`            `handle`, `_accept`: bytes sent before the accept are kept, not fatal;
+                      `_handle_events`: 1002, 1007 and 1009 are sent and end the session;
+                      `_send_wsproto_event`: no post follows a close frame; `app_send`
+`WebsocketBuffer`     it stored what it then refused, and went on storing
+====================  ==============================================================================
+
+Used as they are, though private: `H11Protocol._handle_events` and `_send_error_response`,
+`H11WSConnection`, `STREAM_ID`, `HTTPStream._send_error_response`, `WSStream._send_error_response`,
+`TaskGroup._nursery`. pyproject.toml pins Hypercorn; tests/smarttrade/web/edge/test_malformed.py
+says whether another version still calls what is replaced here.
+
+permessage-deflate is never negotiated because Hypercorn never sees a client's offer: compressing
+costs far more than it saves, and a few kilobytes from a client could inflate without limit.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+
+import trio
+from hypercorn.events import Closed, Event, RawData, Updated
+
+from ...session.outbox import Outbox
+from .application import AppTasks
+from .context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
+from .guest import Guest
+from .http import EdgeProtocol
+
+
+class Connection:
+    """One client from its first byte to its last; owns its outbox and its tasks."""
+
+    __slots__ = (
+        "_closing",
+        "_edge",
+        "_guest",
+        "_head_begun",
+        "_idle",
+        "_is_ending",
+        "_outbox",
+        "_peers",
+        "_protocol",
+        "_reading",
+    )
+
+    def __init__(self, edge: Edge, outbox: Outbox, peers: Peers) -> None:
+        self._edge = edge
+        self._outbox = outbox
+        self._peers = peers
+        self._guest = Guest(edge, peers.client[0] if peers.client else None)
+        self._reading = trio.CancelScope()
+        self._protocol: EdgeProtocol
+        self._idle = True  # between requests
+        self._is_ending = False
+        self._head_begun = False
+        self._closing = False
+
+    async def run(self) -> None:
+        """Serve the client until either side ends; the outbox is closed whatever happens.
+
+        Raises:
+            Exception: what an application's or a protocol's bug raised; the caller contains it.
+        """
+        edge = self._edge
+        try:
+            async with trio.open_nursery() as nursery:
+                tasks = AppTasks(nursery, edge)
+                self._protocol = EdgeProtocol(
+                    edge, tasks, self._outbox, self._peers, self._guest, self._send
+                )
+                self._wait_for_request()
+                with self._reading:
+                    await self._read()
+                if self._reading.cancelled_caught:
+                    self._count_impatience()
+                await self._protocol.handle(Closed())
+        finally:
+            self._guest.leave()
+            await self._outbox.aclose()
+
+    def end_if_idle(self) -> None:
+        """Close now if no request is under way; else after its answer, if the server is ending."""
+        self._is_ending = True
+        if self._idle:
+            self._reading.cancel()
+
+    def _count_impatience(self) -> None:
+        if not self._idle or self._is_ending or self._closing:
+            return
+        if self._head_begun:
+            self._edge.counters.slow_heads += 1
+        else:
+            self._edge.counters.idle_closed += 1
+
+    async def _read(self) -> None:
+        while not self._closing:
+            try:
+                data = bytes(await self._outbox.receive_some(READ_SIZE))
+                if data and self._idle and not self._head_begun:
+                    if await self._answer_at_once(data):
+                        continue
+                    self._head_begun = True
+                    self._reading.deadline = trio.current_time() + self._edge.limits.head_within
+                await self._protocol.handle(RawData(data))
+            except GONE:
+                return
+            except FloodedError:
+                await self._end()
+            if not data:
+                return
+        with suppress(*GONE):
+            await discard(self._outbox)
+
+    async def _answer_at_once(self, data: bytes) -> bool:
+        """Whether the shortcut answered; only a request with which Hypercorn has no part."""
+        edge = self._edge
+        if edge.shortcut is None or self._protocol.has_begun or edge.context.terminated.is_set():
+            return False
+        self._idle = False
+        self._reading.deadline = inf
+        try:
+            answer = await edge.shortcut(data, self._guest.may)
+            if answer is not None:
+                await self._outbox.send_all(answer)
+        finally:
+            self._idle = True
+        self._wait_for_request()
+        if answer is not None and edge.context.terminated.is_set():
+            await self._end()
+        return answer is not None
+
+    async def _send(self, event: Event) -> None:
+        """What Hypercorn says: bytes, that the connection is over, or that it is idle or not."""
+        if isinstance(event, RawData):
+            try:
+                # Needs no shield: what a cancelled write began, the outbox finishes.
+                await self._outbox.send_all(event.data)
+            except GONE:
+                # The reader may be waiting for this answer to be over, and not for the client.
+                self._reading.cancel()
+                await self._protocol.handle(Closed())
+        elif isinstance(event, Closed):
+            await self._end()
+        elif isinstance(event, Closing):
+            self._reading.deadline = trio.current_time() + self._edge.limits.app_patience
+        elif isinstance(event, Updated):
+            self._idle = event.idle
+            if event.idle:
+                self._wait_for_request()
+            else:
+                self._reading.deadline = inf
+
+    def _wait_for_request(self) -> None:
+        self._head_begun = False
+        self._reading.deadline = trio.current_time() + self._edge.limits.keep_alive
+
+    async def _end(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        # The application's own task may be here, handling what came before its accept; that its
+        # client is gone cancels it, and nobody else would finish this. The outbox bounds the wait.
+        with trio.CancelScope(shield=True):
+            await self._protocol.handle(Closed())
+            with suppress(*GONE):
+                await self._outbox.send_eof()
+        self._reading.deadline = trio.current_time() + self._edge.limits.linger

@@ -1,0 +1,108 @@
+"""What all connections share, and how one of them says no."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper
+
+from ..access import Access, Doorkeeper
+from ..cors import Cors
+from ..limits import ServerCounters, ServerLimits
+from ..quick_candles import Shortcut
+
+READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
+MOST_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
+
+GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class RefusedError(Exception):
+    """The client asked for what the edge does not allow; it is told so, and no more."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+class FloodedError(Exception):
+    """The application took nothing of what its client sends for too long."""
+
+
+class Closing(Event):
+    """The application has closed its WebSocket; the client may take a moment to agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What all connections share."""
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    limits: ServerLimits
+    counters: ServerCounters
+    shortcut: Shortcut | None
+    """Answers some requests without the application; see web/quick_candles.py."""
+    door: Doorkeeper
+    cors: Cors
+    """For what is refused here."""
+    per_network: Counter[str] = field(default_factory=Counter)
+    """Connections that are open, by whose they are; WebSockets only for clients of a proxy."""
+    turnstile: trio.Lock = field(default_factory=trio.Lock)
+
+    async def take_turn(self) -> None:
+        """Return when a request may begin: one in each turn of the loop.
+
+        When a thousand come at once, who is connected already waits for one of them, not for all.
+        """
+        async with self.turnstile:
+            await trio.lowlevel.checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The two ends of a connection, as the application sees them; None without IP."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    secure: bool
+
+
+def edge_for(
+    app: AppWrapper,
+    limits: ServerLimits,
+    counters: ServerCounters,
+    shortcut: Shortcut | None = None,
+    access: Access | None = None,
+) -> Edge:
+    config = Config()
+    config.errorlog = None  # ours are logged where they are caught
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_size
+    config.websocket_max_message_size = limits.message_size
+    config.max_app_queue_size = limits.app_queue
+    access = access or Access()
+    cors = Cors(access.cors_origins)
+    context = WorkerContext(None)
+    return Edge(app, config, context, limits, counters, shortcut, Doorkeeper(access), cors)
+
+
+async def discard(stream: trio.abc.ReceiveStream) -> None:
+    """Read what still comes until the client ends or sent too much.
+
+    A socket that is closed with input unread is reset, and a reset may overtake our last words.
+    """
+    size = 0
+    while size < MOST_DISCARDED and (data := await stream.receive_some(READ_SIZE)):
+        size += len(data)

@@ -1,0 +1,85 @@
+"""The client at the other end of one connection: whether what it asks for may be answered."""
+
+from __future__ import annotations
+
+import trio
+
+from ..access import HANDSHAKE, Asked
+from ..addresses import network_of
+from .context import Edge, RefusedError
+
+RETRY_AFTER = {"retry-after": "1"}  # seconds
+CHALLENGE = {"www-authenticate": 'Bearer realm="smarttrade"'}  # RFC 6750, 3
+TOO_MANY = (
+    "too_many_connections_from_your_address",
+    "there are as many connections from your address as this server allows",
+)
+
+
+class Guest:
+    """Counted by the address it comes from, or by the one that a trusted proxy names."""
+
+    __slots__ = ("_counted", "_edge", "_peer")
+
+    def __init__(self, edge: Edge, peer: str | None) -> None:
+        """`peer` is None for what does not come over IP; it has no limits by address."""
+        self._edge = edge
+        self._peer = peer
+        self._counted = ""
+
+    def may(self, asked: Asked) -> bool:
+        """Whether a plain request may be answered; it counts if it may."""
+        return self._edge.door.knows(asked) and self._in_time(asked)
+
+    def admit(self, asked: Asked, *, opens_websocket: bool) -> None:
+        """Let a request through, or say why not.
+
+        Raises:
+            RefusedError: it asks too often, lacks a token, or its page is from elsewhere.
+        """
+        door, counters = self._edge.door, self._edge.counters
+        if not self._in_time(asked, HANDSHAKE if opens_websocket else 1):
+            counters.refused_rate += 1
+            raise RefusedError(
+                429, "too_many_requests", "your address asks more often than allowed", RETRY_AFTER
+            )
+        if not door.knows(asked):
+            counters.refused_token += 1
+            raise RefusedError(
+                401,
+                "token_required",
+                "a token of this server is needed: Authorization: Bearer TOKEN, or for a browser's"
+                " WebSocket ?access_token=TOKEN",
+                CHALLENGE,
+            )
+        if opens_websocket:
+            self._admit_websocket(asked)
+
+    def leave(self) -> None:
+        """The connection is over."""
+        if self._counted:
+            per_network = self._edge.per_network
+            per_network[self._counted] -= 1
+            if not per_network[self._counted]:
+                del per_network[self._counted]
+            self._counted = ""
+
+    def _admit_websocket(self, asked: Asked) -> None:
+        edge = self._edge
+        if not edge.door.allows_origin(asked):
+            edge.counters.refused_origin += 1
+            raise RefusedError(403, "origin_not_allowed", "pages of this origin are not allowed")
+        if self._peer is not None and edge.door.is_proxy(self._peer) and not self._counted:
+            network = network_of(edge.door.client_of(self._peer, asked.forwarded))
+            if edge.per_network[network] >= edge.limits.max_connections_per_ip:
+                edge.counters.refused_per_ip += 1
+                raise RefusedError(503, *TOO_MANY, {"retry-after": "10"})
+            self._counted = network
+            edge.per_network[network] += 1
+
+    def _in_time(self, asked: Asked, cost: float = 1) -> bool:
+        if self._peer is None:
+            return True
+        door = self._edge.door
+        client = door.client_of(self._peer, asked.forwarded)
+        return door.allows_rate(client, trio.current_time(), cost)

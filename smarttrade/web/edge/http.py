@@ -1,0 +1,176 @@
+"""HTTP/1.1 requests: which are refused, and which kind of stream answers the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+import h11
+import trio
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Body, EndData, Request, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.typing import ASGISendEvent, ConnectionState
+
+from ...session.outbox import Outbox
+from ..access import Asked, asked_in
+from ..problem import ProblemError
+from .application import AppTasks
+from .context import Closing, Edge, Peers, RefusedError
+from .guest import Guest
+from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
+
+_OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+
+
+class EdgeProtocol(H11Protocol):
+    def __init__(
+        self,
+        edge: Edge,
+        tasks: AppTasks,
+        outbox: Outbox,
+        peers: Peers,
+        guest: Guest,
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        super().__init__(
+            edge.app,
+            edge.config,
+            edge.context,
+            tasks,
+            ConnectionState({"outbox": outbox}),
+            peers.secure,
+            peers.client,
+            peers.server,
+            send,
+        )
+        self._edge = edge
+        self._guest = guest
+        self._asked = Asked(b"", b"")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there are bytes of a request that is not complete, or that was not HTTP."""
+        connection = self.connection
+        return not isinstance(connection, h11.Connection) or bool(connection.trailing_data[0])
+
+    async def handle(self, event: Event) -> None:
+        try:
+            await super().handle(event)
+        except RefusedError as refused:
+            await self._refuse(refused)
+            await self.send(Closed())
+
+    async def _refuse(self, refused: RefusedError) -> None:
+        problem = ProblemError(refused.status, refused.code, str(refused))
+        status, headers, body = problem.parts()
+        method, origin = self._asked.method.decode("latin-1"), self._asked.origin
+        lines = [*headers.items(), *refused.headers.items()]
+        lines += self._edge.cors.headers(origin, method)
+        lines += [("Content-Length", str(len(body))), ("Connection", "close")]
+        reason = HTTPStatus(status).phrase.encode()
+        await self._send_h11_event(h11.Response(status_code=status, headers=lines, reason=reason))
+        if method != "HEAD":
+            await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """What an application says after its client's mistake has been answered is not said."""
+        if self.connection.our_state in _OVER:
+            await trio.lowlevel.checkpoint()
+        else:
+            await super()._send_h11_event(event)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        await super().stream_send(event)
+        if isinstance(event, EndData):
+            await self.send(Closing())
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Refuse what no client of ours sends; runs before anything is built for the request."""
+        self._asked = asked = asked_in(event.method, event.target, event.headers)
+        if event.http_version > b"1.1":
+            raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
+        if event.target.startswith(b"?"):  # Quart looks at the path's first character
+            raise RefusedError(400, "bad_request", "the request's target is not one")
+        size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
+        if size > self._edge.limits.head_size:
+            self._edge.counters.oversized_heads += 1
+            raise RefusedError(431, "head_too_large", "the request's headers are too large")
+        if _content_length(event) > self._edge.limits.body_size:
+            self._edge.counters.oversized_bodies += 1
+            raise RefusedError(413, "body_too_large", "nothing here takes such a body")
+        self._guest.admit(asked, opens_websocket=asks_for_websocket(event))
+        await self._edge.take_turn()
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = list(request.headers)
+        if asks_for_websocket(request):
+            headers = websocket_headers(headers)
+            self.stream = EdgeWebSocket(self._edge, self._stream_arguments())
+            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        else:
+            self.stream = EdgeHTTP(self._edge, self._stream_arguments())
+        stream = self.stream
+        await stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=headers,
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        if stream.closed:  # a handshake that Hypercorn refused and then left open
+            await self.send(Closed())
+
+    def _stream_arguments(self) -> tuple[Any, ...]:
+        """What Hypercorn's streams are made of."""
+        return (
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+
+
+class EdgeHTTP(HTTPStream):
+    def __init__(self, edge: Edge, arguments: tuple[Any, ...]) -> None:
+        super().__init__(*arguments)
+        self._edge = edge
+        self._body_size = 0
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, Body) and not self.closed:
+            self._body_size += len(event.data)
+            if self._body_size > self._edge.limits.body_size:
+                await self._refuse()
+                return
+        await super().handle(event)
+
+    async def _refuse(self) -> None:
+        self._edge.counters.oversized_bodies += 1
+        if self.state is ASGIHTTPState.REQUEST:
+            await self._send_error_response(413)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().app_send(message)
+
+
+def _content_length(request: h11.Request) -> int:
+    lengths = [int(value) for name, value in request.headers if name == b"content-length"]
+    return max(lengths, default=0)

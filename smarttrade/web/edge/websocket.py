@@ -1,0 +1,131 @@
+"""A WebSocket from its handshake to its close, as Hypercorn speaks it and a hostile client may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h11
+import trio
+from hypercorn.protocol.events import Data, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
+from wsproto.events import CloseConnection, Message, Ping
+from wsproto.events import Event as WebSocketEvent
+from wsproto.frame_protocol import CloseReason
+
+from ...session.outbox import Outbox
+from .context import Edge, FloodedError, RefusedError
+
+
+def asks_for_websocket(request: h11.Request) -> bool:
+    tokens: dict[bytes, list[bytes]] = {b"upgrade": [], b"connection": []}
+    for name, value in request.headers:
+        if name in tokens:
+            tokens[name] += (token.strip() for token in value.lower().split(b","))
+    wants_upgrade = b"upgrade" in tokens[b"connection"]
+    return request.method == b"GET" and wants_upgrade and tokens[b"upgrade"] == [b"websocket"]
+
+
+def websocket_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without the extensions; what Hypercorn decodes as ASCII must be ASCII."""
+    for name, value in headers:
+        if not value.isascii() and (name == b"connection" or name.startswith(b"sec-websocket-")):
+            raise RefusedError(400, "bad_request", "these headers are ASCII")
+    return [header for header in headers if header[0] != b"sec-websocket-extensions"]
+
+
+class BoundedBuffer(WebsocketBuffer):
+    """A message being received; refuses before it stores."""
+
+    def extend(self, event: Message[Any]) -> None:
+        size = _size(event.data)
+        if self.length + size > self.max_length:
+            raise FrameTooLargeError
+        super().extend(event)
+        self.length += size - len(event.data)  # Hypercorn counts characters
+
+
+class EdgeWebSocket(WSStream):
+    def __init__(self, edge: Edge, arguments: tuple[Any, ...]) -> None:
+        super().__init__(*arguments)
+        self.buffer = BoundedBuffer(edge.limits.message_size)
+        self._edge = edge
+        self._early = b""
+        self._receiving = trio.Lock()  # what came early is handled by the application's task
+
+    async def handle(self, event: StreamEvent) -> None:
+        if not isinstance(event, Data) or self.closed:
+            await super().handle(event)
+        elif not self.handshake.accepted:
+            self._early += event.data
+            if len(self._early) > self._edge.limits.message_size:
+                self._edge.counters.oversized_messages += 1
+                await self._send_error_response(413)
+                await self.send(StreamClosed(stream_id=self.stream_id))
+        else:
+            await self._receive(event.data)
+
+    async def _accept(self, message: WebsocketAcceptEvent) -> None:
+        async with self._receiving:
+            await super()._accept(message)
+            early, self._early = self._early, b""
+            if early:
+                self.connection.receive_data(early)
+                await self._handle_events()
+
+    async def _receive(self, data: bytes) -> None:
+        async with self._receiving:
+            if not self.closed:
+                self.connection.receive_data(data)
+                await self._handle_events()
+
+    async def _handle_events(self) -> None:
+        for event in self.connection.events():
+            if self.closed:
+                return
+            match event:
+                case Message():
+                    await self._handle_message(event)
+                case Ping():
+                    await self._send_wsproto_event(event.response())
+                case CloseConnection():
+                    await self._send_wsproto_event(event.response())
+                    await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _handle_message(self, event: Message[Any]) -> None:
+        try:
+            self.buffer.extend(event)
+            if event.message_finished:
+                message = self.buffer.to_message()
+                self.buffer.clear()
+                assert self.app_put is not None
+                await self.app_put(message)
+        except FrameTooLargeError:
+            await self._end(CloseReason.MESSAGE_TOO_BIG)
+        except FloodedError:
+            await self._end(CloseReason.POLICY_VIOLATION)
+
+    async def _end(self, code: CloseReason) -> None:
+        if code is CloseReason.MESSAGE_TOO_BIG:
+            self._edge.counters.oversized_messages += 1
+        await self._send_wsproto_event(CloseConnection(code=code))
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _send_wsproto_event(self, event: WebSocketEvent) -> None:
+        if isinstance(event, CloseConnection):
+            outbox: Outbox = self.scope["state"]["outbox"]
+            outbox.finish()
+        await super()._send_wsproto_event(event)
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        if self.closed:  # a loop that sends to a client that went must let the others run
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().app_send(message)
+
+
+def _size(data: str | bytes | bytearray) -> int:
+    if isinstance(data, str) and not data.isascii():
+        return len(data.encode())
+    return len(data)

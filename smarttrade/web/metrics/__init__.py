@@ -1,0 +1,1 @@
+"""`/metrics`, in Prometheus' words. Imported when somebody watches."""

@@ -1,0 +1,138 @@
+"""`/openapi.json`: OpenAPI 3.1, made from the route table and from the types that are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from ... import __version__
+from .. import answers
+from .routes import CANDLES, CHARTS, JSON, OPERATIONS, PAGES, ROUTES, Parameter, Route
+
+REFERENCE = "#/components/schemas/{name}"
+PROBLEM = "application/problem+json"
+
+GROUPS = {
+    CANDLES: "Candles of the configured series, from the windows that the WebSocket continues.",
+    CHARTS: "The same candles for TradingView's charts; their datafeed URL is `/udf`.",
+    OPERATIONS: "How the service does.",
+    PAGES: "For people, and what they load.",
+}
+
+ANYWHERE = {
+    401: "A token is needed where tokens are configured, and was not given or is not known.",
+    429: "Too many requests from this address.",
+    503: "It cannot be told now; `Retry-After` says when to try again.",
+}
+"""What any request may meet."""
+
+
+def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
+    """The whole document."""
+    types = list(_types(routes))
+    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    made = dict(zip(map(repr, types), schemas, strict=True))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "SmartTrade",
+            "version": __version__,
+            "summary": "Complete, live candles from Binance.",
+            "description": "Times of candles are UTC epoch seconds of their open. Live updates "
+            "come over a WebSocket, which `/asyncapi.json` describes.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "."}],
+        "security": [{}, {"bearer": []}],
+        "tags": [{"name": name, "description": text} for name, text in GROUPS.items()],
+        "paths": {route.path: {"get": _operation(route, made)} for route in routes},
+        "components": {
+            "schemas": components,
+            "responses": {
+                f"Problem{status}": _problem(text, made[repr(answers.Problem)])
+                for status, text in ANYWHERE.items()
+            },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Only where tokens are configured.",
+                }
+            },
+        },
+    }
+
+
+def _types(routes: Iterable[Route]) -> Iterator[Any]:
+    """Each once; a tuple stands for any of its members."""
+    seen: dict[str, Any] = {repr(answers.Problem): answers.Problem}
+    for route in routes:
+        for each in (*_members(route.answer), *_members(route.unavailable)):
+            seen[repr(each)] = each
+    yield from seen.values()
+
+
+def _members(answer: Any) -> tuple[Any, ...]:
+    if answer is None:
+        return ()
+    if answer == answers.NotReady | answers.Problem:
+        return answers.NotReady, answers.Problem
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _operation(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {"200": _answer(route, made)}
+    for status in route.problems:
+        responses[str(status)] = _problem(_WHEN[status], made[repr(answers.Problem)])
+    for status in ANYWHERE:
+        responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if route.unavailable is not answers.Problem:
+        responses["503"] = _problem(ANYWHERE[503], _any_of(route.unavailable, made))
+    name = route.path.replace("{", "").replace("}", "").strip("/")
+    return {
+        "operationId": "get_" + "".join(c if c.isalnum() else "_" for c in name or "chart"),
+        "tags": [route.group],
+        "summary": route.summary,
+        "parameters": [_parameter(route, each) for each in route.parameters],
+        "responses": responses,
+    }
+
+
+_WHEN = {
+    400: "A parameter is not what it must be; `detail` says what is allowed.",
+    404: "There is none of this name; `detail` says what there is.",
+}
+
+
+def _answer(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
+    if route.answer is None:
+        schema: dict[str, Any] = {} if route.media == "*/*" else {"type": "string"}
+    else:
+        schema = _any_of(route.answer, made)
+    content = {"schema": schema}
+    return {"description": HTTPStatus(200).phrase, "content": {route.media or JSON: content}}
+
+
+def _any_of(answer: Any, made: Mapping[str, Any]) -> dict[str, Any]:
+    members = _members(answer)
+    found: list[dict[str, Any]] = [made[repr(each)] for each in members]
+    return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _problem(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {PROBLEM: {"schema": schema}}}
+
+
+def _parameter(route: Route, parameter: Parameter) -> dict[str, Any]:
+    in_path = f"{{{parameter.name}}}" in route.path
+    told = {
+        "name": parameter.name,
+        "in": "path" if in_path else "query",
+        "required": parameter.is_required,
+        "description": parameter.meaning,
+        "schema": parameter.schema(),
+    }
+    return told | ({"example": parameter.example} if parameter.example else {})

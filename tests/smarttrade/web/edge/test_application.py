@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import trio
+from hypercorn.protocol.ws_stream import FrameTooLargeError
+from trio.testing import MockClock, wait_all_tasks_blocked
+from wsproto.events import TextMessage
+
+from smarttrade.web.edge.application import AppTask
+from smarttrade.web.edge.context import Edge, FloodedError, edge_for
+from smarttrade.web.edge.websocket import BoundedBuffer
+from smarttrade.web.limits import ServerCounters, ServerLimits
+
+MESSAGE: Any = {"type": "websocket.receive", "text": "hi", "bytes": None}
+GONE: Any = {"type": "websocket.disconnect", "code": 1006}
+
+
+class Deaf:
+    """An application that takes nothing, until it is told to end or is cancelled."""
+
+    def __init__(self) -> None:
+        self.end = trio.Event()
+        self.cancelled_at: float | None = None
+        self.last_words = trio.Event()
+        self.said_last_words = False
+
+    async def __call__(self, *_: object) -> None:
+        try:
+            await self.end.wait()
+        except trio.Cancelled:
+            self.cancelled_at = trio.current_time()
+            raise
+
+    async def send(self, message: object) -> None:
+        assert message is None
+        await self.last_words.wait()
+        self.said_last_words = True
+
+
+def edge(app: Deaf) -> Edge:
+    limits = ServerLimits(app_queue=3, app_patience=5)
+    return edge_for(cast("Any", app), limits, ServerCounters())
+
+
+def started(app: Deaf, nursery: trio.Nursery) -> AppTask:
+    to_app, from_client = trio.open_memory_channel[Any](3)
+    task = AppTask(to_app, edge(app))
+    nursery.start_soon(task.run, cast("Any", app), cast("Any", {}), from_client, app.send)
+    return task
+
+
+async def test_an_application_that_takes_nothing_is_cancelled_after_its_patience(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    app = Deaf()
+    task = started(app, nursery)
+    for _ in range(3):
+        await task.put(MESSAGE)
+    assert trio.current_time() == 0
+
+    with pytest.raises(FloodedError):
+        await task.put(MESSAGE)
+
+    app.last_words.set()
+    await wait_all_tasks_blocked()
+    assert app.cancelled_at == 5
+    assert app.said_last_words
+
+
+async def test_an_application_has_a_while_to_end_after_its_client(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    app = Deaf()
+    await started(app, nursery).put(GONE)
+    await trio.sleep(100)
+    assert app.cancelled_at == 5
+    app.last_words.set()
+
+
+async def test_with_its_queue_full_it_has_none(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    app = Deaf()
+    task = started(app, nursery)
+    for _ in range(3):
+        await task.put(MESSAGE)
+    await task.put(GONE)
+    await wait_all_tasks_blocked()
+    assert app.cancelled_at == 0
+    app.last_words.set()
+
+
+async def test_an_application_that_ended_holds_nobody_up(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Even while its last words wait for the client."""
+    app = Deaf()
+    task = started(app, nursery)
+    app.end.set()
+    await wait_all_tasks_blocked()
+    for _ in range(100):
+        await task.put(MESSAGE)
+    assert trio.current_time() == 0
+    app.last_words.set()
+
+
+def test_a_message_that_is_too_long_is_not_stored() -> None:
+    buffer = BoundedBuffer(10)
+    buffer.extend(TextMessage("€€", message_finished=False))
+    with pytest.raises(FrameTooLargeError):
+        buffer.extend(TextMessage("12345"))
+    assert buffer.to_message()["text"] == "€€"

@@ -1,0 +1,229 @@
+"""`/metrics`, read as Prometheus would read it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock
+
+from actors import ActorInfo, State
+from smarttrade.session.limits import SessionLimits
+from smarttrade.store.feed import Feed
+from smarttrade.web.counters import Counters
+from smarttrade.web.metrics.meanings import MEANINGS
+from smarttrade.web.metrics.scrape import numbers_in
+from tests.fakes.candles import BTC, ETH, at, candle, rows
+from tests.smarttrade.web.backend import WALL, Backend, backend
+
+Labels = tuple[tuple[str, str], ...]
+Samples = dict[tuple[str, Labels], float]
+
+
+def families(text: str) -> list[Metric]:
+    return list(text_string_to_metric_families(text))
+
+
+def samples(text: str) -> Samples:
+    """Every sample by its name and its labels."""
+    found: Samples = {}
+    for family in families(text):
+        for sample in family.samples:
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+async def scrape(server: Backend) -> Samples:
+    answer = await server.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+    return samples(answer.text)
+
+
+def of(found: Samples, name: str, **named: str) -> float:
+    return found[f"smarttrade_{name}", tuple(sorted(named.items()))]
+
+
+async def test_every_family_has_a_type_a_meaning_and_our_prefix() -> None:
+    async with backend() as server:
+        text = (await server.get("/metrics")).text
+    for family in families(text):
+        assert family.type in ("counter", "gauge", "histogram"), family.name
+        assert family.name.startswith("smarttrade_")
+        assert family.documentation.endswith("."), f"{family.name}: no meaning is told"
+
+
+def test_every_meaning_is_of_something() -> None:
+    """Names that are no longer there would be taken for documentation."""
+    counters = Counters()
+    parts = [getattr(counters, each.name) for each in fields(counters)]
+    told = {name for part in parts for name, _ in numbers_in(part)}
+    own = re.compile("exchange_|redis_|actor_|mailbox_|process_|series_")
+    others = {"info", "store_answers", "ready", "feed", "gaps", "push_delay_seconds"}
+    for name in MEANINGS.keys() - told - others - {"loop_delay_seconds"}:
+        assert own.match(name), name
+
+
+async def test_series_are_told_with_their_age_and_whether_they_are_ready(
+    autojump_clock: MockClock,
+) -> None:
+    async with backend() as server:
+        await server.history(BTC, rows(0, 9))
+        await server.live(BTC, candle(9, closed=False))
+        found = await scrape(server)
+    assert of(found, "series_ready", symbol="BTCUSDT", interval="1m") == 1
+    assert of(found, "series_ready", symbol="ETHUSDT", interval="1m") == 0
+    assert 0 <= of(found, "series_age_seconds", symbol="BTCUSDT", interval="1m") < 1
+    assert ("smarttrade_series_age_seconds", labelled(ETH)) not in found
+    assert of(found, "ready") == 0
+
+
+def labelled(series: Any) -> Labels:
+    return (("interval", series.interval.value), ("symbol", series.symbol))
+
+
+async def test_feed_is_told_as_one_state_of_three() -> None:
+    async with backend() as server:
+        await server.feed(Feed.STALE)
+        found = await scrape(server)
+    states = {state: of(found, "feed", state=state) for state in ("live", "stale", "down")}
+    assert states == {"live": 0, "stale": 1, "down": 0}
+
+
+async def test_updates_and_corrections_are_counted_and_gaps_shown() -> None:
+    with_a_hole = [one for one in rows(0, 9) if one.open_time not in (at(4), at(5))]
+    async with backend() as server:
+        await server.history(BTC, with_a_hole)
+        await server.live(BTC, candle(9), candle(10))
+        before = await scrape(server)
+        await server.history(BTC, rows(3, 7), first=at(3))
+        after = await scrape(server)
+    assert of(before, "store_published_total") == of(before, "hub_published_total") > 0
+    assert of(before, "gaps", cause="exchange") == 1
+    assert of(after, "store_corrected_total") == 2
+    assert of(after, "gaps", cause="exchange") == 0
+
+
+async def test_delay_is_observed_once_for_each_candle_and_not_for_each_client(
+    autojump_clock: MockClock,
+) -> None:
+    told = int(WALL * 1000) - 300  # ms: it took 0.3 s to get here
+    async with backend() as server:
+        await server.history(BTC, rows(0, 9))
+        async with server.session() as one, server.session() as other:
+            for session in (one, other):
+                await session.say(symbol="BTCUSDT", interval="1m")
+            for _ in range(3):
+                told += 1
+                update = candle(9, closed=False, volume=told - WALL * 1000 + 1000)
+                await server.live(BTC, update._replace(event_time=told))
+            found = await scrape(server)
+    assert of(found, "push_delay_seconds_count") == 3
+    assert of(found, "push_delay_seconds_bucket", le="0.25") == 0
+    assert of(found, "push_delay_seconds_bucket", le="0.5") == 3
+    assert of(found, "hub_delivered_total") == 6
+
+
+async def test_clock_that_is_behind_the_exchange_makes_no_negative_delay() -> None:
+    async with backend() as server:
+        await server.history(BTC, rows(0, 9))
+        ahead = int(WALL * 1000) + 60_000
+        await server.live(BTC, candle(9, closed=False)._replace(event_time=ahead))
+        found = await scrape(server)
+    assert of(found, "push_delay_seconds_bucket", le="0.005") == 1
+    assert of(found, "push_delay_seconds_sum") == 0
+
+
+async def test_clients_are_counted() -> None:
+    async with backend() as server:
+        await server.history(BTC, rows(0, 9))
+        async with server.session() as session:
+            await session.say(symbol="BTCUSDT", interval="1m")
+            await session.say_text("nonsense")
+            await server.settle()
+            found = await scrape(server)
+    assert of(found, "hub_subscribers") == 1
+    assert of(found, "hub_subscriptions") == 1
+    assert of(found, "server_open") == 2  # and the one that asks for metrics
+    assert of(found, "outbox_messages_total") >= 4
+
+
+async def test_bad_requests_and_sessions_closed_for_them_are_counted() -> None:
+    async with backend(limits=SessionLimits(bad_requests=2)) as server:
+        async with server.session() as session:
+            for _ in range(3):
+                await session.say_text("nonsense")
+            assert (await session.close_code())[0] == 1008
+        found = await scrape(server)
+    assert of(found, "session_bad_requests_total") == 3
+    assert of(found, "session_closed_faulty_total") == 1
+
+
+async def test_actors_are_told_by_their_path() -> None:
+    store = ActorInfo(
+        "store", State.PAUSING, restarts=2, mailbox_depth=3, mailbox_capacity=9, handled=7
+    )
+    listing = ActorInfo("listing", State.STOPPED)
+    tree = ActorInfo("service", State.RUNNING, children=(store, listing))
+    async with backend(tree=tree) as server:
+        found = await scrape(server)
+    assert of(found, "actor_restarts_total", actor="service/store") == 2
+    assert of(found, "actor_running", actor="service/store") == 0
+    assert of(found, "actor_running", actor="service/listing") == 1
+    assert of(found, "mailbox_depth", actor="service/store") == 3
+    assert of(found, "mailbox_capacity", actor="service/store") == 9
+    assert of(found, "mailbox_handled_total", actor="service/store") == 7
+    assert ("smarttrade_mailbox_depth", (("actor", "service"),)) not in found
+
+
+async def test_store_that_does_not_answer_is_told_with_everything_else(
+    autojump_clock: MockClock,
+) -> None:
+    async with backend(is_store_running=False) as server:
+        found = await scrape(server)
+    assert of(found, "store_answers") == 0
+    assert of(found, "server_accepted_total") == 1
+    assert not any(name == "smarttrade_series_ready" for name, _ in found)
+
+
+async def test_nothing_that_a_client_says_becomes_a_label() -> None:
+    async with backend() as server:
+        before = await scrape(server)
+        for path in (
+            "/candles/NOPE/1m",
+            "/candles/BTCUSDT/9m",
+            "/nothing",
+            "/udf/symbols?symbol=X",
+        ):
+            await server.get(path)
+        async with server.session() as session:
+            await session.say(symbol="EVIL", interval="1m")
+            after = await scrape(server)
+    assert set(after) == set(before)
+
+
+async def test_redis_is_told_when_there_is_one() -> None:
+    told = {
+        "kind": "redis",
+        "role": "leading",
+        "since": 1.0,
+        "lag": 0.25,
+        "waiting": 4,
+        "errors": 2,
+    }
+    async with backend(describe_store=lambda: told) as server:
+        found = await scrape(server)
+    assert of(found, "redis_role", role="leading") == 1
+    assert of(found, "redis_role", role="away") == 0
+    assert of(found, "redis_lag_seconds") == 0.25
+    assert of(found, "redis_waiting_candles") == 4
+    assert of(found, "redis_errors_total") == 2
+
+
+# The format
