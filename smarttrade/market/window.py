@@ -158,12 +158,15 @@ class Window:
             return self._advance()
         if candle.open_time < candles[-1].open_time:
             return self._apply_late(candle)
-        if not supersedes(candle, candles[-1]):
+        newest = candles[-1]
+        if not supersedes(candle, newest):
             return UNCHANGED
         candles[-1] = candle
         if self._held and candle.closed:
             return self._advance((candle,))
-        return Change((candle,))
+        # What was read before it was told was published then.
+        is_known = newest.read and not candle.closed and candle.same_values(newest)
+        return UNCHANGED if is_known else Change((candle,))
 
     def merge(self, rows: Sequence[Candle], first: int | None = None) -> Change:
         """Take one unbroken range of the exchange's history, ascending.

@@ -43,7 +43,19 @@ def balancer(directory: Path, gateways: list[Program]) -> Iterator[str]:
         process.wait()
 
 
-async def stay(client: Client, urls: list[str], ends: list[int]) -> None:
+async def until_it_listens(url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    with trio.fail_after(30):
+        while True:
+            try:
+                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+            except OSError:
+                await trio.sleep(0.05)
+            else:
+                return
+
+
+async def stay(client: Client, urls: list[str], ends: list[int], refused: list[str]) -> None:
     """Stay connected as a front end does: back at once, to whoever is next."""
     turn = 0
     while True:
@@ -53,7 +65,8 @@ async def stay(client: Client, urls: list[str], ends: list[int]) -> None:
             await client._listen(url, trio.Event())
         except trio_websocket.ConnectionClosed as error:
             ends.append(error.reason.code if error.reason else 1006)
-        except (OSError, trio_websocket.HandshakeError):
+        except (OSError, trio_websocket.HandshakeError) as error:
+            refused.append(repr(error))
             await trio.sleep(0.1)
 
 
@@ -75,17 +88,20 @@ async def test_a_deploy_loses_no_clients_data(
         await gateway.ready()
     if through == "nginx":
         with balancer(tmp_path, gateways) as url:
-            await deploy(deployment, gateways, [url])
+            await until_it_listens(url)
+            assert await deploy(deployment, gateways, [url]) == []
     else:
         await deploy(deployment, gateways, [gateway.url for gateway in gateways])
 
 
-async def deploy(deployment: Deployment, gateways: list[Program], urls: list[str]) -> None:
+async def deploy(deployment: Deployment, gateways: list[Program], urls: list[str]) -> list[str]:
+    """Restart one gateway after the other; returns why clients were refused meanwhile."""
     clients = [Client(*SERIES) for _ in range(5)]
     ends: list[int] = []
+    refused: list[str] = []
     async with trio.open_nursery() as nursery:
         for number, client in enumerate(clients):
-            nursery.start_soon(stay, client, urls[number % len(urls) :] + urls, ends)
+            nursery.start_soon(stay, client, urls[number % len(urls) :] + urls, ends, refused)
         await trio.sleep(1)
         for gateway in gateways:
             assert await gateway.stop() == 0
@@ -99,3 +115,4 @@ async def deploy(deployment: Deployment, gateways: list[Program], urls: list[str
         assert client.updates > 0
         assert not client.faults
         assert not await deployment.client_differences(client)
+    return refused

@@ -147,7 +147,7 @@ def test_window_keeps_the_newest_thousand() -> None:
 
 def test_candles_without_trades_follow_each_other() -> None:
     """The stream may tell of a minute without trades, with zero volume."""
-    live = window(*(row._replace(volume=0.0) for row in rows(0, 1)))
+    live = window(*(row._replace(volume=0.0) for row in rows(0, 0, closed=True)))
     for minute in (1, 2, 3):
         for event in (2, 4):
             told = candle(minute, closed=False, event=event, volume=0.0)
@@ -867,3 +867,12 @@ def test_full_copy_keeps_its_size_whatever_it_follows() -> None:
     assert minutes(copy) == list(range(1, WINDOW_SIZE + 1))
     assert copy.follow(candle(WINDOW_SIZE + 1), corrected=False)
     assert minutes(copy) == list(range(2, WINDOW_SIZE + 2))
+
+
+def test_event_that_tells_what_was_read_already_is_not_published_again() -> None:
+    read = candle(2, closed=False, event=10, read=True)
+    live = window(*rows(0, 1), read)
+    told = read._replace(event_time=read.event_time + 20_000, read=False)
+    assert live.apply(told) == UNCHANGED
+    assert live.newest == told, "its event time counts from now on"
+    assert live.apply(told._replace(closed=True)).updates == (told._replace(closed=True),)

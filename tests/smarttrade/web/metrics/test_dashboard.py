@@ -42,6 +42,16 @@ async def test_metrics_of_the_documentation_exist(autojump_clock: MockClock) -> 
         assert name in there or f"{name}_bucket" in there, name
 
 
+async def test_counter_of_each_limit_exists(autojump_clock: MockClock) -> None:
+    there = await known()
+    limits = OPERATIONS.read_text("utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    counters = re.findall(r"\| `(\w+)` \|$", limits, re.MULTILINE)
+    assert len(counters) == len(re.findall(r"^\| (?!what|---)", limits, re.MULTILINE)) > 10
+    for counter in counters:
+        names = {f"smarttrade_{of}_{counter}_total" for of in ("server", "session", "outbox")}
+        assert len(names & there) == 1, counter
+
+
 def test_dashboard_is_one() -> None:
     dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
     panels = dashboard["panels"]
