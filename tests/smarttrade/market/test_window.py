@@ -905,3 +905,11 @@ def test_hole_alone_changes_what_is_known_of_the_gaps() -> None:
     assert live.known_gaps.revision == revision + 1
     live.merge(rows_at([2, 4]), at(2))
     assert live.known_gaps.revision == revision + 1
+
+
+def test_candle_that_has_closed_does_not_form_again_by_being_adopted() -> None:
+    copy = window(*rows(0, 1, closed=True))
+    before = list(copy)
+    stale = candle(1, closed=False, event=59, close=7.0, volume=99.0)
+    assert copy.adopt(WindowState((before[0], stale))) == UNCHANGED
+    assert list(copy) == before
