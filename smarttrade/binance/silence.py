@@ -100,7 +100,7 @@ class Silence:
         heard = self._heard[series]
         is_mute = self._keeps_back(series, heard, read, read_at)
         if is_mute:
-            heard.pause = MUTE_PAUSE / 2  # `suspects` doubles it
+            heard.pause = MUTE_PAUSE
         return is_mute
 
     def _keeps_back(self, series: Series, heard: _Heard, read: Candle, read_at: float) -> bool:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from quart import Response, Websocket, request, websocket
+from quart import Response, Websocket, has_request_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -163,7 +163,8 @@ def _add_errors(app: QuartTrio) -> None:
         code = (error.name or "error").lower().replace(" ", "_")
         detail = error.description or error.name
         if status == HTTPStatus.NOT_FOUND:
-            detail = f"nothing is at {shown(request.path)}; /docs lists what there is"
+            path = (request if has_request_context() else websocket).path
+            detail = f"nothing is at {shown(path)}; /docs lists what there is"
         response = ProblemError(status, code, detail).response()
         for name, value in error.get_headers():
             if name.lower() == "allow":

@@ -91,3 +91,9 @@ async def test_answered_question_is_no_longer_wanted() -> None:
     reply = Reply[int]()
     reply.set(1)
     assert not reply.wanted
+
+
+async def test_block_is_entered_with_the_reply_itself() -> None:
+    with Reply[int]() as reply:
+        reply.set(3)
+    assert await reply.wait() == 3

@@ -275,3 +275,26 @@ async def test_child_that_is_asked_to_stop_is_stopping(autojump_clock: MockClock
         await wait_all_tasks_blocked()
         assert state(tree, "store") is State.STOPPING
     assert state(tree, "store") is State.STOPPED
+
+
+async def test_fatal_error_met_while_stopping_is_raised_though_others_stop_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Fatal("met late")
+
+    with pytest.RaisesGroup(Fatal):
+        async with running(supervisor(Child("store", steady), Child("sore", sore))):
+            pass
+
+
+async def test_supervisor_is_stopping_while_its_children_are(autojump_clock: MockClock) -> None:
+    tree = supervisor(polite("store", Polite(after_asked=3)))
+    async with running(tree):
+        tree.stop()
+        await wait_all_tasks_blocked()
+        assert state(tree) is State.STOPPING

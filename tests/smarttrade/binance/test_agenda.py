@@ -125,3 +125,26 @@ class AgendaModel(RuleBasedStateMachine):
 
 AgendaModel.TestCase.settings = settings(max_examples=50, stateful_step_count=20)
 TestAgenda = AgendaModel.TestCase
+
+
+def test_agenda_has_a_series_that_waits_or_is_being_read() -> None:
+    entries = agenda(missing(MINUTES), missing(HOURS))
+    assert MINUTES in entries
+    assert MONTHS not in entries
+    entries.take()
+    assert MINUTES in entries
+    assert HOURS in entries
+    entries.add(missing(MINUTES, first=5))
+    entries.done(MINUTES, None)
+    assert MINUTES in entries
+    entries.take()
+    entries.done(MINUTES, None)
+    assert MINUTES not in entries
+
+
+def test_certain_range_keeps_its_beginning_whatever_was_read_meanwhile() -> None:
+    entries = agenda(missing())
+    entries.take()
+    entries.add(missing(first=5, last=6))
+    entries.done(MINUTES, 60_000)
+    assert entries.take() == missing(first=5, last=6)

@@ -24,6 +24,7 @@ from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     FindMissing,
     GetPage,
+    HistoryRefused,
     ListSymbols,
     LookAround,
     Page,
@@ -554,3 +555,41 @@ async def test_full_mailbox_of_gaps_does_not_hold_up_the_restart(
 
 def test_candles_of_the_fake_are_told_apart() -> None:
     assert candle(0) != candle(MINUTE)
+
+
+async def test_newest_page_that_is_refused_after_the_first_leaves_the_first_unused(
+    autojump_clock: MockClock,
+) -> None:
+    """Half of an answer would let the store believe that the rest is there."""
+
+    def refuse_the_newest(asked: Asked) -> httpx.Response | None:
+        refusal = {"code": -1121, "msg": "Invalid symbol."}
+        return httpx.Response(400, json=refusal) if asked.range == (None, None) else None
+
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 1300 * MINUTE)
+    exchange.before = refuse_the_newest
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
+        await trio.sleep(60)
+    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    assert asking.store.history == []
+    assert asking.store.got(HistoryRefused) == [HistoryRefused(BTC)]
+
+
+async def test_newest_page_that_is_full_and_lags_behind_is_gone_on_from_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """Only a page that is not full says that the exchange has nothing later yet."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 2599 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, 2600 * MINUTE, 0))
+        await trio.sleep(0.25)
+        exchange.have(BTC, 0, 2600 * MINUTE)
+        await trio.sleep(60)
+    ranges = [(None, 2600 * MINUTE), *2 * [(2599 * MINUTE, 2600 * MINUTE)]]
+    assert [asked.range for asked in exchange.asked] == ranges
+    times = [asked.at for asked in exchange.asked]
+    assert times[1] == pytest.approx(exchange.latency)
+    assert times[2] > times[1] + exchange.latency + PAUSE.first / 2

@@ -146,3 +146,16 @@ async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
             await world.next_minute(6)
             assert [f for one in series for f in world.compare(one, visitor.charts)] == []
             nursery.cancel_scope.cancel()
+
+
+async def test_suspect_of_which_the_exchange_has_no_candle_proves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+        keep_quiet(feed, BTC)
+        feed.history.history[BTC_5M] = []
+        await trio.sleep(600)
+        assert feed.history.asked_for(BTC_5M)
+        assert all(told.series == BTC for told in feed.store.history)
+    assert len(feed.exchange.times) == 1
+    assert feed.counters.mute == 0

@@ -117,3 +117,15 @@ def test_feed_is_stale_until_the_first_candle() -> None:
     assert health.feed(0) is Feed.STALE
     health.heard_at = 0
     assert health.feed(0) is Feed.LIVE
+
+
+def test_url_holds_as_many_streams_as_is_safe_and_requests_hold_all_others() -> None:
+    series = [Series(f"S{number:03}USDT", Interval.MINUTE_1) for number in range(700)]
+    names = [f"s{number:03}usdt@kline_1m" for number in range(700)]
+    request = stream_request(series)
+    in_url = request.path.removeprefix("/stream?streams=").split("/")
+    later = [name for part in request.later for name in part]
+    assert in_url + later == names
+    assert [len(part) for part in request.later[:-1]] == [NAMES_PER_REQUEST] * 2
+    length = sum(len(name) + 1 for name in in_url)
+    assert length <= MOST_URL_NAMES < length + len(later[0]) + 1

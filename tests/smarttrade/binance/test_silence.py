@@ -12,6 +12,7 @@ from smarttrade.binance.silence import (
     CONNECTION_AFTER,
     FIRST_PAUSE,
     MOST_PAUSE,
+    MUTE_PAUSE,
     SIBLING_AFTER,
     SUSPECTS,
     Silence,
@@ -151,3 +152,30 @@ def test_whoever_is_suspected_has_been_silent(steps: list[tuple[int, Series | No
             before = named.get(suspect)
             assert before is None or heard[suspect] > before or now >= before + FIRST_PAUSE
             named[suspect] = now
+
+
+def test_new_connection_that_says_nothing_is_not_silent_before_its_time() -> None:
+    silence = Silence(ALL, 0)
+    talk(silence, 2, *ALL)
+    silence.begin_anew(100)
+    assert silence.suspects(100 + CONNECTION_AFTER) == []
+    assert len(silence.suspects(100 + CONNECTION_AFTER + 1)) == 1
+
+
+def test_state_told_at_the_moment_of_the_read_is_no_proof() -> None:
+    silence = Silence(ALL, 0)
+    talk(silence, 70, BTC_1M, volume=5.0)
+    assert not silence.is_mute(BTC_1M, state(6.0), read_at=70)
+
+
+def test_series_that_was_found_mute_is_looked_at_again_soon() -> None:
+    silence = Silence(ALL, 0)
+    talk(silence, 2, *ALL)
+    named = []
+    for now in range(4, 120):
+        talk(silence, now, BTC_1M, BTC_1H)
+        if silence.suspects(now):
+            named.append(now)
+            assert silence.is_mute(ETH_1M, state(float(now)), now)
+    pauses = {later - earlier for earlier, later in pairwise(named)}
+    assert pauses == {MUTE_PAUSE}

@@ -380,3 +380,10 @@ def test_subscribe_request() -> None:
         "params": ["btcusdt@kline_1m", "ethusdt@kline_1h"],
         "id": 1,
     }
+
+
+def test_kline_that_leaves_out_its_event_time_is_malformed() -> None:
+    payload = json.loads(COMBINED)
+    del payload["data"]["E"]
+    with pytest.raises(Malformed):
+        decode(json.dumps(payload))

@@ -1,6 +1,6 @@
 import pytest
 
-from smarttrade.market.candle import CERTAINLY_LATER, supersedes
+from smarttrade.market.candle import CERTAINLY_LATER, Candle, supersedes
 from tests.fakes.candles import candle
 
 
@@ -73,3 +73,14 @@ def test_values_are_prices_and_volume() -> None:
     assert not one.same_values(one._replace(low=1.5))
     assert not one.same_values(one._replace(close=1.5))
     assert not one.same_values(one._replace(volume=1.5))
+
+
+def test_volume_does_not_decide_between_events() -> None:
+    held = candle(closed=False, event=4, volume=5.0)
+    assert not supersedes(candle(closed=False, event=2, volume=9.0), held)
+    assert supersedes(candle(closed=False, event=6, volume=3.0), held)
+
+
+def test_candle_of_which_nothing_is_told_is_of_no_event_and_not_read() -> None:
+    told = Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False)
+    assert (told.event_time, told.read) == (0, False)

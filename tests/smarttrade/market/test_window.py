@@ -876,3 +876,49 @@ def test_event_that_tells_what_was_read_already_is_not_published_again() -> None
     assert live.apply(told) == UNCHANGED
     assert live.newest == told, "its event time counts from now on"
     assert live.apply(told._replace(closed=True)).updates == (told._replace(closed=True),)
+
+
+def test_forming_candle_that_was_published_over_at_once_is_doubted_when_it_is_restored() -> None:
+    fresh = Window(Interval.MINUTE_1)
+    fresh.restore(WindowState((candle(0), candle(1, closed=False), candle(2))))
+    assert fresh.unfilled == (Missing(at(1), at(2)),)
+    assert fresh.gaps() == (Gap(at(1), at(1), "unfilled"),)
+
+
+def test_copy_tells_the_holes_it_follows_from_what_is_unfilled() -> None:
+    copy = window(*rows_at([0, 2, 4], closed=True))
+    copy.known_gaps.set([Span(at(1), at(1))], [Missing(at(3), at(4))])
+    assert copy.gaps() == (Gap(at(1), at(1), "exchange"), Gap(at(3), at(3), "unfilled"))
+    assert copy.unfilled == (Missing(at(3), at(4)),)
+    assert copy.state.holes == (Span(at(1), at(1)),)
+
+
+def test_holes_end_where_the_rows_after_them_begin() -> None:
+    live = window(*rows(0, 0, closed=True))
+    revision = live.known_gaps.revision
+    live.merge(rows_at([2, 4, 6]), at(1))
+    assert live.state.holes == tuple(Span(at(absent), at(absent)) for absent in (1, 3, 5))
+    assert live.known_gaps.revision > revision
+
+
+def test_rows_that_begin_where_they_were_asked_for_have_no_hole_before_them() -> None:
+    live = window(*rows(0, 1, closed=True))
+    live.merge(rows(2, 4), at(2))
+    assert live.state.holes == ()
+
+
+def test_hole_alone_changes_what_is_known_of_the_gaps() -> None:
+    live = window(*rows(0, 1, closed=True))
+    revision = live.known_gaps.revision
+    live.merge(rows_at([2, 4]), at(2))
+    assert live.known_gaps.revision == revision + 1
+    live.merge(rows_at([2, 4]), at(2))
+    assert live.known_gaps.revision == revision + 1
+
+
+def test_candle_that_has_closed_does_not_form_again_by_being_adopted() -> None:
+    copy = window(*rows(0, 1, closed=True))
+    before = list(copy)
+    stale = candle(1, closed=False, event=59, close=7.0, volume=99.0)
+    assert copy.adopt(WindowState((before[0], stale))) == UNCHANGED
+    assert list(copy) == before

@@ -22,7 +22,7 @@ from smarttrade.session.actor import (
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
 from smarttrade.session.limits import SessionLimits
-from smarttrade.session.protocol import SessionProtocol
+from smarttrade.session.protocol import SessionCounters, SessionProtocol
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
@@ -533,3 +533,40 @@ async def test_flat_client_that_floods_is_closed_with_1008(autojump_clock: MockC
         await wait_all_tasks_blocked()
         assert visitor.closed == (1008, "too many messages")
         assert service.nobody_is_left()
+
+
+# What follows a store that has ended
+
+
+async def test_store_that_has_ended_before_it_is_asked_ends_the_session_with_1013(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving_nothing() as service:
+        visitor = Visitor()
+        service.welcome(visitor)
+        await wait_all_tasks_blocked()
+        service.store.close()
+        visitor.ask({"action": "ping"})
+        await wait_all_tasks_blocked()
+        assert service.ended == [0.0]
+        assert visitor.closed is not None
+        assert visitor.closed[0] == 1013
+
+
+async def test_flat_client_that_floods_is_counted(autojump_clock: MockClock) -> None:
+    async with serving() as service:
+        visitor, counters = Visitor(), SessionCounters()
+        for _ in range(100):
+            visitor.ask("hello?")
+        await run_flat_session(
+            visitor,
+            Subscriber(visitor.outbox, flat=True),
+            BTC,
+            SessionLimits(burst=3, requests_per_second=1),
+            service.store,
+            counters=counters,
+            draining=service.draining,
+        )
+        assert counters.closed_flooding == 1
+        assert visitor.closed is not None
+        assert visitor.closed[0] == 1008

@@ -13,7 +13,8 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import smarttrade.session.patience as patience_module
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
-from smarttrade.session.pending import Frame
+from smarttrade.session.patience import STREAM_CHUNK
+from smarttrade.session.pending import CHUNK, Frame
 
 STALL_LIMIT = 30.0
 
@@ -681,3 +682,133 @@ async def test_what_the_client_sends_comes_through() -> None:
     await client.send_all(b"hello")
     assert await outbox.receive_some(3) == b"hel"
     assert await outbox.receive_some() == b"lo"
+
+
+# At the borders
+
+
+async def test_candles_alone_that_are_too_much_end_the_outbox() -> None:
+    """Each of another key, so none takes another's place."""
+    outbox = outbox_for(stuck(), counters := OutboxCounters(), most_pending_bytes=400)
+    outbox.post(batch(frame("a", size=98), frame("b", size=98)))
+    outbox.post(batch(frame("c", size=98), frame("d", size=98)))
+    assert (outbox.pending_bytes, outbox.closed_because) == (400, None)
+
+    outbox.post(batch(frame("e")))
+
+    assert await outbox.run() is ClosedBecause.OVERFLOWED
+    assert (outbox.pending_bytes, counters.overflowed) == (0, 1)
+
+
+async def test_answers_that_are_as_much_as_may_be_pending_do_not_end_the_outbox() -> None:
+    outbox = outbox_for(stuck(), most_pending_bytes=200)
+    outbox.post_once(frame("a", size=98)[1])
+    outbox.post_once(frame("b", size=98)[1])
+    assert (outbox.pending_bytes, outbox.closed_because) == (200, None)
+
+
+class SocketClientClosedMeanwhile(SocketClient):
+    """Takes bytes, and its connection is closed before the writer has heard of it."""
+
+    outbox: Outbox
+
+    async def send_some(self, data: memoryview) -> int:
+        taken = await super().send_some(data)
+        await self.outbox.aclose()
+        return taken
+
+
+async def test_write_that_ends_after_the_outbox_was_closed_is_told_so() -> None:
+    client, counters = SocketClientClosedMeanwhile(room=0), OutboxCounters()
+    outbox = client.outbox = outbox_for(client, counters)
+    outbox.post_once(frame("a", 1)[1])
+    client.read()
+
+    with pytest.raises(trio.ClosedResourceError):
+        await outbox.send_all(frame("b", 1)[1])
+
+    assert outbox.pending_bytes == 0
+    assert texts(client) == ["a1"]
+    assert counters.bytes == len(client.received)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_outbox_that_is_closed_during_a_write_was_not_broken_by_the_client(
+    kind: type[Client],
+) -> None:
+    counters = OutboxCounters()
+    outbox = outbox_for(kind(room=0), counters)
+
+    async def write() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await outbox.send_all(b"hello")
+
+    async with trio.open_nursery() as writers:
+        writers.start_soon(write)
+        await wait_all_tasks_blocked()
+        await outbox.aclose()
+    assert outbox.closed_because is ClosedBecause.FINISHED
+    assert (counters.failed, counters.evicted) == (0, 0)
+
+
+class SocketClientThatCounts(SocketClient):
+    """Remembers how much it was offered each time."""
+
+    def __init__(self) -> None:
+        super().__init__(room=0)
+        self.offered: list[int] = []
+
+    async def send_some(self, data: memoryview) -> int:
+        self.offered.append(len(data))
+        return await super().send_some(data)
+
+
+async def test_socket_is_offered_one_chunk_at_a_time() -> None:
+    client = SocketClientThatCounts()
+    outbox = outbox_for(client)
+    outbox.post_once(bytes(2 * CHUNK + 5))
+    client.read()
+    await outbox.send_all(b"")
+    assert client.offered == [CHUNK, CHUNK, 5]
+
+
+class ClientThatCounts(Client):
+    """The same without a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offered: list[int] = []
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.offered.append(len(data))
+        await super().send_all(data)
+
+
+async def test_stream_is_given_one_smaller_chunk_at_a_time() -> None:
+    client = ClientThatCounts()
+    outbox = outbox_for(client)
+    await outbox.send_all(bytes(2 * STREAM_CHUNK + 5))
+    assert client.offered == [STREAM_CHUNK, STREAM_CHUNK, 5]
+
+
+async def test_wait_for_room_ends_only_after_the_write_before_it(nursery: trio.Nursery) -> None:
+    client = Client(room=0)
+    outbox = outbox_for(client)
+    done: list[str] = []
+
+    async def write() -> None:
+        await outbox.send_all(b"hello")
+        done.append("written")
+
+    async def wait() -> None:
+        await outbox.wait_send_all_might_not_block()
+        done.append("room")
+
+    nursery.start_soon(write)
+    await wait_all_tasks_blocked()
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert done == []
+    client.read()
+    await wait_all_tasks_blocked()
+    assert sorted(done) == ["room", "written"]

@@ -63,3 +63,9 @@ def test_about_one_chunk_of_frames_begins_at_a_time() -> None:
     half = bytes(CHUNK // 2)
     pending.keep([(key, half) for key in "abc"], is_behind=True)
     assert [len(piece) for piece in gone(pending)] == [CHUNK, CHUNK // 2]
+
+
+def test_frames_of_different_keys_go_out_together_though_the_client_is_not_behind() -> None:
+    pending = Pending()
+    assert pending.keep([("a", b"a1"), ("b", b"b1")], is_behind=False) == 0
+    assert gone(pending) == [b"a1b1"]

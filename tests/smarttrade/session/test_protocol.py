@@ -22,7 +22,7 @@ from smarttrade.session.protocol import (
     Subscribe,
     Unsubscribe,
 )
-from smarttrade.session.requests import find_series
+from smarttrade.session.requests import find_series, shown
 from smarttrade.store.messages import Catalogue, Wanted
 from tests.fakes.candles import BTC, ETH
 from tests.fakes.frames import Message, message
@@ -677,3 +677,8 @@ def test_words_of_a_client_are_given_back_cut() -> None:
     assert repr("x" * 50 + "...") in error["message"]
     _, told = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 50, "interval": "1m"}]})
     assert repr("x" * 50) in told["errors"][0]["message"]
+
+
+def test_client_s_words_are_cut_only_when_they_are_long() -> None:
+    assert shown("x" * 50) == repr("x" * 50)
+    assert shown("x" * 51) == repr("x" * 50 + "...")

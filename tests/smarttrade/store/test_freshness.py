@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from smarttrade.market.candle import Candle
+from smarttrade.market.copies import WindowState
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.events import CandlesMissing, Event
 from smarttrade.store.freshness import (
     BEHIND_AFTER,
     CONFIRMED_FOR,
+    DOUBT_WITHIN,
     HOLD_WITHIN,
     OVERDUE_AFTER,
     REFUSED_AGAIN,
@@ -201,3 +203,63 @@ def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
 
 def test_refusal_of_a_series_that_is_not_ours_is_ignored() -> None:
     assert MemoryStore(["BTCUSDT"], [Interval.MINUTE_1]).history_refused(ETH, 0.0) == []
+
+
+def test_what_was_refused_is_asked_for_once_and_its_answer_is_waited_for() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.history_refused(BTC, 0.0)
+    assert not questions(store.look_around(REFUSED_AGAIN, 0.0))
+    assert questions(store.look_around(REFUSED_AGAIN + 0.5, 0.0))
+    assert not questions(store.look_around(REFUSED_AGAIN + 1.0, 0.0))
+
+
+def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_of_it() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.restore([(BTC, WindowState((candle(0), candle(1))))], ["BTCUSDT"], 0.0)
+    assert not questions(store.look_around(DOUBT_WITHIN, 0.0))
+    [question] = questions(store.look_around(DOUBT_WITHIN + 0.5, 0.0))
+    assert question.first == at(2)
+    assert not questions(store.look_around(DOUBT_WITHIN + 1.0, 0.0))
+    assert questions(store.look_around(2 * DOUBT_WITHIN + 1.0, 0.0))
+
+
+# Siblings, more closely
+
+
+def trouble_of_5m(store: MemoryStore, since: float) -> str | None:
+    """Whether 5m turns out to be in trouble when nothing more is told."""
+    store.look_around(since, 0.0)
+    return overview(store, since + BEHIND_AFTER + 1, BTC_5M).trouble
+
+
+def test_series_is_behind_whichever_of_its_siblings_was_told_later() -> None:
+    store = pair()
+    store.put_updates([(BTC_5M, live(5, 10, 101.0, volume=9.0))], 10.0, 0.0)
+    store.look_around(10.5, 0.0)
+    after = 10.5 + BEHIND_AFTER + 1
+    assert overview(store, after, BTC).trouble
+    assert overview(store, after, BTC_5M).trouble is None
+
+
+def test_series_told_at_one_time_are_none_behind_another() -> None:
+    store = pair()
+    told = live(5, 10, 101.0, volume=9.0)
+    store.put_updates([(BTC, told), (BTC_5M, told._replace(close=100.0))], 10.0, 0.0)
+    assert trouble_of_5m(store, 10.5) is None
+
+
+def test_trades_at_the_same_price_in_the_same_candle_tell_nothing() -> None:
+    assert troubles(pair(), 40, close=100.0) == []
+
+
+def test_candle_that_began_when_the_sibling_was_told_may_be_known_to_it() -> None:
+    store = pair()
+    store.put_updates([(BTC_5M, live(5, 60, 100.0, volume=9.0))], 60.0, 0.0)
+    store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
+    assert trouble_of_5m(store, 70.5) is None
+
+
+def test_smallest_trade_in_a_later_candle_tells() -> None:
+    store = pair()
+    store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=0.001))], 70.0, 0.0)
+    assert trouble_of_5m(store, 70.5)

@@ -677,3 +677,10 @@ def test_snapshot_and_what_follows_make_the_window_whenever_one_subscribes(
                 reach = audience.reach.get(subscriber, at(99))
                 there = [each[:7] for each in found.candles if each.open_time >= reach]
                 assert [view[t][:7] for t in sorted(view) if t >= reach] == there
+
+
+def test_page_of_a_series_without_any_candle_is_as_of_no_time() -> None:
+    store = new_store()
+    store.put_history(BTC, [], None, 0.0, 0.0)
+    found = page(store)
+    assert (found.candles, found.as_of, found.has_more) == ((), 0, False)

@@ -20,12 +20,11 @@ pytest.importorskip(
 from playwright.sync_api import Browser, Route
 
 from smarttrade.web.pages.chart_library import ChartLibrary
-from tests.browser.chromium import find_chromium, launched
-from tests.browser.processes import Service
-from tests.browser.watched import Watched
+from tests.docs.blocks import example
+from tests.docs.test_examples import placed, saved
 
-from .blocks import example
-from .test_examples import placed, saved
+from .processes import Service
+from .watched import Watched
 
 LIBRARY = ChartLibrary.declared()
 CLIENT = files("smarttrade.web") / "static" / "smarttrade-client.js"
@@ -51,14 +50,6 @@ BUILT = f"""{EMPTY}
 <script type="importmap">{{ "imports": {{ "lightweight-charts": "/lightweight-charts.js" }} }}</script>
 <script type="module" src="/series.js"></script>
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if find_chromium() is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture

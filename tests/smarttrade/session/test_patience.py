@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from smarttrade.session.patience import Patience
+from smarttrade.session.patience import _unread as unread
+from smarttrade.session.pending import CHUNK
+
+
+async def test_without_a_hurry_each_write_has_the_whole_limit(autojump_clock: MockClock) -> None:
+    patience = Patience(30.0)
+    await trio.sleep(100)
+    assert patience.deadline() == 130.0
+    assert not patience.is_over()
+
+
+async def test_in_a_hurry_all_writes_share_one_limit(autojump_clock: MockClock) -> None:
+    patience = Patience(30.0)
+    patience.hurry()
+    await trio.sleep(10)
+    patience.hurry()
+    assert patience.deadline() == 30.0
+    await trio.sleep(19.9)
+    assert not patience.is_over()
+    await trio.sleep(0.1)
+    assert patience.is_over()
+
+
+async def test_hurry_ends_with_what_it_was_for(autojump_clock: MockClock) -> None:
+    patience = Patience(30.0)
+    patience.hurry()
+    await trio.sleep(29)
+    patience.relax()
+    assert patience.deadline() == 59.0
+    await trio.sleep(10)
+    assert not patience.is_over()
+
+
+async def test_kernel_says_what_a_client_has_not_read(autojump_clock: MockClock) -> None:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    client = await trio.testing.open_stream_to_socket_listener(listener)
+    ours = await listener.accept()
+    assert unread(ours.socket) == 0
+    with trio.move_on_after(0.1):
+        while True:
+            await ours.socket.send(bytes(CHUNK))
+    assert unread(ours.socket) > 0
+    for each in (client, ours, listener):
+        await each.aclose()
+    assert unread(ours.socket) == 0  # nobody knows any more
