@@ -27,6 +27,8 @@ class Truth:
         self._exchange = exchange
         self._known: dict[tuple[Series, int], Values | None] = {}
         self._altered: dict[tuple[Series, int], float] = {}
+        self._had: dict[tuple[Series, int], list[Values | None]] = {}
+        """What each candle was altered to, one alteration after the other."""
         self.began_anew = 0.0
         """When a process of the service last began to live: it cannot know what was told before."""
 
@@ -38,7 +40,8 @@ class Truth:
         key = series, time
         if key not in self._known:
             self._known[key] = self._values(series, time, amended=False)
-        if values in (self._known[key], self._values(series, time, amended=True)):
+        now = self._values(series, time, amended=True)
+        if values in (self._known[key], now, *self._had.get(key, ())):
             return
         text = f"{who}: {series} {time} is told as {values}, the exchange has {self._known[key]}"
         raise Violation("final-is-final", text)
@@ -58,6 +61,7 @@ class Truth:
         for symbol, interval, open_time in self._exchange.market.amendments:
             key = Series(symbol, interval), open_time // 1000
             self._altered.setdefault(key, trio.current_time())
+            self._had.setdefault(key, []).append(self._values(*key, amended=True))
 
     def may_be_as_before(self, series: Series, time: int, values: Values) -> bool:
         """Whether a client may show what the exchange had before it altered this candle.
