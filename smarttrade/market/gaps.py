@@ -56,6 +56,7 @@ class KnownGaps:
         """Grows when a gap is found, filled, or explained."""
 
     def set(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
+        """Know these and no others; another window of the series decides about them."""
         self.holes, self.unfilled = list(holes), list(unfilled)
         self.revision += 1
 
