@@ -39,9 +39,9 @@ from .binance.limits import WeightBudget
 from .binance.listing import run_listing
 from .binance.rest import RestClient
 from .binance.stream import run_stream
+from .environment import Environment, open_environment
 from .linux.systemd import Notifier, run_watchdog
-from .outside import Outside, open_outside
-from .parts import Part
+from .role import Role
 from .session.draining import Draining
 from .session.hub import run_hub
 from .session.wire import CandleTexts
@@ -51,7 +51,7 @@ from .store.actor import run_store
 from .store.backlog import Backlog
 from .store.database import Database
 from .store.events import CandlesMissing, HubEvent
-from .store.journal import FLUSH_WITHIN, Journal, run_journal
+from .store.journal import FLUSH_TIMEOUT, Journal, run_journal
 from .store.memory import MemoryStore
 from .store.messages import StoreMessage
 from .store.redis_report import RelayReport
@@ -72,7 +72,7 @@ async def run_service(
     *,
     stop: trio.Event,
     progress: Progress,
-    part: Part = Part.SERVE,
+    role: Role = Role.SERVE,
     simulated: bool = False,
     notifier: Notifier | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -83,8 +83,8 @@ async def run_service(
         Fatal: no restart would help: the port is taken, or no symbol is left.
         RestartLimit: something failed more often than makes sense.
     """
-    async with open_outside(settings, part, notifier, simulated=simulated) as outside:
-        service = build_service(settings, outside, progress, Counters(), part)
+    async with open_environment(settings, role, notifier, simulated=simulated) as environment:
+        service = build_service(settings, environment, progress, Counters(), role)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, service, stop, notifier)
             await service.run(task_status=task_status)
@@ -101,17 +101,17 @@ async def _stop_when_told(service: Supervisor, stop: trio.Event, notifier: Notif
 
 def build_service(
     settings: Settings,
-    outside: Outside,
+    environment: Environment,
     progress: Progress,
     counters: Counters,
-    part: Part = Part.SERVE,
+    role: Role = Role.SERVE,
 ) -> Supervisor:
     """Every actor, every channel, the whole tree; nothing runs yet."""
     # Commands and questions wait while the store is busy, and so do those who send them. The
     # stream's updates arrive in batches: this is far more than one burst.
     store = Mailbox[StoreMessage]("store", capacity=1024)
     # In order and complete: when the hub is behind, the store waits.
-    hub = Mailbox[HubEvent]("hub", capacity=1024) if part.has_clients else None
+    hub = Mailbox[HubEvent]("hub", capacity=1024) if role.has_clients else None
     # One entry a series is enough to know what to read.
     gaps = Mailbox[CandlesMissing](
         "gaps",
@@ -121,15 +121,15 @@ def build_service(
     )
     memory = MemoryStore(settings.symbols, settings.intervals, counters.store)
     texts = CandleTexts()
-    redis = _redis(settings, outside, part, memory, store)
+    redis = _redis(settings, environment, role, memory, store)
     keep = partial(
         run_store,
         store,
         memory,
         hub=hub,
-        gaps=gaps if part.has_feed else None,
+        gaps=gaps if role.has_feed else None,
         backlog=redis.backlog,
-        wall_clock=outside.wall_clock,
+        wall_clock=environment.wall_clock,
     )
     services = Services(
         store=store,
@@ -141,19 +141,23 @@ def build_service(
         cors_origins=settings.cors_origins,
         describe_store=redis.describe,
         revision_of=memory.revision_of,
-        has_clients=part.has_clients,
+        has_clients=role.has_clients,
         counters=counters,
-        wall_clock=outside.wall_clock,
+        wall_clock=environment.wall_clock,
     )
     service = Supervisor(
         "service",
         [
             *redis.children,
             Child("store", keep, mailbox=store),
-            *([] if hub is None else [_hub(settings, outside, counters, hub, texts)]),
-            *([_feed(settings, outside, progress, counters, store, gaps)] if part.has_feed else []),
-            _web(settings, outside, services),
-            *_watchdog(outside.notifier, store),
+            *([] if hub is None else [_hub(settings, environment, counters, hub, texts)]),
+            *(
+                [_feed(settings, environment, progress, counters, store, gaps)]
+                if role.has_feed
+                else []
+            ),
+            _web(settings, environment, services),
+            *_watchdog(environment.notifier, store),
             Child("loop", partial(run_loop_delay, counters.loop_delays)),
         ],
         strategy=Strategy.REST_FOR_ONE,
@@ -164,7 +168,7 @@ def build_service(
 
 def _hub(
     settings: Settings,
-    outside: Outside,
+    environment: Environment,
     counters: Counters,
     hub: Mailbox[HubEvent],
     texts: CandleTexts,
@@ -175,21 +179,23 @@ def _hub(
         texts,
         counters.hub,
         heartbeat=settings.heartbeat,
-        wall_clock=outside.wall_clock,
-        cost_clock=outside.cost_clock,
+        wall_clock=environment.wall_clock,
+        cost_clock=environment.cost_clock,
     )
     return Child("hub", fan_out, mailbox=hub)
 
 
 def _feed(
     settings: Settings,
-    outside: Outside,
+    environment: Environment,
     progress: Progress,
     counters: Counters,
     store: Mailbox[StoreMessage],
     gaps: Mailbox[CandlesMissing],
 ) -> Supervisor:
-    rest = RestClient(outside.http, outside.rest_urls, WeightBudget(settings.weight_ceiling))
+    rest = RestClient(
+        environment.http, environment.rest_urls, WeightBudget(settings.weight_ceiling)
+    )
     counters.rest = rest
     return Supervisor(
         "feed",
@@ -205,11 +211,11 @@ def _feed(
                     run_stream,
                     store,
                     rest,
-                    outside.stream_urls,
-                    dial=outside.dial,
+                    environment.stream_urls,
+                    dial=environment.dial,
                     counters=counters.stream,
                     rotate_after=settings.rotate_after,
-                    wall_clock=outside.wall_clock,
+                    wall_clock=environment.wall_clock,
                 ),
             ),
             Child(
@@ -233,10 +239,10 @@ def _feed(
     )
 
 
-def _web(settings: Settings, outside: Outside, services: Services) -> Child:
+def _web(settings: Settings, environment: Environment, services: Services) -> Child:
     front_end = FrontEnd(
         services,
-        outside.listen,
+        environment.listen,
         settings.server_limits,
         drain_within=settings.stop_within,
         access=partial(access_of, settings),
@@ -265,25 +271,25 @@ class _Redis:
 
 def _redis(
     settings: Settings,
-    outside: Outside,
-    part: Part,
+    environment: Environment,
+    role: Role,
     memory: MemoryStore,
     store: Mailbox[StoreMessage],
 ) -> _Redis:
     """Under a supervisor of its own: that it fails concerns nobody else."""
-    if outside.database is None:
+    if environment.database is None:
         return _Redis(lambda: {"kind": "memory"})
     backlog = None
-    if part.has_feed:
+    if role.has_feed:
         journal = Journal(
-            memory, outside.database, lease=settings.lease, wall_clock=outside.wall_clock
+            memory, environment.database, lease=settings.lease, wall_clock=environment.wall_clock
         )
         backlog, describe = journal.backlog, journal.report.describe
         child = _journal(journal, store)
     else:
-        report = RelayReport(outside.wall_clock)
+        report = RelayReport(environment.wall_clock)
         describe = report.describe
-        child = _relay(settings, outside, outside.database, store, report)
+        child = _relay(settings, environment, environment.database, store, report)
     supervisor = Supervisor(
         "redis", [child], strategy=Strategy.ONE_FOR_ONE, budget=RestartBudget(5, within=60)
     )
@@ -295,13 +301,13 @@ def _journal(journal: Journal, store: Mailbox[StoreMessage]) -> Child:
         "journal",
         partial(run_journal, journal, store),
         stop=journal.backlog.close,
-        stop_within=FLUSH_WITHIN + 0.5,
+        stop_within=FLUSH_TIMEOUT + 0.5,
     )
 
 
 def _relay(
     settings: Settings,
-    outside: Outside,
+    environment: Environment,
     database: Database,
     store: Mailbox[StoreMessage],
     report: RelayReport,
@@ -312,6 +318,6 @@ def _relay(
         store,
         report,
         stale_after=settings.stale_after,
-        wall_clock=outside.wall_clock,
+        wall_clock=environment.wall_clock,
     )
     return Child("relay", relay)

@@ -48,9 +48,11 @@ WATCH, OUTAGE = 6, 5  # minutes of exchange time, each
 ALL = [Series(symbol, interval) for symbol in DEFAULT_SYMBOLS for interval in DEFAULT_INTERVALS]
 SINCE = 200  # candles that the client with `since` holds
 
-READY_WITHIN = 60.0  # seconds
-STOP_WITHIN = 10.0
-CATCH_UP_WITHIN = 30.0  # seconds beyond the exchange's own time, for what closed to reach everybody
+READY_TIMEOUT = 60.0  # seconds
+STOP_TIMEOUT = 10.0
+CATCH_UP_TIMEOUT = (
+    30.0  # seconds beyond the exchange's own time, for what closed to reach everybody
+)
 MESSAGE_QUEUE = 4096
 LONGEST_CADENCE = 5.0  # seconds; the exchange's is 2, and a busy machine makes clients skip some
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -207,7 +209,7 @@ async def running(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[
 
 async def answering(client: httpx.AsyncClient, path: str, program: Program) -> None:
     """Return when `path` is answered with 200."""
-    with trio.fail_after(READY_WITHIN):
+    with trio.fail_after(READY_TIMEOUT):
         while True:
             program.check_alive()
             try:
@@ -387,7 +389,7 @@ async def held_before(world: World, count: int) -> dict[Series, int]:
 async def everybody_has(world: World, watchers: Sequence[Client], moment: int) -> None:
     """Return when every client was told everything that closed up to `moment` (ms)."""
     began = time.monotonic()
-    while time.monotonic() < began + CATCH_UP_WITHIN:
+    while time.monotonic() < began + CATCH_UP_TIMEOUT:
         behind = [
             f"{client.name}: {chart.series} ends at {chart.newest_closed}"
             for client in watchers
@@ -397,7 +399,7 @@ async def everybody_has(world: World, watchers: Sequence[Client], moment: int) -
         if not behind:
             return
         await trio.sleep(0.05)
-    world.findings += [f"not caught up {CATCH_UP_WITHIN} s later: {one}" for one in behind]
+    world.findings += [f"not caught up {CATCH_UP_TIMEOUT} s later: {one}" for one in behind]
 
 
 def _is_up_to(interval: Interval, newest_closed: int, candles: dict[int, Any], moment: int) -> bool:
@@ -491,14 +493,14 @@ def clock(moment: int) -> str:
 async def stop_in_order(world: World, watchers: Sequence[Client]) -> None:
     began = time.monotonic()
     world.serve.process.send_signal(signal.SIGINT)
-    with trio.move_on_after(STOP_WITHIN + 5):
+    with trio.move_on_after(STOP_TIMEOUT + 5):
         while world.serve.process.poll() is None:
             await trio.sleep(0.01)
     status, seconds = world.serve.process.poll(), time.monotonic() - began
     await trio.sleep(0.5)
     codes = {client.name: client.close_code for client in watchers}
     world.tell(f"stopped by SIGINT in {seconds:.1f} s with status {status}")
-    world.check(status == 0 and seconds < STOP_WITHIN, f"stop: status {status}, {seconds:.1f} s")
+    world.check(status == 0 and seconds < STOP_TIMEOUT, f"stop: status {status}, {seconds:.1f} s")
     world.check(set(codes.values()) == {1001}, f"close codes: {codes}")
 
 

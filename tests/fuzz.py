@@ -29,12 +29,12 @@ with atheris.instrument_imports(include=["smarttrade"]):
     from smarttrade.session.limits import SessionLimits
     from smarttrade.session.protocol import SessionProtocol
     from smarttrade.store.messages import Catalogue
-    from smarttrade.web.access import Access, Doorkeeper, asked_in
-    from smarttrade.web.quick_candles import read_question
+    from smarttrade.web.access import Access, AccessPolicy, request_info
+    from smarttrade.web.fast_path import read_question
 
 CATALOGUE = Catalogue(("BTCUSDT", "ETHUSDT"), tuple(Interval))
 SERIES = [Series("BTCUSDT", Interval.MINUTE_1)]
-DOOR = Doorkeeper(Access(tokens=("0123456789abcdef",), origins=("https://a.test",)))
+DOOR = AccessPolicy(Access(tokens=("0123456789abcdef",), origins=("https://a.test",)))
 
 
 def session(data: bytes) -> None:
@@ -69,7 +69,7 @@ def heads(data: bytes) -> None:
     """Request heads, and who may ask."""
     read_question(data)
     lines = [line.partition(b":") for line in data.split(b"\n")]
-    asked = asked_in(b"GET", data, [(name.lower(), value) for name, _, value in lines])
+    asked = request_info(b"GET", data, [(name.lower(), value) for name, _, value in lines])
     assert not DOOR.knows(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
     DOOR.allows_origin(asked)
     DOOR.allows_rate(DOOR.client_of("127.0.0.1", asked.forwarded), 0.0)

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-ASK_WITHIN = 10.0  # seconds for one answer
+ASK_TIMEOUT = 10.0  # seconds for one answer
 ASK_EVERY = 0.5  # seconds between two tries with --timeout
 
 
@@ -41,7 +41,7 @@ def check(base_url: str) -> tuple[int, list[str]]:
     """The exit status, and what to tell."""
     url = base_url.rstrip("/") + "/streaming/status"
     try:
-        with urllib.request.urlopen(url, timeout=ASK_WITHIN) as answer:
+        with urllib.request.urlopen(url, timeout=ASK_TIMEOUT) as answer:
             told: dict[str, Any] = json.load(answer)
         symbols, entries = told["symbols"], told["per_symbol"]
         have = {entry["symbol"] for entry in entries if entry["count"] > 0}

@@ -21,8 +21,8 @@ from actors import Supervisor
 from smarttrade.app import build_service
 from smarttrade.binance.dial import dial
 from smarttrade.binance.rest import http_client
+from smarttrade.environment import Environment
 from smarttrade.market.interval import Interval
-from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange
 from smarttrade.web.counters import Counters
@@ -90,14 +90,14 @@ async def _with_service(verify: Any) -> None:
         async with trio.open_nursery() as nursery, http_client() as http:
             port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
             listeners = await open_listeners("127.0.0.1", 0)
-            outside = Outside(
+            environment = Environment(
                 http,
                 [f"http://127.0.0.1:{port}"],
                 dial,
                 [f"ws://127.0.0.1:{port}"],
                 partial(_already, listeners),
             )
-            service = build_service(settings, outside, lambda done, total: None, Counters())
+            service = build_service(settings, environment, lambda done, total: None, Counters())
             await nursery.start(service.run)
             own_port = listeners[0].socket.getsockname()[1]
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own_port}") as client:

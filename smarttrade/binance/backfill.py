@@ -14,16 +14,16 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..store.events import CandlesMissing
 from ..store.messages import (
+    CheckOverdue,
     FindMissing,
     GetListed,
     HistoryRefused,
-    LookAround,
     PutHistory,
     StoreMessage,
 )
-from .agenda import Agenda
+from .backfill_queue import BackfillQueue
 from .errors import ExchangeRefused, ExchangeUnavailable
-from .rest import CONNECTIONS, MOST_KLINES, RestClient
+from .rest import CONNECTIONS, MAX_KLINES, RestClient
 
 logger = structlog.get_logger("binance.backfill")
 
@@ -31,7 +31,7 @@ PAUSE = Backoff(first=0.5, most=5.0)
 """Between two tries for one series, whether the exchange failed or its history lags behind. Of
 `CONNECTIONS` series at once, so an exchange that fails is asked a few times a second."""
 
-LOOK_AROUND_EVERY = 1.0  # seconds
+CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
 STREAM_FIRST = 1.0
 """Seconds in which the stream may connect. It then asks for everything itself; what is read before
@@ -63,16 +63,16 @@ async def run_backfill(
         backfill.expect(series)
         for _ in range(CONNECTIONS):
             nursery.start_soon(backfill.work)
-        nursery.start_soon(_look_around, store)
+        nursery.start_soon(_check_overdue, store)
         await trio.sleep(STREAM_FIRST)
         if left := backfill.not_asked_for():
             await store.tell(FindMissing(left, but_stored=True))
 
 
-async def _look_around(store: Mailbox[StoreMessage]) -> None:
+async def _check_overdue(store: Mailbox[StoreMessage]) -> None:
     while True:
-        await trio.sleep(LOOK_AROUND_EVERY)
-        await store.tell(LookAround())
+        await trio.sleep(CHECK_OVERDUE_INTERVAL)
+        await store.tell(CheckOverdue())
 
 
 class _Backfill:
@@ -84,7 +84,7 @@ class _Backfill:
         self._progress = progress
         self._total = 0
         self._without_history: dict[Series, None] = {}  # in order
-        self._agenda = Agenda()
+        self._agenda = BackfillQueue()
         self._idle = trio.lowlevel.ParkingLot()
 
     def expect(self, series: Sequence[Series]) -> None:
@@ -135,7 +135,7 @@ class _Backfill:
             rows = await self._read(missing, first)
             if rows is None:
                 return None
-            if first is not None and missing.last is None and len(rows) >= MOST_KLINES:
+            if first is not None and missing.last is None and len(rows) >= MAX_KLINES:
                 page, begin, first = rows, first, None
                 rows = await self._read(missing, None)
                 if rows is None:
@@ -147,7 +147,7 @@ class _Backfill:
             reached = rows[-1].open_time if rows else None
             if _is_whole(missing, first, reached, len(rows)):
                 return reached
-            if len(rows) < MOST_KLINES:  # the exchange's history lags behind its stream
+            if len(rows) < MAX_KLINES:  # the exchange's history lags behind its stream
                 failures += 1
                 await trio.sleep(PAUSE.pause(failures, random.random()))
             first = reached or first
@@ -173,11 +173,11 @@ class _Backfill:
 def _is_too_much(missing: CandlesMissing) -> bool:
     if missing.first is None or missing.last is None:
         return False
-    return missing.series.interval.count(missing.first, missing.last) > MOST_KLINES
+    return missing.series.interval.count(missing.first, missing.last) > MAX_KLINES
 
 
 def _is_whole(missing: CandlesMissing, first: int | None, reached: int | None, count: int) -> bool:
     """Whether rows up to `reached`, read from `first` on, complete what was missing."""
     if missing.last is not None:
         return reached is not None and reached >= missing.last
-    return first is None or count < MOST_KLINES
+    return first is None or count < MAX_KLINES

@@ -18,21 +18,21 @@ from .errors import StreamDown
 from .proxy import ProxyError
 from .websocket import HandshakeFailed, HandshakeRefused, WebSocket, WebSocketClosed, open_websocket
 
-CONNECT_WITHIN = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
-SEND_WITHIN = 5.0
+CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
+SEND_TIMEOUT = 5.0
 PROBE_AFTER = 20.0
 """Seconds without a message after which the other side must answer a ping. Series without trades
 are silent for longer, so silence alone proves nothing."""
-PONG_WITHIN = 10.0
+PONG_TIMEOUT = 10.0
 
 QUEUE = 256
 """Messages read ahead of `receive`. The reader answers the exchange's pings only while there is
 room, so it is more than one burst."""
-MOST_BYTES = 1024 * 1024  # of one message; a kline event has 400
+MAX_BYTES = 1024 * 1024  # of one message; a kline event has 400
 
 
 class Connection:
-    """An open connection, for as long as `converse` lasts."""
+    """An open connection, for as long as `run_connection` lasts."""
 
     def __init__(self, websocket: WebSocket, stream: trio.abc.Stream) -> None:
         self._websocket = websocket
@@ -56,11 +56,11 @@ class Connection:
         """Send a message whole, or end the connection: half a frame cannot be followed.
 
         Raises:
-            StreamDown: it could not be sent within `SEND_WITHIN` seconds.
+            StreamDown: it could not be sent within `SEND_TIMEOUT` seconds.
         """
         sent = False
         try:
-            with trio.move_on_after(SEND_WITHIN):
+            with trio.move_on_after(SEND_TIMEOUT):
                 await self._websocket.send(message)
                 sent = True
         except WebSocketClosed as error:
@@ -69,13 +69,13 @@ class Connection:
             if not sent:
                 await trio.aclose_forcefully(self._stream)
         if not sent:
-            raise StreamDown(f"could not send within {SEND_WITHIN:.0f} s")
+            raise StreamDown(f"could not send within {SEND_TIMEOUT:.0f} s")
 
     async def probe_when_silent(self) -> None:
         """Watch, for as long as the connection lasts, that a silent other side is still there.
 
         Raises:
-            StreamDown: it did not answer a ping within `PONG_WITHIN` seconds.
+            StreamDown: it did not answer a ping within `PONG_TIMEOUT` seconds.
         """
         while True:
             # A time, not a pause: one that rounding makes too short for the clock would never end.
@@ -84,18 +84,20 @@ class Connection:
                 await trio.sleep_until(due)
                 continue
             answered = False
-            with trio.move_on_after(PONG_WITHIN):
+            with trio.move_on_after(PONG_TIMEOUT):
                 try:
                     await self._websocket.ping()
                 except WebSocketClosed as error:
                     raise StreamDown(f"closed: {error}") from error
                 answered = True
             if not answered:
-                raise StreamDown(f"silent, and no pong within {PONG_WITHIN:.0f} s")
+                raise StreamDown(f"silent, and no pong within {PONG_TIMEOUT:.0f} s")
             await trio.sleep(PROBE_AFTER)
 
 
-async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[None]]) -> None:
+async def run_connection(
+    url: str, dial: Dial, talk: Callable[[Connection], Awaitable[None]]
+) -> None:
     """Connect to `url` and run `talk`; the connection is closed when it returns or raises.
 
     Raises:
@@ -105,7 +107,7 @@ async def converse(url: str, dial: Dial, talk: Callable[[Connection], Awaitable[
     outcome: BaseException | None = None
     surrounding: BaseException | None = None
     stream: trio.abc.Stream | None = None
-    deadline = trio.current_time() + CONNECT_WITHIN
+    deadline = trio.current_time() + CONNECT_TIMEOUT
     try:
         async with trio.open_nursery() as nursery:
             try:
@@ -133,7 +135,7 @@ async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
         with trio.fail_at(deadline):
             return await dial(url)
     except trio.TooSlowError:
-        raise StreamDown(f"{_host(url)}: no connection in {CONNECT_WITHIN:.0f} s") from None
+        raise StreamDown(f"{_host(url)}: no connection in {CONNECT_TIMEOUT:.0f} s") from None
     except ProxyError as error:
         raise StreamDown(f"{_host(url)}: {error}") from error
     except (OSError, trio.BrokenResourceError) as error:
@@ -146,10 +148,10 @@ async def _open(stream: trio.abc.Stream, url: str, deadline: float) -> WebSocket
     try:
         with trio.fail_at(deadline):
             return await open_websocket(
-                stream, _host(url), target, queue=QUEUE, most_bytes=MOST_BYTES
+                stream, _host(url), target, queue=QUEUE, most_bytes=MAX_BYTES
             )
     except trio.TooSlowError:
-        raise StreamDown(f"{_host(url)}: no handshake in {CONNECT_WITHIN:.0f} s") from None
+        raise StreamDown(f"{_host(url)}: no handshake in {CONNECT_TIMEOUT:.0f} s") from None
     except HandshakeRefused as refused:
         down = StreamDown(str(refused))
         down.status = refused.status

@@ -18,7 +18,7 @@ logger = structlog.get_logger("binance.listing")
 
 PAUSE = Backoff(first=0.5, most=10.0)  # seconds, while the exchange cannot be asked
 
-MOST_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
+MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 
 TRADING = "TRADING"
 """Source: binance-spot-api-docs, enums.md, "Symbol status"."""
@@ -69,7 +69,7 @@ async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Mapping[s
     One unknown symbol fails the whole question, and the answer does not say which: the question
     is halved until the bad ones stand alone. So is one that is too long.
     """
-    if len(symbols) <= MOST_AT_ONCE:
+    if len(symbols) <= MAX_AT_ONCE:
         try:
             return await rest.symbol_statuses(symbols)
         except ExchangeRefused:

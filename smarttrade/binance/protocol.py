@@ -10,10 +10,10 @@ from ..market.series import Series
 from ..store.feed import Feed
 from .wire import stream_name
 
-MOST_STREAMS = 1024
+MAX_STREAMS = 1024
 """Per connection. Source: binance-spot-api-docs, web-socket-streams.md, "Websocket Limits"."""
 
-MOST_URL_NAMES = 4096  # characters of stream names in a URL; many servers stop at 8190 for a line
+MAX_URL_NAMES = 4096  # characters of stream names in a URL; many servers stop at 8190 for a line
 
 NAMES_PER_REQUEST = 200  # streams in one SUBSCRIBE, about 4 KB
 REQUEST_EVERY = 0.25
@@ -27,7 +27,7 @@ exchange's cadence of 2 s."""
 
 def plan_connections(series: Sequence[Series]) -> list[Sequence[Series]]:
     """Which series share a connection: as few connections as allowed, evenly filled."""
-    connections = -(-len(series) // MOST_STREAMS)
+    connections = -(-len(series) // MAX_STREAMS)
     return [series[index::connections] for index in range(connections)]
 
 
@@ -49,7 +49,7 @@ def stream_request(series: Sequence[Series]) -> StreamRequest:
     for name in names:
         quoted = quote(name, safe="@")  # some symbols are not ASCII
         length += len(quoted) + 1
-        if length > MOST_URL_NAMES:
+        if length > MAX_URL_NAMES:
             break
         in_url.append(quoted)
     rest = names[len(in_url) :]

@@ -12,8 +12,8 @@ import trio
 
 from ..market.candle import Candle
 from ..market.series import Series
-from .advice import REST_VARIABLE, advice_on_error, advice_on_status, nobody_of_the_exchange
 from .errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
+from .hints import REST_VARIABLE, error_hint, not_binance_hint, status_hint
 from .limits import WeightBudget
 from .wire import Malformed, decode_error, decode_klines, decode_symbol_statuses
 
@@ -21,10 +21,10 @@ A = TypeVar("A")
 
 KLINES_WEIGHT = 2
 EXCHANGE_INFO_WEIGHT = 20
-MOST_KLINES = 1000
+MAX_KLINES = 1000
 """Source: binance-spot-api-docs, rest-api.md, "Kline/Candlestick data", "Exchange information"."""
 
-REQUEST_WITHIN = 15.0
+REQUEST_TIMEOUT = 15.0
 """Seconds for a whole request. httpx's own limits are per read, so a dripping server could keep
 one for ever."""
 
@@ -70,7 +70,7 @@ class RestClient:
         *,
         first: int | None = None,
         last: int | None = None,
-        limit: int = MOST_KLINES,
+        limit: int = MAX_KLINES,
         as_of: int = 0,
     ) -> list[Candle]:
         """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
@@ -142,7 +142,7 @@ class RestClient:
         try:
             return read(response.content)
         except Malformed as error:  # somebody else answers there
-            advice = nobody_of_the_exchange(REST_VARIABLE)
+            advice = not_binance_hint(REST_VARIABLE)
             raise ExchangeUnavailable(
                 f"{url}: not an answer of the exchange: {error}; {advice}"
             ) from error
@@ -152,13 +152,13 @@ class RestClient:
         returned = self.budget.returned
         told: int | None = None
         try:
-            with trio.fail_after(REQUEST_WITHIN):
+            with trio.fail_after(REQUEST_TIMEOUT):
                 response = await self._http.get(url, params=parameters)
             told = _number_in(response, "X-MBX-USED-WEIGHT-1M")
         except trio.TooSlowError:
-            raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_WITHIN:.0f} s") from None
+            raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_TIMEOUT:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            advice = advice_on_error(error, REST_VARIABLE)
+            advice = error_hint(error, REST_VARIABLE)
             raise ExchangeUnavailable(_joined(f"{url}: {error!r}", advice)) from error
         finally:
             self.budget.answered(weight, told, trio.current_time(), returned)
@@ -174,7 +174,7 @@ class RestClient:
         refusal = decode_error(response.content)
         if status == HTTPStatus.BAD_REQUEST and refusal and refusal[0] in _REQUEST_ISSUES:
             return ExchangeRefused(*refusal)
-        advice = advice_on_status(status, REST_VARIABLE)
+        advice = status_hint(status, REST_VARIABLE)
         return ExchangeUnavailable(_joined(f"{url} answers {status}", advice))
 
 

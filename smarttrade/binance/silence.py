@@ -19,8 +19,8 @@ SIBLING_AFTER = 10.0
 CONNECTION_AFTER = 15.0  # seconds of silence of a whole connection
 ALONE_AFTER = 60.0  # seconds of silence of a series, whatever its siblings do
 FIRST_PAUSE = 30.0  # seconds between the first two looks at a series that stays silent
-MOST_PAUSE = 600.0  # and at most, since the pause doubles
-MUTE_PAUSE = 8.0
+MAX_PAUSE = 600.0  # and at most, since the pause doubles
+MUTE_RECHECK_PAUSE = 8.0
 """Seconds until the next look at a series that was found mute: what the stream keeps back, REST
 brings, and nearly as fast."""
 SUSPECTS = 5  # series looked at in one go: 2 of the exchange's 6000 weight each
@@ -74,7 +74,7 @@ class Silence:
         for each in found[:SUSPECTS]:
             heard = self._heard[each]
             has_talked = heard.at > heard.looked_at
-            heard.pause = FIRST_PAUSE if has_talked else min(2 * heard.pause, MOST_PAUSE)
+            heard.pause = FIRST_PAUSE if has_talked else min(2 * heard.pause, MAX_PAUSE)
             heard.looked_at = now
         return found[:SUSPECTS]
 
@@ -100,7 +100,7 @@ class Silence:
         heard = self._heard[series]
         is_mute = self._keeps_back(series, heard, read, read_at)
         if is_mute:
-            heard.pause = MUTE_PAUSE
+            heard.pause = MUTE_RECHECK_PAUSE
         return is_mute
 
     def _keeps_back(self, series: Series, heard: _Heard, read: Candle, read_at: float) -> bool:

@@ -14,9 +14,9 @@ from ..store.feed import Feed, FeedStatus
 from ..store.messages import GetListed, PutUpdates, ReportFeed, StoreMessage
 from .dial import Dial
 from .limits import ROTATE_AFTER
-from .line import Line, StreamCounters, Surroundings
 from .protocol import FeedHealth, plan_connections
 from .rest import RestClient
+from .stream_shard import StreamContext, StreamCounters, StreamShard
 from .updates import Updates
 
 logger = structlog.get_logger("binance.stream")
@@ -48,12 +48,12 @@ async def run_stream(
     updates = Updates(room=max(4096, 4 * len(series)))
     groups = plan_connections(series)
     health = FeedHealth(len(groups))
-    around = Surroundings(endpoints, dial, store, rest, updates, health, counters, rotate_after)
+    around = StreamContext(endpoints, dial, store, rest, updates, health, counters, rotate_after)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_hand_over, updates, store)
         nursery.start_soon(_report_feed, health, store, wall_clock)
         for number, group in enumerate(groups):
-            nursery.start_soon(Line(number, group, around).keep_connected)
+            nursery.start_soon(StreamShard(number, group, around).keep_connected)
 
 
 async def _hand_over(updates: Updates, store: Mailbox[StoreMessage]) -> None:

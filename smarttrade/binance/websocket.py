@@ -31,7 +31,7 @@ from .frames import (
 )
 
 READ_SIZE = 65536  # bytes; about 150 kline events
-MOST_HEAD = 16 * 1024  # bytes of the handshake's answer
+MAX_HEAD = 16 * 1024  # bytes of the handshake's answer
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -68,7 +68,7 @@ async def open_websocket(
         HandshakeFailed: it does not speak the protocol, or ended the connection.
     """
     key = base64.b64encode(os.urandom(16))
-    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     request = h11.Request(
         method="GET",
         target=target,

@@ -1,6 +1,6 @@
 """The exchange's payloads, exactly as sent, and their translation into our words.
 
-This is the only module that knows the exchange's field names. Outside it there are no klines,
+This is the only module that knows the exchange's field names. Environment it there are no klines,
 only candles.
 
 Sources: binance-spot-api-docs, web-socket-streams.md, "Kline/Candlestick Streams" and "Combined
@@ -58,7 +58,7 @@ class _Envelope(msgspec.Struct):
     code: int | None = None
 
 
-class Told(msgspec.Struct, frozen=True):
+class KlineUpdate(msgspec.Struct, frozen=True):
     """A live candle of one of our series."""
 
     series: Series
@@ -75,7 +75,7 @@ class SubscribeFailed(msgspec.Struct, frozen=True):
     detail: str
 
 
-Message = Told | ServerShutdown | SubscribeFailed
+Message = KlineUpdate | ServerShutdown | SubscribeFailed
 
 
 class StreamDecoder:
@@ -111,7 +111,7 @@ class StreamDecoder:
         series = self._series.get((kline.symbol, kline.interval))
         if series is None:
             raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
-        return Told(series, _live_candle(kline, event.time))
+        return KlineUpdate(series, _live_candle(kline, event.time))
 
 
 def _notice(kind: str | None) -> ServerShutdown | None:

@@ -15,7 +15,7 @@ from ..settings.values import shown
 from ..telemetry.logs import configure_logs
 from .check_exchange import look_at_rest, look_at_streams
 from .check_redis import look_at_redis
-from .finding import Finding, Level
+from .check_result import Finding, Level
 from .options import add_options, settings_from
 from .signals import run_until_signal, until_stopped
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import trio
 
-from ..binance.connection import Connection, converse
+from ..binance.connection import Connection, run_connection
 from ..binance.dial import dial
 from ..binance.errors import ExchangeError, ExchangeRefused, StreamDown
 from ..binance.limits import WeightBudget
@@ -20,12 +20,12 @@ from ..binance.rest import RestClient
 from ..market.series import Series
 from ..settings import Settings
 from ..settings.values import masked
-from .finding import Finding, Level
-from .reasons import root_of
+from .check_result import Finding, Level
+from .error_text import root_of
 
-REST_WITHIN = 10.0  # seconds for an endpoint to answer
-FIRST_MESSAGE_WITHIN = 6.0  # seconds; a busy symbol's candle is told every two seconds
-MOST_STREAMS = 10  # to listen to; more than one, as it may be of a symbol that is not listed
+REST_TIMEOUT = 10.0  # seconds for an endpoint to answer
+FIRST_MESSAGE_TIMEOUT = 6.0  # seconds; a busy symbol's candle is told every two seconds
+MAX_STREAMS = 10  # to listen to; more than one, as it may be of a symbol that is not listed
 GOOD_SKEW = 1.0  # seconds between the exchange's clock and ours that nobody need care about
 
 
@@ -47,10 +47,10 @@ async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[
     async def ask(endpoint: str) -> None:
         rest = RestClient(http, [endpoint], WeightBudget(settings.weight_ceiling))
         try:
-            with trio.fail_after(REST_WITHIN):
+            with trio.fail_after(REST_TIMEOUT):
                 clock = await _ask_rest(http, rest, endpoint, series)
         except trio.TooSlowError:
-            text = f"{masked(endpoint)}: no answer in {REST_WITHIN:g} s"
+            text = f"{masked(endpoint)}: no answer in {REST_TIMEOUT:g} s"
             endpoints[endpoint] = Finding(Level.FAIL, "rest", text)
         except (ExchangeError, httpx.HTTPError, msgspec.MsgspecError) as error:
             endpoints[endpoint] = _failure("rest", endpoint, error)
@@ -97,10 +97,10 @@ def clock_finding(clock: Clock) -> Finding:
 async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequence[Finding]:
     rest = RestClient(http, settings.binance_rest_url, WeightBudget(settings.weight_ceiling))
     try:
-        with trio.fail_after(REST_WITHIN):
+        with trio.fail_after(REST_TIMEOUT):
             statuses = await symbol_statuses(settings.symbols, rest)
     except trio.TooSlowError:
-        return [Finding(Level.WARN, "symbols", f"no answer in {REST_WITHIN:g} s")]
+        return [Finding(Level.WARN, "symbols", f"no answer in {REST_TIMEOUT:g} s")]
     except ExchangeError as error:
         return [Finding(Level.WARN, "symbols", masked(str(error)))]
     good = [symbol for symbol in settings.symbols if statuses.get(symbol) == TRADING]
@@ -119,7 +119,7 @@ async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Seque
 async def look_at_streams(settings: Settings) -> Sequence[Finding]:
     findings: dict[str, Finding] = {}
     interval = settings.intervals[0].value
-    names = [f"{symbol.lower()}@kline_{interval}" for symbol in settings.symbols[:MOST_STREAMS]]
+    names = [f"{symbol.lower()}@kline_{interval}" for symbol in settings.symbols[:MAX_STREAMS]]
     query = f"streams={'/'.join(names)}"
 
     async def listen(endpoint: str) -> None:
@@ -138,18 +138,18 @@ async def _listen(endpoint: str, url: str) -> Finding:
 
     async def talk(connection: Connection) -> None:
         connected.append(trio.current_time() - began)
-        with trio.move_on_after(FIRST_MESSAGE_WITHIN):
+        with trio.move_on_after(FIRST_MESSAGE_TIMEOUT):
             await connection.receive()
             heard.append(trio.current_time() - began)
 
     try:
-        await converse(url, dial, talk)
+        await run_connection(url, dial, talk)
     except StreamDown as error:
         return _failure("stream", endpoint, error)
     text = f"{masked(endpoint)}: connected in {connected[0] * 1000:.0f} ms"
     if heard:
         return Finding(Level.OK, "stream", f"{text}, first message after {heard[0]:.1f} s")
-    return Finding(Level.WARN, "stream", f"{text}, no message in {FIRST_MESSAGE_WITHIN:g} s")
+    return Finding(Level.WARN, "stream", f"{text}, no message in {FIRST_MESSAGE_TIMEOUT:g} s")
 
 
 def one_is_enough(findings: Sequence[Finding]) -> Sequence[Finding]:

@@ -9,10 +9,10 @@ import trio
 
 from ..settings import DEFAULT_REDIS_URL, Settings
 from ..settings.values import masked
-from .finding import Finding, Level
-from .reasons import root_of
+from .check_result import Finding, Level
+from .error_text import root_of
 
-REDIS_WITHIN = 3.0  # seconds
+REDIS_TIMEOUT = 3.0  # seconds
 
 
 async def look_at_redis(settings: Settings) -> Sequence[Finding]:
@@ -38,10 +38,10 @@ async def _ping_redis(url: SplitResult) -> str | None:
         )
         commands.insert(0, _command("AUTH", *login))
     try:
-        with trio.fail_after(REDIS_WITHIN):
+        with trio.fail_after(REDIS_TIMEOUT):
             answers = await _exchange_lines(url, commands)
     except trio.TooSlowError:
-        return f"no answer in {REDIS_WITHIN:g} s"
+        return f"no answer in {REDIS_TIMEOUT:g} s"
     except (OSError, trio.BrokenResourceError) as error:
         return root_of(error)
     bad = [answer for answer in answers if not answer.startswith("+")]

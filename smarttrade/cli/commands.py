@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__
-from .quick_start import starting
-from .reasons import reason_of
+from .error_text import reason_of
+from .gc_tuning import starting
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from ..parts import Part
+from ..role import Role
 from .ingest import load_with_redis
 from .options import add_options
 from .serve import serve
@@ -19,4 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
-    return run_until_signal(partial(serve, loaded, False, part=Part.GATEWAY))
+    return run_until_signal(partial(serve, loaded, False, role=Role.GATEWAY))

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from ..parts import Part
+from ..role import Role
 from ..settings.sources import Loaded
 from .options import add_options, add_simulated
 from .serve import load, serve
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
     if "PORT" not in loaded.origins:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"port": PORT}))
-    return run_until_signal(partial(serve, loaded, arguments.simulated, part=Part.INGEST))
+    return run_until_signal(partial(serve, loaded, arguments.simulated, role=Role.INGEST))
 
 
 def load_with_redis(arguments: argparse.Namespace) -> Loaded:

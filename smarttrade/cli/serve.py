@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from ..parts import Part
+from ..role import Role
 from ..settings import Settings
 from ..settings.sources import Loaded
 from ..telemetry.logs import configure_logs
+from .error_text import reason_of
+from .gc_tuning import started, starting
 from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
-from .quick_start import started, starting
-from .reasons import reason_of
 from .signals import end_now, run_until_signal
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ async def serve(
     loaded: Loaded,
     simulated: bool,  # noqa: FBT001
     stop: trio.Event,
-    part: Part = Part.SERVE,
+    role: Role = Role.SERVE,
 ) -> int:
-    """Be that part of the service until `stop` is set; the exit status."""
+    """Run that role until `stop` is set; the exit status."""
     with starting():
         from actors import Fatal, RestartLimit, Unkillable
 
@@ -73,7 +73,7 @@ async def serve(
                 settings,
                 stop=stop,
                 progress=progress,
-                part=part,
+                role=role,
                 simulated=simulated,
                 notifier=notifier,
                 task_status=_Announcement(settings, notifier),

@@ -18,16 +18,16 @@ from typing import NoReturn
 import trio
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STOP_WITHIN = 10.0  # seconds for an ordered stop, whatever clients and the exchange do
+STOP_TIMEOUT = 10.0  # seconds for an ordered stop, whatever clients and the exchange do
 STUCK = 70  # the exit status when it took longer; EX_SOFTWARE of sysexits.h
-SAY_WITHIN = 1.0  # seconds for the reason to be written: whoever reads it may be stuck as well
+SAY_TIMEOUT = 1.0  # seconds for the reason to be written: whoever reads it may be stuck as well
 
 
 def run_until_signal(main: Callable[[trio.Event], Awaitable[int]]) -> int:
     """Run `main` under Trio and return its exit status.
 
     The first SIGINT or SIGTERM sets the event that `main` is given. A second ends the process at
-    once, with status 128 and the signal's number, and so does the end of `STOP_WITHIN` seconds,
+    once, with status 128 and the signal's number, and so does the end of `STOP_TIMEOUT` seconds,
     with status 70 and a line that says so. To be called from the main thread, once.
     """
     # Before there is any other thread, as threads inherit it.
@@ -66,10 +66,10 @@ async def _run(main: Callable[[trio.Event], Awaitable[int]]) -> int:
 def _wait_for_signals(ask: Callable[[], None]) -> None:
     signal.sigwait(SIGNALS)
     ask()
-    second = signal.sigtimedwait(SIGNALS, STOP_WITHIN)
+    second = signal.sigtimedwait(SIGNALS, STOP_TIMEOUT)
     if second is not None:
         end_now(128 + second.si_signo)
-    end_now(STUCK, f"not stopped after {STOP_WITHIN:g} s, ending now; it was at\n{_main_stack()}")
+    end_now(STUCK, f"not stopped after {STOP_TIMEOUT:g} s, ending now; it was at\n{_main_stack()}")
 
 
 def end_now(status: int, reason: str = "") -> NoReturn:
@@ -80,7 +80,7 @@ def end_now(status: int, reason: str = "") -> NoReturn:
     # Not through sys.stderr, whose lock a frozen thread may hold.
     writer = threading.Thread(target=os.write, args=(2, text.encode()), daemon=True)
     writer.start()
-    writer.join(SAY_WITHIN)
+    writer.join(SAY_TIMEOUT)
     os._exit(status)
 
 

@@ -14,7 +14,7 @@ import trio
 
 from ..market.series import parse_symbol
 from ..telemetry.logs import configure_logs
-from .reasons import root_of
+from .error_text import root_of
 from .signals import run_until_signal
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from ..web.answers import Actor, SeriesStatus, StreamingStatus, System
 
-MOST_TROUBLES = 10  # shown by name
+MAX_TROUBLES = 10  # shown by name
 
 _STATES = {"running": "green", "stopped": "dim", "waiting": "dim"}
 _FEEDS = {"live": "green", "stale": "yellow", "down": "bold red"}
@@ -128,10 +128,10 @@ def _troubles(streaming: StreamingStatus) -> Iterator[Text]:
     troubled = [each for each in streaming.per_symbol if each.status != "ok"]
     if troubled:
         yield Text()
-    for each in troubled[:MOST_TROUBLES]:
+    for each in troubled[:MAX_TROUBLES]:
         yield Text.assemble((f"{each.symbol} {each.interval}", "bold red"), f"  {each.status}")
-    if len(troubled) > MOST_TROUBLES:
-        yield Text(f"and {len(troubled) - MOST_TROUBLES} more", "dim")
+    if len(troubled) > MAX_TROUBLES:
+        yield Text(f"and {len(troubled) - MAX_TROUBLES} more", "dim")
 
 
 def duration(seconds: float) -> str:

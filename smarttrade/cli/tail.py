@@ -14,15 +14,15 @@ import trio
 
 from actors import Backoff
 
-from ..binance.connection import Connection, converse
+from ..binance.connection import Connection, run_connection
 from ..binance.dial import Dial, dial
 from ..binance.errors import StreamDown
 from ..binance.websocket import WebSocketClosed
 from ..session.errors import CloseCode
 from ..settings.values import url
 from .candle_table import Candle, Table
+from .error_text import root_of
 from .options import settings_from, url_of
-from .reasons import root_of
 from .signals import run_until_signal, until_stopped
 
 PATH = "/ws/candles"
@@ -97,7 +97,7 @@ class Tail:
         """Print until `count` lines are printed; the exit status."""
         while True:
             try:
-                await converse(self._url, self._dial, self._talk)
+                await run_connection(self._url, self._dial, self._talk)
             except Refused as error:
                 _say(str(error))
                 return 1

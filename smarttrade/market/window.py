@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .candle import Candle, index_of, read_over, supersedes
-from .copies import WindowState, adopted
 from .gaps import Gap, KnownGaps, Missing
 from .interval import Interval
+from .window_state import WindowState, adopted
 
 WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answer
 

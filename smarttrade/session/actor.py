@@ -17,7 +17,7 @@ from ..store.messages import (
     GetCatalogue,
     OpenSubscriptions,
     StoreMessage,
-    Wanted,
+    SubscriptionSpec,
 )
 from .draining import Draining
 from .errors import CloseCode
@@ -26,8 +26,8 @@ from .limits import SessionLimits, TokenBucket
 from .outbox import ClosedBecause
 from .protocol import End, Send, SessionCounters, SessionProtocol, Subscribe, Unsubscribe
 
-ANSWER_WITHIN = 5.0  # seconds for the store to answer; it takes microseconds
-CLOSE_WITHIN = 2.0  # seconds to say goodbye to a client that may not be reading
+ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
+CLOSE_TIMEOUT = 2.0  # seconds to say goodbye to a client that may not be reading
 
 
 class Client(Protocol):
@@ -68,7 +68,7 @@ async def run_session(
                 protocol.counters.closed_idle += 1
                 return End(CloseCode.POLICY, f"no subscription for {limits.idle_within:g} s")
             try:
-                with trio.fail_after(ANSWER_WITHIN):
+                with trio.fail_after(ANSWER_TIMEOUT):
                     catalogue = await store.ask(GetCatalogue)
             except (trio.TooSlowError, ActorDied, MailboxClosed):
                 return End(CloseCode.OVERLOADED, "try again later")
@@ -106,7 +106,7 @@ async def run_flat_session(
             counters.closed_flooding += 1
         return End(CloseCode.POLICY, "too many messages")
 
-    beginning = OpenSubscriptions(subscriber, (Wanted(series, snapshot=1),), b"")
+    beginning = OpenSubscriptions(subscriber, (SubscriptionSpec(series, snapshot=1),), b"")
     await _run(client, subscriber, beginning, store, draining, serve)
 
 
@@ -122,10 +122,10 @@ async def _run(
         await store.tell(beginning)
         end = await _until_over(subscriber, draining, serve)
         if end is not None:
-            with trio.move_on_after(CLOSE_WITHIN):
+            with trio.move_on_after(CLOSE_TIMEOUT):
                 await client.close(end.code, end.reason)
     finally:
-        with trio.move_on_after(ANSWER_WITHIN, shield=True), suppress(MailboxClosed):
+        with trio.move_on_after(ANSWER_TIMEOUT, shield=True), suppress(MailboxClosed):
             await store.tell(CloseSubscriptions(subscriber))
 
 

@@ -40,7 +40,7 @@ BATCH = 256  # events taken from the mailbox before a flush; whatever has come s
 # other keep a distance, the longer the more clients there are, and what comes meanwhile goes out
 # together. After a pause nothing waits: the first update of a burst goes out at once.
 FLUSH_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
-MOST_GATHERING = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
+MAX_GATHERING = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
 
 
 @dataclass(eq=False, slots=True)
@@ -303,4 +303,4 @@ async def run_hub(
 
 def gathering_time(cost: float) -> float:
     """How long to gather after a flush that has cost so much, both in seconds."""
-    return min(cost * (1 / FLUSH_SHARE - 1), MOST_GATHERING)
+    return min(cost * (1 / FLUSH_SHARE - 1), MAX_GATHERING)

@@ -27,10 +27,10 @@ from typing import Any, cast
 
 import trio
 
-from .patience import Patience, write_socket, write_stream
 from .pending import Frame, Pending
+from .write_deadline import WriteDeadline, write_socket, write_stream
 
-MOST_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
+MAX_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
 
 
 @dataclass(slots=True)
@@ -106,11 +106,11 @@ class Outbox(trio.abc.HalfCloseableStream):
         stream: trio.abc.Stream,
         *,
         stall_limit: float = 30.0,
-        most_pending_bytes: int = MOST_PENDING_BYTES,
+        most_pending_bytes: int = MAX_PENDING_BYTES,
         counters: OutboxCounters,
     ) -> None:
         self._stream = stream
-        self._patience = Patience(stall_limit)
+        self._patience = WriteDeadline(stall_limit)
         self._most_pending_bytes = most_pending_bytes
         self._counters = counters
         self._socket = _socket_of(stream)
@@ -165,7 +165,7 @@ class Outbox(trio.abc.HalfCloseableStream):
             self._counters.messages += 1
             self._put(data)
             if self._pending.bytes > self._most_pending_bytes:
-                self.close_slow()
+                self.overflow()
 
     # What the session calls
 
@@ -190,7 +190,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._end(ClosedBecause.FINISHED)
         self._hurry()
 
-    def close_slow(self) -> None:
+    def overflow(self) -> None:
         """Drop what has not begun and end, so that the session can close with code 1013 at once."""
         if self.closed_because is None:
             self._counters.overflowed += 1
@@ -300,7 +300,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._counters.messages += len(frames)
         self._pend()
         if self._pending.bytes > self._most_pending_bytes:
-            self.close_slow()
+            self.overflow()
 
     def _pend(self) -> None:
         self._send_now = None

@@ -14,7 +14,7 @@ import msgspec
 
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
-from ..store.messages import Catalogue, Wanted
+from ..store.messages import Catalogue, SubscriptionSpec
 from .errors import CloseCode, RequestError
 from .limits import FORGIVE_EVERY, SessionLimits, TokenBucket
 from .messages import (
@@ -41,7 +41,7 @@ class Send:
 class Subscribe:
     """Ask the store for these; the acknowledgement goes ahead of what they bring."""
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[SubscriptionSpec, ...]
     acknowledgement: bytes
 
 
@@ -177,7 +177,7 @@ class SessionProtocol:
     def _subscribe(
         self, entries: Sequence[Any], identifier: Identifier, catalogue: Catalogue
     ) -> Action:
-        wanted: dict[Series, Wanted] = {}
+        wanted: dict[Series, SubscriptionSpec] = {}
         errors = []
         for entry in entries:
             try:

@@ -14,12 +14,12 @@ from msgspec import Meta
 from ..market.interval import parse_interval
 from ..market.series import Series, parse_symbol
 from ..market.window import WINDOW_SIZE
-from ..store.messages import Catalogue, Wanted
+from ..store.messages import Catalogue, SubscriptionSpec
 from .errors import RequestError
 from .messages import Identifier
 
 ACTIONS = ("subscribe", "unsubscribe", "list", "ping")
-MOST_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
+MAX_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
 
 # What the schema says of a value beyond its type is checked below, where the answer can say more
 # than that it is wrong.
@@ -50,7 +50,7 @@ class Entry(msgspec.Struct):
         Meta(
             description="The newest candle time that the client holds, in seconds; wins over "
             "`snapshot`.",
-            extra_json_schema={"minimum": 0, "exclusiveMaximum": MOST_SECONDS},
+            extra_json_schema={"minimum": 0, "exclusiveMaximum": MAX_SECONDS},
         ),
     ] = None
 
@@ -97,17 +97,17 @@ def entry_of(entry: Any) -> Entry:
         raise RequestError("bad_request", f"not a subscription: {error}") from None
 
 
-def wanted_of(entry: Any, catalogue: Catalogue) -> Wanted:
+def wanted_of(entry: Any, catalogue: Catalogue) -> SubscriptionSpec:
     asked = entry_of(entry)
     series = find_series(asked.symbol, asked.interval, catalogue)
     if asked.snapshot is not None and not 1 <= asked.snapshot <= WINDOW_SIZE:
         raise RequestError(
             "bad_snapshot", f"snapshot must be 1 to {WINDOW_SIZE}, not {asked.snapshot}"
         )
-    if asked.since is not None and not 0 <= asked.since < MOST_SECONDS:
+    if asked.since is not None and not 0 <= asked.since < MAX_SECONDS:
         raise RequestError("bad_since", f"since must be seconds since the epoch, not {asked.since}")
     since = None if asked.since is None else int(asked.since * 1000)
-    return Wanted(series, asked.snapshot, since)
+    return SubscriptionSpec(series, asked.snapshot, since)
 
 
 # One object for all sessions that are subscribed to it.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OPENED = 1_502_928_000_000  # 2017-08-17, the first day that Binance has candles of
 REMOVED = {"MATICUSDT": 1_725_937_200_000}  # 2024-09-10 03:00, renamed to POLUSDT
 
-DEFAULT_LIMIT, MOST_ROWS = 500, 1000
+DEFAULT_LIMIT, MAX_ROWS = 500, 1000
 
 
 class Exchange:

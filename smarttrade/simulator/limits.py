@@ -15,8 +15,8 @@ MINUTE = 60.0
 PATIENCE = 10  # requests over the budget that are told 429 before the address is banned
 SHORTEST_BAN, LONGEST_BAN = 120.0, 3 * 86400.0  # "from 2 minutes to 3 days"
 
-ATTEMPTS, ATTEMPTS_WITHIN = 300, 300.0
-MESSAGES, MESSAGES_WITHIN = 5, 1.0
+ATTEMPTS, ATTEMPTS_TIMEOUT = 300, 300.0
+MESSAGES, MESSAGES_TIMEOUT = 5, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +89,4 @@ class Limits:
 
     def attempts(self, peer: str) -> Rate:
         """To open a stream connection."""
-        return self._attempts.setdefault(peer, Rate(ATTEMPTS, ATTEMPTS_WITHIN))
+        return self._attempts.setdefault(peer, Rate(ATTEMPTS, ATTEMPTS_TIMEOUT))

@@ -15,7 +15,7 @@ import trio
 
 from smarttrade.market.interval import Interval
 
-from .exchange import DEFAULT_LIMIT, MOST_ROWS, Exchange
+from .exchange import DEFAULT_LIMIT, MAX_ROWS, Exchange
 from .http import Headers, Request, Response, json_response
 from .limits import WEIGHT_PER_MINUTE, Refusal
 from .listings import exchange_info
@@ -106,7 +106,7 @@ def _klines(exchange: Exchange, request: Request) -> Any:
     if request.parameter("timeZone") not in (None, "0", "+0:00", "0:00", "00:00"):
         raise ApiError(-1100, "Only timeZone 0 is simulated.")
     _check_listed(exchange, symbol)
-    rows = min(limit or DEFAULT_LIMIT, MOST_ROWS, exchange.faults.rest_short.value or MOST_ROWS)
+    rows = min(limit or DEFAULT_LIMIT, MAX_ROWS, exchange.faults.rest_short.value or MAX_ROWS)
     at = exchange.now() - int((exchange.faults.rest_lag.value or 0.0) * 1000)
     return exchange.klines(symbol, interval, start, end, rows, at)
 

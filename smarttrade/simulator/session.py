@@ -18,7 +18,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from smarttrade.market.interval import DAY
 
-from .limits import MESSAGES, MESSAGES_WITHIN, Rate
+from .limits import MESSAGES, MESSAGES_TIMEOUT, Rate
 from .mangle import Mangler
 from .plan import Plan
 from .publisher import Event as StreamEvent
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 PING_EVERY = 20.0  # seconds
-PONG_WITHIN = 60.0  # seconds
+PONG_TIMEOUT = 60.0  # seconds
 LIFE = DAY  # ms of exchange time
 SLOWEST_READER = 30.0  # seconds for a reader to take what it is sent
 GOODBYE = 5.0  # seconds for the peer to answer a close frame
@@ -55,7 +55,7 @@ class Session:
         self._exchange = exchange
         self._protocol = Connection(ConnectionType.SERVER, trailing_data=trailing_data)
         self._mangler = Mangler(exchange.faults, Random(exchange.seed * 1_000_003 + self.number))
-        self._admits = Rate(MESSAGES, MESSAGES_WITHIN).admits
+        self._admits = Rate(MESSAGES, MESSAGES_TIMEOUT).admits
         self._sending = trio.Lock()
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -192,7 +192,7 @@ class Session:
             if self._exchange.faults.no_ping.value is None:
                 number += 1
                 payload = b"%d-%d" % (self._exchange.now(), number)
-                self._unanswered[payload] = now + PONG_WITHIN
+                self._unanswered[payload] = now + PONG_TIMEOUT
                 await self._say(Ping(payload=payload))
             waiting = min(self._unanswered.values(), default=now + 1)
             if waiting <= now and not self.transport.half_open:

@@ -15,7 +15,7 @@ from smarttrade.market.interval import Interval
 
 from .plan import Series
 
-MOST_STREAMS = 1024
+MAX_STREAMS = 1024
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
@@ -49,7 +49,7 @@ class Subscriptions:
 
     def add(self, names: Iterable[str]) -> None:
         wanted = self.names | {name: parse_stream(name) for name in names if name}
-        if len(wanted) > MOST_STREAMS:
+        if len(wanted) > MAX_STREAMS:
             raise TooManyStreams
         self.names = wanted
 
@@ -70,7 +70,7 @@ class Subscriptions:
         except BadRequest as problem:
             reply = {"error": {"code": problem.code, "msg": str(problem)}, "id": request_id}
         except TooManyStreams:
-            message = f"Invalid request: more than {MOST_STREAMS} streams"
+            message = f"Invalid request: more than {MAX_STREAMS} streams"
             reply = {"error": {"code": 2, "msg": message}, "id": request_id}
         return msgspec.json.encode(reply)
 

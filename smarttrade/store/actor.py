@@ -18,6 +18,7 @@ from .memory import MemoryStore
 from .messages import (
     AdoptCatalogue,
     AdoptWindows,
+    CheckOverdue,
     CloseSubscriptions,
     Command,
     CorrectCandles,
@@ -30,7 +31,6 @@ from .messages import (
     GetPage,
     HistoryRefused,
     ListSymbols,
-    LookAround,
     OpenSubscriptions,
     PutHistory,
     PutUpdates,
@@ -118,8 +118,8 @@ def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]
             return store.open_subscriptions(command)
         case CloseSubscriptions():
             return store.close_subscriptions(command)
-        case LookAround():
-            return store.look_around(now, wall)
+        case CheckOverdue():
+            return store.check_overdue(now, wall)
         case FindMissing(series_wanted, but_stored):
             return store.find_missing(series_wanted, but_stored=but_stored)
         case ReportFeed(status):

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import trio
 
 from ..market.candle import Candle
-from ..market.copies import WindowState
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
+from ..market.window_state import WindowState
 from .database import Group
 from .events import (
     CandlesPublished,
@@ -27,9 +27,9 @@ from .events import (
     WindowReplaced,
 )
 from .memory import MemoryStore
-from .stored import StoreState, gaps_of
+from .redis_format import StoreState, gaps_of
 
-MOST_DIFFERENCES = WINDOW_SIZE // 4
+MAX_DIFFERENCES = WINDOW_SIZE // 4
 """Changes of one series from which on its whole window is written instead."""
 
 
@@ -40,7 +40,7 @@ class Pending(NamedTuple):
 
 @dataclass(slots=True)
 class Taken:
-    """Part of the backlog, on its way to being written."""
+    """Role of the backlog, on its way to being written."""
 
     candles: dict[Series, dict[int, Pending]] = field(default_factory=dict)
     whole: dict[Series, WindowState] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class Backlog:
         if before is not None and before.corrected:
             corrected = True
         waiting[candle.open_time] = Pending(candle, corrected)
-        if len(waiting) > MOST_DIFFERENCES:
+        if len(waiting) > MAX_DIFFERENCES:
             self.rewrite(series)
 
     # -- the journal's side --------------------------------------------------------------------
@@ -249,7 +249,7 @@ def _differences(mine: WindowState, stored: WindowState) -> list[Pending] | None
     )
     if before and not surplus_leaves:
         return None
-    return different if len(different) <= MOST_DIFFERENCES else None
+    return different if len(different) <= MAX_DIFFERENCES else None
 
 
 def _is_same(candle: Candle, held: Candle) -> bool:

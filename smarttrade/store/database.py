@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ..market.candle import Candle
-from ..market.copies import WindowState
 from ..market.series import Series
-from .stored import Entry, StoredGaps, StoreState
+from ..market.window_state import WindowState
+from .redis_format import Entry, StoredGaps, StoreState
 
 
 class DatabaseUnavailable(Exception):

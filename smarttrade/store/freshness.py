@@ -18,7 +18,7 @@ OVERDUE_AGAIN_MOST = 60_000
 """Milliseconds of exchange time between two such questions at most. The pause doubles while the
 exchange has nothing new, as in a halt of trading."""
 
-DOUBT_WITHIN = 5.0
+DOUBT_TIMEOUT = 5.0
 """Seconds that stored candles wait for the stream, before what came since is asked for anyway."""
 
 REFUSED_AGAIN = 5.0
@@ -34,7 +34,7 @@ CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
 and a half of the longest pause between two of them."""
 
-HOLD_WITHIN = 5.0
+HOLD_TIMEOUT = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
 told and filled later."""
@@ -53,15 +53,15 @@ class Freshness:
         "_overdue_pause",
         "_window",
         "behind_since",
-        "doubtful_since",
         "told_at",
+        "unconfirmed_since",
     )
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self.told_at: float | None = None
         """When the exchange last told of it."""
-        self.doubtful_since: float | None = None
+        self.unconfirmed_since: float | None = None
         """Since when it has candles that were stored some time ago, and nothing has followed."""
         self.behind_since: float | None = None
         """Since when it lacks a trade that another series of its symbol has."""
@@ -113,8 +113,8 @@ class Freshness:
         """Whether it is time to ask for what may have been missed; true once for each reason."""
         if self._is_overdue(time):
             return True
-        if self.doubtful_since is not None and now > self.doubtful_since + DOUBT_WITHIN:
-            self.doubtful_since = now
+        if self.unconfirmed_since is not None and now > self.unconfirmed_since + DOUBT_TIMEOUT:
+            self.unconfirmed_since = now
             return True
         if self._ask_at is not None and now > self._ask_at:
             self._ask_at = None
@@ -139,7 +139,7 @@ class Freshness:
         elif self._held_since is None:
             self._held_since = now
         else:
-            return now > self._held_since + HOLD_WITHIN
+            return now > self._held_since + HOLD_TIMEOUT
         return False
 
     # -- what to say of it -----------------------------------------------------------------
@@ -149,7 +149,7 @@ class Freshness:
         window = self._window
         if not window.is_ready:
             return "history not read from the exchange yet"
-        if self.doubtful_since is not None:
+        if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
         if window.unfilled or window.held:
             return "candles missing that are being read from the exchange"

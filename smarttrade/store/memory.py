@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..market.candle import Candle
-from ..market.copies import WindowState
 from ..market.gaps import Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import Change, Difference
-from .book import Book
+from ..market.window_state import WindowState
 from .counters import StoreCounters
 from .events import (
     CandlesMissing,
@@ -30,15 +29,16 @@ from .events import (
 )
 from .exchange_clock import ExchangeClock
 from .feed import Feed, FeedStatus
+from .lagging_series import mark_lagging
 from .messages import (
-    Absent,
     Catalogue,
     CloseSubscriptions,
     OpenSubscriptions,
     Overview,
     Page,
+    PageUnavailable,
 )
-from .siblings import note_behind
+from .series_state import SeriesState
 
 
 class MemoryStore:
@@ -57,7 +57,7 @@ class MemoryStore:
         self.feed = FeedStatus(Feed.DOWN, 0.0)
         self.updated_at: float | None = None
         self._books = {
-            Series(symbol, interval): Book(interval)
+            Series(symbol, interval): SeriesState(interval)
             for symbol in self.symbols
             for interval in self.intervals
         }
@@ -83,7 +83,7 @@ class MemoryStore:
             if change.missing is not None:
                 missing += self._ask(series, book, change.missing)
             elif change.updates:
-                book.freshness.doubtful_since = None
+                book.freshness.unconfirmed_since = None
             self._collect(series, book, change, published)
             if book.gaps_revision != book.window.known_gaps.revision:
                 missing += self._gap_events(series, book)
@@ -109,7 +109,7 @@ class MemoryStore:
         if book is None:
             return []
         book.asked = None
-        book.freshness.doubtful_since = None
+        book.freshness.unconfirmed_since = None
         window = book.window
         book.freshness.note_answer(rows, first, now, self._clock.estimate(now))
         rows = [self._as_known(row) for row in rows]
@@ -128,7 +128,7 @@ class MemoryStore:
         return []
 
     def _begin(
-        self, series: Series, book: Book, rows: Sequence[Candle], wall: float
+        self, series: Series, book: SeriesState, rows: Sequence[Candle], wall: float
     ) -> list[Event]:
         """The first history. Who subscribed without a snapshot gets what is news: live candles."""
         news = book.window.oldest_held
@@ -165,7 +165,9 @@ class MemoryStore:
             return row
         return row._replace(event_time=self._clock.latest)
 
-    def _published(self, series: Series, book: Book, change: Change, wall: float) -> list[Event]:
+    def _published(
+        self, series: Series, book: SeriesState, change: Change, wall: float
+    ) -> list[Event]:
         published: list[Published] = []
         self._collect(series, book, change, published)
         events: list[Event] = []
@@ -178,13 +180,15 @@ class MemoryStore:
         return events + self._gap_events(series, book)
 
     @staticmethod
-    def _gap_events(series: Series, book: Book) -> list[Event]:
+    def _gap_events(series: Series, book: SeriesState) -> list[Event]:
         if book.gaps_revision == book.window.known_gaps.revision:
             return []
         book.has_changed()
         return [GapsChanged(series)]
 
-    def _collect(self, series: Series, book: Book, change: Change, into: list[Published]) -> None:
+    def _collect(
+        self, series: Series, book: SeriesState, change: Change, into: list[Published]
+    ) -> None:
         if not change:
             return
         book.revision += 1
@@ -194,7 +198,7 @@ class MemoryStore:
             into += [Published(series, candle, True) for candle in change.corrections]
         into += [Published(series, candle, False) for candle in change.updates]
 
-    def _ask(self, series: Series, book: Book, missing: Missing) -> list[Event]:
+    def _ask(self, series: Series, book: SeriesState, missing: Missing) -> list[Event]:
         """Ask for what is missing, once, however many live candles come meanwhile."""
         if book.asked == missing:
             return []
@@ -222,7 +226,7 @@ class MemoryStore:
             if book is None or book.window.is_ready or not state.candles:
                 continue
             change = book.window.restore(state)
-            book.freshness.doubtful_since = now
+            book.freshness.unconfirmed_since = now
             book.has_changed()
             now_known = book.window.state
             if now_known.candles != state.candles:
@@ -240,7 +244,7 @@ class MemoryStore:
         """Have these series and no others."""
         self.symbols, self.intervals = tuple(symbols), tuple(intervals)
         self._books = {
-            series: self._books.get(series) or Book(series.interval)
+            series: self._books.get(series) or SeriesState(series.interval)
             for series in (Series(s, i) for s in self.symbols for i in self.intervals)
         }
         return [CatalogueChanged()]
@@ -298,15 +302,15 @@ class MemoryStore:
             CandlesMissing(series, book.freshness.unsettled(), None, self._clock.latest)
             for series in wanted
             if (book := self._books.get(series)) is not None
-            and not (but_stored and book.freshness.doubtful_since is not None)
+            and not (but_stored and book.freshness.unconfirmed_since is not None)
         ]
 
-    def look_around(self, now: float, wall: float) -> list[Event]:
+    def check_overdue(self, now: float, wall: float) -> list[Event]:
         """Ask for what is overdue, and publish what has been held back for too long."""
         time = self._clock.estimate(now)
         events: list[Event] = []
         overdue = []
-        note_behind(self._books, now)
+        mark_lagging(self._books, now)
         for series, book in self._books.items():
             if book.freshness.has_held_too_long(now):
                 events += self._published(series, book, book.window.release(), wall)
@@ -343,14 +347,18 @@ class MemoryStore:
         book = self._books.get(series)
         return None if book is None else book.revision
 
-    def page(self, series: Series, limit: int, before: int | None) -> Page | Absent:
+    def page(self, series: Series, limit: int, before: int | None) -> Page | PageUnavailable:
         book = self._books.get(series)
         if book is None:
-            return Absent.SYMBOL if series.symbol not in self.symbols else Absent.INTERVAL
+            return (
+                PageUnavailable.SYMBOL
+                if series.symbol not in self.symbols
+                else PageUnavailable.INTERVAL
+            )
         return book.page(limit, before)
 
     def overview(self, now: float) -> Overview:
-        note_behind(self._books, now)
+        mark_lagging(self._books, now)
         time = self._clock.estimate(now)
         return Overview(
             symbols=self.symbols,

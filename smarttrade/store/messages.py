@@ -10,11 +10,11 @@ from typing import NamedTuple
 from actors import Reply
 
 from ..market.candle import Candle
-from ..market.copies import WindowState
 from ..market.gaps import Gap, Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import Difference
+from ..market.window_state import WindowState
 from .events import Published
 from .feed import FeedStatus
 
@@ -71,7 +71,7 @@ class FindMissing:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAround:
+class CheckOverdue:
     """Now and then: see which series are overdue, or have been held back for too long."""
 
 
@@ -118,7 +118,7 @@ class FollowUpdates:
     """Of series of which something new is known: holes of the exchange, and unfilled ranges."""
 
 
-class Wanted(NamedTuple):
+class SubscriptionSpec(NamedTuple):
     """One series that a subscriber wants, and from where on."""
 
     series: Series
@@ -136,7 +136,7 @@ class OpenSubscriptions:
     """
 
     subscriber: object
-    wanted: Sequence[Wanted]
+    wanted: Sequence[SubscriptionSpec]
     acknowledgement: bytes
     """Handed to the hub as it is, ahead of every snapshot."""
 
@@ -157,7 +157,7 @@ Command = (
     | CorrectCandles
     | ListSymbols
     | FindMissing
-    | LookAround
+    | CheckOverdue
     | ReportFeed
     | RestoreWindows
     | AdoptCatalogue
@@ -171,7 +171,7 @@ Command = (
 # -- Questions ------------------------------------------------------------------------------
 
 
-class Absent(Enum):
+class PageUnavailable(Enum):
     """Why there is no page of candles."""
 
     SYMBOL = "unknown symbol"
@@ -200,7 +200,7 @@ class GetPage:
     series: Series
     limit: int
     before: int | None
-    reply: Reply[Page | Absent]
+    reply: Reply[Page | PageUnavailable]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 import trio
 
-PROBE_WITHIN = 0.5  # seconds; it is on this machine if it is anywhere
+PROBE_TIMEOUT = 0.5  # seconds; it is on this machine if it is anywhere
 
 
 async def redis_answers(url: str) -> bool:
     """Whether what listens at `url`, which names no password, is a Redis for everybody."""
     parts = urlsplit(url)
-    with trio.move_on_after(PROBE_WITHIN):
+    with trio.move_on_after(PROBE_TIMEOUT):
         try:
             stream = await trio.open_tcp_stream(parts.hostname or "localhost", parts.port or 6379)
         except OSError:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from ..market.copies import WindowState
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
+from ..market.window_state import WindowState
 from .database import (
     Batch,
     DatabaseUnavailable,
@@ -37,7 +37,7 @@ from .database import (
     StoredWindow,
     Written,
 )
-from .stored import (
+from .redis_format import (
     ASIDE_FOR,
     FORMAT,
     Damaged,

@@ -25,8 +25,8 @@ from .database import Database, DatabaseUnavailable, ForeignFormat
 from .events import Published
 from .feed import Feed, FeedStatus
 from .messages import AdoptCatalogue, AdoptWindows, FollowUpdates, ReportFeed, StoreMessage
+from .redis_format import Damaged, Entry, StoredGaps, StoreState
 from .redis_report import RedisRole, RelayReport
-from .stored import Damaged, Entry, StoredGaps, StoreState
 
 logger = structlog.get_logger("store.relay")
 

@@ -19,7 +19,7 @@ AT_ONCE = 20
 EVERY = 10.0
 """Seconds in which one more may be written after those."""
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 """Remembered at a time: a library may put anything into what it logs."""
 
 
@@ -60,7 +60,7 @@ class Flood(logging.Filter):
         allowance = self._events.get(key)
         if allowance is None:
             allowance = self._events[key] = _Allowance(AT_ONCE, now)
-            if len(self._events) > MOST_EVENTS:
+            if len(self._events) > MAX_EVENTS:
                 self._events.popitem(last=False)
             return allowance
         self._events.move_to_end(key)

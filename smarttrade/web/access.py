@@ -1,7 +1,7 @@
 """Who may ask, and how often: tokens, origins, proxies that are believed, and rates by address.
 
-Asked at the edge, before anything is built for a request, so that it holds for every route and for
-what is answered without the application. docs/security.md says how to use it.
+Checked at the edge, before anything is built for a request, so that it holds for every route and
+for what is answered without the application. docs/security.md says how to use it.
 
 * A request needs a token where there are any, but for `/health`, for pages and their files, which
   hold no data, and for a browser's OPTIONS, which carries none (Fetch standard, "CORS protocol").
@@ -38,9 +38,9 @@ OPEN_PATHS = frozenset(
 )
 OPEN_BELOW = b"/static/"
 QUERY_TOKEN = "access_token"  # noqa: S105 - its name, from RFC 6750
-MOST_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
+MAX_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
 HANDSHAKE = 5  # requests that a WebSocket's handshake counts for; it costs that much, too
-MOST_HOPS = 16  # proxies between a client and us; the rest of the list is anybody's invention
+MAX_HOPS = 16  # proxies between a client and us; the rest of the list is anybody's invention
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Access:
     """Whether programs of this machine may ask without such a limit."""
 
 
-class Asked(NamedTuple):
+class RequestInfo(NamedTuple):
     """What a request says about who sent it."""
 
     method: bytes
@@ -81,7 +81,7 @@ class Asked(NamedTuple):
     """`X-Forwarded-For`, all of them joined by commas."""
 
 
-class Doorkeeper:
+class AccessPolicy:
     """Applies `Access`; knows how often each address asked."""
 
     def __init__(self, access: Access) -> None:
@@ -104,7 +104,7 @@ class Doorkeeper:
         client = peer
         if not self.is_proxy(peer):
             return client
-        for entry in reversed(forwarded.split(",")[-MOST_HOPS:]):
+        for entry in reversed(forwarded.split(",")[-MAX_HOPS:]):
             address = _address_in(entry)
             if address is None:
                 return client
@@ -119,11 +119,11 @@ class Doorkeeper:
             return True
         return self._rates.take(network_of(client), now, cost)
 
-    def knows(self, asked: Asked) -> bool:
+    def knows(self, asked: RequestInfo) -> bool:
         """Whether it may be answered to whoever sent it."""
         return not self._digests or self._is_open(asked) or self._is_token(_token_in(asked))
 
-    def allows_origin(self, asked: Asked) -> bool:
+    def allows_origin(self, asked: RequestInfo) -> bool:
         """Whether a WebSocket may be opened; who is no browser names no origin."""
         origin = asked.origin
         if origin is None or "*" in self._origins:
@@ -131,7 +131,7 @@ class Doorkeeper:
         origin = origin.lower()
         return origin in self._origins or origin.partition("://")[2] == asked.host.lower() != ""
 
-    def _is_open(self, asked: Asked) -> bool:
+    def _is_open(self, asked: RequestInfo) -> bool:
         path = asked.target.partition(b"?")[0]
         return asked.method == b"OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_BELOW)
 
@@ -144,7 +144,7 @@ class Doorkeeper:
 class Rates:
     """A token bucket for each of the addresses that asked last."""
 
-    def __init__(self, rate: float, burst: float, most: int = MOST_ADDRESSES) -> None:
+    def __init__(self, rate: float, burst: float, most: int = MAX_ADDRESSES) -> None:
         self._rate = rate
         self._burst = burst
         self._most = most
@@ -164,7 +164,7 @@ class Rates:
         return bucket.take(now, min(cost, self._burst))
 
 
-def _token_in(asked: Asked) -> str:
+def _token_in(asked: RequestInfo) -> str:
     scheme, _, token = asked.authorization.partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
@@ -175,7 +175,9 @@ def _token_in(asked: Asked) -> str:
         return ""
 
 
-def asked_in(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Asked:
+def request_info(
+    method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> RequestInfo:
     """Read a request's head; header names are in lower case."""
     found: dict[bytes, str] = {}
     forwarded: list[str] = []
@@ -184,7 +186,7 @@ def asked_in(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]
             forwarded.append(value.decode("latin-1"))
         elif name in (b"authorization", b"origin", b"host"):
             found[name] = value.decode("latin-1")
-    return Asked(
+    return RequestInfo(
         method,
         target,
         found.get(b"authorization", ""),

@@ -17,13 +17,13 @@ from ..store.messages import GetCatalogue, GetOverview
 from .answers import Health, Intervals, Ready, Symbols
 from .candles import CandlePages
 from .cors import cors_of
+from .fast_path import SHORTCUT, CandleFastPath
 from .pages import add_chart, add_inspection
 from .problem import ProblemError
-from .questions import ask
-from .quick_candles import SHORTCUT, QuickCandles
 from .schemas.documents import add_documents
 from .services import Services
 from .status import check_ready, describe_system, streaming_status
+from .store_client import ask
 from .websocket import serve_candles, serve_flat_candles
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _json(value: Any) -> Response:
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
     candle_pages = CandlePages(services.store, services.texts, services.revision_of)
-    app.extensions[SHORTCUT] = QuickCandles(candle_pages, cors_of(services)).answer
+    app.extensions[SHORTCUT] = CandleFastPath(candle_pages, cors_of(services)).answer
 
     @app.get("/symbols")
     async def symbols() -> Response:

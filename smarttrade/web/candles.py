@@ -23,13 +23,13 @@ from ..market.gaps import Gap
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..session.errors import RequestError
-from ..session.requests import MOST_SECONDS, find_series
+from ..session.requests import MAX_SECONDS, find_series
 from ..session.wire import CandleTexts, encode_json
-from ..store.messages import Absent, GetCatalogue, GetPage, Page, StoreMessage
+from ..store.messages import GetCatalogue, GetPage, Page, PageUnavailable, StoreMessage
 from .answers import GapTold
+from .int_param import IntParam
 from .problem import ProblemError
-from .questions import ask
-from .whole_numbers import WholeNumber
+from .store_client import ask
 
 DEFAULT_LIMIT = 500
 CACHED_ANSWERS = 256  # of up to 110 KB each, and a fifth of that compressed
@@ -37,9 +37,9 @@ CACHED_NAMES = 1024  # spellings of series that were asked for
 COMPRESS_FROM = 1024  # bytes; less is not worth a client's while
 GZIP_LEVEL = 5
 
-LIMIT = WholeNumber("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
-BEFORE = WholeNumber(
-    "before", 0, MOST_SECONDS, "Only candles that open before this, in seconds since the epoch."
+LIMIT = IntParam("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
+BEFORE = IntParam(
+    "before", 0, MAX_SECONDS, "Only candles that open before this, in seconds since the epoch."
 )
 
 Key = tuple[Series, int, int | None]
@@ -187,8 +187,8 @@ class CandlePages:
         return series
 
     async def _page(self, key: Key) -> Page:
-        page: Page | Absent = await ask(self._store, partial(GetPage, *key))
-        if isinstance(page, Absent):
+        page: Page | PageUnavailable = await ask(self._store, partial(GetPage, *key))
+        if isinstance(page, PageUnavailable):
             raise ProblemError(
                 503, "not_ready", f"{key[0]}: {page.value}; try again", retry_after=2
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..binance.audit import AuditCounters
-from ..binance.line import StreamCounters
 from ..binance.rest import RestClient
+from ..binance.stream_shard import StreamCounters
 from ..session.hub import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters

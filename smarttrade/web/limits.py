@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..session.outbox import MOST_PENDING_BYTES, OutboxCounters
+from ..session.outbox import MAX_PENDING_BYTES, OutboxCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ServerLimits:
     stall_limit: float = 30.0
     """A client that takes nothing for so long while something is written to it is cut off."""
 
-    most_pending_bytes: int = MOST_PENDING_BYTES
+    most_pending_bytes: int = MAX_PENDING_BYTES
     """A client with more waiting for it is closed with 1013."""
 
     message_size: int = 64 * 1024

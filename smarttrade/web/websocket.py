@@ -12,8 +12,8 @@ from ..session.protocol import SessionProtocol
 from ..session.requests import find_series
 from ..store.messages import GetCatalogue
 from .problem import ProblemError
-from .questions import ask
 from .services import Services
+from .store_client import ask
 
 
 class QuartClient:

@@ -26,8 +26,8 @@ SYMBOLS = (
     *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
 )
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
-READY_WITHIN = 60.0  # seconds
-LOAD_WITHIN = 150.0  # seconds beside those of the measurement itself, for thousands to connect
+READY_TIMEOUT = 60.0  # seconds
+LOAD_TIMEOUT = 150.0  # seconds beside those of the measurement itself, for thousands to connect
 PRODUCT, PEER = "smarttrade", "fastapi"
 
 
@@ -137,7 +137,7 @@ def redis() -> Iterator[str]:
         raise Unavailable("redis-server is not installed")
     command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
     with _started("redis", command, {}, port) as process:
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_TIMEOUT
         while time.monotonic() < deadline:
             with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)):
                 break
@@ -180,7 +180,7 @@ def server(
 
 
 def _wait_until_answered(process: Process, target: str) -> None:
-    deadline = time.monotonic() + READY_WITHIN
+    deadline = time.monotonic() + READY_TIMEOUT
     while True:
         try:
             process.get(target)
@@ -205,10 +205,10 @@ def load(module: str, **job: Any) -> dict[str, Any]:
             capture_output=True,
             check=False,
             text=True,
-            timeout=job.get("seconds", 0) + LOAD_WITHIN,
+            timeout=job.get("seconds", 0) + LOAD_TIMEOUT,
         )
     except subprocess.TimeoutExpired:
-        raise Overloaded(f"no end in {LOAD_WITHIN:.0f} s") from None
+        raise Overloaded(f"no end in {LOAD_TIMEOUT:.0f} s") from None
     if done.returncode:
         raise Overloaded(done.stderr.strip()[-300:])
     found: dict[str, Any] = json.loads(done.stdout)

@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from smarttrade.binance.frames import Control, FrameReader
-from smarttrade.binance.wire import StreamDecoder, Told
+from smarttrade.binance.wire import KlineUpdate, StreamDecoder
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
@@ -30,7 +30,7 @@ from smarttrade.store.events import (
     SubscriptionsOpened,
 )
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import OpenSubscriptions, Wanted
+from smarttrade.store.messages import OpenSubscriptions, SubscriptionSpec
 from tests.benchmarks.exchange import INTERVALS, Klines, Line
 
 NOW = 1_764_633_605_000  # ms; five seconds after the exchange's midnight
@@ -64,7 +64,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
         trio.SocketStream(trio.socket.from_stdlib_socket(ours)), counters=OutboxCounters()
     )
     hub = Hub(CandleTexts(), HubCounters())
-    wanted = [Wanted(series) for series in store.listed]
+    wanted = [SubscriptionSpec(series) for series in store.listed]
     opened = OpenSubscriptions(Subscriber(outbox), wanted, b"")
     hub.handle(_for_hub(store.open_subscriptions(opened)))
     reader, decoder = FrameReader(1024 * 1024), StreamDecoder(store.listed)
@@ -79,7 +79,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
         b = thread_time_ns()
         told = [decoder.decode(m) for m in messages if not isinstance(m, Control)]
         c = thread_time_ns()
-        updates = [(t.series, t.candle) for t in told if isinstance(t, Told)]
+        updates = [(t.series, t.candle) for t in told if isinstance(t, KlineUpdate)]
         events = store.put_updates(updates, 0.0, 0.0)
         d = thread_time_ns()
         hub.handle(_for_hub(events))

@@ -20,7 +20,7 @@ SPEED = 60  # exchange minutes in a minute, so that a candle takes a second
 START = "2024-12-02T12:00"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 INTERVALS = ("1m", "5m", "1h", "1d")
-STOP_WITHIN = 12  # seconds
+STOP_TIMEOUT = 12  # seconds
 PATIENCE = 20  # seconds
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class _Process:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_WITHIN)
+            process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import trio
 
 from smarttrade.market.candle import Candle, supersedes
-from smarttrade.market.copies import WindowState
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
@@ -26,7 +26,7 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.events import Published
-from smarttrade.store.stored import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
+from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
 
 LATENCY = 0.001
 

@@ -11,9 +11,9 @@ from itertools import count
 import trio
 
 from smarttrade.binance.limits import ROTATE_AFTER, WeightBudget
-from smarttrade.binance.line import StreamCounters
 from smarttrade.binance.rest import RestClient
 from smarttrade.binance.stream import run_stream
+from smarttrade.binance.stream_shard import StreamCounters
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import RestExchange
 from tests.fakes.exchange_store import RecordingStore

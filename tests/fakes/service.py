@@ -14,9 +14,9 @@ import trio_websocket
 
 from actors import Supervisor, walk
 from smarttrade.app import build_service
+from smarttrade.environment import Environment
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.outside import Outside
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from smarttrade.web.counters import Counters
@@ -67,7 +67,7 @@ class World:
         self.to_exchange = http_over(
             self.connect_to_exchange, timeout=10, mounts={"http://spare": spare}
         )
-        outside = Outside(
+        environment = Environment(
             self.to_exchange,
             [f"http://{host}" for host in hosts],
             self.dial,
@@ -77,7 +77,7 @@ class World:
         )
         self.service: Supervisor = build_service(
             self.settings,
-            outside,
+            environment,
             lambda done, total: self.progress.append((done, total)),
             self.counters,
         )

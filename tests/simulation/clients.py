@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 COME_BACK_AFTER = (0.2, 2.0)  # seconds
 PATIENCE = 20.0  # seconds for a handshake or an answer
 
-ANSWER_WITHIN = 1.5
+ANSWER_TIMEOUT = 1.5
 """Seconds. Nothing in the service takes any virtual time, so longer is a wait for nothing."""
 
 INTERNAL_ERROR = 1011
@@ -337,7 +337,7 @@ async def ask(
     finally:
         await trio.aclose_forcefully(end)
         took = trio.current_time() - began
-        if took > ANSWER_WITHIN + 4 * world.plan.shape.latency and process.should_answer(life):
+        if took > ANSWER_TIMEOUT + 4 * world.plan.shape.latency and process.should_answer(life):
             text = f"{process.name}: {path} took {took:.1f} s"
             raise Violation("answers-in-time", text + " without an end" * patience.cancelled_caught)
     return 0, b""

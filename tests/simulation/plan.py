@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from smarttrade.market.interval import Interval
-from smarttrade.parts import Part
+from smarttrade.role import Role
 from smarttrade.simulator import RANDOM_FAULTS
 
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
@@ -28,7 +28,7 @@ class Shape:
 
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
     intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5)
-    processes: tuple[Part, ...] = (Part.SERVE,)
+    processes: tuple[Role, ...] = (Role.SERVE,)
     has_redis: bool = False
     steady: int = 3
     """Clients that stay for the whole run and come back whenever they lose their connection."""
@@ -81,13 +81,13 @@ SHAPES: tuple[tuple[int, Shape], ...] = (
         Shape(
             ("BTCUSDT",),
             (Interval.MINUTE_1,),
-            processes=(Part.INGEST, Part.INGEST, Part.GATEWAY, Part.GATEWAY),
+            processes=(Role.INGEST, Role.INGEST, Role.GATEWAY, Role.GATEWAY),
             has_redis=True,
             steady=3,
             series_each=1,
         ),
     ),
-    (1, Shape(("BTCUSDT",), processes=(Part.SERVE, Part.SERVE), has_redis=True)),
+    (1, Shape(("BTCUSDT",), processes=(Role.SERVE, Role.SERVE), has_redis=True)),
 )
 
 _TEN = (
@@ -261,7 +261,7 @@ def _broken_for_good(rng: Random, shape: Shape) -> Happening:
     if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
         kinds.append("symbol_silent")
     if shape.has_redis:
-        kinds.append("redis_gone" if Part.GATEWAY not in shape.processes else "gateway_alone")
-    if shape.processes.count(Part.INGEST) > 1:
+        kinds.append("redis_gone" if Role.GATEWAY not in shape.processes else "gateway_alone")
+    if shape.processes.count(Role.INGEST) > 1:
         kinds.append("ingest_dead")
     return Happening(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))

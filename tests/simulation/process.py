@@ -15,8 +15,8 @@ from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
 from smarttrade.app import build_service
 from smarttrade.binance.rest import CONNECTIONS
-from smarttrade.outside import Outside
-from smarttrade.parts import Part
+from smarttrade.environment import Environment
+from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 from smarttrade.web.counters import Counters
@@ -95,7 +95,7 @@ class Life:
         self.http = httpx.AsyncClient(
             transport=transport, timeout=httpx.Timeout(10.0, connect=5.0), trust_env=False
         )
-        outside = Outside(
+        environment = Environment(
             self.http,
             ["http://rest-1", "http://rest-2"],
             self._dial,
@@ -105,7 +105,7 @@ class Life:
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )
         self.service = build_service(
-            process.settings, outside, lambda _, __: None, self.counters, process.part
+            process.settings, environment, lambda _, __: None, self.counters, process.role
         )
 
     async def run(self) -> None:
@@ -187,7 +187,7 @@ class Process:
     def __init__(
         self,
         number: int,
-        part: Part,
+        role: Role,
         settings: Settings,
         exchange: Exchange,
         redis: TroubledRedis | None,
@@ -197,8 +197,8 @@ class Process:
         truth: Truth,
     ) -> None:
         self._truth = truth
-        self.name = f"{part.value}-{number}"
-        self.part = part
+        self.name = f"{role.value}-{number}"
+        self.role = role
         self.settings = settings
         self.redis = redis
         self.life: Life | None = None

@@ -17,7 +17,7 @@ from smarttrade.store.database import (
     Lost,
     Written,
 )
-from smarttrade.store.stored import Entry
+from smarttrade.store.redis_format import Entry
 from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
 
 from .violation import Violation

@@ -8,7 +8,7 @@ from dataclasses import replace
 from .plan import Happening, Plan
 from .run import Outcome, run
 
-MOST_RUNS = 60
+MAX_RUNS = 60
 
 Progress = Callable[[str], None]
 
@@ -28,13 +28,13 @@ def shrink(failed: Outcome, run_plan: Callable[[Plan], Outcome] = run) -> Outcom
 
     best = _cut_short(failed, fails)
     parts = 2
-    while runs < MOST_RUNS and best.plan.happenings:
+    while runs < MAX_RUNS and best.plan.happenings:
         kept = best.plan.happenings
         size = max(1, len(kept) // parts)
         smaller = None
         for start in range(0, len(kept), size):
             plan = best.plan.only((*kept[:start], *kept[start + size :]))
-            if (smaller := fails(plan)) is not None or runs >= MOST_RUNS:
+            if (smaller := fails(plan)) is not None or runs >= MAX_RUNS:
                 break
         if smaller is not None:
             best = smaller

@@ -45,7 +45,7 @@ class Trace:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: KlineUpdate) -> None:
         super().__init__()
         self._told = told
 
@@ -54,7 +54,7 @@ class _Handler(logging.Handler):
         self._told("actors", record.getMessage(), error)
 
 
-class Told:
+class KlineUpdate:
     """Whoever wants to know what the service logs."""
 
     def __call__(self, who: str, what: str, error: BaseException | None) -> None:
@@ -62,7 +62,7 @@ class Told:
 
 
 @contextmanager
-def logs_to(told: Told) -> Iterator[None]:
+def logs_to(told: KlineUpdate) -> Iterator[None]:
     """Within the block, whatever is logged goes there and nowhere else."""
 
     def process(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

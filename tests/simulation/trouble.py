@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .world import World
 
 TRIES = 50
-CRASH_WITHIN = 20.0  # seconds in which an actor takes another message, or it is left alone
+CRASH_TIMEOUT = 20.0  # seconds in which an actor takes another message, or it is left alone
 
 ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "journal", "relay",
           "feed", "redis")  # fmt: skip
@@ -98,7 +98,7 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
 
     mailbox._take = fail  # type: ignore[method-assign]
     try:
-        await trio.sleep(CRASH_WITHIN)
+        await trio.sleep(CRASH_TIMEOUT)
     finally:
         mailbox.__dict__.pop("_take", None)
 

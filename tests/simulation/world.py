@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from smarttrade.market.series import Series
-from smarttrade.parts import Part
+from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 
@@ -23,19 +23,19 @@ from .plan import Happening, Plan
 from .process import LIFE, Process, is_our_doing, leaves
 from .redis import TroubledRedis
 from .sealed import START
-from .trace import Told, Trace
+from .trace import KlineUpdate, Trace
 from .trouble import make_happen
 from .truth import Truth
 from .violation import Violation
 from .watch import Requests, watch
 
-READY_WITHIN = 150.0
+READY_TIMEOUT = 150.0
 """Seconds of calm after which every process must be ready. The longest pauses that are meant: 60 s
 of Retry-After, 60 s between two questions for an overdue candle."""
 SETTLE = 130.0
 """Seconds of calm after that, and after one round of the audit, until all must be equal: the audit
 leaves out the last two candles, and looks twice."""
-STARTS_WITHIN = 60.0
+STARTS_TIMEOUT = 60.0
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Figures:
     stopped_after: float = 0.0
 
 
-class World(Told):
+class World(KlineUpdate):
     """Build it inside `trio.run`; `live` is the whole of a run."""
 
     def __init__(self, plan: Plan, trace: Trace) -> None:
@@ -136,7 +136,7 @@ class World(Told):
 
     async def _begin(self) -> None:
         for process in self.processes:
-            await self._until_ready(process, STARTS_WITHIN)
+            await self._until_ready(process, STARTS_TIMEOUT)
         shape = self.plan.shape
         for number in range(shape.steady):
             rng = Random(f"client {self.plan.seed} {number}")
@@ -194,7 +194,7 @@ class World(Told):
         began = trio.current_time()
         alive = [process for process in self.processes if self.must_work(process)]
         for process in alive:
-            await self._until_ready(process, READY_WITHIN - (trio.current_time() - began))
+            await self._until_ready(process, READY_TIMEOUT - (trio.current_time() - began))
         self.figures.ready_after = trio.current_time() - began
         await trio.sleep(SETTLE + self.settings.audit_round)
         minute = 60 - self.exchange.now() / 1000 % 60
@@ -227,7 +227,7 @@ class World(Told):
         raise Violation("ready-again", f"{process.name}: {status} {body[:300].decode()}")
 
     async def _compare_pages(self, process: Process) -> None:
-        if process.part is Part.INGEST:
+        if process.role is Role.INGEST:
             return
         for series in self.series:
             path = f"/candles/{series.symbol}/{series.interval.value}?limit=1000"
@@ -283,7 +283,7 @@ class World(Told):
         capacity, self.next_capacity = capacity or self.next_capacity or 1 << 18, None
         as_socket = rng.random() < self.plan.shape.sockets
         latency = self.plan.shape.latency
-        serving = [p for p in self.processes if p.part is not Part.INGEST]
+        serving = [p for p in self.processes if p.role is not Role.INGEST]
         for process in rng.sample(serving, len(serving)) if only is None else [only]:
             if process.life is None:
                 continue

@@ -9,8 +9,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance.agenda import Agenda
 from smarttrade.binance.audit import SYMBOLS_EVERY
+from smarttrade.binance.backfill_queue import BackfillQueue
 from smarttrade.simulator import Cut
 from tests.fakes.service import World, running
 
@@ -25,15 +25,15 @@ async def test_ban_is_kept_to_over_restarts_of_the_actors(
 ) -> None:
     seconds = 300
     crashes: list[float] = []
-    take = Agenda.take
+    take = BackfillQueue.take
 
-    def crash_now_and_then(agenda: Agenda) -> Any:
+    def crash_now_and_then(agenda: BackfillQueue) -> Any:
         if crashes and trio.current_time() >= crashes[0]:
             crashes.pop(0)
             raise RuntimeError("a crash on purpose")
         return take(agenda)
 
-    monkeypatch.setattr(Agenda, "take", crash_now_and_then)
+    monkeypatch.setattr(BackfillQueue, "take", crash_now_and_then)
     with capture_logs():
         async with running() as world:
             await world.next_minute(1, plus=5)

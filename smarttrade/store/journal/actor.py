@@ -19,17 +19,17 @@ from actors import Backoff, Mailbox, MailboxClosed
 
 from ..database import DatabaseUnavailable, ForeignFormat, Held, Leading
 from ..messages import StoreMessage
+from ..redis_format import Damaged
 from ..redis_report import RedisRole
-from ..stored import Damaged
 from .batches import RENEWALS, Batches
+from .reconciler import Reconciler
 from .state import Journal
-from .stock import Stock
 
 logger = structlog.get_logger("store.journal")
 
 PAUSE = Backoff(first=0.25, most=5.0)  # seconds between two tries while Redis is away
 
-MOST_AT_ONCE = 1000
+MAX_AT_ONCE = 1000
 """Candles in one batch: 80 KB, and 3 ms in which Redis answers nobody else."""
 
 SOON = 0.05  # seconds after the end of another one's lease
@@ -38,10 +38,10 @@ GATHER = 0.005
 """Seconds between two batches. Each costs a switch of threads and an entry of the change stream,
 whatever is in it. The first one after a pause goes out at once."""
 
-FLUSH_WITHIN = 0.8
+FLUSH_TIMEOUT = 0.8
 """Seconds for what is left when we stop: the last few milliseconds' candles, if Redis answers."""
 
-START_WITHIN = 2.0  # seconds after which the service starts without what is stored
+START_TIMEOUT = 2.0  # seconds after which the service starts without what is stored
 
 
 async def run_journal(
@@ -92,11 +92,11 @@ class _Writer:
         self._task_status = task_status
         self._has_started = False
         self._batches = Batches(journal)
-        self._stock = Stock(journal, store, self._batches)
+        self._reconciler = Reconciler(journal, store, self._batches)
 
     async def start_in_time(self) -> None:
         """A slow Redis holds up nobody."""
-        await trio.sleep(START_WITHIN)
+        await trio.sleep(START_TIMEOUT)
         self._start()
 
     def _start(self) -> None:
@@ -153,7 +153,7 @@ class _Writer:
             logger.warning("stored_by_another_unreadable", error=str(error))
             self._journal.was_loaded = True
         else:
-            await self._stock.take(leading=False)
+            await self._reconciler.reconcile(leading=False)
 
     async def _make_equal(self, claim: Leading) -> bool:
         """Compare everything, unless nothing can have happened to what we wrote.
@@ -168,7 +168,7 @@ class _Writer:
         journal.number = max(journal.number, claim.written)
         journal.lengths.clear()
         self._backlog.begin()
-        journal.is_equal = await self._stock.take(leading=True)
+        journal.is_equal = await self._reconciler.reconcile(leading=True)
         self._report.comparisons += journal.is_equal
         return journal.is_equal
 
@@ -181,13 +181,13 @@ class _Writer:
                 with trio.move_on_at(self._batches.beat_due_at()):
                     await self._backlog.wait()
                 continue
-            if not await self._batches.write(self._backlog.take(MOST_AT_ONCE)):
+            if not await self._batches.write(self._backlog.take(MAX_AT_ONCE)):
                 return
             await trio.sleep(GATHER)
 
     async def finish(self) -> None:
         """Write what is left, if that is quickly done, and let another one lead."""
-        with trio.move_on_after(FLUSH_WITHIN) as scope:
+        with trio.move_on_after(FLUSH_TIMEOUT) as scope:
             try:
                 if self._journal.is_equal and self._report.role is RedisRole.LEADING:
                     await self._write_until_over()

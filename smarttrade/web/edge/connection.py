@@ -41,8 +41,8 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from ...session.outbox import Outbox
 from .application import AppTasks
 from .context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
-from .guest import Guest
 from .http import EdgeProtocol
+from .request_guard import RequestGuard
 
 
 class Connection:
@@ -65,7 +65,7 @@ class Connection:
         self._edge = edge
         self._outbox = outbox
         self._peers = peers
-        self._guest = Guest(edge, peers.client[0] if peers.client else None)
+        self._guest = RequestGuard(edge, peers.client[0] if peers.client else None)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
         self._idle = True  # between requests

@@ -12,13 +12,13 @@ from hypercorn.events import Event
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
-from ..access import Access, Doorkeeper
+from ..access import Access, AccessPolicy
 from ..cors import Cors
+from ..fast_path import Shortcut
 from ..limits import ServerCounters, ServerLimits
-from ..quick_candles import Shortcut
 
 READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
-MOST_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
+MAX_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
 
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -53,20 +53,20 @@ class Edge:
     limits: ServerLimits
     counters: ServerCounters
     shortcut: Shortcut | None
-    """Answers some requests without the application; see web/quick_candles.py."""
-    door: Doorkeeper
+    """Answers some requests without the application; see web/fast_path.py."""
+    door: AccessPolicy
     cors: Cors
     """For what is refused here."""
     per_network: Counter[str] = field(default_factory=Counter)
     """Connections that are open, by whose they are; WebSockets only for clients of a proxy."""
-    turnstile: trio.Lock = field(default_factory=trio.Lock)
+    admission_lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def take_turn(self) -> None:
+    async def admit_one_per_tick(self) -> None:
         """Return when a request may begin: one in each turn of the loop.
 
         When a thousand come at once, who is connected already waits for one of them, not for all.
         """
-        async with self.turnstile:
+        async with self.admission_lock:
             await trio.lowlevel.checkpoint()
 
 
@@ -95,7 +95,7 @@ def edge_for(
     access = access or Access()
     cors = Cors(access.cors_origins)
     context = WorkerContext(None)
-    return Edge(app, config, context, limits, counters, shortcut, Doorkeeper(access), cors)
+    return Edge(app, config, context, limits, counters, shortcut, AccessPolicy(access), cors)
 
 
 async def discard(stream: trio.abc.ReceiveStream) -> None:
@@ -104,5 +104,5 @@ async def discard(stream: trio.abc.ReceiveStream) -> None:
     A socket that is closed with input unread is reset, and a reset may overtake our last words.
     """
     size = 0
-    while size < MOST_DISCARDED and (data := await stream.receive_some(READ_SIZE)):
+    while size < MAX_DISCARDED and (data := await stream.receive_some(READ_SIZE)):
         size += len(data)

@@ -16,11 +16,11 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 
 from ...session.outbox import Outbox
-from ..access import Asked, asked_in
+from ..access import RequestInfo, request_info
 from ..problem import ProblemError
 from .application import AppTasks
 from .context import Closing, Edge, Peers, RefusedError
-from .guest import Guest
+from .request_guard import RequestGuard
 from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
@@ -33,7 +33,7 @@ class EdgeProtocol(H11Protocol):
         tasks: AppTasks,
         outbox: Outbox,
         peers: Peers,
-        guest: Guest,
+        guest: RequestGuard,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class EdgeProtocol(H11Protocol):
         )
         self._edge = edge
         self._guest = guest
-        self._asked = Asked(b"", b"")
+        self._asked = RequestInfo(b"", b"")
 
     @property
     def has_begun(self) -> bool:
@@ -91,7 +91,7 @@ class EdgeProtocol(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Refuse what no client of ours sends; runs before anything is built for the request."""
-        self._asked = asked = asked_in(event.method, event.target, event.headers)
+        self._asked = asked = request_info(event.method, event.target, event.headers)
         if event.http_version > b"1.1":
             raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
         if event.target.startswith(b"?"):  # Quart looks at the path's first character
@@ -104,7 +104,7 @@ class EdgeProtocol(H11Protocol):
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
         self._guest.admit(asked, opens_websocket=asks_for_websocket(event))
-        await self._edge.take_turn()
+        await self._edge.admit_one_per_tick()
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = list(request.headers)

@@ -27,13 +27,13 @@ from ...store.redis_report import RedisRole
 from ..problem import ProblemError
 from ..services import Services
 from ..status import check_ready
+from .descriptions import GAUGES, MEANINGS
 from .exposition import Exposition, labels
-from .meanings import GAUGES, MEANINGS
 from .process import process_numbers
 
 PREFIX = "smarttrade_"
 
-ANSWER_WITHIN = 2.0
+ANSWER_TIMEOUT = 2.0
 """Seconds for the store. What else there is to tell is told without it: a store that is stuck is
 what somebody wants to see here."""
 
@@ -63,7 +63,7 @@ async def metrics(services: Services) -> str:
 
 async def _overview(services: Services) -> Overview | None:
     try:
-        with trio.fail_after(ANSWER_WITHIN):
+        with trio.fail_after(ANSWER_TIMEOUT):
             return await services.store.ask(GetOverview)
     except (trio.TooSlowError, ActorDied, MailboxClosed):
         return None

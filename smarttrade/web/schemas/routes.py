@@ -11,10 +11,10 @@ from typing import Any
 
 from .. import answers
 from ..candles import BEFORE, LIMIT
+from ..int_param import IntParam
 from ..metrics.exposition import CONTENT_TYPE
 from ..udf import answers as udf_answers
 from ..udf.datafeed import COUNTBACK, FROM, SEARCH_LIMIT, TO
-from ..whole_numbers import WholeNumber
 
 JSON = "application/json"
 HTML = "text/html"
@@ -34,7 +34,7 @@ class Text:
         return {"type": "string"}
 
 
-Parameter = Text | WholeNumber
+Parameter = Text | IntParam
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,15 @@ from ..access import Access
 from ..addresses import address_of, network_of
 from ..edge.connection import Connection
 from ..edge.context import GONE, Edge, Peers, edge_for
+from ..fast_path import SHORTCUT
 from ..limits import ServerCounters, ServerLimits
-from ..quick_candles import SHORTCUT
 from .refusal import refuse, shake_hands
 from .sockets import configure_accepted
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE = 0.1  # seconds, when the process has no file descriptor left for another client
-SHUTDOWN_WITHIN = 1.0  # seconds for the application's own after-serving functions
+SHUTDOWN_TIMEOUT = 1.0  # seconds for the application's own after-serving functions
 LOG_EVERY = 10.0  # seconds between two lines about the same trouble
 
 
@@ -107,7 +107,7 @@ async def _started(app: QuartTrio) -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            with trio.CancelScope(deadline=trio.current_time() + SHUTDOWN_WITHIN, shield=True):
+            with trio.CancelScope(deadline=trio.current_time() + SHUTDOWN_TIMEOUT, shield=True):
                 await app.shutdown()
             nursery.cancel_scope.cancel()
 

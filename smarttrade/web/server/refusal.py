@@ -9,7 +9,7 @@ import trio
 
 from ..edge.context import GONE, discard
 
-REFUSE_WITHIN = 2.0  # seconds from the accept to our close
+REFUSE_TIMEOUT = 2.0  # seconds from the accept to our close
 RETRY_AFTER = 10  # seconds
 
 _DETAILS = {
@@ -21,12 +21,12 @@ _DETAILS = {
 
 
 async def refuse(stream: trio.abc.Stream, code: str) -> None:
-    """Answer 503 whatever was asked; the caller closes. Returns within REFUSE_WITHIN.
+    """Answer 503 whatever was asked; the caller closes. Returns within REFUSE_TIMEOUT.
 
     The answer does not wait for the question: a client that never asks costs no more than others.
     """
-    with trio.move_on_after(REFUSE_WITHIN), suppress(*GONE):
-        if await shake_hands(stream, within=REFUSE_WITHIN):
+    with trio.move_on_after(REFUSE_TIMEOUT), suppress(*GONE):
+        if await shake_hands(stream, within=REFUSE_TIMEOUT):
             await stream.send_all(refusal(code))
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()

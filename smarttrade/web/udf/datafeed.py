@@ -17,12 +17,12 @@ from ...market.interval import DAY, HOUR, MINUTE, WEEK, Interval
 from ...market.series import Series
 from ...market.window import WINDOW_SIZE
 from ...session.errors import RequestError
-from ...session.requests import MOST_SECONDS, find_series
-from ...store.messages import Absent, Catalogue, GetCatalogue, GetOverview, GetPage, Page
+from ...session.requests import MAX_SECONDS, find_series
+from ...store.messages import Catalogue, GetCatalogue, GetOverview, GetPage, Page, PageUnavailable
+from ..int_param import IntParam
 from ..problem import ProblemError
-from ..questions import ask
 from ..services import Services
-from ..whole_numbers import WholeNumber
+from ..store_client import ask
 from .answers import (
     EXCHANGE,
     KIND,
@@ -34,22 +34,20 @@ from .answers import (
     UdfSymbol,
 )
 
-FROM = WholeNumber(
-    "from", 0, MOST_SECONDS, "The first open time, inclusive; ignored with `countback`."
-)
-TO = WholeNumber(
+FROM = IntParam("from", 0, MAX_SECONDS, "The first open time, inclusive; ignored with `countback`.")
+TO = IntParam(
     "to",
     0,
-    MOST_SECONDS,
+    MAX_SECONDS,
     "The last open time, inclusive; may be in the future.",
     is_required=True,
     example=4_102_444_800,
 )
-COUNTBACK = WholeNumber("countback", 1, 10**6, "How many candles that end with `to`.")
-SEARCH_LIMIT = WholeNumber("limit", 1, 1000, "How many at most.", 30)
+COUNTBACK = IntParam("countback", 1, 10**6, "How many candles that end with `to`.")
+SEARCH_LIMIT = IntParam("limit", 1, 1000, "How many at most.", 30)
 
 PRICES_SEEN = 200  # of the newest candles, to learn how many decimals prices have
-MOST_DECIMALS = 8  # the exchange's
+MAX_DECIMALS = 8  # the exchange's
 
 
 class Udf:
@@ -70,7 +68,7 @@ class Udf:
         except RequestError:
             return UdfError("unknown_symbol")  # a word that the charts know
         page = await ask(self._services.store, partial(GetPage, series, PRICES_SEEN, None))
-        if isinstance(page, Absent):
+        if isinstance(page, PageUnavailable):
             return UdfError(f"{series.symbol}: {page.value}; try again")
         return _described(series.symbol, catalogue.intervals, page.candles)
 
@@ -101,7 +99,7 @@ class Udf:
         limit = min(countback or WINDOW_SIZE, WINDOW_SIZE)
         before = last * 1000 + 1
         page = await ask(self._services.store, partial(GetPage, series, limit, before))
-        if isinstance(page, Absent):
+        if isinstance(page, PageUnavailable):
             return UdfError(f"{series}: {page.value}; try again")
         return _columns(page, 0 if countback is not None else (first or 0) * 1000)
 
@@ -212,4 +210,4 @@ def _decimals(numbers: Iterable[float]) -> int:
         mantissa, _, exponent = repr(number).partition("e")
         fraction = mantissa.partition(".")[2].rstrip("0")
         most = max(most, len(fraction) - int(exponent or 0))
-    return min(most, MOST_DECIMALS)
+    return min(most, MAX_DECIMALS)

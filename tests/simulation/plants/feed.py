@@ -10,8 +10,8 @@ from unittest.mock import patch
 import trio
 
 import smarttrade.app as app_module
-import smarttrade.market.copies as copies_module
 import smarttrade.market.window as window_module
+import smarttrade.market.window_state as copies_module
 from smarttrade.binance.backfill import _Backfill
 from smarttrade.binance.connection import Connection
 from smarttrade.binance.limits import WeightBudget

@@ -12,9 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from actors import Mailbox, Overflow
-from smarttrade.binance.backfill import LOOK_AROUND_EVERY, PAUSE, STREAM_FIRST, run_backfill
+from smarttrade.binance.backfill import CHECK_OVERDUE_INTERVAL, PAUSE, STREAM_FIRST, run_backfill
 from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.rest import CONNECTIONS, MOST_KLINES, RestClient
+from smarttrade.binance.rest import CONNECTIONS, MAX_KLINES, RestClient
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -22,11 +22,11 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, CandlesPublished, HubEvent
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
+    CheckOverdue,
     FindMissing,
     GetPage,
     HistoryRefused,
     ListSymbols,
-    LookAround,
     Page,
     PutUpdates,
     StoreMessage,
@@ -143,7 +143,7 @@ async def test_when_the_stream_asked_for_everything_nothing_is_left_to_ask(
 async def test_store_is_told_to_look_around_now_and_then(autojump_clock: MockClock) -> None:
     async with backfilling(RestExchange(), BTC) as asking:
         await trio.sleep(3.5)
-    assert asking.store.times(LookAround) == [LOOK_AROUND_EVERY * n for n in (1, 2, 3)]
+    assert asking.store.times(CheckOverdue) == [CHECK_OVERDUE_INTERVAL * n for n in (1, 2, 3)]
 
 
 async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockClock) -> None:
@@ -153,7 +153,7 @@ async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockC
         await asking.gaps.tell(CandlesMissing(BTC, None, None, 0))
         await trio.sleep(10)
     [asked] = exchange.asked
-    assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MOST_KLINES))
+    assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MAX_KLINES))
     [told] = asking.store.history
     assert (told.series, told.first) == (BTC, None)
     assert told.rows == exchange.history[BTC][-1000:]
@@ -169,7 +169,7 @@ async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -
     [asked] = exchange.asked
     assert (asked.range, asked.parameters["limit"]) == (
         (5 * MINUTE, 9 * MINUTE),
-        str(MOST_KLINES),
+        str(MAX_KLINES),
     )
     [told] = asking.store.history
     assert (told.first, open_times(told.rows)) == (5 * MINUTE, minutes(5, 9))

@@ -12,14 +12,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import CloseConnection, Ping
 
 from smarttrade.binance.connection import (
-    CONNECT_WITHIN,
-    MOST_BYTES,
-    PONG_WITHIN,
+    CONNECT_TIMEOUT,
+    MAX_BYTES,
+    PONG_TIMEOUT,
     PROBE_AFTER,
     QUEUE,
-    SEND_WITHIN,
+    SEND_TIMEOUT,
     Connection,
-    converse,
+    run_connection,
 )
 from smarttrade.binance.errors import StreamDown
 from tests.actors.fakes import a_cancelled
@@ -66,7 +66,7 @@ async def conversation(exchange: StreamExchange, talk: Talk, url: str = URL) -> 
     """How a conversation went down; neither tasks nor an open stream are left of it."""
     nurseries = list(trio.lowlevel.current_task().child_nurseries)
     with trio.fail_after(3600), pytest.raises(StreamDown) as down:
-        await converse(url, exchange.dial, talk)
+        await run_connection(url, exchange.dial, talk)
     assert trio.lowlevel.current_task().child_nurseries == nurseries
     assert exchange.open == []
     return down.value
@@ -84,7 +84,7 @@ async def test_messages_arrive_in_order(nursery: trio.Nursery, autojump_clock: M
 
 async def test_what_is_asked_for(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     exchange = StreamExchange(nursery, listening)
-    await converse("ws://exchange.test:9443/stream?streams=a/b", exchange.dial, nothing)
+    await run_connection("ws://exchange.test:9443/stream?streams=a/b", exchange.dial, nothing)
     request = exchange.peers[0].request
     assert request is not None
     assert (request.host, request.target) == ("exchange.test:9443", "/stream?streams=a/b")
@@ -105,7 +105,7 @@ async def test_host_header(
     url: str, host: str, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     exchange = StreamExchange(nursery, listening)
-    await converse(url, exchange.dial, nothing)
+    await run_connection(url, exchange.dial, nothing)
     request = exchange.peers[0].request
     assert request is not None
     assert request.host == host
@@ -120,7 +120,7 @@ async def test_talk_that_returns_closes_the_connection(
         await connection.send('{"id": 1}')
         await trio.sleep(1)
 
-    await converse(URL, exchange.dial, talk)
+    await run_connection(URL, exchange.dial, talk)
     await wait_all_tasks_blocked()
     assert trio.current_time() == 1
     assert exchange.open == []
@@ -139,7 +139,7 @@ async def test_pings_are_answered_with_their_payload(
 
     exchange = StreamExchange(nursery, pinging)
     with trio.move_on_after(1):
-        await converse(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Listener())
     assert exchange.peers[0].pongs == [(0.0, b"1672515782136")]
 
 
@@ -167,7 +167,7 @@ async def test_pings_are_answered_while_nobody_receives(
         await listener(connection)
 
     with trio.move_on_after(66):
-        await converse(URL, exchange.dial, busy)
+        await run_connection(URL, exchange.dial, busy)
     assert exchange.peers[0].pongs == [(20.0, b"1"), (40.0, b"2"), (60.0, b"3")]
     assert listener.heard == texts
 
@@ -178,7 +178,7 @@ async def test_silent_series_are_no_reason_to_hang_up(
     """As long as the other side answers pings, which are asked for often enough but no oftener."""
     exchange = StreamExchange(nursery, listening)
     with trio.move_on_after(3600):
-        await converse(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Listener())
     assert trio.current_time() == 3600
     pings = exchange.peers[0].pings
     assert {b - a for a, b in pairwise(pings)} == {PROBE_AFTER}
@@ -197,7 +197,7 @@ async def test_silence_is_measured_whatever_rounding_does(
     exchange = StreamExchange(nursery, speaking_once)
     await trio.sleep(begin)
     with trio.move_on_after(65):
-        await converse(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Listener())
     assert len(exchange.peers[0].pings) >= 1
 
 
@@ -219,7 +219,7 @@ async def test_no_pings_while_messages_come(
 
     exchange = StreamExchange(nursery, chatting_and_listening)
     with trio.move_on_after(600):
-        await converse(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Listener())
     assert exchange.peers[0].pings == []
 
 
@@ -229,12 +229,12 @@ ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
     "close frame without FIN": (closing(after=3), 3.0, "1001"),
     "close frame at once": (closing(), 0.0, "1001"),
     "RST": (resetting(after=3), 3.0, "1006"),
-    "message too big": (telling("x" * (MOST_BYTES + 1)), 0.0, "1009"),
-    "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_WITHIN, "no pong"),
-    "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_WITHIN, "no pong"),
-    "no word": (silent, CONNECT_WITHIN, "no handshake"),
+    "message too big": (telling("x" * (MAX_BYTES + 1)), 0.0, "1009"),
+    "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_TIMEOUT, "no pong"),
+    "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_TIMEOUT, "no pong"),
+    "no word": (silent, CONNECT_TIMEOUT, "no handshake"),
     "closed before the handshake": (hanging_up, 0.0, "protocol"),
-    "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_WITHIN, "no handshake"),
+    "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_TIMEOUT, "no handshake"),
     "garbage for a handshake": (answering(b"\x00\xffgarbage\r\n\r\n"), 0.0, "protocol"),
     "wrong accept": (
         answering(
@@ -268,7 +268,7 @@ async def test_connection_goes_down(
     exchange = StreamExchange(nursery, behaviour)
     down = await conversation(exchange, talk)
     if talk is idle and trio.current_time() != seconds:
-        assert trio.current_time() <= PROBE_AFTER + PONG_WITHIN
+        assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
     else:
         assert trio.current_time() == seconds
         assert re.search(reason, str(down))
@@ -321,16 +321,16 @@ async def test_connecting_takes_too_long(nursery: trio.Nursery, autojump_clock: 
     exchange = StreamExchange(nursery)
     exchange.dial_takes = 3600
     await conversation(exchange, idle)
-    assert trio.current_time() == CONNECT_WITHIN
+    assert trio.current_time() == CONNECT_TIMEOUT
 
 
 async def test_connecting_and_handshake_together_are_limited(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     exchange = StreamExchange(nursery, silent)
-    exchange.dial_takes = CONNECT_WITHIN - 1
+    exchange.dial_takes = CONNECT_TIMEOUT - 1
     await conversation(exchange, idle)
-    assert trio.current_time() == CONNECT_WITHIN
+    assert trio.current_time() == CONNECT_TIMEOUT
 
 
 async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -348,7 +348,7 @@ async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockCl
         await connection.receive()
 
     with trio.fail_after(1):
-        await converse(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, talk)
     assert exchange.ends[0].is_closed
 
 
@@ -379,7 +379,7 @@ async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: 
 
 
 @pytest.mark.parametrize(
-    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MOST_BYTES + 1))]
+    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MAX_BYTES + 1))]
 )
 async def test_sending_on_a_connection_that_has_ended(
     behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
@@ -425,7 +425,7 @@ async def test_other_side_stops_reading(nursery: trio.Nursery, autojump_clock: M
         await connection.send("hello")
 
     down = await conversation(exchange, talk)
-    assert trio.current_time() == 1 + SEND_WITHIN
+    assert trio.current_time() == 1 + SEND_TIMEOUT
     assert "could not send" in str(down)
 
 
@@ -442,7 +442,7 @@ async def test_other_side_stops_reading_and_says_goodbye(
 
     exchange = StreamExchange(nursery, full)
     await conversation(exchange, Listener())
-    assert trio.current_time() <= PROBE_AFTER + PONG_WITHIN
+    assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
 
 
 async def test_cancelled_send_ends_the_connection(
@@ -483,7 +483,7 @@ async def test_bug_in_talk_comes_out_as_it_is(
         raise bug
 
     with pytest.raises(ValueError, match="a bug") as raised:
-        await converse(URL, StreamExchange(nursery, behaviour).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, behaviour).dial, talk)
     assert raised.value is bug
 
 
@@ -497,7 +497,7 @@ async def test_bug_after_the_connection_ended_comes_out_as_it_is(
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        await converse(URL, StreamExchange(nursery, closing()).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, closing()).dial, talk)
 
 
 async def test_group_of_bugs_comes_out_as_it_is(
@@ -512,7 +512,7 @@ async def test_group_of_bugs_comes_out_as_it_is(
             await trio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as raised:
-        await converse(URL, StreamExchange(nursery, listening).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, listening).dial, talk)
     assert raised.value.subgroup(ValueError) is not None
 
 
@@ -522,7 +522,7 @@ async def test_bug_in_dial_comes_out_as_it_is(autojump_clock: MockClock) -> None
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        await converse(URL, dial, idle)
+        await run_connection(URL, dial, idle)
 
 
 async def test_keyboard_interrupt_comes_out(
@@ -532,7 +532,7 @@ async def test_keyboard_interrupt_comes_out(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await converse(URL, StreamExchange(nursery, listening).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, listening).dial, talk)
 
 
 MOMENTS: dict[str, Behaviour] = {
@@ -550,7 +550,7 @@ async def test_cancelling_from_outside_is_prompt(
 ) -> None:
     exchange = StreamExchange(nursery, behaviour)
     with trio.move_on_after(3) as scope:
-        await converse(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, talk)
     assert scope.cancelled_caught
     assert trio.current_time() == 3
     assert exchange.ends[0].is_closed
@@ -562,7 +562,7 @@ async def test_cancelling_while_dialling_is_prompt(
     exchange = StreamExchange(nursery)
     exchange.dial_takes = 5
     with trio.move_on_after(3) as scope:
-        await converse(URL, exchange.dial, idle)
+        await run_connection(URL, exchange.dial, idle)
     assert scope.cancelled_caught
     assert trio.current_time() == 3
 
@@ -581,7 +581,7 @@ async def test_cancelling_while_sending_is_prompt(
 
     exchange = StreamExchange(nursery, full)
     with trio.move_on_after(3) as scope:
-        await converse(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, talk)
     assert scope.cancelled_caught
     assert trio.current_time() == 3
 
@@ -604,7 +604,7 @@ async def test_many_connections_do_not_touch_each_other(
     listener = Listener()
     alive = StreamExchange(nursery, telling("one"))
     async with trio.open_nursery() as siblings:
-        siblings.start_soon(converse, URL, alive.dial, listener)
+        siblings.start_soon(run_connection, URL, alive.dial, listener)
         for behaviour, _, _ in ENDINGS.values():
             siblings.start_soon(conversation, StreamExchange(nursery, behaviour), Listener())
         await trio.sleep(120)

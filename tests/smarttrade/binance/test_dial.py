@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from smarttrade.binance.connection import Connection, converse
+from smarttrade.binance.connection import Connection, run_connection
 from smarttrade.binance.dial import dial
 from smarttrade.binance.errors import StreamDown
 from tests.fakes.exchange_streams import BTC, kline
@@ -72,7 +72,7 @@ async def test_tls_with_somebody_who_does_not_speak_it(nursery: trio.Nursery) ->
             await dial(url)
         await ended.wait()
         with pytest.raises(StreamDown, match=r"127\.0\.0\.1"):
-            await converse(url, dial, talk_that_never_begins)
+            await run_connection(url, dial, talk_that_never_begins)
     nursery.cancel_scope.cancel()
 
 
@@ -104,7 +104,7 @@ async def test_connection_over_sockets(nursery: trio.Nursery) -> None:
 
     [server] = [await nursery.start(serve_websocket, exchange, "127.0.0.1", 0, None)]
     with trio.fail_after(5), pytest.raises(StreamDown, match="1001"):
-        await converse(f"ws://127.0.0.1:{server.port}/stream", dial, talk)
+        await run_connection(f"ws://127.0.0.1:{server.port}/stream", dial, talk)
     assert heard == [kline(BTC)]
     nursery.cancel_scope.cancel()
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.binance.protocol import (
-    MOST_STREAMS,
-    MOST_URL_NAMES,
+    MAX_STREAMS,
+    MAX_URL_NAMES,
     NAMES_PER_REQUEST,
     REQUEST_EVERY,
     STALE_AFTER,
@@ -40,8 +40,8 @@ def test_every_series_is_on_exactly_one_connection(count: int) -> None:
     groups = plan_connections(series)
     assert Counter(each for group in groups for each in group) == Counter(series)
     sizes = [len(group) for group in groups]
-    assert all(0 < size <= MOST_STREAMS for size in sizes)
-    assert len(groups) == -(-count // MOST_STREAMS)
+    assert all(0 < size <= MAX_STREAMS for size in sizes)
+    assert len(groups) == -(-count // MAX_STREAMS)
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
 
 
@@ -65,7 +65,7 @@ def test_documented_limit_of_streams() -> None:
 def test_every_stream_is_asked_for_once(series: list[Series]) -> None:
     request = stream_request(series)
     assert request.path.isascii()
-    assert len(request.path) <= MOST_URL_NAMES + len("/stream?streams=")
+    assert len(request.path) <= MAX_URL_NAMES + len("/stream?streams=")
     query = urlsplit("ws://exchange.test" + request.path).query
     in_url = [name for name in unquote(query.removeprefix("streams=")).split("/") if name]
     later = [name for names in request.later for name in names]
@@ -128,4 +128,4 @@ def test_url_holds_as_many_streams_as_is_safe_and_requests_hold_all_others() -> 
     assert in_url + later == names
     assert [len(part) for part in request.later[:-1]] == [NAMES_PER_REQUEST] * 2
     length = sum(len(name) + 1 for name in in_url)
-    assert length <= MOST_URL_NAMES < length + len(later[0]) + 1
+    assert length <= MAX_URL_NAMES < length + len(later[0]) + 1

@@ -9,10 +9,10 @@ import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from smarttrade.binance.advice import STREAM_VARIABLE, advice_on_error
-from smarttrade.binance.connection import Connection, converse
+from smarttrade.binance.connection import Connection, run_connection
 from smarttrade.binance.dial import dial
 from smarttrade.binance.errors import StreamDown
+from smarttrade.binance.hints import STREAM_VARIABLE, error_hint
 from smarttrade.binance.proxy import ProxyError, proxy_for
 from tests.fakes.exchange_streams import BTC, kline
 
@@ -92,7 +92,7 @@ async def hear_one(url: str) -> str | bytes:
         heard.append(await connection.receive())
 
     with trio.fail_after(10):
-        await converse(url, dial, talk)
+        await run_connection(url, dial, talk)
     return heard[0]
 
 
@@ -148,7 +148,7 @@ async def test_proxy_that_lets_nobody_through_is_named(
     proxied(monkeypatch, proxy.port)
     with pytest.raises(StreamDown, match=r"the proxy 127\.0\.0\.1") as caught:
         await hear_one("ws://exchange.test/stream?streams=btcusdt@kline_1m")
-    advice = advice_on_error(caught.value, STREAM_VARIABLE)
+    advice = error_hint(caught.value, STREAM_VARIABLE)
     assert advice is not None
     assert "HTTPS_PROXY" in advice
     nursery.cancel_scope.cancel()

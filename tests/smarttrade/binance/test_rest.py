@@ -16,7 +16,7 @@ from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import (
     CONNECTIONS,
     DEFAULT_RETRY_AFTER,
-    REQUEST_WITHIN,
+    REQUEST_TIMEOUT,
     RestClient,
     http_client,
 )
@@ -149,7 +149,7 @@ async def test_error_when_no_endpoint_answers(failure: Answer, autojump_clock: M
     async with asking(exchange) as rest:
         with pytest.raises(ExchangeUnavailable):
             await rest.klines(BTC)
-        assert trio.current_time() <= 2 * REQUEST_WITHIN
+        assert trio.current_time() <= 2 * REQUEST_TIMEOUT
     assert hosts(exchange) == [MAIN_HOST, SPARE_HOST]
     assert rest.requests == 2
     assert rest.budget.returned == rest.budget.spent == 4
@@ -160,9 +160,9 @@ async def test_request_is_limited_as_a_whole(slow: Answer, autojump_clock: MockC
     exchange = RestExchange()
     exchange.hosts[MAIN_HOST] = slow
     async with asking(exchange, MAIN) as rest:
-        with pytest.raises(ExchangeUnavailable, match=f"no answer in {REQUEST_WITHIN:.0f} s"):
+        with pytest.raises(ExchangeUnavailable, match=f"no answer in {REQUEST_TIMEOUT:.0f} s"):
             await rest.klines(BTC)
-    assert trio.current_time() == REQUEST_WITHIN
+    assert trio.current_time() == REQUEST_TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from smarttrade.binance.silence import (
     ALONE_AFTER,
     CONNECTION_AFTER,
     FIRST_PAUSE,
-    MOST_PAUSE,
-    MUTE_PAUSE,
+    MAX_PAUSE,
+    MUTE_RECHECK_PAUSE,
     SIBLING_AFTER,
     SUSPECTS,
     Silence,
@@ -70,7 +70,7 @@ def test_quiet_symbol_is_looked_at_ever_more_seldom() -> None:
     assert looks[0] == ALONE_AFTER + 2
     pauses = [later - earlier for earlier, later in pairwise(looks)]
     assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert pauses[-1] == MOST_PAUSE
+    assert pauses[-1] == MAX_PAUSE
 
 
 def test_series_that_talked_again_is_suspected_afresh() -> None:
@@ -178,4 +178,4 @@ def test_series_that_was_found_mute_is_looked_at_again_soon() -> None:
             named.append(now)
             assert silence.is_mute(ETH_1M, state(float(now)), now)
     pauses = {later - earlier for earlier, later in pairwise(named)}
-    assert pauses == {MUTE_PAUSE}
+    assert pauses == {MUTE_RECHECK_PAUSE}

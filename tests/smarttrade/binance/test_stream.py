@@ -14,9 +14,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import Ping
 
 from smarttrade.binance.limits import CONNECTION_PERIOD, AttemptBudget, WeightBudget
-from smarttrade.binance.line import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
 from smarttrade.binance.rest import RestClient
 from smarttrade.binance.stream import LOOK_EVERY, LOOK_FIRST, run_stream
+from smarttrade.binance.stream_shard import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
 from smarttrade.binance.wire import stream_name
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smarttrade.binance.wire import (
+    KlineUpdate,
     Malformed,
     ServerShutdown,
     StreamDecoder,
     SubscribeFailed,
-    Told,
     decode_error,
     decode_klines,
     decode_symbol_statuses,
@@ -65,19 +65,19 @@ def test_documented_kline() -> None:
     candle = Candle(
         1672515780000, 0.0010, 0.0025, 0.0015, 0.0020, 1000.0, False, 1672515782136, False
     )
-    assert decode(COMBINED) == Told(BNB, candle)
-    assert decode(COMBINED.encode()) == Told(BNB, candle)
+    assert decode(COMBINED) == KlineUpdate(BNB, candle)
+    assert decode(COMBINED.encode()) == KlineUpdate(BNB, candle)
 
 
 def test_closing_kline() -> None:
     told = decode(combined(x=True))
-    assert isinstance(told, Told)
+    assert isinstance(told, KlineUpdate)
     assert told.candle.closed
 
 
 def test_interval_keeps_its_case() -> None:
     told = decode(combined(i="1M"))
-    assert isinstance(told, Told)
+    assert isinstance(told, KlineUpdate)
     assert told.series is MONTHS
 
 
@@ -342,7 +342,7 @@ def test_kline_with_odd_fields_is_usable_or_malformed(odd: dict[str, object]) ->
         told = decode(combined(**odd))
     except Malformed:
         return
-    assert isinstance(told, Told)
+    assert isinstance(told, KlineUpdate)
     assert_usable(told.candle, told.series.interval)
 
 

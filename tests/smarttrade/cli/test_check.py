@@ -11,7 +11,7 @@ import trio
 from smarttrade.cli.check import examine, report
 from smarttrade.cli.check_exchange import Clock, clock_finding, one_is_enough
 from smarttrade.cli.check_redis import look_at_redis
-from smarttrade.cli.finding import Finding, Level
+from smarttrade.cli.check_result import Finding, Level
 from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
@@ -77,7 +77,7 @@ async def test_symbols_that_are_not_listed_are_named() -> None:
 
 
 async def test_no_symbol_left_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smarttrade.cli.check_exchange.FIRST_MESSAGE_WITHIN", 0.1)
+    monkeypatch.setattr("smarttrade.cli.check_exchange.FIRST_MESSAGE_TIMEOUT", 0.1)
     async with exchange("BTCUSDT") as address:
         found = await examine(settings(address, symbols=("NOUSDT",)))
     assert ("fail", "symbols") in brief(found)

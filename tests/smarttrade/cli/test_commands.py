@@ -28,7 +28,7 @@ WITHIN = 20.0  # seconds, on a busy machine
 PROGRAM = """
 import sys, types
 import smarttrade.cli.signals
-smarttrade.cli.signals.STOP_WITHIN = 0.4
+smarttrade.cli.signals.STOP_TIMEOUT = 0.4
 {service}
 stub = types.ModuleType("smarttrade.app")
 stub.run_service = run_service
@@ -297,7 +297,7 @@ def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signal
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(STUBBORN)}"
+    service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(STUBBORN)}"
     process = start(tmp_path, "serve", service=service)
     wait_for(process, "SmartTrade serves")
     process.send_signal(signal.SIGTERM)
@@ -307,7 +307,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal
 
 
 def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
-    service = f"smarttrade.cli.signals.STOP_WITHIN = 1000\n{dedent(FROZEN)}"
+    service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(FROZEN)}"
     process = start(tmp_path, "serve", service=service)
     wait_for(process, "SmartTrade serves")
     process.send_signal(signal.SIGINT)

@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import pytest
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.copies import WindowState
 from smarttrade.market.gaps import Gap, Missing, Span
 from smarttrade.market.interval import Interval
 from smarttrade.market.window import UNCHANGED, WINDOW_SIZE, Change, Difference, Window
+from smarttrade.market.window_state import WindowState
 from tests.fakes.candles import at, candle, minutes, rows, rows_at, same, states
 
 

@@ -14,8 +14,8 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.actor import (
-    ANSWER_WITHIN,
-    CLOSE_WITHIN,
+    ANSWER_TIMEOUT,
+    CLOSE_TIMEOUT,
     run_flat_session,
     run_session,
 )
@@ -365,7 +365,7 @@ async def test_client_that_does_not_part_is_left_after_two_seconds(
         service.draining.set()
         await trio.sleep(10)
         assert visitor.closed == (1001, "shutting down")
-        assert service.ended == [CLOSE_WITHIN]
+        assert service.ended == [CLOSE_TIMEOUT]
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -415,7 +415,7 @@ async def test_store_that_does_not_answer_ends_the_session_with_1013(
         await trio.sleep(4.9)
         assert service.ended == []
         await trio.sleep(0.2)
-        assert service.ended == [ANSWER_WITHIN]
+        assert service.ended == [ANSWER_TIMEOUT]
         assert visitor.closed is not None
         assert visitor.closed[0] == 1013
         told = [type(service.store.receive_nowait()) for _ in range(service.store.depth)]
@@ -448,7 +448,7 @@ async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
         await wait_all_tasks_blocked()
         gone.cancel()
         await trio.sleep(60)
-        assert service.ended == [ANSWER_WITHIN]
+        assert service.ended == [ANSWER_TIMEOUT]
 
 
 async def test_session_ends_though_the_store_has_ended_before(autojump_clock: MockClock) -> None:

@@ -15,7 +15,7 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
 from smarttrade.session.hub import (
     FLUSH_SHARE,
-    MOST_GATHERING,
+    MAX_GATHERING,
     Hub,
     HubCounters,
     Subscriber,
@@ -610,7 +610,7 @@ async def test_flushes_that_follow_each_other_keep_a_distance(
     await trio.sleep(1)
     first, *others = outbox.times
     assert first == began + took
-    distance = min(took * (1 / FLUSH_SHARE - 1), MOST_GATHERING)
+    distance = min(took * (1 / FLUSH_SHARE - 1), MAX_GATHERING)
     if took:
         assert [at - first for at in others] == [pytest.approx(distance + took)]
     assert [minute for _, minute, _ in client.took()] == list(range(10))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-import smarttrade.session.patience as patience_module
+import smarttrade.session.write_deadline as patience_module
 from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
-from smarttrade.session.patience import STREAM_CHUNK
 from smarttrade.session.pending import CHUNK, Frame
+from smarttrade.session.write_deadline import STREAM_CHUNK
 
 STALL_LIMIT = 30.0
 
@@ -498,7 +498,7 @@ async def test_a_session_may_give_up_on_its_client(nursery: trio.Nursery) -> Non
     outbox = outbox_for(client)
     outbox.post(batch(frame("a", 1)))
 
-    outbox.close_slow()
+    outbox.overflow()
 
     assert await outbox.run() is ClosedBecause.OVERFLOWED
     assert outbox.pending_bytes == 0

@@ -23,7 +23,7 @@ from smarttrade.session.protocol import (
     Unsubscribe,
 )
 from smarttrade.session.requests import find_series, shown
-from smarttrade.store.messages import Catalogue, Wanted
+from smarttrade.store.messages import Catalogue, SubscriptionSpec
 from tests.fakes.candles import BTC, ETH
 from tests.fakes.frames import Message, message
 
@@ -46,7 +46,9 @@ def receive(session: SessionProtocol, request: object, now: float = 0.0) -> list
     return session.receive(text, CATALOGUE, now)
 
 
-def subscribe(session: SessionProtocol, request: object) -> tuple[tuple[Wanted, ...], Message]:
+def subscribe(
+    session: SessionProtocol, request: object
+) -> tuple[tuple[SubscriptionSpec, ...], Message]:
     (action,) = receive(session, request)
     assert isinstance(action, Subscribe)
     return action.wanted, message(action.acknowledgement)
@@ -96,7 +98,7 @@ def test_welcome_says_who_serves_and_what_is_allowed() -> None:
 
 def test_single_subscription_as_front_ends_send_it() -> None:
     wanted, told = subscribe(new_session(), {"symbol": "BTCUSDT", "interval": "1m"})
-    assert wanted == (Wanted(BTC),)
+    assert wanted == (SubscriptionSpec(BTC),)
     assert told == {"type": "subscribed", "id": None, "subscriptions": [BTC_1M], "errors": []}
 
 
@@ -104,7 +106,7 @@ def test_list_of_subscriptions_as_front_ends_send_it() -> None:
     wanted, told = subscribe(
         new_session(), {"subscriptions": [BTC_1M, {"symbol": "ETHUSDT", "interval": "1D"}]}
     )
-    assert wanted == (Wanted(BTC), Wanted(ETH_DAY))
+    assert wanted == (SubscriptionSpec(BTC), SubscriptionSpec(ETH_DAY))
     assert told["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
 
 
@@ -113,7 +115,7 @@ def test_subscription_with_snapshot_and_id() -> None:
         new_session(),
         {"action": "subscribe", "id": 7, "subscriptions": [{**BTC_1M, "snapshot": 500}]},
     )
-    assert wanted == (Wanted(BTC, snapshot=500),)
+    assert wanted == (SubscriptionSpec(BTC, snapshot=500),)
     assert told["id"] == 7
 
 
@@ -122,14 +124,14 @@ def test_subscription_since_a_time() -> None:
         new_session(),
         {"action": "subscribe", "subscriptions": [{**BTC_1M, "since": 1733007600}]},
     )
-    assert wanted == (Wanted(BTC, since=1733007600000),)
+    assert wanted == (SubscriptionSpec(BTC, since=1733007600000),)
 
 
 def test_single_form_takes_options_too() -> None:
     wanted, told = subscribe(
         new_session(), {**BTC_1M, "snapshot": 1, "since": 1733007600.5, "id": "a"}
     )
-    assert wanted == (Wanted(BTC, 1, 1733007600500),)
+    assert wanted == (SubscriptionSpec(BTC, 1, 1733007600500),)
     assert told["id"] == "a"
 
 
@@ -183,13 +185,13 @@ def test_deep_json_is_an_entry_like_any_other() -> None:
     deep = "[" * 500 + "]" * 500
     text = '{"subscriptions":[' + deep + "," + json.dumps(BTC_1M) + "]}"
     wanted, told = subscribe(new_session(), text)
-    assert wanted == (Wanted(BTC),)
+    assert wanted == (SubscriptionSpec(BTC),)
     assert [each["code"] for each in told["errors"]] == ["bad_request"]
 
 
 def test_fields_that_nobody_knows_are_ignored() -> None:
     wanted, _ = subscribe(new_session(), {**BTC_1M, "colour": "red", "n": [1, {"a": None}]})
-    assert wanted == (Wanted(BTC),)
+    assert wanted == (SubscriptionSpec(BTC),)
 
 
 # Subscribing adds, and is idempotent
@@ -205,7 +207,7 @@ def test_subscribing_again_changes_nothing_but_brings_another_snapshot() -> None
     session = new_session()
     subscribe(session, BTC_1M)
     wanted, told = subscribe(session, {**BTC_1M, "snapshot": 5})
-    assert wanted == (Wanted(BTC, 5),)
+    assert wanted == (SubscriptionSpec(BTC, 5),)
     assert told["subscriptions"] == [BTC_1M]
 
 
@@ -213,7 +215,7 @@ def test_series_named_twice_in_one_request_is_wanted_once() -> None:
     wanted, told = subscribe(
         new_session(), {"subscriptions": [BTC_1M, {**BTC_1M, "symbol": "btcusdt", "snapshot": 2}]}
     )
-    assert wanted == (Wanted(BTC, 2),)
+    assert wanted == (SubscriptionSpec(BTC, 2),)
     assert told["subscriptions"] == [BTC_1M]
 
 
@@ -227,7 +229,9 @@ def test_subscribing_to_nothing_names_what_there_is() -> None:
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "BtcUsdt", " BTCUSDT "])
 def test_symbols_match_in_any_case(symbol: str) -> None:
-    assert subscribe(new_session(), {"symbol": symbol, "interval": "1m"})[0] == (Wanted(BTC),)
+    assert subscribe(new_session(), {"symbol": symbol, "interval": "1m"})[0] == (
+        SubscriptionSpec(BTC),
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +278,7 @@ def test_one_bad_entry_does_not_fail_the_others() -> None:
             ]
         },
     )
-    assert wanted == (Wanted(BTC), Wanted(ETH_DAY))
+    assert wanted == (SubscriptionSpec(BTC), SubscriptionSpec(ETH_DAY))
     assert told["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
     assert [(each["symbol"], each["interval"], each["code"]) for each in told["errors"]] == [
         ("NOPE", "1m", "unknown_symbol"),
@@ -315,7 +319,7 @@ def test_bad_entry_of_an_unsubscription_does_not_fail_the_others() -> None:
 @pytest.mark.parametrize("snapshot", [1, 500, WINDOW_SIZE])
 def test_snapshot_from_one_candle_to_a_window(snapshot: int) -> None:
     wanted, _ = subscribe(new_session(), {**BTC_1M, "snapshot": snapshot})
-    assert wanted == (Wanted(BTC, snapshot),)
+    assert wanted == (SubscriptionSpec(BTC, snapshot),)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +371,7 @@ def test_single_request_of_wrong_types_is_an_error(request_: object) -> None:
 @pytest.mark.parametrize("value", [0, 0.0, 1733007600, 10**11 - 1])
 def test_any_time_in_seconds_is_a_since(value: float) -> None:
     wanted, _ = subscribe(new_session(), {**BTC_1M, "since": value})
-    assert wanted == (Wanted(BTC, since=int(value * 1000)),)
+    assert wanted == (SubscriptionSpec(BTC, since=int(value * 1000)),)
 
 
 def test_long_words_of_a_client_are_cut() -> None:
@@ -386,7 +390,7 @@ def test_too_many_subscriptions_are_refused_one_by_one() -> None:
     hour = {"symbol": "BTCUSDT", "interval": "1h"}
     wanted, _ = subscribe(session, BTC_1M)
     wanted, told = subscribe(session, {"subscriptions": [ETH_1M, hour]})
-    assert wanted == (Wanted(ETH),)
+    assert wanted == (SubscriptionSpec(ETH),)
     assert told["subscriptions"] == [BTC_1M, ETH_1M]
     (error,) = told["errors"]
     assert (error["code"], error["interval"]) == ("too_many_subscriptions", "1h")
@@ -396,7 +400,7 @@ def test_too_many_subscriptions_are_refused_one_by_one() -> None:
 def test_full_session_may_subscribe_again_to_what_it_has() -> None:
     session = new_session(subscriptions=1)
     subscribe(session, BTC_1M)
-    assert subscribe(session, {**BTC_1M, "snapshot": 3})[0] == (Wanted(BTC, 3),)
+    assert subscribe(session, {**BTC_1M, "snapshot": 3})[0] == (SubscriptionSpec(BTC, 3),)
 
 
 def test_unsubscribing_makes_room() -> None:
@@ -495,7 +499,7 @@ def test_id_of_a_refused_request_is_given_back() -> None:
 def test_session_goes_on_after_a_bad_request() -> None:
     session = new_session()
     assert answer(session, "nonsense")["type"] == "error"
-    assert subscribe(session, BTC_1M)[0] == (Wanted(BTC),)
+    assert subscribe(session, BTC_1M)[0] == (SubscriptionSpec(BTC),)
 
 
 # Floods

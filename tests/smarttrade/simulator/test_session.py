@@ -10,7 +10,7 @@ import trio
 from trio.testing import lockstep_stream_pair
 
 from smarttrade.market.interval import DAY, Interval
-from smarttrade.simulator.subscriptions import MOST_STREAMS
+from smarttrade.simulator.subscriptions import MAX_STREAMS
 
 from .clients import (
     MINUTE,
@@ -159,7 +159,7 @@ async def test_bad_requests_are_answered(text: str, code: int, autojump_clock: A
 
 
 async def test_as_many_streams_as_allowed_in_one_url(autojump_clock: Any) -> None:
-    names = [f"coin{number:04}usdt@kline_1m" for number in range(MOST_STREAMS - 1)]
+    names = [f"coin{number:04}usdt@kline_1m" for number in range(MAX_STREAMS - 1)]
     names.append("btcusdt@kline_1m")
     async with stream_client(exchange(), "/stream?streams=" + "/".join(names)) as connection:
         assert len(await hear(connection, 4)) == 2

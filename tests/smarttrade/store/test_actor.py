@@ -35,8 +35,8 @@ from smarttrade.store.events import (
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    Absent,
     Catalogue,
+    CheckOverdue,
     CloseSubscriptions,
     FindMissing,
     GetCatalogue,
@@ -44,14 +44,14 @@ from smarttrade.store.messages import (
     GetOverview,
     GetPage,
     ListSymbols,
-    LookAround,
     OpenSubscriptions,
     Page,
+    PageUnavailable,
     PutHistory,
     PutUpdates,
     ReportFeed,
     StoreMessage,
-    Wanted,
+    SubscriptionSpec,
 )
 from tests.fakes.candles import BTC, ETH, at, candle, minutes, rows, states
 
@@ -83,7 +83,7 @@ class World:
         for message in messages:
             await self.store.tell(message)
 
-    async def page(self, series: Series = BTC) -> Page | Absent:
+    async def page(self, series: Series = BTC) -> Page | PageUnavailable:
         with trio.fail_after(1):
             return await self.store.ask(partial(GetPage, series, 1000, None))
 
@@ -113,7 +113,7 @@ async def test_store_ends_with_its_mailbox() -> None:
 
 async def test_questions_are_answered_in_the_order_of_the_mailbox() -> None:
     async with running(World()) as world:
-        assert await world.page() is Absent.HISTORY
+        assert await world.page() is PageUnavailable.HISTORY
         await world.tell(PutHistory(BTC, rows(0, 3), None))
         await world.tell(PutUpdates([(BTC, candle(3)), (BTC, candle(4, closed=False))]))
         page = await world.page()
@@ -164,7 +164,7 @@ async def test_look_around_releases_and_asks_by_the_loop_s_time(autojump_clock: 
         await wait_all_tasks_blocked()
         world.told(), world.asked()
         for _ in range(30):
-            await world.tell(LookAround())
+            await world.tell(CheckOverdue())
             await wait_all_tasks_blocked()
             if any(isinstance(event, CandlesPublished) for event in world.told()):
                 published.append(trio.current_time())
@@ -211,7 +211,7 @@ async def test_listed_series_are_told_once_the_exchange_was_asked() -> None:
             await world.tell(ListSymbols(["ETHUSDT"]))
         assert answers == [(ETH,)] * 3
         assert await world.store.ask(GetListed) == (ETH,)
-        assert await world.page(BTC) is Absent.SYMBOL
+        assert await world.page(BTC) is PageUnavailable.SYMBOL
 
 
 # Crashes
@@ -222,7 +222,7 @@ class Stumbling(MemoryStore):
 
     stumbles = 1
 
-    def page(self, series: Series, limit: int, before: int | None) -> Page | Absent:
+    def page(self, series: Series, limit: int, before: int | None) -> Page | PageUnavailable:
         if self.stumbles:
             self.stumbles -= 1
             raise RuntimeError("stumbled")
@@ -254,12 +254,12 @@ async def test_crash_while_a_question_is_answered_answers_it(autojump_clock: Moc
     async with supervised(World(memory=Stumbling(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
         with trio.fail_after(0.1), pytest.raises(ActorDied):
             await world.page()
-        assert await world.page() is Absent.HISTORY
+        assert await world.page() is PageUnavailable.HISTORY
 
 
 async def test_crash_answers_the_question_in_hand_without_a_supervisor_too() -> None:
     world = World(memory=Stumbling(["BTCUSDT"], INTERVALS))
-    reply: Reply[Page | Absent] = Reply()
+    reply: Reply[Page | PageUnavailable] = Reply()
     await world.tell(GetPage(BTC, 1, None, reply))
     with pytest.raises(RuntimeError, match="stumbled"):
         await world.run()
@@ -361,7 +361,9 @@ class Story:
     async def subscribe(self, number: int) -> None:
         for _ in range(self.rng.randrange(200)):
             await trio.lowlevel.checkpoint()
-        wanted = Wanted(BTC, snapshot=4) if number % 2 else Wanted(BTC, since=at(3))
+        wanted = (
+            SubscriptionSpec(BTC, snapshot=4) if number % 2 else SubscriptionSpec(BTC, since=at(3))
+        )
         await self.world.tell(OpenSubscriptions(number, [wanted], b""))
 
 

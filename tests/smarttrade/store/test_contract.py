@@ -26,7 +26,6 @@ from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    Absent,
     Catalogue,
     CorrectCandles,
     GetCatalogue,
@@ -35,6 +34,7 @@ from smarttrade.store.messages import (
     ListSymbols,
     Overview,
     Page,
+    PageUnavailable,
     PutHistory,
     PutUpdates,
     ReportFeed,
@@ -60,7 +60,7 @@ class Store:
 
     async def page(
         self, series: Series = BTC, limit: int = 1000, before: int | None = None
-    ) -> Page | Absent:
+    ) -> Page | PageUnavailable:
         return await self.mailbox.ask(partial(GetPage, series, limit, before))
 
     async def candles(self, series: Series = BTC) -> tuple[Candle, ...]:
@@ -192,9 +192,9 @@ async def test_page_of_a_window(story: Story) -> None:
 async def test_series_without_history_is_absent(story: Story) -> None:
     await story.history(rows(0, 3))
     store = await story.asked()
-    assert await store.page(ETH) is Absent.HISTORY
-    assert await store.page(Series("DOGEUSDT", Interval.MINUTE_1)) is Absent.SYMBOL
-    assert await store.page(Series("BTCUSDT", Interval.HOUR_1)) is Absent.INTERVAL
+    assert await store.page(ETH) is PageUnavailable.HISTORY
+    assert await store.page(Series("DOGEUSDT", Interval.MINUTE_1)) is PageUnavailable.SYMBOL
+    assert await store.page(Series("BTCUSDT", Interval.HOUR_1)) is PageUnavailable.INTERVAL
 
 
 async def test_window_is_bounded(story: Story) -> None:
@@ -233,7 +233,7 @@ async def test_symbols_that_are_left_out(story: Story) -> None:
     if story.kind == "restarted":
         return  # the exchange is asked again: it may list a symbol again
     assert await store.catalogue() == Catalogue(("BTCUSDT",), INTERVALS)
-    assert await store.page(ETH) is Absent.SYMBOL
+    assert await store.page(ETH) is PageUnavailable.SYMBOL
 
 
 async def test_overview(story: Story) -> None:

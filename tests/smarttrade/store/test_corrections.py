@@ -5,12 +5,12 @@ from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.corrections import CORRECTIONS_KEPT, Corrections
 from smarttrade.store.events import Snapshot, SubscriptionsOpened
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import OpenSubscriptions, Wanted
+from smarttrade.store.messages import OpenSubscriptions, SubscriptionSpec
 from tests.fakes.candles import BTC, at, candle, minutes, rows
 
 
 def come_back(store: MemoryStore, since: int) -> Snapshot:
-    wanted = Wanted(BTC, since=at(since))
+    wanted = SubscriptionSpec(BTC, since=at(since))
     [opened] = store.open_subscriptions(OpenSubscriptions("me", [wanted], b""))
     assert isinstance(opened, SubscriptionsOpened)
     return opened.snapshots[0]

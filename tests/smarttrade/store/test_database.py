@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.copies import WindowState
 from smarttrade.market.gaps import Missing, Span
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.database import (
     Batch,
     Database,
@@ -27,7 +27,7 @@ from smarttrade.store.database import (
 from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.stored import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
+from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from smarttrade.market.candle import Candle
-from smarttrade.market.copies import WindowState
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.events import CandlesMissing, Event
 from smarttrade.store.freshness import (
     BEHIND_AFTER,
     CONFIRMED_FOR,
-    DOUBT_WITHIN,
-    HOLD_WITHIN,
+    DOUBT_TIMEOUT,
+    HOLD_TIMEOUT,
     OVERDUE_AFTER,
     REFUSED_AGAIN,
     REFUSED_AGAIN_MOST,
@@ -58,7 +58,7 @@ def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> li
     found = []
     for now in range(begin, until, 2):
         store.put_updates([(BTC, live(5, now, close, volume=float(now)))], float(now), 0.0)
-        store.look_around(now + 0.5, 0.0)
+        store.check_overdue(now + 0.5, 0.0)
         if overview(store, now + 0.5, BTC_5M).trouble:
             found.append(now)
     return found
@@ -97,7 +97,7 @@ def test_series_whose_sibling_has_no_trade_either_is_fresh() -> None:
         store.put_updates([(BTC, close)], minute * 60.0, 0.0)
         store.put_updates([(BTC, live(minute + 1, 1, 100.0, volume=0.0))], minute * 60.0, 0.0)
         for second in (1.0, 30.0, 59.0):
-            store.look_around(minute * 60.0 + second, 0.0)
+            store.check_overdue(minute * 60.0 + second, 0.0)
             assert overview(store, minute * 60.0 + second, BTC_5M).trouble is None
 
 
@@ -105,8 +105,8 @@ def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
     store = pair()
     store.put_updates([(BTC, candle(5, volume=1.0))], 60.0, 0.0)
     store.put_updates([(BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
-    store.look_around(70.5, 0.0)
-    store.look_around(70.5 + BEHIND_AFTER + 1, 0.0)
+    store.check_overdue(70.5, 0.0)
+    store.check_overdue(70.5 + BEHIND_AFTER + 1, 0.0)
     assert overview(store, 70.5 + BEHIND_AFTER + 1, BTC_5M).trouble
 
 
@@ -161,7 +161,7 @@ def test_refused_history_is_asked_for_again_ever_later() -> None:
     asked = []
     store.history_refused(BTC, 0.0)
     for now in range(1, 2000):
-        if questions(store.look_around(float(now), 0.0)):
+        if questions(store.check_overdue(float(now), 0.0)):
             asked.append(now)
             store.history_refused(BTC, float(now))
     pauses = [later - earlier for earlier, later in zip([0, *asked], asked, strict=False)]
@@ -172,7 +172,7 @@ def test_refused_history_is_asked_for_again_ever_later() -> None:
 def test_nothing_is_asked_for_again_while_an_answer_is_on_its_way() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.find_missing([BTC])
-    assert all(not questions(store.look_around(float(now), 0.0)) for now in range(1000))
+    assert all(not questions(store.check_overdue(float(now), 0.0)) for now in range(1000))
 
 
 def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told() -> None:
@@ -180,11 +180,11 @@ def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told(
     store.put_history(BTC, [], None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, volume=1.0))], 1.0, 0.0)
     assert states(held(store)) == [(3, False)]
-    [question] = questions(store.look_around(REFUSED_AGAIN + 1, 0.0))
+    [question] = questions(store.check_overdue(REFUSED_AGAIN + 1, 0.0))
     assert question.first is None
     store.put_history(BTC, rows(0, 3), None, 0.0, 7.0)
     assert states(held(store)) == [(0, True), (1, True), (2, True), (3, False)]
-    assert all(not questions(store.look_around(7.0 + now, 0.0)) for now in range(50))
+    assert all(not questions(store.check_overdue(7.0 + now, 0.0)) for now in range(50))
 
 
 def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
@@ -193,8 +193,8 @@ def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
     [question] = questions(store.put_updates([(BTC, live(6, 1, 100.0))], 0.0, 0.0))
     assert question.first == at(3)
     store.history_refused(BTC, 0.0)
-    store.look_around(0.1, 0.0)
-    [again] = questions(store.look_around(0.2 + max(HOLD_WITHIN, REFUSED_AGAIN), 0.0))
+    store.check_overdue(0.1, 0.0)
+    [again] = questions(store.check_overdue(0.2 + max(HOLD_TIMEOUT, REFUSED_AGAIN), 0.0))
     assert (again.first, again.last) == (at(3), None)
     store.put_history(BTC, rows(3, 6), at(3), 0.0, 8.0)
     assert overview(store, 8.0).trouble is None
@@ -208,19 +208,19 @@ def test_refusal_of_a_series_that_is_not_ours_is_ignored() -> None:
 def test_what_was_refused_is_asked_for_once_and_its_answer_is_waited_for() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.history_refused(BTC, 0.0)
-    assert not questions(store.look_around(REFUSED_AGAIN, 0.0))
-    assert questions(store.look_around(REFUSED_AGAIN + 0.5, 0.0))
-    assert not questions(store.look_around(REFUSED_AGAIN + 1.0, 0.0))
+    assert not questions(store.check_overdue(REFUSED_AGAIN, 0.0))
+    assert questions(store.check_overdue(REFUSED_AGAIN + 0.5, 0.0))
+    assert not questions(store.check_overdue(REFUSED_AGAIN + 1.0, 0.0))
 
 
 def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_of_it() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.restore([(BTC, WindowState((candle(0), candle(1))))], ["BTCUSDT"], 0.0)
-    assert not questions(store.look_around(DOUBT_WITHIN, 0.0))
-    [question] = questions(store.look_around(DOUBT_WITHIN + 0.5, 0.0))
+    assert not questions(store.check_overdue(DOUBT_TIMEOUT, 0.0))
+    [question] = questions(store.check_overdue(DOUBT_TIMEOUT + 0.5, 0.0))
     assert question.first == at(2)
-    assert not questions(store.look_around(DOUBT_WITHIN + 1.0, 0.0))
-    assert questions(store.look_around(2 * DOUBT_WITHIN + 1.0, 0.0))
+    assert not questions(store.check_overdue(DOUBT_TIMEOUT + 1.0, 0.0))
+    assert questions(store.check_overdue(2 * DOUBT_TIMEOUT + 1.0, 0.0))
 
 
 # Siblings, more closely
@@ -228,14 +228,14 @@ def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_o
 
 def trouble_of_5m(store: MemoryStore, since: float) -> str | None:
     """Whether 5m turns out to be in trouble when nothing more is told."""
-    store.look_around(since, 0.0)
+    store.check_overdue(since, 0.0)
     return overview(store, since + BEHIND_AFTER + 1, BTC_5M).trouble
 
 
 def test_series_is_behind_whichever_of_its_siblings_was_told_later() -> None:
     store = pair()
     store.put_updates([(BTC_5M, live(5, 10, 101.0, volume=9.0))], 10.0, 0.0)
-    store.look_around(10.5, 0.0)
+    store.check_overdue(10.5, 0.0)
     after = 10.5 + BEHIND_AFTER + 1
     assert overview(store, after, BTC).trouble
     assert overview(store, after, BTC_5M).trouble is None

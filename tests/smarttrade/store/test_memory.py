@@ -23,15 +23,15 @@ from smarttrade.store.events import (
     WindowReplaced,
 )
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.freshness import HOLD_WITHIN, OVERDUE_AFTER, OVERDUE_AGAIN_MOST
+from smarttrade.store.freshness import HOLD_TIMEOUT, OVERDUE_AFTER, OVERDUE_AGAIN_MOST
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    Absent,
     Catalogue,
     CloseSubscriptions,
     OpenSubscriptions,
     Page,
-    Wanted,
+    PageUnavailable,
+    SubscriptionSpec,
 )
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, ETH_HOUR, at, candle, minutes, rows, states
 
@@ -109,18 +109,18 @@ def test_page_is_as_of_the_newest_event() -> None:
 def test_page_tells_of_gaps() -> None:
     store = ready_store()
     put(store, candle(6))
-    store.look_around(0.0, 0.0)
-    store.look_around(HOLD_WITHIN + 1, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
     assert page(store, 1).gaps == (Gap(at(3), at(5), "unfilled"),)
 
 
 def test_what_has_no_page_has_a_reason() -> None:
     store = new_store()
-    assert store.page(NOBODY, 1, None) is Absent.SYMBOL
-    assert store.page(Series("BTCUSDT", Interval.DAY_1), 1, None) is Absent.INTERVAL
-    assert store.page(BTC, 1, None) is Absent.HISTORY
+    assert store.page(NOBODY, 1, None) is PageUnavailable.SYMBOL
+    assert store.page(Series("BTCUSDT", Interval.DAY_1), 1, None) is PageUnavailable.INTERVAL
+    assert store.page(BTC, 1, None) is PageUnavailable.HISTORY
     put(store, candle(0))
-    assert store.page(BTC, 1, None) is Absent.HISTORY
+    assert store.page(BTC, 1, None) is PageUnavailable.HISTORY
 
 
 def test_revision_is_that_of_one_series() -> None:
@@ -134,8 +134,8 @@ def test_revision_is_that_of_one_series() -> None:
 def test_gap_that_turns_out_to_be_a_hole_is_a_change_of_the_page() -> None:
     store = ready_store()
     put(store, candle(3), candle(6, closed=False))
-    store.look_around(0.0, 0.0)
-    store.look_around(HOLD_WITHIN + 1, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
     before = page(store)
     store.put_history(BTC, [candle(6, closed=False, volume=0.5, read=True)], at(4), 0.0, 0.0)
     after = page(store)
@@ -177,7 +177,7 @@ def test_revision_grows_with_every_change_of_the_page_and_only_then(story: list[
                 store.put_history(BTC, answer, start, 0.0, 0.0)
             case ("pass", seconds):
                 now += seconds
-                store.look_around(now, 0.0)
+                store.check_overdue(now, 0.0)
         after = page(store)
         grown = after.revision > before.revision
         assert after.revision >= before.revision
@@ -261,8 +261,8 @@ def test_history_that_is_not_enough_is_asked_for_again() -> None:
 def test_candle_filled_in_later_is_a_correction_ahead_of_updates() -> None:
     store = ready_store()
     put(store, candle(6, closed=False))
-    store.look_around(0.0, 0.0)
-    store.look_around(HOLD_WITHIN + 1, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
     told = published(
         store.put_history(BTC, [*rows(3, 6, closed=True), *rows(7, 7)], at(3), 0.0, 0.0)
     )
@@ -300,8 +300,8 @@ def test_live_candles_that_waited_for_the_first_history_are_told_to_those_who_ha
 ):
     """Every update to a subscribed series is pushed, also one that came before history did."""
     store = new_store()
-    store.open_subscriptions(OpenSubscriptions("plain", [Wanted(BTC)], b""))
-    store.open_subscriptions(OpenSubscriptions("waiting", [Wanted(BTC, 2)], b""))
+    store.open_subscriptions(OpenSubscriptions("plain", [SubscriptionSpec(BTC)], b""))
+    store.open_subscriptions(OpenSubscriptions("waiting", [SubscriptionSpec(BTC, 2)], b""))
     put(store, candle(3, closed=False), candle(3), candle(4, closed=False))
     events = store.put_history(BTC, rows(0, 4), None, 0.0, 0.0)
     kinds = [CandlesPublished, SubscriptionsOpened, WindowReplaced]
@@ -344,15 +344,15 @@ def test_up_to_now_is_asked_for_from_the_first_unsettled_candle() -> None:
     put(store, candle(3))
     assert store.find_missing([BTC]) == [CandlesMissing(BTC, at(4), None, candle(3).event_time)]
     put(store, candle(6))
-    store.look_around(0.0, 0.0)
-    store.look_around(HOLD_WITHIN + 1, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
     assert store.find_missing([BTC]) == [CandlesMissing(BTC, at(4), None, candle(6).event_time)]
 
 
 def test_quiet_series_is_asked_for_again_with_a_doubling_pause() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=100.0)  # at(4) on the exchange's clock
-    asked = [now for now in range(100, 500) if store.look_around(float(now), 0.0)]
+    asked = [now for now in range(100, 500) if store.check_overdue(float(now), 0.0)]
     assert asked[0] == 100 + OVERDUE_AFTER // 1000
     pauses = [later - earlier for earlier, later in pairwise(asked)]
     most = OVERDUE_AGAIN_MOST // 1000
@@ -363,61 +363,61 @@ def test_overdue_question_is_for_everything_from_the_first_unsettled_candle() ->
     store = ready_store(0, 3)
     told = candle(3, closed=False, event=30, volume=20.0)
     put(store, told, now=0.0)
-    assert store.look_around(34.9, 0.0) == []
-    assert store.look_around(35.0, 0.0) == [CandlesMissing(BTC, at(3), None, told.event_time)]
+    assert store.check_overdue(34.9, 0.0) == []
+    assert store.check_overdue(35.0, 0.0) == [CandlesMissing(BTC, at(3), None, told.event_time)]
 
 
 def test_series_that_went_on_is_asked_for_at_once_when_it_is_overdue_again() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=0.0)
-    asked = [now for now in range(200) if store.look_around(float(now), 0.0)]
+    asked = [now for now in range(200) if store.check_overdue(float(now), 0.0)]
     assert asked[-1] == 140  # and next at 200
     put(store, candle(4), candle(5), candle(6), now=200.0)  # at(7) on the exchange's clock
-    assert store.look_around(201.0, 0.0) == []
-    assert store.look_around(204.0, 0.0) == []
-    again = [now for now in range(205, 225) if store.look_around(float(now), 0.0)]
+    assert store.check_overdue(201.0, 0.0) == []
+    assert store.check_overdue(204.0, 0.0) == []
+    again = [now for now in range(205, 225) if store.check_overdue(float(now), 0.0)]
     assert again == [205, 210, 220]
 
 
 def test_nothing_is_overdue_before_the_exchange_has_told_the_time() -> None:
     store = ready_store(0, 3)
-    assert store.look_around(1e6, 0.0) == []
+    assert store.check_overdue(1e6, 0.0) == []
 
 
 def test_series_without_history_is_not_overdue() -> None:
     store = new_store()
     put(store, candle(3), now=0.0)
-    assert store.look_around(1000.0, 0.0) == []
+    assert store.check_overdue(1000.0, 0.0) == []
 
 
 def test_held_candles_are_published_when_history_does_not_come() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), candle(7, closed=False), now=10.0)
-    assert published(store.look_around(10.0, 0.0)) == []
-    assert published(store.look_around(10.0 + HOLD_WITHIN, 0.0)) == []
-    told = published(store.look_around(10.1 + HOLD_WITHIN, 5.0))
+    assert published(store.check_overdue(10.0, 0.0)) == []
+    assert published(store.check_overdue(10.0 + HOLD_TIMEOUT, 0.0)) == []
+    told = published(store.check_overdue(10.1 + HOLD_TIMEOUT, 5.0))
     assert states(each.candle for each in told) == [(6, True), (7, False)]
     assert not any(each.corrected for each in told)
     assert store.updated_at == 5.0
-    assert published(store.look_around(11.0 + HOLD_WITHIN, 0.0)) == []
+    assert published(store.check_overdue(11.0 + HOLD_TIMEOUT, 0.0)) == []
 
 
 def test_candles_held_at_the_beginning_of_time_are_released_too() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), now=0.0)
-    assert [now for now in range(10) if published(store.look_around(float(now), 0.0))] == [6]
+    assert [now for now in range(10) if published(store.check_overdue(float(now), 0.0))] == [6]
 
 
 def test_waiting_begins_anew_with_each_candle_that_must_wait() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(5), now=10.0)
-    store.look_around(10.0, 0.0)
+    store.check_overdue(10.0, 0.0)
     put(store, candle(4), now=12.0)
-    store.look_around(13.0, 0.0)
+    store.check_overdue(13.0, 0.0)
     put(store, candle(7), now=13.5)
-    assert published(store.look_around(14.0, 0.0)) == []
-    assert published(store.look_around(16.0, 0.0)) == []
-    assert published(store.look_around(19.1, 0.0))
+    assert published(store.check_overdue(14.0, 0.0)) == []
+    assert published(store.check_overdue(16.0, 0.0)) == []
+    assert published(store.check_overdue(19.1, 0.0))
 
 
 def test_waiting_for_the_first_history_does_not_count() -> None:
@@ -425,11 +425,11 @@ def test_waiting_for_the_first_history_does_not_count() -> None:
     store = new_store()
     put(store, candle(9, closed=False), now=0.0)
     for now in range(60):
-        store.look_around(float(now), 0.0)
+        store.check_overdue(float(now), 0.0)
     store.put_history(BTC, rows(0, 8), None, 0.0, 0.0)
-    assert published(store.look_around(60.0, 0.0)) == []
-    assert published(store.look_around(65.0, 0.0)) == []
-    assert published(store.look_around(65.1, 0.0))
+    assert published(store.check_overdue(60.0, 0.0)) == []
+    assert published(store.check_overdue(65.0, 0.0)) == []
+    assert published(store.check_overdue(65.1, 0.0))
 
 
 # Overview
@@ -454,8 +454,8 @@ def test_series_that_lacks_candles_is_in_trouble_until_they_are_there() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), now=0.0)
     assert "missing" in (store.overview(0.0).series[0].trouble or "")
-    store.look_around(0.0, 0.0)
-    store.look_around(6.0, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(6.0, 0.0)
     assert "missing" in (store.overview(6.0).series[0].trouble or "")
     store.put_history(BTC, rows(4, 6), at(4), 0.0, 0.0)
     assert store.overview(6.0).series[0].trouble is None
@@ -487,7 +487,7 @@ def test_only_listed_symbols_are_kept_in_the_configured_order() -> None:
     assert store.is_listed
     assert store.catalogue.symbols == ("C", "B")
     assert [series.symbol for series in store.listed] == ["C", "B"]
-    assert store.page(Series("A", Interval.MINUTE_1), 1, None) is Absent.SYMBOL
+    assert store.page(Series("A", Interval.MINUTE_1), 1, None) is PageUnavailable.SYMBOL
 
 
 def test_listing_keeps_what_is_known_of_the_others() -> None:
@@ -502,7 +502,7 @@ def test_listing_keeps_what_is_known_of_the_others() -> None:
 
 
 def opened(
-    store: MemoryStore, *wanted: Wanted, subscriber: object = "client"
+    store: MemoryStore, *wanted: SubscriptionSpec, subscriber: object = "client"
 ) -> SubscriptionsOpened:
     (event,) = store.open_subscriptions(OpenSubscriptions(subscriber, wanted, b"ack"))
     assert isinstance(event, SubscriptionsOpened)
@@ -511,12 +511,12 @@ def opened(
 
 
 def test_plain_subscription_is_open_at_once_without_a_snapshot() -> None:
-    event = opened(new_store(), Wanted(BTC))
+    event = opened(new_store(), SubscriptionSpec(BTC))
     assert (event.series, event.snapshots) == ((BTC,), ())
 
 
 def test_snapshot_has_the_newest_candles() -> None:
-    event = opened(ready_store(0, 9), Wanted(BTC, snapshot=3))
+    event = opened(ready_store(0, 9), SubscriptionSpec(BTC, snapshot=3))
     assert event.series == (BTC,)
     (snapshot,) = event.snapshots
     assert states(snapshot.candles) == [(7, True), (8, True), (9, False)]
@@ -524,7 +524,7 @@ def test_snapshot_has_the_newest_candles() -> None:
 
 
 def test_since_has_every_candle_from_there_and_wins_over_snapshot() -> None:
-    event = opened(ready_store(0, 9), Wanted(BTC, snapshot=1, since=at(7)))
+    event = opened(ready_store(0, 9), SubscriptionSpec(BTC, snapshot=1, since=at(7)))
     (snapshot,) = event.snapshots
     assert minutes(snapshot.candles) == [7, 8, 9]
     assert not snapshot.truncated
@@ -541,25 +541,25 @@ def test_since_has_every_candle_from_there_and_wins_over_snapshot() -> None:
     ],
 )
 def test_since_before_the_window_is_truncated(count: int, since: int, truncated: bool) -> None:
-    event = opened(ready_store(0, count - 1), Wanted(BTC, since=at(since)))
+    event = opened(ready_store(0, count - 1), SubscriptionSpec(BTC, since=at(since)))
     assert event.snapshots[0].truncated is truncated
     assert event.snapshots[0].candles[0].open_time == max(at(0), at(since))
 
 
 def test_since_beyond_the_newest_is_an_empty_snapshot() -> None:
-    event = opened(ready_store(0, 3), Wanted(BTC, since=at(9)))
+    event = opened(ready_store(0, 3), SubscriptionSpec(BTC, since=at(9)))
     assert event.snapshots == (Snapshot(BTC, (), False),)
     assert event.series == (BTC,)
 
 
 def test_unknown_series_is_not_opened() -> None:
-    event = opened(ready_store(0, 3), Wanted(NOBODY), Wanted(BTC))
+    event = opened(ready_store(0, 3), SubscriptionSpec(NOBODY), SubscriptionSpec(BTC))
     assert event.series == (BTC,)
 
 
 def test_snapshot_without_history_waits_for_it() -> None:
     store = new_store()
-    event = opened(store, Wanted(BTC, snapshot=2), Wanted(ETH))
+    event = opened(store, SubscriptionSpec(BTC, snapshot=2), SubscriptionSpec(ETH))
     assert (event.series, event.snapshots) == ((ETH,), ())
     put(store, candle(3, closed=False, volume=20.0))
     events = store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
@@ -572,10 +572,10 @@ def test_snapshot_without_history_waits_for_it() -> None:
 
 def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
     store = new_store()
-    opened(store, Wanted(BTC, snapshot=1), subscriber="one")
-    opened(store, Wanted(BTC, since=at(1)), subscriber="two")
-    opened(store, Wanted(BTC, snapshot=1), subscriber="gone")
-    opened(store, Wanted(BTC, snapshot=1), subscriber="unsubscribed")
+    opened(store, SubscriptionSpec(BTC, snapshot=1), subscriber="one")
+    opened(store, SubscriptionSpec(BTC, since=at(1)), subscriber="two")
+    opened(store, SubscriptionSpec(BTC, snapshot=1), subscriber="gone")
+    opened(store, SubscriptionSpec(BTC, snapshot=1), subscriber="unsubscribed")
     store.close_subscriptions(CloseSubscriptions("gone"))
     store.close_subscriptions(CloseSubscriptions("unsubscribed", [BTC, NOBODY], b"ok"))
     told = {}
@@ -587,7 +587,7 @@ def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
 
 def test_closing_some_leaves_the_others_waiting() -> None:
     store = new_store()
-    opened(store, Wanted(BTC, snapshot=1), Wanted(ETH, snapshot=1))
+    opened(store, SubscriptionSpec(BTC, snapshot=1), SubscriptionSpec(ETH, snapshot=1))
     store.close_subscriptions(CloseSubscriptions("client", [ETH]))
     assert store.put_history(ETH, rows(0, 3), None, 0.0, 0.0) == [WindowReplaced(ETH)]
     assert len(store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)) == 2
@@ -660,15 +660,19 @@ def test_snapshot_and_what_follows_make_the_window_whenever_one_subscribes(
             case "skip":
                 minute, events = minute + value, []
             case "history":
-                newest = None if isinstance(store.page(BTC, 1, None), Absent) else minute
+                newest = None if isinstance(store.page(BTC, 1, None), PageUnavailable) else minute
                 first = None if newest is None else at(max(0, minute - value))
                 start = 0 if first is None else max(0, minute - value)
                 events = store.put_history(BTC, rows(start, minute), first, 0.0, 0.0)
             case "pass":
                 now += value
-                events = store.look_around(now, 0.0)
+                events = store.check_overdue(now, 0.0)
             case _:
-                wanted = Wanted(BTC, value) if kind == "open" else Wanted(BTC, since=at(value))
+                wanted = (
+                    SubscriptionSpec(BTC, value)
+                    if kind == "open"
+                    else SubscriptionSpec(BTC, since=at(value))
+                )
                 events = store.open_subscriptions(OpenSubscriptions(number, [wanted], b""))
         audience.hear(events)
         found = store.page(BTC, WINDOW_SIZE, None)

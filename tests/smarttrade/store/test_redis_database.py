@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle, supersedes
-from smarttrade.market.copies import WindowState
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
@@ -24,7 +24,7 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.stored import Damaged
+from smarttrade.store.redis_format import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.redis_server import RedisServer, binaries, free_port
 

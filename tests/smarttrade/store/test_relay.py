@@ -12,23 +12,23 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from smarttrade.market.candle import Candle
-from smarttrade.market.copies import WindowState
 from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
-    Absent,
     CorrectCandles,
     ListSymbols,
     OpenSubscriptions,
     Page,
+    PageUnavailable,
     PutHistory,
     ReportFeed,
     StoreMessage,
-    Wanted,
+    SubscriptionSpec,
 )
 from smarttrade.store.redis_report import RedisRole, RelayReport
 from smarttrade.store.relay import run_relay
@@ -137,8 +137,10 @@ async def test_subscriber_of_a_series_without_history_gets_it_when_it_comes(
     leader = Process(server, "BTCUSDT", "ETHUSDT", "XRPUSDT")
     xrp = Series("XRPUSDT", BTC.interval)
     async with following(server, gateway, leader=leader):
-        assert gateway.memory.page(xrp, 10, None) is Absent.HISTORY
-        await gateway.store.tell(OpenSubscriptions("client", [Wanted(xrp, snapshot=2)], b""))
+        assert gateway.memory.page(xrp, 10, None) is PageUnavailable.HISTORY
+        await gateway.store.tell(
+            OpenSubscriptions("client", [SubscriptionSpec(xrp, snapshot=2)], b"")
+        )
         await leader.history(xrp, rows(0, 5))
         await trio.sleep(0.1)
         opened = [event for event in gateway.told if isinstance(event, SubscriptionsOpened)]

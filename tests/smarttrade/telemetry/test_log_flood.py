@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from smarttrade.telemetry.log_flood import AT_ONCE, EVERY, MOST_EVENTS, Flood
+from smarttrade.telemetry.log_flood import AT_ONCE, EVERY, MAX_EVENTS, Flood
 from smarttrade.telemetry.logs import configure_logs
 
 
@@ -86,9 +86,9 @@ def test_what_is_critical_is_always_written() -> None:
 
 def test_memory_is_bounded_whatever_is_logged() -> None:
     flood = Flood(Clock())
-    for number in range(3 * MOST_EVENTS):
+    for number in range(3 * MAX_EVENTS):
         flood.filter(record(f"text {number}"))
-    assert len(flood._events) == MOST_EVENTS
+    assert len(flood._events) == MAX_EVENTS
 
 
 def test_the_log_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:

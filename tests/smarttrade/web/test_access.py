@@ -6,26 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smarttrade.web.access import Access, Asked, Doorkeeper, Rates, asked_in
+from smarttrade.web.access import Access, AccessPolicy, Rates, RequestInfo, request_info
 
 TOKEN, OTHER = "a-token-of-the-operator", "another-token.of_theirs"
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
-def asks(target: bytes = b"/candles/BTCUSDT/1m", method: bytes = b"GET", **fields: str) -> Asked:
-    return Asked(method, target, **fields)
+def asks(
+    target: bytes = b"/candles/BTCUSDT/1m", method: bytes = b"GET", **fields: str
+) -> RequestInfo:
+    return RequestInfo(method, target, **fields)
 
 
 # Tokens
 
 
 def test_without_tokens_everybody_may_ask() -> None:
-    assert Doorkeeper(Access()).knows(asks())
+    assert AccessPolicy(Access()).knows(asks())
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
 def test_any_of_the_tokens_will_do_as_a_header_or_in_the_query(token: str) -> None:
-    door = Doorkeeper(Access(tokens=(TOKEN, OTHER)))
+    door = AccessPolicy(Access(tokens=(TOKEN, OTHER)))
     assert door.knows(asks(authorization=f"Bearer {token}"))
     assert door.knows(asks(authorization=f"bearer  {token} "))
     assert door.knows(asks(f"/ws/candles?interval=1m&access_token={token}".encode()))
@@ -55,8 +57,8 @@ def test_any_of_the_tokens_will_do_as_a_header_or_in_the_query(token: str) -> No
         asks(b"/system"),
     ],
 )
-def test_whoever_has_none_may_not_ask(asked: Asked) -> None:
-    assert not Doorkeeper(Access(tokens=(TOKEN,))).knows(asked)
+def test_whoever_has_none_may_not_ask(asked: RequestInfo) -> None:
+    assert not AccessPolicy(Access(tokens=(TOKEN,))).knows(asked)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_whoever_has_none_may_not_ask(asked: Asked) -> None:
         asks(method=b"OPTIONS"),
     ],
 )
-def test_what_holds_no_data_is_open(asked: Asked) -> None:
-    assert Doorkeeper(Access(tokens=(TOKEN,))).knows(asked)
+def test_what_holds_no_data_is_open(asked: RequestInfo) -> None:
+    assert AccessPolicy(Access(tokens=(TOKEN,))).knows(asked)
 
 
 def test_tokens_are_not_shown() -> None:
@@ -80,7 +82,7 @@ def test_tokens_are_not_shown() -> None:
 
 @given(st.text(), st.text())
 def test_nothing_but_a_token_is_a_token(authorization: str, query: str) -> None:
-    door = Doorkeeper(Access(tokens=(TOKEN,)))
+    door = AccessPolicy(Access(tokens=(TOKEN,)))
     target = b"/symbols?" + query.encode("utf-8", "surrogatepass")
     assert not door.knows(asks(target, authorization=authorization))
 
@@ -89,7 +91,7 @@ def test_nothing_but_a_token_is_a_token(authorization: str, query: str) -> None:
 
 
 def test_by_default_pages_from_anywhere_may_open_websockets() -> None:
-    assert Doorkeeper(Access()).allows_origin(asks(origin="https://elsewhere.example"))
+    assert AccessPolicy(Access()).allows_origin(asks(origin="https://elsewhere.example"))
 
 
 @pytest.mark.parametrize(
@@ -107,14 +109,14 @@ def test_by_default_pages_from_anywhere_may_open_websockets() -> None:
     ],
 )
 def test_with_origins_only_their_pages_and_ours_may(origin: str | None, *, allowed: bool) -> None:
-    door = Doorkeeper(Access(origins=("https://charts.example",)))
-    asked = Asked(b"GET", b"/ws/candles", origin=origin, host="Our.host:8000")
+    door = AccessPolicy(Access(origins=("https://charts.example",)))
+    asked = RequestInfo(b"GET", b"/ws/candles", origin=origin, host="Our.host:8000")
     assert door.allows_origin(asked) is allowed
 
 
 def test_no_host_makes_no_origin_ours() -> None:
-    asked = Asked(b"GET", b"/ws/candles", origin="null")
-    assert not Doorkeeper(Access(origins=("https://a.example",))).allows_origin(asked)
+    asked = RequestInfo(b"GET", b"/ws/candles", origin="null")
+    assert not AccessPolicy(Access(origins=("https://a.example",))).allows_origin(asked)
 
 
 # Who the client is
@@ -138,18 +140,18 @@ def test_no_host_makes_no_origin_ours() -> None:
     ],
 )
 def test_only_trusted_proxies_say_who_the_client_is(peer: str, forwarded: str, client: str) -> None:
-    assert Doorkeeper(Access(trusted_proxies=PROXIES)).client_of(peer, forwarded) == client
+    assert AccessPolicy(Access(trusted_proxies=PROXIES)).client_of(peer, forwarded) == client
 
 
 @given(st.text())
 def test_any_list_of_a_proxy_names_an_address(forwarded: str) -> None:
-    door = Doorkeeper(Access(trusted_proxies=PROXIES))
+    door = AccessPolicy(Access(trusted_proxies=PROXIES))
     assert door.allows_rate(door.client_of("10.0.0.1", forwarded), 0)
 
 
 def test_several_lines_of_a_header_are_one_list() -> None:
     headers = [(b"x-forwarded-for", b"1.1.1.1"), (b"host", b"h"), (b"x-forwarded-for", b"2.2.2.2")]
-    assert asked_in(b"GET", b"/", headers).forwarded == "1.1.1.1,2.2.2.2"
+    assert request_info(b"GET", b"/", headers).forwarded == "1.1.1.1,2.2.2.2"
 
 
 # How often
@@ -173,7 +175,7 @@ def test_addresses_that_asked_longest_ago_are_forgotten() -> None:
 
 def test_this_machine_has_no_such_limit_unless_told() -> None:
     for spared in (True, False):
-        door = Doorkeeper(Access(requests_per_second=1, burst=1, spares_loopback=spared))
+        door = AccessPolicy(Access(requests_per_second=1, burst=1, spares_loopback=spared))
         assert door.allows_rate("127.0.0.1", 0)
         assert door.allows_rate("127.0.0.1", 0) is spared
         assert door.allows_rate("2001:db8:1:2::3", 0)

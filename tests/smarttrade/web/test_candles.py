@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.messages import LookAround
+from smarttrade.store.messages import CheckOverdue
 from tests.fakes.candles import BASE, BTC, MINUTE, at, candle, rows, rows_at
 from tests.fakes.chart import decode
 from tests.smarttrade.web.backend import Backend, backend
@@ -119,10 +119,10 @@ async def test_gaps_tell_what_is_still_to_be_read(autojump_clock: MockClock) -> 
     async with backend() as server:
         await server.history(BTC, rows(0, 2))
         await server.live(BTC, candle(5))
-        await server.tell(LookAround())
+        await server.tell(CheckOverdue())
         held = await server.get(PATH)
         await trio.sleep(5.1)
-        await server.tell(LookAround())
+        await server.tell(CheckOverdue())
         released = await server.get(PATH)
         await server.history(BTC, rows(2, 5), first=at(2))
         filled = await server.get(PATH)

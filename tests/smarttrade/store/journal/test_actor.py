@@ -6,26 +6,26 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from smarttrade.market.copies import WindowState
 from smarttrade.market.gaps import Missing
 from smarttrade.market.window import WINDOW_SIZE
-from smarttrade.store.backlog import MOST_DIFFERENCES
+from smarttrade.market.window_state import WindowState
+from smarttrade.store.backlog import MAX_DIFFERENCES
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.freshness import DOUBT_WITHIN
-from smarttrade.store.journal import BEAT_EVERY, START_WITHIN, run_journal
+from smarttrade.store.freshness import DOUBT_TIMEOUT
+from smarttrade.store.journal import BEAT_EVERY, START_TIMEOUT, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
+    CheckOverdue,
     CorrectCandles,
     FindMissing,
     ListSymbols,
-    LookAround,
     PutHistory,
     ReportFeed,
 )
+from smarttrade.store.redis_format import StoreState
 from smarttrade.store.redis_report import RedisRole
-from smarttrade.store.stored import StoreState
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.database import VirtualRedis
 from tests.fakes.journals import LEASE, Process, running
@@ -110,9 +110,9 @@ async def test_stored_candles_wait_for_the_stream_and_not_for_ever(
     process = Process(server)
     async with running(process):
         await process.store.tell(FindMissing([BTC], but_stored=True))
-        await trio.sleep(DOUBT_WITHIN + 0.1)
+        await trio.sleep(DOUBT_TIMEOUT + 0.1)
         assert process.gaps.depth == 0
-        await process.store.tell(LookAround())
+        await process.store.tell(CheckOverdue())
         assert await process.gaps.receive() == CandlesMissing(BTC, at(5), None, 0)
 
 
@@ -154,7 +154,7 @@ async def test_slow_redis_holds_up_the_start_for_a_moment_only(autojump_clock: M
     server.is_frozen = True
     process = Process(server)
     async with running(process):
-        assert trio.current_time() <= START_WITHIN
+        assert trio.current_time() <= START_TIMEOUT
 
 
 async def test_redis_that_comes_before_the_exchange_is_read_then(
@@ -205,7 +205,7 @@ async def test_backlog_is_bounded_for_ever(autojump_clock: MockClock) -> None:
             await process.update(candle(minute - 1), candle(minute, closed=False))
             if minute % 50 == 0:
                 await trio.sleep(1)
-                assert process.report.describe()["waiting"] <= MOST_DIFFERENCES + 1
+                assert process.report.describe()["waiting"] <= MAX_DIFFERENCES + 1
         server.refusal = None
         await trio.sleep(6)
         await assert_equal(server, process.memory)

@@ -82,8 +82,8 @@ def change(memory: MemoryStore, what: str, value: Any) -> list[Event]:
         case "correction":
             return memory.correct(BTC, [value._replace(closed=True)], 0.0)
         case "release":
-            memory.look_around(0.0, 0.0)
-            return memory.look_around(100.0, 0.0)
+            memory.check_overdue(0.0, 0.0)
+            return memory.check_overdue(100.0, 0.0)
     return []
 
 

@@ -14,7 +14,7 @@ from actors import ActorInfo, State
 from smarttrade.session.limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.web.counters import Counters
-from smarttrade.web.metrics.meanings import MEANINGS
+from smarttrade.web.metrics.descriptions import MEANINGS
 from smarttrade.web.metrics.scrape import numbers_in
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.smarttrade.web.backend import WALL, Backend, backend

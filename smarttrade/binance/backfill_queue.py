@@ -8,7 +8,7 @@ from ..market.series import Series
 from ..store.events import CandlesMissing
 
 
-class Agenda:
+class BackfillQueue:
     """One entry a series, short intervals first, and never two at a time for one series.
 
     Bounded by the number of series: a further wish for one widens the entry that waits.

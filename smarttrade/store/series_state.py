@@ -9,10 +9,10 @@ from ..market.window import Window
 from .corrections import Corrections
 from .events import Snapshot, SubscriptionsOpened
 from .freshness import Freshness
-from .messages import Absent, Page, SeriesOverview, Wanted
+from .messages import Page, PageUnavailable, SeriesOverview, SubscriptionSpec
 
 
-class Book:
+class SeriesState:
     __slots__ = (
         "asked",
         "corrections",
@@ -33,7 +33,7 @@ class Book:
         """That of the window's gaps of which others were told last."""
         self.asked: Missing | None = None
         """What the backfill was told of, and has not answered."""
-        self.waiting: dict[object, Wanted] = {}
+        self.waiting: dict[object, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
 
     def has_changed(self) -> None:
@@ -41,10 +41,10 @@ class Book:
         self.revision += 1
         self.gaps_revision = self.window.known_gaps.revision
 
-    def page(self, limit: int, before: int | None) -> Page | Absent:
+    def page(self, limit: int, before: int | None) -> Page | PageUnavailable:
         window = self.window
         if not window.is_ready:
-            return Absent.HISTORY
+            return PageUnavailable.HISTORY
         candles = window.newest_candles(limit, before)
         oldest, newest = window.oldest, window.newest
         return Page(
@@ -67,7 +67,7 @@ class Book:
             gaps=self.window.gaps(),
         )
 
-    def snapshot(self, wanted: Wanted, exchange_time: int) -> Snapshot:
+    def snapshot(self, wanted: SubscriptionSpec, exchange_time: int) -> Snapshot:
         """What a subscriber wants, and what was corrected lately, perhaps while it was away."""
         window = self.window
         if wanted.since is None:

@@ -1,6 +1,6 @@
 """What the service reaches that is not itself, and how that is opened.
 
-The only seam to the world: a test passes an `Outside` of its own, with a clock that jumps and
+The only seam to the world: a test passes an `Environment` of its own, with a clock that jumps and
 networks of memory.
 """
 
@@ -19,7 +19,7 @@ import trio
 from .binance.dial import Dial, dial
 from .binance.rest import http_client
 from .linux.systemd import Notifier
-from .parts import Part
+from .role import Role
 from .settings import DEFAULT_REDIS_URL, Settings
 from .settings.values import masked
 from .store.database import Database
@@ -31,7 +31,7 @@ logger = structlog.get_logger("app")
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Environment:
     """How the service reaches what is not itself; a test passes a world of its own."""
 
     http: httpx.AsyncClient
@@ -51,21 +51,21 @@ class Outside:
 
 
 @asynccontextmanager
-async def open_outside(
-    settings: Settings, part: Part, notifier: Notifier | None, *, simulated: bool
-) -> AsyncIterator[Outside]:
+async def open_environment(
+    settings: Settings, role: Role, notifier: Notifier | None, *, simulated: bool
+) -> AsyncIterator[Environment]:
     """The real world, as the settings name it, or with a simulated exchange in it."""
     async with (
         _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
         http_client() as http,
     ):
-        yield Outside(
+        yield Environment(
             http,
             rest_urls,
             dial,
             stream_urls,
             listen=partial(_listen, settings),
-            database=await _open_database(settings, part),
+            database=await _open_database(settings, role),
             notifier=notifier,
             cost_clock=time.thread_time,
         )
@@ -97,12 +97,12 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
     return listeners
 
 
-async def _open_database(settings: Settings, part: Part) -> Database | None:
-    """What is configured; else the Redis at the default address, if `part` can do without it."""
+async def _open_database(settings: Settings, role: Role) -> Database | None:
+    """What is configured; else the Redis at the default address, if `role` can do without it."""
     if settings.use_memory_store:
         return None
     url = settings.redis_url or DEFAULT_REDIS_URL
-    if settings.redis_url is None and part is Part.SERVE and not await redis_answers(url):
+    if settings.redis_url is None and role is Role.SERVE and not await redis_answers(url):
         logger.warning(
             "memory_only",
             reason=f"no Redis answers at {url}: candles are lost when this process ends",

@@ -23,11 +23,11 @@ from typing import NamedTuple
 import msgspec
 
 from ..market.candle import Candle
-from ..market.copies import WindowState
 from ..market.gaps import Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
+from ..market.window_state import WindowState
 from .events import Published
 from .feed import Feed, FeedStatus
 

@@ -19,22 +19,22 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..store.messages import FindMissing, PutHistory, StoreMessage
-from .advice import STREAM_VARIABLE, advice_on_error, advice_on_status, nobody_of_the_exchange
-from .connection import Connection, converse
+from .connection import Connection, run_connection
 from .dial import Dial
 from .errors import ExchangeError, StreamDown
+from .hints import STREAM_VARIABLE, error_hint, not_binance_hint, status_hint
 from .limits import ROTATE_AFTER, AttemptBudget
 from .protocol import REQUEST_EVERY, FeedHealth, stream_request
 from .rest import RestClient
 from .silence import SETTLE, Silence
 from .updates import Updates
 from .wire import (
+    KlineUpdate,
     Malformed,
     Message,
     ServerShutdown,
     StreamDecoder,
     SubscribeFailed,
-    Told,
     subscribe_request,
 )
 
@@ -45,13 +45,13 @@ HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is th
 
 ROTATE_JITTER = 3600.0
 """Seconds, by which each connection goes earlier at random: not all at the same moment."""
-DELIVER_WITHIN = 10.0
+DELIVER_TIMEOUT = 10.0
 """Seconds that a new connection has to deliver something before it is preferred to the old one."""
 OVERLAP = 3.0
 """Seconds for which both are kept then: more than the cadence of 2 s, so every series that is
 trading has been told by the new one."""
 
-MUTE_PAUSE = Backoff(first=30.0, most=600.0)
+REPLACEMENT_BACKOFF = Backoff(first=30.0, most=600.0)
 """Seconds between two replacements because of silence: if the exchange itself is mute, another
 connection does not help, and REST reads bring what there is."""
 LOOK_EVERY = 2.0  # seconds between two looks for silence
@@ -80,7 +80,7 @@ class StreamCounters:
 
 
 @dataclass(slots=True)
-class Surroundings:
+class StreamContext:
     """What all lines of the stream actor share."""
 
     endpoints: Sequence[str]
@@ -94,7 +94,7 @@ class Surroundings:
     complained_at: float = float("-inf")
 
 
-class _Leg:
+class StreamConnection:
     """One connection of a line, from the attempt to its end."""
 
     def __init__(self) -> None:
@@ -119,27 +119,27 @@ class _Leg:
         self._changed = trio.Event()
 
 
-class Line:
+class StreamShard:
     """Keeps some series connected. `number` tells it from the others."""
 
-    def __init__(self, number: int, series: Sequence[Series], around: Surroundings) -> None:
+    def __init__(self, number: int, series: Sequence[Series], around: StreamContext) -> None:
         self._number = number
         self._series = series
         self._around = around
         self._request = stream_request(series)
         self._silence = Silence(series, trio.current_time())
-        self._open: set[_Leg] = set()
+        self._open: set[StreamConnection] = set()
         self._searching = False
         self._failures = 0
         self._turn = 0
 
     async def keep_connected(self) -> None:
         """For ever; never two connections for longer than it takes to hand over."""
-        current: _Leg | None = None
+        current: StreamConnection | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_silence)
             while True:
-                successor = _Leg()
+                successor = StreamConnection()
                 nursery.start_soon(self._run, successor, nursery)
                 if not await self._delivers(successor, current):
                     await trio.sleep(self._pause_after(successor))
@@ -153,7 +153,9 @@ class Line:
                 if current.over.is_set():
                     await trio.sleep(self._pause_after(current))
 
-    async def _delivers(self, successor: _Leg, current: _Leg | None) -> bool:
+    async def _delivers(
+        self, successor: StreamConnection, current: StreamConnection | None
+    ) -> bool:
         """Whether `successor` may take over: it delivers, or nobody is there to be better."""
         while successor.opened_at is None and not successor.over.is_set():
             await successor.change()
@@ -162,7 +164,7 @@ class Line:
         if current is None:
             return True
         current.heard = False
-        with trio.move_on_after(DELIVER_WITHIN):
+        with trio.move_on_after(DELIVER_TIMEOUT):
             while not (successor.heard or successor.over.is_set()):
                 await successor.change()
         takes_over = not successor.over.is_set() and (successor.heard or not current.heard)
@@ -170,7 +172,7 @@ class Line:
             successor.scope.cancel()
         return takes_over
 
-    async def _until_due(self, current: _Leg) -> None:
+    async def _until_due(self, current: StreamConnection) -> None:
         """Wait until a connection has ended, or should be replaced."""
         while not (current.over.is_set() or current.is_due):
             with trio.CancelScope(deadline=current.rotate_at) as young:
@@ -179,7 +181,7 @@ class Line:
                 logger.info("stream_rotates", series=len(self._series), reason="age")
                 current.is_due = True
 
-    def _pause_after(self, leg: _Leg) -> float:
+    def _pause_after(self, leg: StreamConnection) -> float:
         """Seconds until the next attempt, after a connection that failed or was not wanted."""
         now = trio.current_time()
         if leg.opened_at is None or leg.strange >= STRANGE_AFTER:
@@ -195,16 +197,16 @@ class Line:
 
     def _complain(self, failure: StreamDown, pause: float) -> None:
         advice = failure.advice or (
-            advice_on_error(failure, STREAM_VARIABLE)
+            error_hint(failure, STREAM_VARIABLE)
             if failure.status is None
-            else advice_on_status(failure.status, STREAM_VARIABLE)
+            else status_hint(failure.status, STREAM_VARIABLE)
         )
         told = {} if advice is None else {"advice": advice}
         logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **told)
 
     # -- one connection --------------------------------------------------------------------
 
-    async def _run(self, leg: _Leg, nursery: trio.Nursery) -> None:
+    async def _run(self, leg: StreamConnection, nursery: trio.Nursery) -> None:
         """Connect and listen until the connection ends or is cancelled.
 
         `nursery` is for what must not hold up the receiving.
@@ -218,7 +220,7 @@ class Line:
                 async def listen(connection: Connection) -> None:
                     await self._listen(leg, connection, nursery)
 
-                await converse(endpoint + self._request.path, around.dial, listen)
+                await run_connection(endpoint + self._request.path, around.dial, listen)
         except StreamDown as down:
             around.counters.failures += 1
             around.counters.attempts.block(down.retry_after, trio.current_time())
@@ -244,7 +246,9 @@ class Line:
         await self._around.store.tell(FindMissing(tuple(shortest_first)))
         self._searching = False
 
-    async def _listen(self, leg: _Leg, connection: Connection, nursery: trio.Nursery) -> None:
+    async def _listen(
+        self, leg: StreamConnection, connection: Connection, nursery: trio.Nursery
+    ) -> None:
         around = self._around
         await self._subscribe_rest(connection)
         around.counters.connects += 1
@@ -261,7 +265,7 @@ class Line:
         leg.changed()
         await self._take_all(leg, connection)
 
-    def _retire(self, leg: _Leg) -> None:
+    def _retire(self, leg: StreamConnection) -> None:
         leg.is_due = True
         leg.changed()
 
@@ -270,13 +274,13 @@ class Line:
             await connection.send(subscribe_request(names, number))
             await trio.sleep(REQUEST_EVERY)
 
-    async def _take_all(self, leg: _Leg, connection: Connection) -> None:
+    async def _take_all(self, leg: StreamConnection, connection: Connection) -> None:
         """Take what the exchange says, until the connection ends."""
         around = self._around
         decoder = StreamDecoder(self._series)
         while True:
             match self._decode(decoder, await connection.receive(), leg):
-                case Told() as told:
+                case KlineUpdate() as told:
                     now = trio.current_time()
                     around.counters.updates += 1
                     around.health.heard_at = now
@@ -297,7 +301,9 @@ class Line:
                 case None:
                     pass
 
-    def _decode(self, decoder: StreamDecoder, message: str | bytes, leg: _Leg) -> Message | None:
+    def _decode(
+        self, decoder: StreamDecoder, message: str | bytes, leg: StreamConnection
+    ) -> Message | None:
         around = self._around
         try:
             return decoder.decode(message)
@@ -313,7 +319,7 @@ class Line:
                 leg.strange += 1
             if leg.strange >= STRANGE_AFTER:
                 down = StreamDown("nothing that comes is the exchange's")
-                down.advice = nobody_of_the_exchange(STREAM_VARIABLE)
+                down.advice = not_binance_hint(STREAM_VARIABLE)
                 raise down from error
             return None
 
@@ -332,12 +338,12 @@ class Line:
             if not mute:
                 continue
             self._around.counters.mute += len(mute)
-            if now > quiet_until + MUTE_PAUSE.most:
+            if now > quiet_until + REPLACEMENT_BACKOFF.most:
                 replaced = 0
             if now < quiet_until:
                 continue
             replaced += 1
-            quiet_until = now + MUTE_PAUSE.pause(replaced, random.random())
+            quiet_until = now + REPLACEMENT_BACKOFF.pause(replaced, random.random())
             names = ", ".join(str(series) for series in mute)
             logger.warning("stream_mute", series=names, action="another connection")
             self._turn += 1  # this endpoint may be what is mute

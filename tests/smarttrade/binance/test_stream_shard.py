@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from smarttrade.binance import protocol
-from smarttrade.binance.line import (
-    DELIVER_WITHIN,
+from smarttrade.binance.stream_shard import (
+    DELIVER_TIMEOUT,
     OVERLAP,
     PAUSE,
     ROTATE_JITTER,
@@ -83,7 +83,7 @@ async def test_default_is_an_hour_of_jitter_at_23_hours(autojump_clock: MockCloc
 async def test_many_lines_do_not_rotate_at_the_same_moment(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "MOST_STREAMS", 1)
+    monkeypatch.setattr(protocol, "MAX_STREAMS", 1)
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6)]
     async with feeding(talking(*series), series=series, rotate_after=AGE, watched=False) as feed:
         await trio.sleep(AGE + 60)
@@ -117,7 +117,7 @@ async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
     assert len(feed.exchange.times) == 4
     assert no_gap(feed)
     assert feed.counters.rotations == 1
-    assert all(each <= DELIVER_WITHIN + OVERLAP + SLACK for each in feed.doubled())
+    assert all(each <= DELIVER_TIMEOUT + OVERLAP + SLACK for each in feed.doubled())
     assert len(feed.store.got(FindMissing)) == 1
 
 
@@ -135,7 +135,7 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     async with feeding(ending, listening) as feed:
         await trio.sleep(40)
     assert feed.counters.rotations == 1
-    assert feed.doubled() == [pytest.approx(DELIVER_WITHIN + OVERLAP, abs=SLACK)]
+    assert feed.doubled() == [pytest.approx(DELIVER_TIMEOUT + OVERLAP, abs=SLACK)]
 
 
 @pytest.mark.parametrize("refusal", [refusing(503), hanging_up])

@@ -16,12 +16,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 from wsgiref.handlers import format_date_time
 
-from .access import Asked
+from .access import RequestInfo
 from .candles import CandlePages
 from .cors import Cors
 from .problem import ProblemError
 
-Shortcut = Callable[[bytes, Callable[[Asked], bool]], Awaitable[bytes | None]]
+Shortcut = Callable[[bytes, Callable[[RequestInfo], bool]], Awaitable[bytes | None]]
 """Answers a request, given all that has come of it, or leaves it to the application.
 
 The other argument says whether a request may be answered; of one that may not, nothing is.
@@ -30,7 +30,7 @@ The other argument says whether a request may be answered; of one that may not, 
 SHORTCUT = "smarttrade_shortcut"
 """Where an application keeps its shortcut, in `extensions`."""
 
-MOST_HEAD = 2048  # bytes; a browser's is less than half of that
+MAX_HEAD = 2048  # bytes; a browser's is less than half of that
 REMEMBERED = 1024  # heads that have been read: on a kept connection they are the same each time
 
 _BEGINS = b"GET /candles/"
@@ -58,20 +58,20 @@ class Question(NamedTuple):
     if_none_match: str
     accept_encoding: str
     origin: str | None
-    asked: Asked = Asked(b"GET", _BEGINS)
+    asked: RequestInfo = RequestInfo(b"GET", _BEGINS)
     """For who decides whether it is answered. Tokens in queries are not for us."""
 
 
-class QuickCandles:
+class CandleFastPath:
     def __init__(self, pages: CandlePages, cors: Cors) -> None:
         self._pages = pages
         self._cors = cors
         self._second = 0
         self._date = ""
 
-    async def answer(self, data: bytes, may: Callable[[Asked], bool]) -> bytes | None:
+    async def answer(self, data: bytes, may: Callable[[RequestInfo], bool]) -> bytes | None:
         """A whole response, or None when this is not for us. See `Shortcut`."""
-        if not data.startswith(_BEGINS) or len(data) > MOST_HEAD:
+        if not data.startswith(_BEGINS) or len(data) > MAX_HEAD:
             return None
         question = read_question(data)
         if question is None or not may(question.asked):
@@ -120,7 +120,7 @@ def read_question(data: bytes) -> Question | None:
         headers.get("if-none-match", ""),
         headers.get("accept-encoding", ""),
         headers.get("origin"),
-        Asked(
+        RequestInfo(
             b"GET",
             _BEGINS,
             authorization=headers.get("authorization", ""),

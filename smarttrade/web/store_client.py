@@ -12,7 +12,7 @@ from actors import ActorDied, Mailbox, MailboxClosed, Reply
 from ..store.messages import StoreMessage
 from .problem import ProblemError
 
-ANSWER_WITHIN = 5.0  # seconds; the store answers in microseconds unless it is being restarted
+ANSWER_TIMEOUT = 5.0  # seconds; the store answers in microseconds unless it is being restarted
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ async def ask(store: Mailbox[StoreMessage], make: Callable[[Reply[T]], StoreMess
         ProblemError: 503, when it does not answer.
     """
     try:
-        with trio.fail_after(ANSWER_WITHIN):
+        with trio.fail_after(ANSWER_TIMEOUT):
             return await store.ask(make)
     except (trio.TooSlowError, ActorDied, MailboxClosed) as error:
         raise ProblemError(

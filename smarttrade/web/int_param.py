@@ -10,7 +10,7 @@ from .problem import ProblemError
 
 
 @dataclass(frozen=True, slots=True)
-class WholeNumber:
+class IntParam:
     """One parameter; its bounds are inclusive."""
 
     name: str

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.store.messages import ListSymbols
-from smarttrade.web.quick_candles import MOST_HEAD, SHORTCUT, Question, read_question
+from smarttrade.web.fast_path import MAX_HEAD, SHORTCUT, Question, read_question
 from tests.fakes.candles import BTC, candle, rows
 from tests.smarttrade.web.backend import Backend, backend
 
@@ -127,7 +127,7 @@ def test_what_a_browser_sends_is_plain() -> None:
         "Accept-Encoding: gzip, deflate, br, zstd",
         "Accept-Language: en-GB,en;q=0.9",
     )
-    assert len(data) < MOST_HEAD / 2
+    assert len(data) < MAX_HEAD / 2
     question = read_question(data)
     assert question == Question(
         "BTCUSDT", "1m", {"limit": "500"}, "", "gzip, deflate, br, zstd", None
@@ -142,7 +142,7 @@ def test_anything_can_be_read(noise: bytes, at: int) -> None:
 async def test_long_heads_are_left_to_the_application() -> None:
     async with backend() as server:
         shortcut = server.app.extensions[SHORTCUT]
-        assert await shortcut(head("/candles/NOPE/1m", "X: " + "y" * MOST_HEAD), anybody) is None
+        assert await shortcut(head("/candles/NOPE/1m", "X: " + "y" * MAX_HEAD), anybody) is None
 
 
 async def test_rest_of_a_request_is_not_taken_for_another_one(

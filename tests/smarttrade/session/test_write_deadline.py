@@ -4,20 +4,20 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from smarttrade.session.patience import Patience
-from smarttrade.session.patience import _unread as unread
 from smarttrade.session.pending import CHUNK
+from smarttrade.session.write_deadline import WriteDeadline
+from smarttrade.session.write_deadline import _unread as unread
 
 
 async def test_without_a_hurry_each_write_has_the_whole_limit(autojump_clock: MockClock) -> None:
-    patience = Patience(30.0)
+    patience = WriteDeadline(30.0)
     await trio.sleep(100)
     assert patience.deadline() == 130.0
     assert not patience.is_over()
 
 
 async def test_in_a_hurry_all_writes_share_one_limit(autojump_clock: MockClock) -> None:
-    patience = Patience(30.0)
+    patience = WriteDeadline(30.0)
     patience.hurry()
     await trio.sleep(10)
     patience.hurry()
@@ -29,7 +29,7 @@ async def test_in_a_hurry_all_writes_share_one_limit(autojump_clock: MockClock) 
 
 
 async def test_hurry_ends_with_what_it_was_for(autojump_clock: MockClock) -> None:
-    patience = Patience(30.0)
+    patience = WriteDeadline(30.0)
     patience.hurry()
     await trio.sleep(29)
     patience.relax()

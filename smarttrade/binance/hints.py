@@ -18,7 +18,7 @@ _OPEN_HOSTS = {
 """For market data only; they answer in places where the others do not."""
 
 
-def advice_on_status(status: int, variable: str) -> str | None:
+def status_hint(status: int, variable: str) -> str | None:
     """What to do about an HTTP status; `variable` names the endpoints in use."""
     match status:
         case HTTPStatus.FORBIDDEN:
@@ -29,16 +29,16 @@ def advice_on_status(status: int, variable: str) -> str | None:
                 f"it does not serve this place; {host} in {variable} may, or a proxy in HTTPS_PROXY"
             )
         case HTTPStatus.NOT_FOUND | HTTPStatus.OK:
-            return nobody_of_the_exchange(variable)
+            return not_binance_hint(variable)
     return None
 
 
-def nobody_of_the_exchange(variable: str) -> str:
+def not_binance_hint(variable: str) -> str:
     """What to do when what answers is not the exchange."""
     return f"something else answers there; see {variable}, and whether a proxy is in between"
 
 
-def advice_on_error(error: BaseException, variable: str) -> str | None:
+def error_hint(error: BaseException, variable: str) -> str | None:
     """What to do about a connection that could not be opened."""
     for cause in _causes(error):
         match cause:
@@ -52,7 +52,7 @@ def advice_on_error(error: BaseException, variable: str) -> str | None:
                     "Behind a proxy that reads along, name its certificates in SSL_CERT_FILE"
                 )
             case ssl.SSLError():
-                return nobody_of_the_exchange(variable)
+                return not_binance_hint(variable)
     return None
 
 

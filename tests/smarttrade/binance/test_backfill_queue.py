@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from smarttrade.binance.agenda import Agenda
+from smarttrade.binance.backfill_queue import BackfillQueue
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.events import CandlesMissing
@@ -20,8 +20,8 @@ def missing(
     return CandlesMissing(series, first, last, as_of)
 
 
-def agenda(*entries: CandlesMissing) -> Agenda:
-    agenda = Agenda()
+def agenda(*entries: CandlesMissing) -> BackfillQueue:
+    agenda = BackfillQueue()
     for entry in entries:
         agenda.add(entry)
     return agenda
@@ -72,7 +72,7 @@ class AgendaModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.agenda = Agenda()
+        self.agenda = BackfillQueue()
         self.waiting: set[Series] = set()
         self.wanted: dict[Series, set[int]] = {}
         self.under_way: dict[Series, CandlesMissing] = {}

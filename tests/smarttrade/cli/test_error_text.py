@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ssl
 
-from smarttrade.cli.reasons import reason_of, root_of
+from smarttrade.cli.error_text import reason_of, root_of
 
 
 def raised(error: Exception, cause: BaseException | None) -> Exception:

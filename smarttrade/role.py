@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Part(Enum):
+class Role(Enum):
     SERVE = "serve"
     """Everything."""
     INGEST = "ingest"
@@ -15,9 +15,9 @@ class Part(Enum):
 
     @property
     def has_feed(self) -> bool:
-        return self is not Part.GATEWAY
+        return self is not Role.GATEWAY
 
     @property
     def has_clients(self) -> bool:
         """Beside operators."""
-        return self is not Part.INGEST
+        return self is not Role.INGEST

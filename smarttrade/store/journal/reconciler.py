@@ -8,12 +8,12 @@ import structlog
 
 from actors import Mailbox
 
-from ...market.copies import WindowState
 from ...market.series import Series
+from ...market.window_state import WindowState
 from ..backlog import Taken
 from ..database import StoredWindow
 from ..messages import RestoreWindows, StoreMessage
-from ..stored import Damaged
+from ..redis_format import Damaged
 from .batches import Batches
 from .state import Journal
 
@@ -23,7 +23,7 @@ STOCK_AT_ONCE = 50
 """Windows that are read and compared at a time: 100 ms in which the service does little else."""
 
 
-class Stock:
+class Reconciler:
     """Lets the store begin with what is stored, and notes in the backlog what differs."""
 
     def __init__(self, journal: Journal, store: Mailbox[StoreMessage], batches: Batches) -> None:
@@ -31,7 +31,7 @@ class Stock:
         self._store = store
         self._batches = batches
 
-    async def take(self, *, leading: bool) -> bool:
+    async def reconcile(self, *, leading: bool) -> bool:
         """Read all that is stored: the store may begin with it; else what differs is noted.
 
         False when we have ceased to lead.

@@ -14,7 +14,7 @@ from .pending import CHUNK
 STREAM_CHUNK = 16 * 1024  # bytes given to any other stream at a time, which takes all or nothing
 
 
-class Patience:
+class WriteDeadline:
     """How long one client may take nothing; and, in a hurry, how long it has in all."""
 
     __slots__ = ("_last_moment", "stall_limit")
@@ -40,7 +40,9 @@ class Patience:
         return trio.current_time() >= (self._last_moment or inf)
 
 
-async def write_socket(sock: trio.socket.SocketType, data: memoryview, patience: Patience) -> int:
+async def write_socket(
+    sock: trio.socket.SocketType, data: memoryview, patience: WriteDeadline
+) -> int:
     """How many bytes the socket took; 0 when the client is stalled."""
     unread = _unread(sock)
     while True:
@@ -53,7 +55,9 @@ async def write_socket(sock: trio.socket.SocketType, data: memoryview, patience:
             return 0
 
 
-async def write_stream(stream: trio.abc.SendStream, data: memoryview, patience: Patience) -> int:
+async def write_stream(
+    stream: trio.abc.SendStream, data: memoryview, patience: WriteDeadline
+) -> int:
     """The same for a stream that does not say how much of a cancelled write it took."""
     chunk = data[:STREAM_CHUNK]
     with trio.CancelScope(deadline=patience.deadline(), shield=True):

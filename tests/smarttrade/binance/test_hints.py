@@ -11,8 +11,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance.advice import REST_VARIABLE, STREAM_VARIABLE, advice_on_error
 from smarttrade.binance.errors import ExchangeUnavailable
+from smarttrade.binance.hints import REST_VARIABLE, STREAM_VARIABLE, error_hint
 from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.proxy import ProxyError
 from smarttrade.binance.rest import RestClient
@@ -83,13 +83,13 @@ async def test_answer_of_somebody_else_says_what_to_do(
 def test_cause_that_a_library_hides_in_its_arguments_is_found() -> None:
     hidden = httpx.ConnectError("x")
     hidden.__cause__ = Exception(OSError(ssl.SSLCertVerificationError("verify failed")))
-    assert "SSL_CERT_FILE" in str(advice_on_error(hidden, REST_VARIABLE))
+    assert "SSL_CERT_FILE" in str(error_hint(hidden, REST_VARIABLE))
 
 
 def test_cause_in_a_group_is_found() -> None:
     group = ExceptionGroup("addresses", [OSError("refused"), socket.gaierror(-2, "unknown")])
-    assert STREAM_VARIABLE in str(advice_on_error(group, STREAM_VARIABLE))
+    assert STREAM_VARIABLE in str(error_hint(group, STREAM_VARIABLE))
 
 
 def test_nothing_is_advised_about_what_passes_by_itself() -> None:
-    assert advice_on_error(ConnectionRefusedError("refused"), REST_VARIABLE) is None
+    assert error_hint(ConnectionRefusedError("refused"), REST_VARIABLE) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from ..access import HANDSHAKE, Asked
+from ..access import HANDSHAKE, RequestInfo
 from ..addresses import network_of
 from .context import Edge, RefusedError
 
@@ -16,7 +16,7 @@ TOO_MANY = (
 )
 
 
-class Guest:
+class RequestGuard:
     """Counted by the address it comes from, or by the one that a trusted proxy names."""
 
     __slots__ = ("_counted", "_edge", "_peer")
@@ -27,11 +27,11 @@ class Guest:
         self._peer = peer
         self._counted = ""
 
-    def may(self, asked: Asked) -> bool:
+    def may(self, asked: RequestInfo) -> bool:
         """Whether a plain request may be answered; it counts if it may."""
         return self._edge.door.knows(asked) and self._in_time(asked)
 
-    def admit(self, asked: Asked, *, opens_websocket: bool) -> None:
+    def admit(self, asked: RequestInfo, *, opens_websocket: bool) -> None:
         """Let a request through, or say why not.
 
         Raises:
@@ -64,7 +64,7 @@ class Guest:
                 del per_network[self._counted]
             self._counted = ""
 
-    def _admit_websocket(self, asked: Asked) -> None:
+    def _admit_websocket(self, asked: RequestInfo) -> None:
         edge = self._edge
         if not edge.door.allows_origin(asked):
             edge.counters.refused_origin += 1
@@ -77,7 +77,7 @@ class Guest:
             self._counted = network
             edge.per_network[network] += 1
 
-    def _in_time(self, asked: Asked, cost: float = 1) -> bool:
+    def _in_time(self, asked: RequestInfo, cost: float = 1) -> bool:
         if self._peer is None:
             return True
         door = self._edge.door

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from ..market.candle import Candle
 from ..market.series import Series
-from .book import Book
+from .series_state import SeriesState
 
 
-def note_behind(books: Mapping[Series, Book], now: float) -> None:
+def mark_lagging(books: Mapping[Series, SeriesState], now: float) -> None:
     """Since when each series lacks a trade that another of its symbol has."""
     latest: dict[str, Candle] = {}
     for series, book in books.items():
