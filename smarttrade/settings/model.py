@@ -245,7 +245,7 @@ class Settings(BaseModel):
         *(1, 1_000_000, ""),
     )
     head_within: float = _number(
-        f"{PREFIX}HEAD_TIMEOUT",
+        f"{PREFIX}HEAD_WITHIN",
         _SERVER.head_within,
         "a request's headers, or a TLS handshake, may take so long",
         *(0.1, 600, "s"),
@@ -269,7 +269,7 @@ class Settings(BaseModel):
         *(0, 16 * 1024**2, "bytes"),
     )
     stop_within: float = _number(
-        f"{PREFIX}STOP_TIMEOUT", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
+        f"{PREFIX}STOP_WITHIN", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
     )
     weight_ceiling: int = _number(
         f"{PREFIX}WEIGHT_CEILING",
