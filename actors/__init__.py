@@ -1,11 +1,12 @@
 """Actors on Trio: mailboxes, questions and answers, supervision.
 
-An *actor* is an async function with one loop. Its state is its local variables, so a
-restart starts clean; what must survive is passed in. Others reach it through its
-*mailbox*, a bounded queue that belongs to whoever wires the program and so outlives the
-actor. A *supervisor* starts actors in order, restarts those that fail, and stops them in
-reverse; supervisors stand below supervisors, and one that cannot help fails to the one
-above. An actor therefore catches only what it can answer, and lets everything else go.
+An *actor* is an async function with one loop. Its state is its local variables, so a restart
+begins with fresh state; what must survive a restart is passed in. Other tasks reach an actor
+through its *mailbox*, a bounded queue that belongs to the code that wires the program and
+therefore outlives the actor. A *supervisor* starts actors in order, restarts those that fail,
+and stops them in reverse order. Supervisors can be children of supervisors; one that cannot
+recover fails, which its parent handles. An actor therefore catches only the exceptions that
+it can handle itself.
 
     from dataclasses import dataclass
     from functools import partial
@@ -22,7 +23,7 @@ above. An actor therefore catches only what it can answer, and lets everything e
         total = 0  # a restart begins here
         task_status.started()
         async for message in mailbox:
-            with message.reply:  # if this block fails, the asker knows at once
+            with message.reply:  # an error in this block fails the question
                 total += message.amount
                 message.reply.set(total)
 
@@ -36,25 +37,26 @@ above. An actor therefore catches only what it can answer, and lets everything e
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(service.run)
-            with trio.fail_after(2):  # the limit belongs to the asker
+            with trio.fail_after(2):  # the asker sets the limit
                 await counter.ask(partial(Add, 1))
                 print(await counter.ask(partial(Add, 2)))  # 3
             service.stop()
 
     trio.run(main)
 
-What holds, whatever fails:
+Guarantees:
 
-- Nothing grows without bound: a mailbox has a capacity and says what happens beyond it.
-- Nobody waits for an answer that cannot come. A question that the actor had taken when it
-  stopped ends with `ActorDied`; one that is still queued waits for the next life of the
+- Nothing grows without bound: a mailbox has a capacity, and a policy for when it is full.
+- No task waits for an answer that cannot come. A question that the actor had received when it
+  stopped ends with `ActorDied`; one that is still queued waits for the next run of the
   actor, or ends with `MailboxClosed` if there is none.
-- `Supervisor.run` ends after its children, in order, also when it is cancelled.
-- An error ends in a restart, in an error of the supervisor, or in the log: never nowhere.
+- `Supervisor.run` ends after its children have, in order, also when it is cancelled.
+- Every error results in a restart, an error of the supervisor, or a log record.
 
 The module `actors.testing` makes the order of tasks repeatable.
 """
 
+from .child import Child
 from .errors import (
     ActorDied,
     ActorError,
@@ -66,11 +68,10 @@ from .errors import (
     Unkillable,
 )
 from .inspection import ActorInfo, State, render, walk
-from .life import Child
 from .mailbox import Mailbox
 from .overflow import Overflow
 from .reply import Reply
-from .restart import Backoff, Restart, RestartBudget, Strategy, affected
+from .restart import Backoff, Restart, RestartBudget, Strategy
 from .supervisor import Supervisor
 
 __all__ = [
@@ -93,7 +94,6 @@ __all__ = [
     "StrayCancelled",
     "Supervisor",
     "Unkillable",
-    "affected",
     "render",
     "walk",
 ]

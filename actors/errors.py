@@ -1,37 +1,35 @@
-"""Everything this package can raise at you.
+"""The exceptions of this package.
 
 * ActorError
-  + MailboxClosed      you sent to an actor that has stopped for good; nothing was done
-  + ActorDied          the actor stopped before it answered you; it may have done half of it
-  + StartFailed        a child returned, or let its time run out, before it had started
-  + StrayCancelled     a child let out a `trio.Cancelled` that nobody had asked for
+  + MailboxClosed      the actor has stopped permanently; the message was not received
+  + ActorDied          the actor stopped before it answered; the request may be half done
+  + StartFailed        a child returned, or its start timeout passed, before it had started
+  + StrayCancelled     a `trio.Cancelled` left a child that was not cancelled
   + RestartLimit       a child failed more often than its supervisor allows
-  + Fatal              no restart would help: the whole tree ends (subclass it)
-    - Unkillable       a child went on running after it was cancelled
+  + Fatal              a restart would not help: the whole tree ends (meant to be subclassed)
+    - Unkillable       a child is still running after it was cancelled
 
 A slow answer is `trio.TooSlowError`, a full mailbox is `trio.WouldBlock` and the end of a
-mailbox is `trio.EndOfChannel`: Trio already has words for those.
+mailbox is `trio.EndOfChannel`: Trio already has exceptions for those.
 """
-
-# each name says what happened; "Error" would add nothing
 
 
 class ActorError(Exception):
-    """Base class, for `except` blocks at the edge of the system."""
+    """Base class of all exceptions here."""
 
 
 class MailboxClosed(ActorError):
-    """Raised when sending to an actor that has stopped and will not come back.
+    """Raised when sending to an actor that has stopped and will not be restarted.
 
-    An `ask` that was still queued when its actor stopped for good ends with it too: the
-    actor never saw the question.
+    Also raised by an `ask` whose question was still queued when the actor stopped: the
+    actor never received it.
     """
 
 
 class ActorDied(ActorError):
-    """Raised from `ask` when the actor took the question but stopped before it answered.
+    """Raised by `ask` when the actor received the question but stopped before answering.
 
-    What made it stop is in ``__cause__``, if that was an error.
+    If an error stopped it, that is the ``__cause__``.
     """
 
 
@@ -40,31 +38,31 @@ class StartFailed(ActorError):
 
 
 class StrayCancelled(ActorError):
-    """A child let a `trio.Cancelled` escape although nobody had cancelled it.
+    """A `trio.Cancelled` left a child although the child was not cancelled.
 
-    Left alone it would look like an orderly stop. Some libraries leak one when a scope
-    of their own is torn down in the wrong order.
+    It would otherwise look like an orderly stop. Some libraries leak one, such as
+    trio-websocket: https://github.com/python-trio/trio-websocket/issues/184
     """
 
 
 class RestartLimit(ActorError):
-    """Raised by a supervisor that has used up its restart budget.
+    """Raised by a supervisor that has exceeded its restart budget.
 
-    The failure that broke the budget is in ``__cause__``.
+    The failure that exceeded it is the ``__cause__``.
     """
 
 
 class Fatal(ActorError):
-    """Raised by a child to say that no restart would help, such as a wrong setting.
+    """Raised by a child when a restart would not help, such as for a wrong setting.
 
-    Its supervisor stops the other children and passes it up as it is, and so does every
-    supervisor above, so the whole tree ends with it. Meant to be subclassed.
+    Its supervisor stops the other children and re-raises it unchanged, and so does every
+    supervisor above, so the whole tree ends. Meant to be subclassed.
     """
 
 
 class Unkillable(Fatal):
-    """Raised by a supervisor when a child went on running after it was cancelled.
+    """Raised by a supervisor when a child is still running after it was cancelled.
 
-    Trio cannot take a task away by force. The task is still there, so leave the process
-    without waiting for it (``os._exit``); `trio.run` would wait.
+    Trio cannot kill a task. `trio.run` would wait for it, so end the process without
+    waiting (``os._exit``).
     """

@@ -1,4 +1,4 @@
-"""The running tree as data, for health checks, metrics and people."""
+"""The running tree as data, for health checks, metrics and display."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from enum import Enum
 
 
 class State(Enum):
-    """Where an actor is in its life."""
+    """The lifecycle state of an actor."""
 
     WAITING = "waiting"
-    """Not started yet: those before it come first."""
+    """Not started yet: children before it start first."""
     STARTING = "starting"
     RUNNING = "running"
     PAUSING = "pausing"
-    """Waiting to be restarted."""
+    """Waiting for its restart."""
     STOPPING = "stopping"
     STOPPED = "stopped"
-    """Has ended as it should."""
+    """Has ended without an error."""
     FAILED = "failed"
-    """Has ended with an error and is not restarted."""
+    """Has ended with an error and will not be restarted."""
     UNKILLABLE = "unkillable"
-    """Still runs although it was cancelled."""
+    """Still running after it was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorInfo:
-    """One actor or supervisor, as it was at the moment of looking."""
+    """A snapshot of one actor or supervisor."""
 
     name: str
     state: State
 
     restarts: int = 0
-    """Starts after the first, since the tree was built."""
+    """Number of starts after the first, since the tree was built."""
 
     last_error: str | None = None
-    """The last failure, which it may have recovered from: type and message."""
+    """Type and message of the last failure, from which it may have recovered."""
 
     mailbox_depth: int | None = None
-    """Messages queued; None when no mailbox was named."""
+    """Number of queued messages; None for a child without a mailbox."""
 
     mailbox_capacity: int | None = None
-    """Most messages that are queued at any time."""
+    """Maximum number of queued messages."""
 
     handled: int | None = None
-    """Messages taken from the mailbox since it was made."""
+    """Number of messages received since the mailbox was created."""
 
     children: tuple[ActorInfo, ...] = ()
 
@@ -55,7 +55,7 @@ def walk(
 ) -> Iterator[tuple[tuple[str, ...], ActorInfo]]:
     """Every actor with its path from the root, parents first, in start order.
 
-    `above` is the path of what `info` stands below, if that is wanted in the paths.
+    `above` is the path of the parent of `info`; it becomes part of every path.
     """
     path = (*above, info.name)
     yield path, info
@@ -64,7 +64,7 @@ def walk(
 
 
 def render(info: ActorInfo) -> str:
-    """The tree as text, a line per actor.
+    """The tree as text, one line per actor.
 
     ::
 
@@ -76,7 +76,7 @@ def render(info: ActorInfo) -> str:
 
 
 def _lines(info: ActorInfo) -> Iterator[str]:
-    yield "  ".join(_words(info))
+    yield "  ".join(_columns(info))
     for child in info.children:
         last = child is info.children[-1]
         head, *rest = _lines(child)
@@ -84,7 +84,7 @@ def _lines(info: ActorInfo) -> Iterator[str]:
         yield from (("    " if last else "│   ") + line for line in rest)
 
 
-def _words(info: ActorInfo) -> Iterator[str]:
+def _columns(info: ActorInfo) -> Iterator[str]:
     yield info.name
     yield info.state.value
     if info.mailbox_depth is not None:

@@ -1,4 +1,4 @@
-"""What a full mailbox does, and the book-keeping for messages that replace each other."""
+"""What a full mailbox does, and the bookkeeping for messages that replace each other."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ class Overflow(Enum):
 
     WAIT = "the sender waits"
     REFUSE = "the sender gets trio.WouldBlock"
-    NEWEST = "it replaces the queued message with the same key; without one the sender waits"
+    CONFLATE = "it replaces the queued message with the same key; without one the sender waits"
 
 
 @dataclass(slots=True, eq=False)
-class Slot(Generic[M]):
-    """One place in a queue. What lies in it may change until it is taken."""
+class Envelope(Generic[M]):
+    """A queued message. Its content may be replaced until it is received."""
 
     message: M
     reply: Reply[Any] | None = None
     """Of a question: where the answer goes."""
     key: Hashable = None
-    """What the message is the newest of; None: it is never replaced or overtaken."""
-    place: int = 0
+    """What the message is the newest state of; None: it is never replaced or overtaken."""
+    position: int = 0
     """Grows in the order of the queue."""
-    taken: bool = False
+    received: bool = False
 
 
-class Newest(Generic[M]):
-    """The queued slots whose message may be replaced, one for each key.
+class Conflation(Generic[M]):
+    """The queued envelopes whose message may be replaced, one for each key.
 
     Never holds more than the queue does.
     """
 
     def __init__(self, key: Callable[[M], Hashable]) -> None:
         self._key = key
-        self._slots: dict[Hashable, Slot[M]] = {}
-        self._places = count(1)
-        self._barrier = 0  # place of the last message that nothing may overtake
+        self._newest: dict[Hashable, Envelope[M]] = {}
+        self._positions = count(1)
+        self._barrier = 0  # position of the last message that may not be overtaken
 
-    def place(self, slot: Slot[M]) -> None:
-        """Give `slot` its place. It must be offered to the queue before anything else is.
+    def assign_position(self, envelope: Envelope[M]) -> None:
+        """Give `envelope` its position, immediately before it is offered to the queue.
 
-        Trio lets waiting senders in first come, first served, so the places are right
-        also when it has to wait.
+        Trio admits waiting senders in the order in which they came, so positions are right
+        also for one that has to wait.
         """
-        if slot.reply is None:
-            slot.key = self._key(slot.message)
-        slot.place = next(self._places)
+        if envelope.reply is None:
+            envelope.key = self._key(envelope.message)
+        envelope.position = next(self._positions)
 
-    def remember(self, slot: Slot[M]) -> None:
-        """Note what `slot`, which was let in, means for the messages that come after it.
+    def add(self, envelope: Envelope[M]) -> None:
+        """Record that `envelope` is in the queue.
 
-        A sender that had to wait gets here some time after its message was let in: later
-        ones may have been noted before it, and it may even be taken.
+        A sender that had to wait gets here some time after its message was admitted: later
+        messages may have been recorded before it, and it may even have been received.
         """
-        if slot.key is None:
-            self._barrier = max(self._barrier, slot.place)
+        if envelope.key is None:
+            self._barrier = max(self._barrier, envelope.position)
             return
-        newest = self._slots.get(slot.key)
-        if not slot.taken and (newest is None or newest.place < slot.place):
-            self._slots[slot.key] = slot
+        newest = self._newest.get(envelope.key)
+        if not envelope.received and (newest is None or newest.position < envelope.position):
+            self._newest[envelope.key] = envelope
 
-    def replace(self, slot: Slot[M]) -> bool:
-        """Put the message of `slot` where a queued one with its key lies, if one does."""
-        old = self._slots.get(slot.key)
-        if old is None or old.place < self._barrier:
+    def replace(self, envelope: Envelope[M]) -> bool:
+        """Replace the message of the queued envelope with the same key, if there is one."""
+        old = self._newest.get(envelope.key)
+        if old is None or old.position < self._barrier:
             return False
-        old.message = slot.message
+        old.message = envelope.message
         return True
 
-    def forget(self, slot: Slot[M]) -> None:
-        """`slot` has left the queue."""
-        slot.taken = True
-        if self._slots.get(slot.key) is slot:
-            del self._slots[slot.key]
+    def remove(self, envelope: Envelope[M]) -> None:
+        """Record that `envelope` has left the queue."""
+        envelope.received = True
+        if self._newest.get(envelope.key) is envelope:
+            del self._newest[envelope.key]

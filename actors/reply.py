@@ -1,4 +1,4 @@
-"""A slot for one answer, carried inside the message that asks for it."""
+"""The answer to one question, carried inside the message that asks it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Reply(Generic[R]):
     """Where an actor puts its answer, once, and where the asker waits for it.
 
     The first answer counts and later ones are ignored: an actor must not fail because
-    its asker was told meanwhile that it had died, or has gone away.
+    its asker already got an error, or has given up.
 
-    As a context manager it makes sure that there is an answer: leave the block without
-    one, and the asker gets `ActorDied` at once. An actor that answers later keeps the
-    reply instead, and its mailbox sees to it that a crash answers the asker.
+    As a context manager it guarantees an answer: if the block ends without one, the asker
+    gets `ActorDied` immediately. An actor that answers later keeps the reply instead;
+    if it crashes meanwhile, its mailbox fails the reply.
     """
 
     __slots__ = ("_answered", "_error", "_value", "_wanted")
@@ -33,22 +33,22 @@ class Reply(Generic[R]):
 
     @property
     def answered(self) -> bool:
-        """Whether an answer is there, good or bad."""
+        """Whether there is an answer, or an error in its place."""
         return self._answered.is_set()
 
     @property
     def wanted(self) -> bool:
-        """False once the asker has its answer or has given up: work for it is wasted."""
+        """False once the asker has its answer or has given up; computing one is pointless."""
         return self._wanted and not self.answered
 
     def set(self, value: R) -> None:
-        """Answer. Ignored if there is an answer already."""
+        """Answer. Ignored if there already is an answer."""
         if not self.answered:
             self._value = value
             self._answered.set()
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, raised where the asker waits. Ignored as in `set`."""
+        """Answer with an error, which is raised where the asker waits. Ignored as in `set`."""
         if not self.answered:
             self._error = error
             self._answered.set()
@@ -64,18 +64,18 @@ class Reply(Generic[R]):
     ) -> None:
         if not self.answered:
             died = ActorDied("the actor stopped before it answered")
-            # A cancellation is no cause to show: it belongs to the actor's task alone.
+            # A cancellation is not shown as the cause: it concerns the actor's task only.
             died.__cause__ = error if isinstance(error, Exception) else None
             self.fail(died)
 
     async def wait(self) -> R:
         """Wait for the answer. Only one task may wait, once.
 
-        Cancelling gives up: the actor can see that in `wanted`.
+        Cancelling this gives up, which the actor can see in `wanted`.
 
         Raises:
             ActorDied: the actor stopped before it answered.
-            Exception: whatever the actor gave to `fail`.
+            Exception: the error that the actor passed to `fail`.
         """
         try:
             await self._answered.wait()

@@ -1,11 +1,12 @@
-"""For tests: the order of tasks as a function of a seed, and crashes wherever a task waits.
+"""For tests: task order as a function of a seed, and crashes at any point where a task waits.
 
-Trio shuffles tasks that are ready at the same time, on purpose, so that nobody relies on
-an order. With a seed, a test that fails for one order in a thousand fails again.
+Trio shuffles tasks that are ready at the same time, so that programs do not rely on an
+order. With a seed, a test that fails for one order in a thousand can be run again.
 
-Three private names of Trio are used, here and nowhere else, until it has public ways:
-https://github.com/python-trio/trio/issues/2675 for the order. The tests of this module
-tell whether they still work.
+This is the only module that uses private names of Trio: ``_r`` and
+``_ALLOW_DETERMINISTIC_SCHEDULING`` for the order, until Trio has a public way
+(https://github.com/python-trio/trio/issues/2675), ``Task._counter``, ``Task._abort_func`` and
+``Task._attempt_abort``. Its tests fail if a version of Trio changes them.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from trio._core import _run as trio_run
 
 @contextmanager
 def seeded_scheduler(seed: int) -> Iterator[None]:
-    """Within the block, the same seed gives the same order of tasks, and the same jitter.
+    """Make task order and jitter within the block a function of `seed`.
 
     Enter it before `trio.run`, or in a fixture that is set up before the test's own. It
     also seeds the module `random`, from which a `Supervisor` without `rng` takes its
-    jitter; both are put back afterwards. Together with `trio.testing.MockClock` a whole
-    run is repeatable if nothing in it comes from outside: no threads, no real sockets, no
-    clock of the system, no order of a set of strings.
+    jitter; the state of both is restored afterwards. With `trio.testing.MockClock` a
+    whole run is repeatable if all its input is: no threads, no real sockets, no system
+    clock, no iteration over a set of strings.
     """
     allowed = trio_run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
     states = trio_run._r.getstate(), random.getstate()  # noqa: SLF001
@@ -43,7 +44,7 @@ def seeded_scheduler(seed: int) -> Iterator[None]:
 
 
 def tasks_below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
-    """`task` and everything that runs in its nurseries, in an order that the seed decides."""
+    """`task` and all tasks in its nurseries, recursively, in the order of their creation."""
     yield task
     for nursery in task.child_nurseries:
         children = sorted(nursery.child_tasks, key=lambda child: child._counter)  # noqa: SLF001
@@ -52,16 +53,16 @@ def tasks_below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 def crash(task: trio.lowlevel.Task, error: Exception) -> bool:
-    """Make what `task` waits for raise `error`, as a bug in there would.
+    """Raise `error` where `task` waits, as a bug there would.
 
-    False, and nothing happens, when it does not wait for anything just now, or for something
-    that cannot be interrupted. It is what Trio itself does to deliver KeyboardInterrupt.
+    Returns False, without effect, if the task is not waiting, or waits for something that
+    cannot be cancelled. Trio delivers KeyboardInterrupt in the same way.
     """
 
-    def instead() -> NoReturn:
+    def raise_error() -> NoReturn:
         raise error
 
     if task is trio.lowlevel.current_task() or task._abort_func is None:  # noqa: SLF001
         return False
-    task._attempt_abort(instead)  # noqa: SLF001
+    task._attempt_abort(raise_error)  # noqa: SLF001
     return True

@@ -116,7 +116,7 @@ def build_service(
     gaps = Mailbox[CandlesMissing](
         "gaps",
         capacity=max(1, len(settings.symbols) * len(settings.intervals)),
-        overflow=Overflow.NEWEST,
+        overflow=Overflow.CONFLATE,
         key=lambda gap: gap.series,
     )
     memory = MemoryStore(settings.symbols, settings.intervals, counters.store)
@@ -248,7 +248,7 @@ def _web(settings: Settings, environment: Environment, services: Services) -> Ch
         access=partial(access_of, settings),
         tls=partial(tls_of, settings),
     )
-    return Child("web", front_end.run, stop=front_end.drain, stop_within=settings.stop_within + 1)
+    return Child("web", front_end.run, stop=front_end.drain, stop_timeout=settings.stop_within + 1)
 
 
 def _watchdog(notifier: Notifier | None, store: Mailbox[StoreMessage]) -> list[Child]:
@@ -301,7 +301,7 @@ def _journal(journal: Journal, store: Mailbox[StoreMessage]) -> Child:
         "journal",
         partial(run_journal, journal, store),
         stop=journal.backlog.close,
-        stop_within=FLUSH_TIMEOUT + 0.5,
+        stop_timeout=FLUSH_TIMEOUT + 0.5,
     )
 
 

@@ -27,7 +27,7 @@ from .rest import CONNECTIONS, MAX_KLINES, RestClient
 
 logger = structlog.get_logger("binance.backfill")
 
-PAUSE = Backoff(first=0.5, most=5.0)
+PAUSE = Backoff(first=0.5, max_pause=5.0)
 """Between two tries for one series, whether the exchange failed or its history lags behind. Of
 `CONNECTIONS` series at once, so an exchange that fails is asked a few times a second."""
 

@@ -16,7 +16,7 @@ from .rest import RestClient
 
 logger = structlog.get_logger("binance.listing")
 
-PAUSE = Backoff(first=0.5, most=10.0)  # seconds, while the exchange cannot be asked
+PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot be asked
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 

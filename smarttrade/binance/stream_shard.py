@@ -40,7 +40,7 @@ from .wire import (
 
 logger = structlog.get_logger("binance.stream")
 
-PAUSE = Backoff(first=0.5, most=10.0)  # seconds between two attempts to connect
+PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds between two attempts to connect
 HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is the first again
 
 ROTATE_JITTER = 3600.0
@@ -51,7 +51,7 @@ OVERLAP = 3.0
 """Seconds for which both are kept then: more than the cadence of 2 s, so every series that is
 trading has been told by the new one."""
 
-REPLACEMENT_BACKOFF = Backoff(first=30.0, most=600.0)
+REPLACEMENT_BACKOFF = Backoff(first=30.0, max_pause=600.0)
 """Seconds between two replacements because of silence: if the exchange itself is mute, another
 connection does not help, and REST reads bring what there is."""
 LOOK_EVERY = 2.0  # seconds between two looks for silence
@@ -338,7 +338,7 @@ class StreamShard:
             if not mute:
                 continue
             self._around.counters.mute += len(mute)
-            if now > quiet_until + REPLACEMENT_BACKOFF.most:
+            if now > quiet_until + REPLACEMENT_BACKOFF.max_pause:
                 replaced = 0
             if now < quiet_until:
                 continue

@@ -26,7 +26,7 @@ from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
 
 PATH = "/ws/candles"
-PAUSE = Backoff(first=0.5, most=30.0)  # seconds between two attempts to connect
+PAUSE = Backoff(first=0.5, max_pause=30.0)  # seconds between two attempts to connect
 FINAL = (CloseCode.POLICY, CloseCode.TOO_BIG)  # close codes after which one should not reconnect
 
 

@@ -30,7 +30,7 @@ from .redis_report import RedisRole, RelayReport
 
 logger = structlog.get_logger("store.relay")
 
-PAUSE = Backoff(first=0.1, most=2.0)  # seconds before beginning again
+PAUSE = Backoff(first=0.1, max_pause=2.0)  # seconds before beginning again
 
 WAIT = 0.5  # seconds for the next entry before asking again
 

@@ -3,14 +3,14 @@ from collections.abc import Iterator
 
 import pytest
 
-PATIENCE = 20  # seconds of real time; the slowest test needs two
+TIME_LIMIT = 20  # seconds of real time; the slowest test needs two
 
 
 @pytest.fixture(autouse=True)
 def time_limit() -> Iterator[None]:
-    """A test that hangs is interrupted as by Ctrl-C, which Trio knows how to deliver."""
+    """Interrupt a test that hangs as by Ctrl-C, which Trio delivers to the main task."""
     before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.alarm(PATIENCE)
+    signal.alarm(TIME_LIMIT)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Children named by how they behave, and supervisors with round numbers."""
+"""Children named by behaviour, and supervisors with round numbers."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ THREE_PER_MINUTE = RestartBudget(3, within=60)
 
 
 class Scripted:
-    """Fails, or returns, when told to, and writes its life into a journal."""
+    """Fails or finishes on command, and appends its starts (+) and ends (-) to `events`."""
 
-    def __init__(self, name: str, journal: list[str], *, start_takes: float = 0) -> None:
+    def __init__(self, name: str, events: list[str], *, start_takes: float = 0) -> None:
         self.name = name
-        self.journal = journal
+        self.events = events
         self.start_takes = start_takes
-        self._orders, self._coming = trio.open_memory_channel[BaseException | None](10)
+        self._commands, self._received = trio.open_memory_channel[BaseException | None](10)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        self.journal.append(f"+{self.name}")
+        self.events.append(f"+{self.name}")
         try:
             if self.start_takes:
                 await trio.sleep(self.start_takes)
             task_status.started()
-            error = await self._coming.receive()
+            error = await self._received.receive()
             if error is not None:
                 raise error
         finally:
-            self.journal.append(f"-{self.name}")
+            self.events.append(f"-{self.name}")
 
     def fail(self, error: BaseException | None = None) -> None:
-        self._orders.send_nowait(RuntimeError(self.name) if error is None else error)
+        self._commands.send_nowait(RuntimeError(self.name) if error is None else error)
 
     def finish(self) -> None:
-        self._orders.send_nowait(None)
+        self._commands.send_nowait(None)
 
 
-class Polite:
-    """Takes some time to stop when asked, and `after_asked` may be more than it is given."""
+class SlowToStop:
+    """Takes `stop_takes` seconds to stop gracefully, possibly longer than its timeout."""
 
-    def __init__(self, after_asked: float) -> None:
-        self.after_asked = after_asked
-        self.asked = trio.Event()
+    def __init__(self, stop_takes: float) -> None:
+        self.stop_takes = stop_takes
+        self.stop_requested = trio.Event()
         self.ended_at: float | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
-            await self.asked.wait()
-            await trio.sleep(self.after_asked)
+            await self.stop_requested.wait()
+            await trio.sleep(self.stop_takes)
         finally:
             self.ended_at = trio.current_time()
 
@@ -72,7 +72,7 @@ async def stuck(*, task_status: trio.TaskStatus[None]) -> None:
 
 
 class Crashing:
-    """Fails `after` seconds of health, the first `times` times; then lives on."""
+    """Fails `after` seconds of health, the first `times` times; then runs on."""
 
     def __init__(self, *, after: float, times: int = 1000) -> None:
         self.after = after
@@ -88,8 +88,8 @@ class Crashing:
         raise RuntimeError(f"crash {len(self.started_at)}")
 
 
-async def a_cancelled() -> trio.Cancelled:
-    """A `trio.Cancelled` whose scope is gone, as a leaking library hands it out."""
+async def leaked_cancelled() -> trio.Cancelled:
+    """A `trio.Cancelled` whose scope is gone, as leaked by a library."""
     with trio.CancelScope() as scope:
         scope.cancel()
         try:
@@ -101,20 +101,20 @@ async def a_cancelled() -> trio.Cancelled:
 
 @dataclass(frozen=True)
 class Question:
-    """What an `Oracle` is asked."""
+    """A question to `responder`."""
 
     text: str
     reply: Reply[str]
 
 
-async def oracle(mailbox: Mailbox[Question], *, task_status: trio.TaskStatus[None]) -> None:
-    """Answers in capitals after a second. "poison" makes it fail, "later" stays open."""
+async def responder(mailbox: Mailbox[Question], *, task_status: trio.TaskStatus[None]) -> None:
+    """Answers in upper case after a second; fails on "poison", never answers "later"."""
     task_status.started()
     kept = []
     async for message in mailbox:
         await trio.sleep(1)
         if message.text == "poison":
-            raise RuntimeError("cannot digest")
+            raise RuntimeError("poisoned")
         if message.text == "later":
             kept.append(message)
         else:
@@ -133,7 +133,7 @@ def supervisor(
 
 @asynccontextmanager
 async def running(tree: Supervisor) -> AsyncIterator[Supervisor]:
-    """Runs `tree` around the block; an hour of virtual time is the end of patience."""
+    """Runs `tree` around the block; limited to an hour of virtual time."""
     with trio.fail_after(3600):
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run)
@@ -141,11 +141,11 @@ async def running(tree: Supervisor) -> AsyncIterator[Supervisor]:
             tree.stop()
 
 
-def scripted(names: Sequence[str], journal: list[str]) -> dict[str, Scripted]:
-    return {name: Scripted(name, journal) for name in names}
+def scripted(names: Sequence[str], events: list[str]) -> dict[str, Scripted]:
+    return {name: Scripted(name, events) for name in names}
 
 
-def as_children(scripts: dict[str, Scripted]) -> list[Child]:
+def to_children(scripts: dict[str, Scripted]) -> list[Child]:
     return [Child(name, script.run) for name, script in scripts.items()]
 
 

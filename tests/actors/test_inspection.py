@@ -19,7 +19,7 @@ TREE = ActorInfo(
 )
 
 
-def test_walk_visits_parents_first_and_knows_the_way() -> None:
+def test_walk_visits_parents_first_and_yields_paths() -> None:
     assert ["/".join(path) for path, _ in walk(TREE)] == [
         "service",
         "service/store",

@@ -48,7 +48,7 @@ async def test_empty_mailbox_would_block() -> None:
         box().receive_nowait()
 
 
-async def test_batch_takes_what_is_there_up_to_its_size() -> None:
+async def test_batch_receives_what_is_queued_up_to_its_size() -> None:
     mailbox = box(1, 2, 3)
     assert await mailbox.receive_batch(2) == [1, 2]
     assert await mailbox.receive_batch(2) == [3]
@@ -58,10 +58,10 @@ async def test_batch_waits_for_the_first_message(nursery: trio.Nursery) -> None:
     mailbox = box()
     batches: list[list[int]] = []
 
-    async def take() -> None:
+    async def receive() -> None:
         batches.append(await mailbox.receive_batch(10))
 
-    nursery.start_soon(take)
+    nursery.start_soon(receive)
     await wait_all_tasks_blocked()
     mailbox.tell_nowait(1)
     mailbox.tell_nowait(2)
@@ -90,7 +90,7 @@ async def test_sending_without_waiting_needs_room() -> None:
         box(1, capacity=1).tell_nowait(2)
 
 
-async def test_refusing_mailbox_lets_nobody_wait() -> None:
+async def test_refusing_mailbox_never_makes_a_sender_wait() -> None:
     mailbox = box(1, capacity=1, overflow=Overflow.REFUSE)
     with pytest.raises(trio.WouldBlock):
         await mailbox.tell(2)
@@ -109,7 +109,7 @@ async def test_cancelled_sender_has_not_sent(autojump_clock: MockClock) -> None:
     assert await mailbox.receive_batch(9) == await full.receive_batch(9) == [1]
 
 
-async def test_closed_mailbox_tells_its_senders(nursery: trio.Nursery) -> None:
+async def test_closed_mailbox_raises_at_its_senders(nursery: trio.Nursery) -> None:
     mailbox = box(1, capacity=1)
 
     async def late() -> None:
@@ -127,14 +127,14 @@ async def test_closed_mailbox_tells_its_senders(nursery: trio.Nursery) -> None:
     assert await mailbox.receive_batch(9) == [1]
 
 
-def test_mailbox_without_room_is_refused() -> None:
-    with pytest.raises(ValueError, match="room"):
+def test_capacity_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity"):
         Mailbox[int]("box", capacity=0)
 
 
-def test_key_goes_with_newest_only() -> None:
+def test_key_goes_with_conflate_only() -> None:
     with pytest.raises(ValueError, match="key"):
-        Mailbox[int]("box", capacity=1, overflow=Overflow.NEWEST)
+        Mailbox[int]("box", capacity=1, overflow=Overflow.CONFLATE)
     with pytest.raises(ValueError, match="key"):
         Mailbox[int]("box", capacity=1, key=abs)
 
@@ -168,7 +168,7 @@ async def expect(error: type[Exception], mailbox: Mailbox[Question], text: str) 
         await mailbox.ask(partial(Question, text))
 
 
-async def test_taken_question_fails_with_its_actor_and_a_queued_one_waits(
+async def test_received_question_fails_with_its_actor_and_a_queued_one_waits(
     nursery: trio.Nursery,
 ) -> None:
     mailbox = Mailbox[Question]("box", capacity=2)
@@ -189,14 +189,14 @@ async def test_taken_question_fails_with_its_actor_and_a_queued_one_waits(
 
     nursery.start_soon(second)
     await wait_all_tasks_blocked()
-    mailbox.fail_taken(cause)
+    mailbox.fail_unanswered(cause)
     await wait_all_tasks_blocked()
     await answer_one(mailbox, "yes")
     await wait_all_tasks_blocked()
     assert answers == ["yes"]
 
 
-async def test_abandoned_mailbox_answers_everybody(nursery: trio.Nursery) -> None:
+async def test_abandoned_mailbox_fails_every_question(nursery: trio.Nursery) -> None:
     mailbox = Mailbox[Question]("box", capacity=1)
     nursery.start_soon(expect, ActorDied, mailbox, "taken")
     await wait_all_tasks_blocked()
@@ -224,7 +224,7 @@ async def test_asker_that_gave_up_leaves_nothing_behind(autojump_clock: MockCloc
     assert not mailbox._unanswered
 
 
-async def test_asker_that_gives_up_after_its_question_was_taken_leaves_nothing_behind(
+async def test_asker_that_gives_up_after_its_question_was_received_leaves_nothing_behind(
     nursery: trio.Nursery,
 ) -> None:
     mailbox = Mailbox[Question]("box", capacity=2)
@@ -248,7 +248,7 @@ async def test_answered_question_leaves_nothing_behind(nursery: trio.Nursery) ->
     assert not mailbox._unanswered
 
 
-# Starting again
+# Reopening
 
 
 async def test_reopened_mailbox_keeps_what_was_queued() -> None:
@@ -259,7 +259,7 @@ async def test_reopened_mailbox_keeps_what_was_queued() -> None:
     assert await mailbox.receive_batch(9) == [1, 2, 3]
 
 
-async def test_reopening_an_open_mailbox_disturbs_nobody(nursery: trio.Nursery) -> None:
+async def test_reopening_an_open_mailbox_keeps_its_waiting_senders(nursery: trio.Nursery) -> None:
     mailbox = box(1, capacity=1)
     nursery.start_soon(mailbox.tell, 2)
     await wait_all_tasks_blocked()
@@ -267,7 +267,7 @@ async def test_reopening_an_open_mailbox_disturbs_nobody(nursery: trio.Nursery) 
     assert await mailbox.receive_batch(9) == [1, 2]
 
 
-async def test_abandoned_mailbox_answers_what_was_taken(nursery: trio.Nursery) -> None:
+async def test_abandoned_mailbox_fails_received_questions(nursery: trio.Nursery) -> None:
     mailbox = Mailbox[Question]("box", capacity=1)
     died = []
 
@@ -283,8 +283,8 @@ async def test_abandoned_mailbox_answers_what_was_taken(nursery: trio.Nursery) -
     assert len(died) == 1
 
 
-async def test_message_that_was_abandoned_takes_no_newer_one_with_it() -> None:
-    mailbox = Mailbox[str]("box", capacity=1, overflow=Overflow.NEWEST, key=lambda text: text[0])
+async def test_abandoned_message_is_not_replaced_by_a_newer_one() -> None:
+    mailbox = Mailbox[str]("box", capacity=1, overflow=Overflow.CONFLATE, key=lambda text: text[0])
     mailbox.tell_nowait("a1")
     mailbox.abandon()
     mailbox.reopen()
@@ -294,7 +294,7 @@ async def test_message_that_was_abandoned_takes_no_newer_one_with_it() -> None:
     assert mailbox.receive_nowait() == "b1"
 
 
-async def test_reopening_again_disturbs_nobody(nursery: trio.Nursery) -> None:
+async def test_reopening_again_keeps_the_waiting_receiver(nursery: trio.Nursery) -> None:
     mailbox = box()
     mailbox.close()
     mailbox.reopen()
@@ -311,14 +311,14 @@ async def test_reopening_again_disturbs_nobody(nursery: trio.Nursery) -> None:
     assert got == [1]
 
 
-async def test_sending_lets_others_have_a_turn(nursery: trio.Nursery) -> None:
+async def test_sending_is_a_checkpoint(nursery: trio.Nursery) -> None:
     mailbox = box()
-    turns = []
+    ran = []
 
     async def other() -> None:
-        turns.append("other")
+        ran.append("other")
 
     nursery.start_soon(other)
     await mailbox.tell(1)
     await mailbox.tell(2)
-    assert turns == ["other"]
+    assert ran == ["other"]

@@ -1,4 +1,4 @@
-"""`Overflow.NEWEST`, against a model and with many senders at once."""
+"""`Overflow.CONFLATE`, against a model and with many concurrent senders."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -27,21 +27,21 @@ class Get:
     reply: Reply[int]
 
 
-def newest_box(*messages: Update, capacity: int = CAPACITY) -> Mailbox[Update]:
+def conflating_box(*messages: Update, capacity: int = CAPACITY) -> Mailbox[Update]:
     mailbox = Mailbox[Update](
-        "box", capacity=capacity, overflow=Overflow.NEWEST, key=lambda update: update.key
+        "box", capacity=capacity, overflow=Overflow.CONFLATE, key=lambda update: update.key
     )
     for message in messages:
         mailbox.tell_nowait(message)
     return mailbox
 
 
-class NewestMachine(RuleBasedStateMachine):
-    """A list is the model: a full one replaces in place, behind its last unkeyed message."""
+class ConflationMachine(RuleBasedStateMachine):
+    """The model is a list: when full, it replaces in place, behind its last message without a key."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mailbox = newest_box()
+        self.mailbox = conflating_box()
         self.model: list[Update] = []
         self.sent = 0
 
@@ -89,23 +89,23 @@ class NewestMachine(RuleBasedStateMachine):
     @invariant()
     def is_bounded(self) -> None:
         assert self.mailbox.depth == len(self.model) <= CAPACITY
-        assert self.mailbox._newest is not None
-        assert len(self.mailbox._newest._slots) <= CAPACITY
+        assert self.mailbox._conflation is not None
+        assert len(self.mailbox._conflation._newest) <= CAPACITY
 
 
-TestNewest = NewestMachine.TestCase
-TestNewest.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestConflation = ConflationMachine.TestCase
+TestConflation.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
 def test_many_senders_lose_no_key_and_nothing_overtakes(
-    seed: int, capacity: int, most: int
+    seed: int, capacity: int, max_size: int
 ) -> None:
     """Each sender has a key and numbers its messages; every fourth has no key."""
     received: list[tuple[str, Update]] = []
     mailbox = Mailbox[tuple[str, Update]](
-        "box", capacity=capacity, overflow=Overflow.NEWEST, key=lambda message: message[1].key
+        "box", capacity=capacity, overflow=Overflow.CONFLATE, key=lambda message: message[1].key
     )
 
     async def send(name: str) -> None:
@@ -115,16 +115,16 @@ def test_many_senders_lose_no_key_and_nothing_overtakes(
             if number % 3 == 0:
                 await trio.sleep(1)
 
-    async def take() -> None:
+    async def receive() -> None:
         while True:
-            received.extend(await mailbox.receive_batch(most))
+            received.extend(await mailbox.receive_batch(max_size))
             assert mailbox.depth <= capacity
             await trio.sleep(0.5)
 
     async def main() -> None:
         with trio.fail_after(1000):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(take)
+                nursery.start_soon(receive)
                 async with trio.open_nursery() as senders:
                     for name in "abc":
                         senders.start_soon(send, name)
@@ -140,8 +140,8 @@ def test_many_senders_lose_no_key_and_nothing_overtakes(
         assert {3, 7, 9} <= set(numbers)
 
 
-async def test_newest_waits_only_for_a_key_that_is_not_queued(nursery: trio.Nursery) -> None:
-    mailbox = newest_box(Update("a", 1), capacity=1)
+async def test_sender_waits_only_with_a_key_that_is_not_queued(nursery: trio.Nursery) -> None:
+    mailbox = conflating_box(Update("a", 1), capacity=1)
     await mailbox.tell(Update("a", 2))
     nursery.start_soon(mailbox.tell, Update("b", 3))
     await wait_all_tasks_blocked()
@@ -149,10 +149,10 @@ async def test_newest_waits_only_for_a_key_that_is_not_queued(nursery: trio.Nurs
     assert [await mailbox.receive(), await mailbox.receive()] == [Update("a", 4), Update("b", 3)]
 
 
-async def test_message_that_had_to_wait_can_be_replaced_once_it_is_in(
+async def test_message_that_had_to_wait_can_be_replaced_once_it_is_queued(
     nursery: trio.Nursery,
 ) -> None:
-    mailbox = newest_box(Update("a", 1), capacity=1)
+    mailbox = conflating_box(Update("a", 1), capacity=1)
     nursery.start_soon(mailbox.tell, Update("b", 2))
     await wait_all_tasks_blocked()
     assert await mailbox.receive() == Update("a", 1)
@@ -161,11 +161,11 @@ async def test_message_that_had_to_wait_can_be_replaced_once_it_is_in(
     assert mailbox.receive_nowait() == Update("b", 3)
 
 
-async def test_sender_that_comes_late_does_not_replace_what_is_newer(
+async def test_sender_that_resumes_late_does_not_replace_a_newer_message(
     nursery: trio.Nursery,
 ) -> None:
-    """The older of two messages was let in, but its sender has not run since."""
-    mailbox = newest_box(Update("x", 0), Update("y", 0), capacity=2)
+    """The older of two messages was admitted, but its sender has not run since."""
+    mailbox = conflating_box(Update("x", 0), Update("y", 0), capacity=2)
     nursery.start_soon(mailbox.tell, Update("a", 1))
     await wait_all_tasks_blocked()
     mailbox.receive_nowait()
@@ -180,7 +180,7 @@ async def test_question_sees_what_was_sent_before_it(nursery: trio.Nursery) -> N
     mailbox = Mailbox[Update | Get](
         "box",
         capacity=2,
-        overflow=Overflow.NEWEST,
+        overflow=Overflow.CONFLATE,
         key=lambda message: message.key if isinstance(message, Update) else None,
     )
     mailbox.tell_nowait(Update("a", 1))

@@ -20,7 +20,7 @@ def test_example_in_the_introduction_runs(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "3\n"
 
 
-def test_toolkit_stands_by_itself() -> None:
+def test_toolkit_imports_only_trio() -> None:
     """Importing it brings in Trio and the standard library, and what Trio itself needs."""
     code = (
         "import sys, trio, trio.testing; before = set(sys.modules);"
@@ -39,7 +39,7 @@ def test_toolkit_stands_by_itself() -> None:
     assert result.stdout == "[]\n"
 
 
-def test_neither_code_nor_tests_need_what_is_built_with_it() -> None:
+def test_code_and_tests_import_nothing_that_is_built_with_it() -> None:
     allowed = {"actors", "hypothesis", "pytest", "trio", *sys.stdlib_module_names}
     for directory in (Path(actors.__file__).parent, Path(__file__).parent):
         for file in directory.glob("*.py"):
@@ -58,12 +58,12 @@ def imported_by(file: Path) -> set[str]:
     return found
 
 
-def test_names_of_every_module_that_are_public_are_listed() -> None:
+def test_public_names_are_those_imported_by_the_package() -> None:
     """What `actors` imports from its modules, and nothing else, is its interface."""
     imported = {name for name, value in vars(actors).items() if not isinstance(value, ModuleType)}
     assert {name for name in imported if not name.startswith("_")} == set(actors.__all__)
     assert (Path(actors.__file__).parent / "py.typed").is_file()
 
 
-def test_public_names_are_there() -> None:
+def test_public_names_exist() -> None:
     assert all(hasattr(actors, name) for name in actors.__all__)

@@ -26,7 +26,7 @@ async def test_failure_is_raised_where_the_asker_waits() -> None:
         await reply.wait()
 
 
-async def test_block_left_without_an_answer_tells_the_asker() -> None:
+async def test_block_that_ends_without_an_answer_fails_the_question() -> None:
     reply = Reply[int]()
     with reply:
         pass
@@ -35,7 +35,7 @@ async def test_block_left_without_an_answer_tells_the_asker() -> None:
     assert caught.value.__cause__ is None
 
 
-async def test_error_that_leaves_the_block_is_the_cause_and_goes_on() -> None:
+async def test_error_that_leaves_the_block_is_the_cause_and_propagates() -> None:
     reply = Reply[int]()
     error = ValueError("no")
     with pytest.raises(ValueError, match="no"), reply:
@@ -45,7 +45,7 @@ async def test_error_that_leaves_the_block_is_the_cause_and_goes_on() -> None:
     assert caught.value.__cause__ is error
 
 
-async def test_cancellation_of_the_actor_is_no_cause() -> None:
+async def test_cancellation_of_the_actor_is_not_the_cause() -> None:
     reply = Reply[int]()
     with trio.CancelScope() as scope, reply:
         scope.cancel()
@@ -93,7 +93,7 @@ async def test_answered_question_is_no_longer_wanted() -> None:
     assert not reply.wanted
 
 
-async def test_block_is_entered_with_the_reply_itself() -> None:
+async def test_context_manager_yields_the_reply() -> None:
     with Reply[int]() as reply:
         reply.set(3)
     assert await reply.wait() == 3

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import Backoff, Restart, RestartBudget, Strategy, affected
+from actors import Backoff, Restart, RestartBudget, Strategy
+from actors.restart import affected
 
 NAMES = ["store", "market", "web"]
 
@@ -25,7 +26,7 @@ def test_affected_by_strategy(strategy: Strategy, expected: list[str]) -> None:
     ),
     st.sampled_from(Strategy),
 )
-def test_affected_holds_the_failed_one_and_keeps_the_order(
+def test_affected_contains_the_failed_child_and_keeps_the_order(
     case: tuple[list[str], str], strategy: Strategy
 ) -> None:
     names, failed = case
@@ -42,7 +43,7 @@ def test_affected_holds_the_failed_one_and_keeps_the_order(
         (Restart.TEMPORARY, False, False),
     ],
 )
-def test_who_comes_back(restart: Restart, after_return: bool, after_failure: bool) -> None:
+def test_restart_policy(restart: Restart, after_return: bool, after_failure: bool) -> None:
     assert restart.wanted(failed=False) is after_return
     assert restart.wanted(failed=True) is after_failure
 
@@ -60,8 +61,8 @@ def test_budget_of_none_allows_none() -> None:
 
 
 @given(st.lists(st.floats(0, 1000), max_size=30), st.integers(0, 5))
-def test_budget_never_exceeds_its_window(times: list[float], restarts: int) -> None:
-    """Whatever the failures, no window ever holds more restarts than allowed."""
+def test_budget_is_kept_in_every_window(times: list[float], restarts: int) -> None:
+    """For any failures, no window holds more restarts than allowed."""
     budget = RestartBudget(restarts, within=10)
     past: tuple[float, ...] = ()
     allowed: list[float] = []
@@ -83,7 +84,7 @@ def test_pause_grows_to_its_limit() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "random", "expected"), [(0.5, 0, 4), (1, 0, 0), (1, 0.5, 4)])
-def test_jitter_says_which_part_is_chance(jitter: float, random: float, expected: float) -> None:
+def test_jitter_is_the_random_fraction(jitter: float, random: float, expected: float) -> None:
     assert Backoff(1, 100, jitter=jitter).pause(4, random) == expected
 
 
@@ -99,7 +100,7 @@ backoffs = st.builds(
 @given(backoffs, st.integers(0, 10**6), st.floats(0, 1, exclude_max=True))
 def test_pause_stays_within_its_bounds(backoff: Backoff, failures: int, random: float) -> None:
     pause = backoff.pause(failures, random)
-    assert 0 <= pause <= backoff.most
+    assert 0 <= pause <= backoff.max_pause
     if failures:
         assert pause >= backoff.first * (1 - backoff.jitter) * 0.999
     assert pause <= backoff.pause(failures + 1, random)
@@ -113,11 +114,11 @@ def test_failures_in_a_row_are_forgotten_after_health() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "most", "factor", "jitter"),
+    ("first", "max_pause", "factor", "jitter"),
     [(-1, 1, 2, 0), (2, 1, 2, 0), (1, 2, 0.5, 0), (1, 2, 2, 1.1), (1, 2, 2, -0.1)],
 )
 def test_pause_that_does_not_grow_is_refused(
-    first: float, most: float, factor: float, jitter: float
+    first: float, max_pause: float, factor: float, jitter: float
 ) -> None:
     with pytest.raises(ValueError, match="growing"):
-        Backoff(first, most, factor, jitter)
+        Backoff(first, max_pause, factor, jitter)

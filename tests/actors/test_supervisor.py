@@ -1,4 +1,4 @@
-"""Starting and restarting. How a tree stops is in `test_supervisor_stop`, how it gives up
+"""Starting and restarting. How a tree stops is in `test_supervisor_stop`, how it fails
 in `test_supervisor_escalation`, what it does with the different errors in
 `test_supervisor_errors`."""
 
@@ -26,12 +26,12 @@ from .fakes import (
     NO_PAUSE,
     Crashing,
     Scripted,
-    as_children,
     running,
     scripted,
     state,
     steady,
     supervisor,
+    to_children,
 )
 
 NAMES = ["store", "market", "web"]
@@ -44,40 +44,40 @@ NAMES = ["store", "market", "web"]
 async def test_children_start_one_after_the_other(
     strategy: Strategy, autojump_clock: MockClock
 ) -> None:
-    journal: list[str] = []
-    slow = Scripted("store", journal, start_takes=2)
-    quick = Scripted("web", journal)
+    events: list[str] = []
+    slow = Scripted("store", events, start_takes=2)
+    quick = Scripted("web", events)
     tree = supervisor(Child("store", slow.run), Child("web", quick.run), strategy=strategy)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tree.run)
         await trio.sleep(1)
-        assert journal == ["+store"]
+        assert events == ["+store"]
         assert [state(tree, "store"), state(tree, "web")] == [State.STARTING, State.WAITING]
         assert state(tree) is State.STARTING
         await trio.sleep(2)
-        assert journal == ["+store", "+web"]
+        assert events == ["+store", "+web"]
         assert state(tree) is state(tree, "web") is State.RUNNING
         tree.stop()
 
 
 async def test_supervisor_has_started_when_its_children_have(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    slow = Scripted("store", journal, start_takes=2)
+    events: list[str] = []
+    slow = Scripted("store", events, start_takes=2)
     start = trio.current_time()
     async with running(supervisor(Child("store", slow.run))):
         assert trio.current_time() - start == 2
 
 
 async def test_child_that_is_late_to_start_is_restarted(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    slow = Scripted("store", journal, start_takes=20)
-    tree = supervisor(Child("store", slow.run, start_within=3), budget=RestartBudget(1, within=60))
+    events: list[str] = []
+    slow = Scripted("store", events, start_takes=20)
+    tree = supervisor(Child("store", slow.run, start_timeout=3), budget=RestartBudget(1, within=60))
     start = trio.current_time()
     with pytest.raises(RestartLimit) as caught:
         await tree.run()
     assert isinstance(caught.value.__cause__, StartFailed)
     assert trio.current_time() - start == 6
-    assert journal == ["+store", "-store"] * 2
+    assert events == ["+store", "-store"] * 2
 
 
 @pytest.mark.parametrize("restart", Restart)
@@ -111,8 +111,8 @@ async def test_child_that_starts_twice_has_failed(autojump_clock: MockClock) -> 
 async def test_independent_child_does_not_wait_for_one_that_pauses(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    web = Scripted("web", journal)
+    events: list[str] = []
+    web = Scripted("web", events)
     crashing = Crashing(after=0)
     tree = supervisor(
         Child("feed", crashing.run), Child("web", web.run), backoff=Backoff(10, 10, jitter=0)
@@ -120,7 +120,7 @@ async def test_independent_child_does_not_wait_for_one_that_pauses(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tree.run)
         await trio.sleep(1)
-        assert journal == ["+web"]
+        assert events == ["+web"]
         assert state(tree, "feed") is State.PAUSING
         tree.stop()
 
@@ -140,22 +140,22 @@ async def test_failure_restarts_what_the_strategy_says(
     strategy: Strategy, expected: list[str], autojump_clock: MockClock
 ) -> None:
     """Stopped last-first, started first-last; the others keep running."""
-    journal: list[str] = []
-    scripts = scripted(NAMES, journal)
-    async with running(supervisor(*as_children(scripts), strategy=strategy)):
-        assert journal == ["+store", "+market", "+web"]
-        journal.clear()
+    events: list[str] = []
+    scripts = scripted(NAMES, events)
+    async with running(supervisor(*to_children(scripts), strategy=strategy)):
+        assert events == ["+store", "+market", "+web"]
+        events.clear()
         scripts["market"].fail()
         await wait_all_tasks_blocked()
-        assert journal == expected
+        assert events == expected
 
 
 async def test_dependents_wait_for_the_pause_and_the_start_of_the_failed_one(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    market = Scripted("market", journal, start_takes=1)
-    web = Scripted("web", journal)
+    events: list[str] = []
+    market = Scripted("market", events, start_takes=1)
+    web = Scripted("web", events)
     tree = supervisor(
         Child("market", market.run),
         Child("web", web.run),
@@ -163,52 +163,52 @@ async def test_dependents_wait_for_the_pause_and_the_start_of_the_failed_one(
         backoff=Backoff(4, 4, jitter=0),
     )
     async with running(tree):
-        journal.clear()
+        events.clear()
         market.fail()
         await trio.sleep(3.9)
-        assert journal == ["-market", "-web"]
+        assert events == ["-market", "-web"]
         assert state(tree, "market") is state(tree, "web") is State.PAUSING
         await trio.sleep(1)
-        assert journal == ["-market", "-web", "+market"]
+        assert events == ["-market", "-web", "+market"]
         await trio.sleep(0.2)
-        assert journal[3:] == ["+web"]
+        assert events[3:] == ["+web"]
 
 
-async def test_failures_at_the_same_moment_restart_everybody_once(
+async def test_simultaneous_failures_restart_every_child_once(
     autojump_clock: MockClock,
 ) -> None:
-    """The report of a child that its sibling's failure has replaced meanwhile is stale."""
-    journal: list[str] = []
-    scripts = scripted(NAMES, journal)
+    """A failed child that was restarted because of another one needs no further restart."""
+    events: list[str] = []
+    scripts = scripted(NAMES, events)
     tree = supervisor(
-        *as_children(scripts), strategy=Strategy.REST_FOR_ONE, budget=RestartBudget(1, within=60)
+        *to_children(scripts), strategy=Strategy.REST_FOR_ONE, budget=RestartBudget(1, within=60)
     )
     async with running(tree):
-        journal.clear()
+        events.clear()
         for script in scripts.values():
             script.fail()
         await wait_all_tasks_blocked()
-        assert sorted(journal[:3]) == ["-market", "-store", "-web"]
-        assert journal[3:] == ["+store", "+market", "+web"]
+        assert sorted(events[:3]) == ["-market", "-store", "-web"]
+        assert events[3:] == ["+store", "+market", "+web"]
 
 
 async def test_earlier_child_that_fails_while_its_dependent_pauses_comes_first(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    scripts = scripted(NAMES, journal)
+    events: list[str] = []
+    scripts = scripted(NAMES, events)
     tree = supervisor(
-        *as_children(scripts), strategy=Strategy.REST_FOR_ONE, backoff=Backoff(4, 4, jitter=0)
+        *to_children(scripts), strategy=Strategy.REST_FOR_ONE, backoff=Backoff(4, 4, jitter=0)
     )
     async with running(tree):
-        journal.clear()
+        events.clear()
         scripts["market"].fail()
         await trio.sleep(2)
         scripts["store"].fail()
         await trio.sleep(3)
-        assert journal == ["-market", "-web", "-store"]
+        assert events == ["-market", "-web", "-store"]
         await trio.sleep(2)
-        assert journal[3:] == ["+store", "+market", "+web"]
+        assert events[3:] == ["+store", "+market", "+web"]
 
 
 async def test_pauses_grow_and_reset_after_health(autojump_clock: MockClock) -> None:
@@ -254,7 +254,7 @@ async def test_jitter_comes_from_the_given_source(autojump_clock: MockClock) -> 
 
 async def test_pause_of_one_child_does_not_delay_another(autojump_clock: MockClock) -> None:
     slow, quick = Crashing(after=1), Crashing(after=3, times=1)
-    journal: list[str] = []
+    events: list[str] = []
     tree = supervisor(
         Child("slow", slow.run), Child("quick", quick.run), backoff=Backoff(10, 10, jitter=0)
     )
@@ -262,31 +262,31 @@ async def test_pause_of_one_child_does_not_delay_another(autojump_clock: MockClo
     async with running(tree):
         await trio.sleep(14)
         assert [at - start for at in quick.started_at] == [0, 13]
-    assert journal == []
+    assert events == []
 
 
 async def test_restart_does_not_wait_for_the_slow_start_of_an_independent_child(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    slow = Scripted("slow", journal, start_takes=20)
-    quick = Scripted("quick", journal)
+    events: list[str] = []
+    slow = Scripted("slow", events, start_takes=20)
+    quick = Scripted("quick", events)
     async with running(supervisor(Child("slow", slow.run), Child("quick", quick.run))):
-        journal.clear()
+        events.clear()
         slow.fail()
         await trio.sleep(1)
         quick.fail()
         await trio.sleep(1)
-        assert journal == ["-slow", "+slow", "-quick", "+quick"]
+        assert events == ["-slow", "+slow", "-quick", "+quick"]
 
 
 @pytest.mark.parametrize("strategy", [Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL])
-async def test_failure_during_the_first_start_leaves_the_later_ones_their_turn(
+async def test_failure_during_the_first_start_lets_later_children_start(
     strategy: Strategy, autojump_clock: MockClock
 ) -> None:
-    journal: list[str] = []
-    store, market = Scripted("store", journal), Scripted("market", journal, start_takes=2)
-    once = Scripted("once", journal)
+    events: list[str] = []
+    store, market = Scripted("store", events), Scripted("market", events, start_takes=2)
+    once = Scripted("once", events)
     tree = supervisor(
         Child("store", store.run),
         Child("market", market.run),
@@ -298,7 +298,7 @@ async def test_failure_during_the_first_start_leaves_the_later_ones_their_turn(
         await trio.sleep(1)
         store.fail()
         await trio.sleep(5)
-        assert journal == ["+store", "+market", "-store", "-market", "+store", "+market", "+once"]
+        assert events == ["+store", "+market", "-store", "-market", "+store", "+market", "+once"]
         tree.stop()
 
 
@@ -313,7 +313,7 @@ async def test_failure_is_logged_with_its_traceback(
     assert str(record.exc_info[1]) == "crash 1"
 
 
-# Who comes back
+# Restart policies
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ async def test_failure_is_logged_with_its_traceback(
         (Restart.TEMPORARY, State.STOPPED, State.FAILED),
     ],
 )
-async def test_child_comes_back_as_its_kind_says(
+async def test_child_is_restarted_according_to_its_policy(
     restart: Restart, after_finish: State, after_failure: State, autojump_clock: MockClock
 ) -> None:
     for ending, expected in (("finish", after_finish), ("fail", after_failure)):
@@ -337,11 +337,11 @@ async def test_child_comes_back_as_its_kind_says(
             assert state(tree) is state(tree, "other") is State.RUNNING
 
 
-async def test_sibling_brings_back_a_finished_transient_child_but_no_temporary_one(
+async def test_failure_of_another_child_restarts_a_finished_transient_one_but_no_temporary_one(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    scripts = scripted(["store", "bootstrap", "once", "dropped"], journal)
+    events: list[str] = []
+    scripts = scripted(["store", "bootstrap", "once", "dropped"], events)
     kinds = [Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY, Restart.TEMPORARY]
     children = [
         Child(name, scripts[name].run, restart=kind)
@@ -352,14 +352,14 @@ async def test_sibling_brings_back_a_finished_transient_child_but_no_temporary_o
         scripts["bootstrap"].finish()
         scripts["once"].finish()
         await wait_all_tasks_blocked()
-        journal.clear()
+        events.clear()
         scripts["store"].fail()
         await wait_all_tasks_blocked()
-        assert journal == ["-store", "-dropped", "+store", "+bootstrap"]
+        assert events == ["-store", "-dropped", "+store", "+bootstrap"]
         assert state(tree, "once") is state(tree, "dropped") is State.STOPPED
 
 
-async def test_supervisor_lives_on_without_children(autojump_clock: MockClock) -> None:
+async def test_supervisor_keeps_running_without_children(autojump_clock: MockClock) -> None:
     tree = supervisor()
     async with running(tree):
         await trio.sleep(100)
@@ -374,7 +374,7 @@ def test_names_must_differ() -> None:
 async def test_supervisor_runs_once_at_a_time(autojump_clock: MockClock) -> None:
     tree = supervisor(Child("web", steady))
     async with running(tree):
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             await tree.run()
     async with running(tree):
         assert state(tree, "web") is State.RUNNING
@@ -404,11 +404,11 @@ async def test_actor_may_be_a_partial_of_a_method(autojump_clock: MockClock) -> 
         assert state(tree, "a") is State.RUNNING
 
 
-async def test_tree_can_be_looked_at_before_it_runs() -> None:
+async def test_tree_can_be_inspected_before_it_runs() -> None:
     assert state(supervisor(Child("store", steady)), "store") is State.WAITING
 
 
-async def test_child_that_started_in_time_is_not_late_ever_after(
+async def test_start_timeout_does_not_apply_after_the_start(
     autojump_clock: MockClock,
 ) -> None:
     started: list[float] = []
@@ -419,17 +419,19 @@ async def test_child_that_started_in_time_is_not_late_ever_after(
         await trio.sleep_forever()
 
     crashing = Crashing(after=5, times=1)
-    tree = supervisor(Child("store", prompt, start_within=1), Child("web", crashing.run))
+    tree = supervisor(Child("store", prompt, start_timeout=1), Child("web", crashing.run))
     async with running(tree):
         await trio.sleep(10)
         assert len(started) == 1
         assert len(crashing.started_at) == 2
 
 
-async def test_pauses_begin_anew_when_the_supervisor_does(autojump_clock: MockClock) -> None:
+async def test_pauses_start_again_at_their_minimum_after_the_supervisor_restarts(
+    autojump_clock: MockClock,
+) -> None:
     crashing = Crashing(after=1, times=3)
     tree = supervisor(Child("store", crashing.run), backoff=Backoff(1, 100, jitter=0))
-    async with running(tree):  # crashes at 1 and at 3, and would come back at 5
+    async with running(tree):  # crashes at 1 and at 3, and would be restarted at 5
         await trio.sleep(4)
     async with running(tree):
         await trio.sleep(20)

@@ -1,4 +1,4 @@
-"""Nobody waits for an answer that cannot come: asks across crashes, restarts and stops."""
+"""No asker waits for an answer that cannot come: asks across crashes, restarts and stops."""
 
 from functools import partial
 
@@ -19,21 +19,21 @@ from actors import (
     Supervisor,
 )
 
-from .fakes import Question, Scripted, oracle, running, supervisor
+from .fakes import Question, Scripted, responder, running, supervisor
 
 Outcomes = dict[str, tuple[str, float]]
 
 
 def box(capacity: int = 8) -> Mailbox[Question]:
-    return Mailbox("oracle", capacity=capacity)
+    return Mailbox("responder", capacity=capacity)
 
 
-def oracle_child(mailbox: Mailbox[Question], restart: Restart = Restart.PERMANENT) -> Child:
-    return Child("oracle", partial(oracle, mailbox), mailbox=mailbox, restart=restart)
+def responder_child(mailbox: Mailbox[Question], restart: Restart = Restart.PERMANENT) -> Child:
+    return Child("responder", partial(responder, mailbox), mailbox=mailbox, restart=restart)
 
 
 async def ask_all(mailbox: Mailbox[Question], *texts: str) -> Outcomes:
-    """Ask in this order, all at once; the answers or errors, and after how many seconds."""
+    """Ask concurrently, in this order; the answers or error types, and the seconds each took."""
     outcomes: Outcomes = {}
     start = trio.current_time()
 
@@ -51,11 +51,11 @@ async def ask_all(mailbox: Mailbox[Question], *texts: str) -> Outcomes:
     return outcomes
 
 
-async def test_crash_answers_its_question_at_once_and_the_next_life_the_queued_ones(
+async def test_crash_fails_its_question_immediately_and_the_next_run_answers_the_queued_ones(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
-    async with running(supervisor(oracle_child(mailbox), backoff=Backoff(5, 5, jitter=0))):
+    async with running(supervisor(responder_child(mailbox), backoff=Backoff(5, 5, jitter=0))):
         assert await ask_all(mailbox, "one", "poison", "two") == {
             "one": ("ONE", 1),
             "poison": ("ActorDied", 2),
@@ -63,36 +63,36 @@ async def test_crash_answers_its_question_at_once_and_the_next_life_the_queued_o
         }
 
 
-async def test_crash_answers_what_was_left_for_later_too(autojump_clock: MockClock) -> None:
+async def test_crash_fails_postponed_questions_too(autojump_clock: MockClock) -> None:
     mailbox = box()
-    async with running(supervisor(oracle_child(mailbox))):
+    async with running(supervisor(responder_child(mailbox))):
         assert await ask_all(mailbox, "later", "poison") == {
             "later": ("ActorDied", 2),
             "poison": ("ActorDied", 2),
         }
 
 
-async def test_asker_learns_what_the_actor_died_of(autojump_clock: MockClock) -> None:
+async def test_asker_gets_the_error_of_the_actor_as_cause(autojump_clock: MockClock) -> None:
     mailbox = box()
-    async with running(supervisor(oracle_child(mailbox))):
+    async with running(supervisor(responder_child(mailbox))):
         with pytest.raises(ActorDied) as caught:
             await mailbox.ask(partial(Question, "poison"))
-    assert str(caught.value.__cause__) == "cannot digest"
+    assert str(caught.value.__cause__) == "poisoned"
 
 
-async def test_stop_answers_what_was_taken_and_what_was_queued(autojump_clock: MockClock) -> None:
+async def test_stop_fails_received_and_queued_questions(autojump_clock: MockClock) -> None:
     mailbox = box(capacity=1)
-    tree = supervisor(oracle_child(mailbox))
+    tree = supervisor(responder_child(mailbox))
     outcomes: Outcomes = {}
 
     async def ask() -> None:
-        outcomes.update(await ask_all(mailbox, "taken", "queued", "waits for room"))
+        outcomes.update(await ask_all(mailbox, "received", "queued", "waits for room"))
 
     async with trio.open_nursery() as nursery, running(tree):
         nursery.start_soon(ask)
         await wait_all_tasks_blocked()
     assert {text: answer for text, (answer, _) in outcomes.items()} == {
-        "taken": "ActorDied",
+        "received": "ActorDied",
         "queued": "MailboxClosed",
         "waits for room": "MailboxClosed",
     }
@@ -100,9 +100,9 @@ async def test_stop_answers_what_was_taken_and_what_was_queued(autojump_clock: M
         await mailbox.ask(partial(Question, "late"))
 
 
-async def test_giving_up_answers_everybody(autojump_clock: MockClock) -> None:
+async def test_restart_limit_fails_every_question(autojump_clock: MockClock) -> None:
     mailbox = box()
-    tree = supervisor(oracle_child(mailbox), budget=RestartBudget(0, 60))
+    tree = supervisor(responder_child(mailbox), budget=RestartBudget(0, 60))
     outcomes: Outcomes = {}
 
     async def ask() -> None:
@@ -117,11 +117,11 @@ async def test_giving_up_answers_everybody(autojump_clock: MockClock) -> None:
         mailbox.tell_nowait(Question("late", None))  # type: ignore[arg-type]
 
 
-async def test_child_that_ended_for_good_answers_with_a_closed_mailbox(
+async def test_child_that_ended_permanently_has_a_closed_mailbox(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
-    async with running(supervisor(oracle_child(mailbox, Restart.TEMPORARY))):
+    async with running(supervisor(responder_child(mailbox, Restart.TEMPORARY))):
         assert await ask_all(mailbox, "poison", "queued") == {
             "poison": ("ActorDied", 1),
             "queued": ("MailboxClosed", 1),
@@ -131,7 +131,7 @@ async def test_child_that_ended_for_good_answers_with_a_closed_mailbox(
 def nested(mailbox: Mailbox[Question], restart: Restart, top: RestartBudget) -> Supervisor:
     below = Supervisor(
         "feed",
-        [oracle_child(mailbox)],
+        [responder_child(mailbox)],
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(0, 60),
         restart=restart,
@@ -139,7 +139,7 @@ def nested(mailbox: Mailbox[Question], restart: Restart, top: RestartBudget) -> 
     return supervisor(below, budget=top)
 
 
-async def test_queued_question_survives_a_supervisor_that_gives_up_and_is_restarted(
+async def test_queued_question_survives_the_restart_of_a_failed_supervisor(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
@@ -150,7 +150,7 @@ async def test_queued_question_survives_a_supervisor_that_gives_up_and_is_restar
         }
 
 
-async def test_supervisor_that_ended_for_good_answers_for_its_children(
+async def test_supervisor_that_ended_permanently_closes_the_mailboxes_of_its_children(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
@@ -161,11 +161,11 @@ async def test_supervisor_that_ended_for_good_answers_for_its_children(
         }
 
 
-async def test_closing_the_mailbox_as_soft_stop_lets_the_actor_finish_its_work(
+async def test_closing_the_mailbox_as_graceful_stop_lets_the_actor_finish_its_work(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
-    child = Child("oracle", partial(oracle, mailbox), mailbox=mailbox, stop=mailbox.close)
+    child = Child("responder", partial(responder, mailbox), mailbox=mailbox, stop=mailbox.close)
     outcomes: Outcomes = {}
 
     async def ask() -> None:
@@ -177,14 +177,14 @@ async def test_closing_the_mailbox_as_soft_stop_lets_the_actor_finish_its_work(
     assert outcomes == {"one": ("ONE", 1), "two": ("TWO", 2)}
 
 
-async def test_actor_restarted_for_a_siblings_sake_has_an_open_mailbox_again(
+async def test_actor_restarted_because_of_another_has_an_open_mailbox_again(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
     script = Scripted("store", [])
     tree = supervisor(
         Child("store", script.run),
-        Child("oracle", partial(oracle, mailbox), mailbox=mailbox, stop=mailbox.close),
+        Child("responder", partial(responder, mailbox), mailbox=mailbox, stop=mailbox.close),
         strategy=Strategy.REST_FOR_ONE,
     )
     async with running(tree):
@@ -193,8 +193,10 @@ async def test_actor_restarted_for_a_siblings_sake_has_an_open_mailbox_again(
         assert await ask_all(mailbox, "one") == {"one": ("ONE", 1)}
 
 
-async def test_asker_need_not_wait_for_the_start_of_a_sibling(autojump_clock: MockClock) -> None:
-    """A crash is answered by the child's own end, while its supervisor still starts others."""
+async def test_asker_does_not_wait_for_the_start_of_another_child(
+    autojump_clock: MockClock,
+) -> None:
+    """The end of the child fails its questions, while its supervisor still starts others."""
     mailbox = box()
 
     async def asks_at_start(*, task_status: trio.TaskStatus[None]) -> None:
@@ -205,18 +207,18 @@ async def test_asker_need_not_wait_for_the_start_of_a_sibling(autojump_clock: Mo
         await trio.sleep_forever()
 
     start = trio.current_time()
-    async with running(supervisor(oracle_child(mailbox), Child("web", asks_at_start))):
+    async with running(supervisor(responder_child(mailbox), Child("web", asks_at_start))):
         assert trio.current_time() - start == 2
 
 
-async def test_temporary_actor_stopped_for_a_siblings_sake_has_a_closed_mailbox(
+async def test_temporary_actor_stopped_because_of_another_has_a_closed_mailbox(
     autojump_clock: MockClock,
 ) -> None:
     mailbox = box()
     script = Scripted("store", [])
     tree = supervisor(
         Child("store", script.run),
-        oracle_child(mailbox, Restart.TEMPORARY),
+        responder_child(mailbox, Restart.TEMPORARY),
         strategy=Strategy.REST_FOR_ONE,
     )
     async with running(tree):

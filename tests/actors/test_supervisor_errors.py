@@ -1,4 +1,4 @@
-"""Which errors are a failure of the child, and which are nobody's to absorb."""
+"""Which errors are a failure of the child, and which end the tree."""
 
 import signal
 
@@ -17,7 +17,7 @@ from actors import (
     Supervisor,
 )
 
-from .fakes import Scripted, a_cancelled, as_children, running, scripted, steady, supervisor
+from .fakes import Scripted, leaked_cancelled, running, scripted, steady, supervisor, to_children
 
 
 class BadSettings(Fatal):
@@ -25,7 +25,7 @@ class BadSettings(Fatal):
 
 
 class LeakingCancelled:
-    """Lets a `trio.Cancelled` of its own escape, `wrapped` in a group or not."""
+    """Lets a `trio.Cancelled` of its own escape, optionally `wrapped` in a group."""
 
     def __init__(self, *, wrapped: bool) -> None:
         self.wrapped = wrapped
@@ -33,7 +33,7 @@ class LeakingCancelled:
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         await trio.sleep(1)
-        stray = await a_cancelled()
+        stray = await leaked_cancelled()
         raise BaseExceptionGroup("", [stray]) if self.wrapped else stray
 
 
@@ -48,8 +48,8 @@ async def nursery_with_a_failing_task(*, task_status: trio.TaskStatus[None]) -> 
         task_status.started()
 
 
-async def cause_of_death(child: Child) -> BaseException | None:
-    """What makes a supervisor give up at the first failure of `child`."""
+async def cause_of_failure(child: Child) -> BaseException | None:
+    """The cause of the `RestartLimit` after the first failure of `child`."""
     tree = supervisor(Child("other", steady), child, budget=RestartBudget(0, 60))
     with trio.fail_after(60), pytest.raises(RestartLimit) as caught:
         await tree.run()
@@ -61,11 +61,11 @@ async def test_stray_cancelled_is_a_failure_and_not_a_stop(
     wrapped: bool, autojump_clock: MockClock
 ) -> None:
     child = Child("leaking", LeakingCancelled(wrapped=wrapped).run)
-    assert isinstance(await cause_of_death(child), StrayCancelled)
+    assert isinstance(await cause_of_failure(child), StrayCancelled)
 
 
 async def test_group_of_errors_is_one_failure(autojump_clock: MockClock) -> None:
-    cause = await cause_of_death(Child("feed", nursery_with_a_failing_task))
+    cause = await cause_of_failure(Child("feed", nursery_with_a_failing_task))
     assert isinstance(cause, ExceptionGroup)
     assert [str(error) for error in cause.exceptions] == ["inner"]
 
@@ -91,47 +91,49 @@ async def run_and_fail(tree: Supervisor, script: Scripted, error: BaseException)
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("error", [BadSettings("x"), KeyboardInterrupt(), SystemExit(3)])
-async def test_what_no_restart_would_help_ends_the_tree_in_order(
+async def test_fatal_error_ends_the_tree_in_order(
     error: BaseException, grouped: bool, nested: bool, autojump_clock: MockClock
 ) -> None:
-    journal: list[str] = []
-    scripts = scripted(["store", "market", "web"], journal)
-    store, market, web = as_children(scripts)
+    events: list[str] = []
+    scripts = scripted(["store", "market", "web"], events)
+    store, market, web = to_children(scripts)
     tree = supervisor(store, supervisor(market, name="feed") if nested else market, web)
     raised = BaseExceptionGroup("", [ValueError(), error]) if grouped else error
     with pytest.raises(type(error)) as caught:
         await run_and_fail(tree, scripts["market"], raised)
     assert caught.value is error
-    assert journal[3:] == ["-market", "-web", "-store"]
+    assert events[3:] == ["-market", "-web", "-store"]
     assert tree.inspect().state is State.FAILED
 
 
-async def test_fatal_error_met_while_stopping_is_raised(autojump_clock: MockClock) -> None:
-    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+async def test_fatal_error_while_stopping_is_raised(autojump_clock: MockClock) -> None:
+    async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
             await trio.sleep_forever()
         finally:
-            raise BadSettings("met late")
+            raise BadSettings("while stopping")
 
-    with pytest.RaisesGroup(pytest.RaisesExc(BadSettings, match="met late")):
-        async with running(supervisor(Child("sore", sore))):
+    with pytest.RaisesGroup(pytest.RaisesExc(BadSettings, match="while stopping")):
+        async with running(supervisor(Child("fails_while_stopping", fails_while_stopping))):
             pass
 
 
-async def test_fatal_error_of_a_sibling_that_is_stopped_ends_the_restart(
+async def test_fatal_error_of_another_child_that_is_stopped_ends_the_restart(
     autojump_clock: MockClock,
 ) -> None:
-    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+    async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
             await trio.sleep_forever()
         finally:
-            raise BadSettings("met late")
+            raise BadSettings("while stopping")
 
     script = Scripted("store", [])
     tree = supervisor(
-        Child("store", script.run), Child("sore", sore), strategy=Strategy.REST_FOR_ONE
+        Child("store", script.run),
+        Child("fails_while_stopping", fails_while_stopping),
+        strategy=Strategy.REST_FOR_ONE,
     )
     with pytest.raises(BadSettings):
         await run_and_fail(tree, script, RuntimeError("boom"))

@@ -1,4 +1,4 @@
-"""Budgets, and what follows when one is spent."""
+"""Restart budgets, and what follows when one is exceeded."""
 
 import pytest
 import trio
@@ -9,7 +9,7 @@ from actors import Backoff, Child, RestartBudget, RestartLimit, State
 from .fakes import Crashing, running, state, steady, supervisor
 
 
-async def test_supervisor_gives_up_when_the_budget_is_spent(autojump_clock: MockClock) -> None:
+async def test_supervisor_fails_when_the_budget_is_exceeded(autojump_clock: MockClock) -> None:
     crashing = Crashing(after=1)
     tree = supervisor(Child("doomed", crashing.run), budget=RestartBudget(2, within=60))
     start = trio.current_time()
@@ -34,7 +34,7 @@ async def test_budget_is_shared_by_the_children_and_forgets_the_old(
         ).run()
 
 
-async def test_giving_up_is_a_failure_for_the_supervisor_above(autojump_clock: MockClock) -> None:
+async def test_restart_limit_is_a_failure_for_the_parent(autojump_clock: MockClock) -> None:
     crashing = Crashing(after=1, times=3)
     feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
     top = supervisor(feed, Child("web", steady), backoff=Backoff(5, 5, jitter=0))
@@ -53,7 +53,7 @@ async def test_giving_up_is_a_failure_for_the_supervisor_above(autojump_clock: M
     assert feed_info.children[0].restarts == 3
 
 
-async def test_tree_ends_when_the_top_budget_is_spent(autojump_clock: MockClock) -> None:
+async def test_tree_ends_when_the_top_budget_is_exceeded(autojump_clock: MockClock) -> None:
     crashing = Crashing(after=1)
     feed = supervisor(Child("stream", crashing.run), name="feed", budget=RestartBudget(1, 60))
     with pytest.raises(RestartLimit) as caught:

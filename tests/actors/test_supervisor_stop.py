@@ -1,4 +1,4 @@
-"""Ordered stops: asked for, and forced from outside."""
+"""Ordered stops: requested, and by cancellation."""
 
 import pytest
 import trio
@@ -18,76 +18,76 @@ from actors import (
 
 from .fakes import (
     Crashing,
-    Polite,
     Scripted,
-    as_children,
+    SlowToStop,
     running,
     scripted,
     state,
     steady,
     stuck,
     supervisor,
+    to_children,
 )
 
 NAMES = ["store", "market", "web"]
 
 
-def polite(name: str, child: Polite, *, within: float = 5) -> Child:
-    return Child(name, child.run, stop=child.asked.set, stop_within=within)
+def slow_to_stop(name: str, child: SlowToStop, *, timeout: float = 5) -> Child:
+    return Child(name, child.run, stop=child.stop_requested.set, stop_timeout=timeout)
 
 
 async def test_stop_ends_the_children_in_reverse_and_returns(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    tree = supervisor(*as_children(scripted(NAMES, journal)))
+    events: list[str] = []
+    tree = supervisor(*to_children(scripted(NAMES, events)))
     async with running(tree):
-        journal.clear()
-    assert journal == ["-web", "-market", "-store"]
+        events.clear()
+    assert events == ["-web", "-market", "-store"]
     assert [child.state for child in tree.inspect().children] == [State.STOPPED] * 3
     assert tree.inspect().state is State.STOPPED
 
 
-async def test_stop_asked_before_the_run_ends_it_at_once(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    tree = supervisor(*as_children(scripted(NAMES, journal)))
+async def test_stop_requested_before_the_run_ends_it_immediately(autojump_clock: MockClock) -> None:
+    events: list[str] = []
+    tree = supervisor(*to_children(scripted(NAMES, events)))
     tree.stop()
     await tree.run()
-    assert journal == []
+    assert events == []
     async with running(tree):
-        assert journal == ["+store", "+market", "+web"]
+        assert events == ["+store", "+market", "+web"]
 
 
-async def test_each_child_has_ended_before_the_one_that_started_earlier_is_asked(
+async def test_each_child_has_ended_before_the_one_that_started_earlier_is_stopped(
     autojump_clock: MockClock,
 ) -> None:
-    store, web = Polite(2), Polite(3)
+    store, web = SlowToStop(2), SlowToStop(3)
     start = trio.current_time()
-    async with running(supervisor(polite("store", store), polite("web", web))):
+    async with running(supervisor(slow_to_stop("store", store), slow_to_stop("web", web))):
         pass
     assert (web.ended_at, store.ended_at) == (start + 3, start + 5)
 
 
-async def test_soft_stop_that_takes_too_long_is_cancelled(autojump_clock: MockClock) -> None:
-    slow = Polite(100)
+async def test_graceful_stop_that_takes_too_long_is_cancelled(autojump_clock: MockClock) -> None:
+    slow = SlowToStop(100)
     start = trio.current_time()
-    async with running(supervisor(polite("slow", slow, within=4))):
+    async with running(supervisor(slow_to_stop("slow", slow, timeout=4))):
         pass
     assert slow.ended_at == start + 4
 
 
 async def test_child_whose_stop_request_fails_is_cancelled(autojump_clock: MockClock) -> None:
-    def cannot_ask() -> None:
+    def fail() -> None:
         raise OSError("no")
 
     start = trio.current_time()
-    async with running(supervisor(Child("a", steady, stop=cannot_ask))):
+    async with running(supervisor(Child("a", steady, stop=fail))):
         pass
     assert trio.current_time() == start
 
 
-async def test_outside_cancellation_is_an_ordered_stop(autojump_clock: MockClock) -> None:
-    """Not a massacre: last-first, and with the time that each was promised."""
-    store, web = Polite(2), Polite(3)
-    tree = supervisor(polite("store", store), polite("web", web))
+async def test_cancellation_is_an_ordered_stop(autojump_clock: MockClock) -> None:
+    """Children stop last-first, each within its own timeout."""
+    store, web = SlowToStop(2), SlowToStop(3)
+    tree = supervisor(slow_to_stop("store", store), slow_to_stop("web", web))
     start = trio.current_time()
     with trio.move_on_after(10) as scope:
         await tree.run()
@@ -96,18 +96,18 @@ async def test_outside_cancellation_is_an_ordered_stop(autojump_clock: MockClock
     assert tree.inspect().state is State.STOPPED
 
 
-async def test_outside_cancellation_during_the_start_stops_what_has_started(
+async def test_cancellation_during_the_start_stops_what_has_started(
     autojump_clock: MockClock,
 ) -> None:
-    journal: list[str] = []
-    store, web = Scripted("store", journal), Scripted("web", journal, start_takes=5)
+    events: list[str] = []
+    store, web = Scripted("store", events), Scripted("web", events, start_takes=5)
     tree = supervisor(Child("store", store.run), Child("web", web.run))
     with trio.move_on_after(1):
         await tree.run()
-    assert journal == ["+store", "+web", "-web", "-store"]
+    assert events == ["+store", "+web", "-web", "-store"]
 
 
-async def test_outside_cancellation_during_a_pause_stops_at_once(autojump_clock: MockClock) -> None:
+async def test_cancellation_during_a_pause_stops_at_once(autojump_clock: MockClock) -> None:
     crashing = Crashing(after=1)
     tree = supervisor(Child("feed", crashing.run), backoff=Backoff(50, 50))
     start = trio.current_time()
@@ -118,40 +118,42 @@ async def test_outside_cancellation_during_a_pause_stops_at_once(autojump_clock:
 
 
 async def test_nested_supervisors_stop_in_order_too(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    scripts = scripted(["store", "stream", "audit", "web"], journal)
-    store, stream, audit, web = as_children(scripts)
+    events: list[str] = []
+    scripts = scripted(["store", "stream", "audit", "web"], events)
+    store, stream, audit, web = to_children(scripts)
     tree = supervisor(store, supervisor(stream, audit, name="feed"), web)
     async with running(tree):
-        assert journal == ["+store", "+stream", "+audit", "+web"]
-        journal.clear()
-    assert journal == ["-web", "-audit", "-stream", "-store"]
+        assert events == ["+store", "+stream", "+audit", "+web"]
+        events.clear()
+    assert events == ["-web", "-audit", "-stream", "-store"]
 
 
-async def test_giving_up_stops_the_siblings_in_reverse(autojump_clock: MockClock) -> None:
-    journal: list[str] = []
-    scripts = scripted(NAMES, journal)
-    tree = supervisor(*as_children(scripts), budget=RestartBudget(0, 60))
+async def test_restart_limit_stops_the_other_children_in_reverse(autojump_clock: MockClock) -> None:
+    events: list[str] = []
+    scripts = scripted(NAMES, events)
+    tree = supervisor(*to_children(scripts), budget=RestartBudget(0, 60))
     with pytest.RaisesGroup(RestartLimit):
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run)
-            journal.clear()
+            events.clear()
             scripts["market"].fail()
-    assert journal == ["-market", "-web", "-store"]
+    assert events == ["-market", "-web", "-store"]
 
 
-async def test_failure_while_stopping_does_not_keep_the_others_up(
+async def test_failure_while_stopping_does_not_keep_the_others_from_stopping(
     autojump_clock: MockClock,
 ) -> None:
-    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+    async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
             await trio.sleep_forever()
         finally:
             raise OSError("while closing")
 
-    store = Polite(0)
-    tree = supervisor(polite("store", store), Child("sore", sore))
+    store = SlowToStop(0)
+    tree = supervisor(
+        slow_to_stop("store", store), Child("fails_while_stopping", fails_while_stopping)
+    )
     async with running(tree):
         pass
     assert store.ended_at is not None
@@ -159,15 +161,15 @@ async def test_failure_while_stopping_does_not_keep_the_others_up(
     assert (info.state, info.last_error) == (State.FAILED, "OSError: while closing")
 
 
-async def test_child_that_returns_when_asked_to_stop_before_it_has_started_has_not_failed(
+async def test_child_that_returns_at_a_stop_request_before_it_has_started_has_not_failed(
     autojump_clock: MockClock,
 ) -> None:
-    asked = trio.Event()
+    stop_requested = trio.Event()
 
     async def slow_start(*, task_status: trio.TaskStatus[None]) -> None:
-        await asked.wait()
+        await stop_requested.wait()
 
-    tree = supervisor(Child("slow", slow_start, stop=asked.set))
+    tree = supervisor(Child("slow", slow_start, stop=stop_requested.set))
     with trio.move_on_after(1):
         await tree.run()
     (info,) = tree.inspect().children
@@ -181,8 +183,8 @@ def unkillable_state(tree: Supervisor) -> State:
 async def test_child_that_ignores_cancellation_is_reported_and_the_others_are_stopped(
     autojump_clock: MockClock,
 ) -> None:
-    store = Polite(1)
-    tree = supervisor(polite("store", store), Child("stuck", stuck, stop_within=2))
+    store = SlowToStop(1)
+    tree = supervisor(slow_to_stop("store", store), Child("stuck", stuck, stop_timeout=2))
     start = trio.current_time()
     with pytest.RaisesGroup(Unkillable):
         async with running(tree):
@@ -193,10 +195,10 @@ async def test_child_that_ignores_cancellation_is_reported_and_the_others_are_st
     assert tree.inspect().state is State.FAILED
 
 
-async def test_child_that_ignores_both_requests_is_given_both_times(
+async def test_child_that_ignores_request_and_cancellation_gets_both_timeouts(
     autojump_clock: MockClock,
 ) -> None:
-    tree = supervisor(Child("stuck", stuck, stop=lambda: None, stop_within=2))
+    tree = supervisor(Child("stuck", stuck, stop=lambda: None, stop_timeout=2))
     start = trio.current_time()
     with pytest.RaisesGroup(Unkillable):
         async with running(tree):
@@ -207,11 +209,11 @@ async def test_child_that_ignores_both_requests_is_given_both_times(
 async def test_unkillable_child_ends_the_whole_tree_rather_than_run_twice(
     autojump_clock: MockClock,
 ) -> None:
-    """Met when it is to be restarted for a sibling's sake."""
+    """Detected when it is to be restarted because of another child."""
     script = Scripted("store", [])
     feed = supervisor(
         Child("store", script.run),
-        Child("stuck", stuck, stop_within=2),
+        Child("stuck", stuck, stop_timeout=2),
         name="feed",
         strategy=Strategy.REST_FOR_ONE,
     )
@@ -222,27 +224,34 @@ async def test_unkillable_child_ends_the_whole_tree_rather_than_run_twice(
     assert unkillable_state(feed) is State.UNKILLABLE
 
 
-async def test_unkillable_child_matters_more_than_a_fatal_error(autojump_clock: MockClock) -> None:
-    """The process has to be left without waiting for it."""
+async def test_unkillable_child_takes_precedence_over_a_fatal_error(
+    autojump_clock: MockClock,
+) -> None:
+    """The process must exit without waiting for the child."""
 
     async def fatal(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         raise Fatal("no")
 
-    tree = supervisor(Child("stuck", stuck, stop_within=2), Child("fatal", fatal))
+    tree = supervisor(Child("stuck", stuck, stop_timeout=2), Child("fatal", fatal))
     with pytest.raises(Unkillable) as caught:
         await tree.run()
     assert isinstance(caught.value.__context__, Fatal)
 
-    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+    async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
             await trio.sleep_forever()
         finally:
-            raise Fatal("met late")
+            raise Fatal("while stopping")
 
     with pytest.RaisesGroup(Unkillable):
-        async with running(supervisor(Child("stuck", stuck, stop_within=2), Child("sore", sore))):
+        async with running(
+            supervisor(
+                Child("stuck", stuck, stop_timeout=2),
+                Child("fails_while_stopping", fails_while_stopping),
+            )
+        ):
             pass
 
 
@@ -253,12 +262,12 @@ async def test_child_stuck_in_its_start_is_unkillable_too(autojump_clock: MockCl
 
     start = trio.current_time()
     with pytest.raises(Unkillable):
-        await supervisor(Child("stuck", stuck_start, start_within=3, stop_within=2)).run()
+        await supervisor(Child("stuck", stuck_start, start_timeout=3, stop_timeout=2)).run()
     assert trio.current_time() - start == 5
 
 
 async def test_run_does_not_end_before_its_children(autojump_clock: MockClock) -> None:
-    """What a nursery would promise: nothing of the tree is left behind."""
+    """As a nursery guarantees: no task of the tree is left."""
     tree = supervisor(supervisor(Child("a", steady), name="feed"), Child("b", steady))
     before = trio.lowlevel.current_statistics().tasks_living
     for _ in range(3):
@@ -267,9 +276,9 @@ async def test_run_does_not_end_before_its_children(autojump_clock: MockClock) -
     assert trio.lowlevel.current_statistics().tasks_living == before
 
 
-async def test_child_that_is_asked_to_stop_is_stopping(autojump_clock: MockClock) -> None:
-    slow = Polite(after_asked=3)
-    tree = supervisor(polite("store", slow))
+async def test_child_is_stopping_after_its_stop_request(autojump_clock: MockClock) -> None:
+    slow = SlowToStop(stop_takes=3)
+    tree = supervisor(slow_to_stop("store", slow))
     async with running(tree):
         tree.stop()
         await wait_all_tasks_blocked()
@@ -277,23 +286,25 @@ async def test_child_that_is_asked_to_stop_is_stopping(autojump_clock: MockClock
     assert state(tree, "store") is State.STOPPED
 
 
-async def test_fatal_error_met_while_stopping_is_raised_though_others_stop_after_it(
+async def test_fatal_error_while_stopping_is_raised_after_the_others_have_stopped(
     autojump_clock: MockClock,
 ) -> None:
-    async def sore(*, task_status: trio.TaskStatus[None]) -> None:
+    async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         try:
             await trio.sleep_forever()
         finally:
-            raise Fatal("met late")
+            raise Fatal("while stopping")
 
     with pytest.RaisesGroup(Fatal):
-        async with running(supervisor(Child("store", steady), Child("sore", sore))):
+        async with running(
+            supervisor(Child("store", steady), Child("fails_while_stopping", fails_while_stopping))
+        ):
             pass
 
 
 async def test_supervisor_is_stopping_while_its_children_are(autojump_clock: MockClock) -> None:
-    tree = supervisor(polite("store", Polite(after_asked=3)))
+    tree = supervisor(slow_to_stop("store", SlowToStop(stop_takes=3)))
     async with running(tree):
         tree.stop()
         await wait_all_tasks_blocked()

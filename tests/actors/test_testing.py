@@ -9,32 +9,32 @@ from actors.testing import crash, seeded_scheduler, tasks_below
 Trace = tuple[tuple[str, int, int], ...]
 
 
-async def chatter() -> Trace:
-    """Several senders and receivers that are all ready at the same moments."""
+async def pass_messages() -> Trace:
+    """Several senders and receivers that become ready at the same times."""
     trace: list[tuple[str, int, int]] = []
     send, receive = trio.open_memory_channel[int](2)
 
-    async def produce(who: int) -> None:
+    async def produce(sender: int) -> None:
         for number in range(3):
             await trio.sleep(1)
             await send.send(number)
-            trace.append(("sent", who, number))
+            trace.append(("sent", sender, number))
 
-    async def consume(who: int) -> None:
+    async def consume(receiver: int) -> None:
         while True:
-            trace.append(("got", who, await receive.receive()))
+            trace.append(("received", receiver, await receive.receive()))
 
     with trio.move_on_after(10):
         async with trio.open_nursery() as nursery:
-            for who in range(3):
-                nursery.start_soon(produce, who)
-                nursery.start_soon(consume, who)
+            for sender in range(3):
+                nursery.start_soon(produce, sender)
+                nursery.start_soon(consume, sender)
     return tuple(trace)
 
 
 def run(seed: int) -> Trace:
     with seeded_scheduler(seed):
-        return trio.run(chatter, clock=MockClock(autojump_threshold=0))
+        return trio.run(pass_messages, clock=MockClock(autojump_threshold=0))
 
 
 def test_same_seed_gives_the_same_order() -> None:
@@ -45,7 +45,7 @@ def test_seeds_give_different_orders() -> None:
     assert len({run(seed) for seed in range(50)}) > 25
 
 
-def test_jitter_is_seeded_and_the_world_is_put_back() -> None:
+def test_jitter_is_seeded_and_the_state_of_random_is_restored() -> None:
     before = random.getstate()
     with seeded_scheduler(1):
         first = random.random()
@@ -56,9 +56,9 @@ def test_jitter_is_seeded_and_the_world_is_put_back() -> None:
 
 async def test_works_inside_a_running_test(autojump_clock: MockClock) -> None:
     with seeded_scheduler(3):
-        first = await chatter()
+        first = await pass_messages()
     with seeded_scheduler(3):
-        assert await chatter() == first
+        assert await pass_messages() == first
 
 
 async def test_crash_raises_where_a_task_waits() -> None:

@@ -11,6 +11,7 @@ import trio
 import trio.lowlevel
 
 from actors import Mailbox
+from actors.overflow import Envelope
 from actors.testing import crash
 from smarttrade.simulator import RANDOM_FAULTS, inject
 from smarttrade.store.messages import GetPage
@@ -83,8 +84,8 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
     take, left = mailbox._take, [rng.randint(1, 30)]
     only_questions = rng.random() < 0.5
 
-    def fail(slot: object) -> object:
-        message = take(slot)  # type: ignore[arg-type]
+    def fail(envelope: Envelope[object]) -> object:
+        message = take(envelope)
         if only_questions:
             left[0] = 0 if isinstance(message, GetPage) else left[0] + 1
         else:
@@ -107,11 +108,11 @@ def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | Non
     assert process.life is not None
     pending = [process.life.service]
     while pending:
-        for seat in pending.pop()._seats.values():
-            if seat.child.mailbox is not None and seat.child.mailbox.name == name:
-                return seat.child.mailbox
-            if seat._subtree is not None:
-                pending.append(seat._subtree)  # type: ignore[arg-type]
+        for slot in pending.pop()._slots.values():
+            if slot.child.mailbox is not None and slot.child.mailbox.name == name:
+                return slot.child.mailbox
+            if slot._subtree is not None:
+                pending.append(slot._subtree)  # type: ignore[arg-type]
     return None
 
 

@@ -85,7 +85,7 @@ def unsubscribe_ignored() -> Iterator[None]:
 
 @contextmanager
 def ask_hangs() -> Iterator[None]:
-    with patch.object(Mailbox, "fail_taken", lambda *_: None):
+    with patch.object(Mailbox, "fail_unanswered", lambda *_: None):
         yield
 
 

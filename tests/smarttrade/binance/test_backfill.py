@@ -54,7 +54,7 @@ SIXTY = [Series(symbol, interval) for symbol in SYMBOLS for interval in INTERVAL
 
 def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
     return Mailbox[CandlesMissing](
-        "gaps", capacity=series, overflow=Overflow.NEWEST, key=lambda gap: gap.series
+        "gaps", capacity=series, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
     )
 
 
@@ -347,11 +347,11 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
     async with backfilling(exchange, *SIXTY) as asking:
         for series in SIXTY:
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
-        await trio.sleep(back_at + PAUSE.most + 1)
+        await trio.sleep(back_at + PAUSE.max_pause + 1)
     assert {told.series for told in asking.store.history} == set(SIXTY)
     assert asking.progress[-1] == (60, 60)
     calm = [asked.at for asked in exchange.asked if 60 <= asked.at < back_at]
-    most_a_second = 2 * CONNECTIONS / (PAUSE.most * (1 - PAUSE.jitter))
+    most_a_second = 2 * CONNECTIONS / (PAUSE.max_pause * (1 - PAUSE.jitter))
     assert len(calm) / (back_at - 60) <= most_a_second
 
 

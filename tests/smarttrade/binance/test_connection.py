@@ -22,7 +22,7 @@ from smarttrade.binance.connection import (
     run_connection,
 )
 from smarttrade.binance.errors import StreamDown
-from tests.actors.fakes import a_cancelled
+from tests.actors.fakes import leaked_cancelled
 from tests.fakes.exchange_streams import (
     Behaviour,
     Peer,
@@ -592,7 +592,7 @@ async def test_stray_cancelled_goes_no_further(
     """A `Cancelled` that nobody asked for would end whoever surrounds the connection, silently."""
 
     async def talk(connection: Connection) -> None:
-        raise await a_cancelled()
+        raise await leaked_cancelled()
 
     await conversation(StreamExchange(nursery, listening), talk)
 

@@ -86,7 +86,7 @@ async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: Mock
     for number, (one, other) in enumerate(pairwise(times), start=1):
         longest = PAUSE.pause(number, 1.0)
         assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
-    assert 600 <= times[-1] <= 600 + PAUSE.most
+    assert 600 <= times[-1] <= 600 + PAUSE.max_pause
 
 
 async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None:
@@ -94,7 +94,7 @@ async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None
     exchange.hosts["api.exchange.test"] = silent
     with trio.move_on_after(300):
         await listed(exchange, SYMBOLS)
-    assert len(exchange.asked) >= 300 / (15 + PAUSE.most)
+    assert len(exchange.asked) >= 300 / (15 + PAUSE.max_pause)
 
 
 @pytest.mark.parametrize("code", [-1000, -1001, -1003, -1008])

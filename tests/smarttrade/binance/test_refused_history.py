@@ -45,7 +45,7 @@ async def test_first_history_is_asked_for_until_it_is_there(
     memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
     store = Mailbox[StoreMessage]("store", capacity=16)
     gaps = Mailbox[CandlesMissing](
-        "gaps", capacity=2, overflow=Overflow.NEWEST, key=lambda gap: gap.series
+        "gaps", capacity=2, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
     )
     with capture_logs():
         async with exchange.client() as http, trio.open_nursery() as nursery:

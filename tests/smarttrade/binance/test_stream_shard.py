@@ -229,7 +229,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
     under_way = [at for at in later if at < banned_at + 1]
     assert len(under_way) <= 2
     assert all(at >= banned_at + 100 for at in later if at not in under_way)
-    assert PAUSE.most < 100
+    assert PAUSE.max_pause < 100
 
 
 async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:

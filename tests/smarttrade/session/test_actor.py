@@ -431,7 +431,7 @@ async def test_store_that_dies_while_it_is_asked_ends_the_session_with_1013(
         visitor.ask({"action": "ping"})
         await service.store.receive()
         await service.store.receive()
-        service.store.fail_taken()
+        service.store.fail_unanswered()
         await wait_all_tasks_blocked()
         assert service.ended == [0.0]
         assert visitor.closed is not None

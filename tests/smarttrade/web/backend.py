@@ -151,7 +151,7 @@ async def backend(
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
     gaps = Mailbox[CandlesMissing](
-        "gaps", capacity=100, overflow=Overflow.NEWEST, key=lambda gap: gap.series
+        "gaps", capacity=100, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
     )
     all_counters = Counters()
     counters, hub_counters = all_counters.server, all_counters.hub

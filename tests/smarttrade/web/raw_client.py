@@ -21,7 +21,7 @@ from smarttrade.web.access import Access
 from smarttrade.web.limits import ServerCounters, ServerLimits
 from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
-from tests.actors.fakes import a_cancelled
+from tests.actors.fakes import leaked_cancelled
 
 LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
 """Short, so that the tests are."""
@@ -129,7 +129,7 @@ class Application:
 
     async def stray_cancelled(self) -> None:
         await websocket.accept()
-        raise await a_cancelled()
+        raise await leaked_cancelled()
 
     async def deaf_sender(self) -> None:
         await websocket.accept()
