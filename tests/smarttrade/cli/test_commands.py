@@ -164,7 +164,7 @@ def test_each_bad_value_is_one_line_and_nothing_else(tmp_path: Path) -> None:
 
 
 RETURNING = """
-async def run_service(settings, *, stop, progress, part, simulated=False, task_status, **_):
+async def run_service(settings, *, stop, progress, role, simulated=False, task_status, **_):
     print(settings.port, settings.symbols, settings.use_memory_store, simulated)
     task_status.started()
 """
