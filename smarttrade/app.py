@@ -244,7 +244,7 @@ def _web(settings: Settings, environment: Environment, services: Services) -> Ch
         services,
         environment.listen,
         settings.server_limits,
-        drain_within=settings.stop_within,
+        drain_timeout=settings.stop_within,
         access=partial(access_of, settings),
         tls=partial(tls_of, settings),
     )

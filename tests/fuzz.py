@@ -26,11 +26,11 @@ with atheris.instrument_imports(include=["smarttrade"]):
     )
     from smarttrade.market.interval import Interval
     from smarttrade.market.series import Series
-    from smarttrade.session.limits import SessionLimits
     from smarttrade.session.protocol import SessionProtocol
+    from smarttrade.session.session_limits import SessionLimits
     from smarttrade.store.messages import Catalogue
     from smarttrade.web.access import Access, AccessPolicy, request_info
-    from smarttrade.web.fast_path import read_question
+    from smarttrade.web.fast_path import parse_fast_request
 
 CATALOGUE = Catalogue(("BTCUSDT", "ETHUSDT"), tuple(Interval))
 SERIES = [Series("BTCUSDT", Interval.MINUTE_1)]
@@ -67,10 +67,10 @@ def frames(data: bytes) -> None:
 
 def heads(data: bytes) -> None:
     """Request heads, and who may ask."""
-    read_question(data)
+    parse_fast_request(data)
     lines = [line.partition(b":") for line in data.split(b"\n")]
     asked = request_info(b"GET", data, [(name.lower(), value) for name, _, value in lines])
-    assert not DOOR.knows(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
+    assert not DOOR.is_authorized(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
     DOOR.allows_origin(asked)
     DOOR.allows_rate(DOOR.client_of("127.0.0.1", asked.forwarded), 0.0)
 

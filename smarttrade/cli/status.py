@@ -18,7 +18,7 @@ import trio
 
 from ..settings.files import access_of
 from ..settings.values import url
-from ..web.answers import Problem, StreamingStatus, System
+from ..web.response_schemas import Problem, StreamingStatus, System
 from .error_text import root_of
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ..web.answers import Actor, SeriesStatus, StreamingStatus, System
+from ..web.response_schemas import Actor, SeriesStatus, StreamingStatus, System
 
 MAX_TROUBLES = 10  # shown by name
 

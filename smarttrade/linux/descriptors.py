@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
-from ..web.limits import ServerLimits
 from ..web.server.sockets import BACKLOG
+from ..web.server_limits import ServerLimits
 
 log = structlog.get_logger("smarttrade.descriptors")
 
@@ -31,7 +31,7 @@ class Room(NamedTuple):
 
 def room_for(limits: ServerLimits, soft: int, hard: int) -> Room:
     """What fits into `hard` descriptors, of which `soft` are allowed now."""
-    besides = OTHERS + limits.most_refusals
+    besides = OTHERS + limits.max_refusals
     wanted = limits.max_connections + besides
     if wanted <= soft:
         return Room(soft, limits.max_connections)

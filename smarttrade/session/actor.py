@@ -19,12 +19,13 @@ from ..store.messages import (
     StoreMessage,
     SubscriptionSpec,
 )
+from ..token_bucket import TokenBucket
 from .draining import Draining
 from .errors import CloseCode
 from .hub import Subscriber
-from .limits import SessionLimits, TokenBucket
-from .outbox import ClosedBecause
+from .outbox import ClosedReason
 from .protocol import End, Send, SessionCounters, SessionProtocol, Subscribe, Unsubscribe
+from .session_limits import SessionLimits
 
 ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
 CLOSE_TIMEOUT = 2.0  # seconds to say goodbye to a client that may not be reading
@@ -62,11 +63,11 @@ async def run_session(
                 idle_since = inf
             elif idle_since == inf:
                 idle_since = trio.current_time()
-            with trio.CancelScope(deadline=idle_since + limits.idle_within) as waiting:
+            with trio.CancelScope(deadline=idle_since + limits.idle_timeout) as waiting:
                 message = await client.receive()
             if waiting.cancelled_caught:
                 protocol.counters.closed_idle += 1
-                return End(CloseCode.POLICY, f"no subscription for {limits.idle_within:g} s")
+                return End(CloseCode.POLICY, f"no subscription for {limits.idle_timeout:g} s")
             try:
                 with trio.fail_after(ANSWER_TIMEOUT):
                     catalogue = await store.ask(GetCatalogue)
@@ -83,7 +84,7 @@ async def run_session(
     await _run(client, subscriber, beginning, store, draining, serve)
 
 
-async def run_flat_session(
+async def run_legacy_session(
     client: Client,
     subscriber: Subscriber,
     series: Series,
@@ -113,7 +114,7 @@ async def run_flat_session(
 async def _run(
     client: Client,
     subscriber: Subscriber,
-    beginning: OpenSubscriptions,
+    beginning: OpenSubscriptions[Subscriber],
     store: Mailbox[StoreMessage],
     draining: Draining,
     serve: Callable[[], Awaitable[End]],
@@ -139,7 +140,7 @@ async def _until_over(
 
         async def write() -> None:
             because = await subscriber.outbox.run()
-            is_slow = because is ClosedBecause.OVERFLOWED
+            is_slow = because is ClosedReason.OVERFLOWED
             over(End(CloseCode.OVERLOADED, "too slow") if is_slow else None)
 
         def over(end: End | None) -> None:

@@ -32,15 +32,15 @@ from ..store.events import (
 from ..store.feed import Feed, FeedStatus
 from ..telemetry.histogram import Histogram
 from .outbox import Batch, Outbox
-from .wire import CandleTexts, Encoder, flat_update, heartbeat_frame, status_frame
+from .wire import CandleTexts, Encoder, heartbeat_frame, legacy_frame, status_frame
 
 BATCH = 256  # events taken from the mailbox before a flush; whatever has come since the last one
 
 # A flush costs a system call for each client, whatever it carries. So flushes that follow each
 # other keep a distance, the longer the more clients there are, and what comes meanwhile goes out
 # together. After a pause nothing waits: the first update of a burst goes out at once.
-FLUSH_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
-MAX_GATHERING = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
+FLUSH_CPU_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
+MAX_FLUSH_PAUSE = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
 
 
 @dataclass(eq=False, slots=True)
@@ -125,7 +125,7 @@ class Hub:
                     self._close(event)
                 case FeedChanged(status):
                     self._feed = status
-                    self._tell_all("status", status_frame(status))
+                    self._broadcast("status", status_frame(status))
                 case _:
                     assert_never(event)
         self._flush(touched)
@@ -134,9 +134,9 @@ class Hub:
 
     def beat(self, wall: float) -> None:
         """Tell every session that the server lives; forget those that have ended."""
-        for subscriber in [s for s in self._series if s.outbox.closed_because is not None]:
+        for subscriber in [s for s in self._series if s.outbox.closed_reason is not None]:
             self._remove(subscriber)
-        self._tell_all("heartbeat", heartbeat_frame(wall))
+        self._broadcast("heartbeat", heartbeat_frame(wall))
 
     # -- candles ---------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Hub:
                 if group.flat:
                     if corrected:
                         continue  # such front ends append whatever comes
-                    flat = flat or flat_update(series, candle)
+                    flat = flat or legacy_frame(series, candle)
                 elif told is None:
                     told = self._encoder.update(series, candle, corrected=corrected)
                 if key in group.frames:
@@ -180,11 +180,10 @@ class Hub:
 
     # -- subscribers -----------------------------------------------------------------------
 
-    def _open(self, opened: SubscriptionsOpened) -> None:
+    def _open(self, opened: SubscriptionsOpened[Subscriber]) -> None:
         subscriber = opened.subscriber
-        assert isinstance(subscriber, Subscriber)
         outbox = subscriber.outbox
-        if outbox.closed_because is not None:
+        if outbox.closed_reason is not None:
             return
         is_new = subscriber not in self._series
         if opened.acknowledgement:
@@ -194,14 +193,13 @@ class Hub:
         for snapshot in opened.snapshots:
             if subscriber.flat:
                 for candle in snapshot.candles:
-                    outbox.post_once(flat_update(snapshot.series, candle))
+                    outbox.post_once(legacy_frame(snapshot.series, candle))
             else:
                 outbox.post_once(self._snapshot_frame(snapshot))
         self._move(subscriber, self._series.get(subscriber, frozenset()).union(opened.series))
 
-    def _close(self, closed: SubscriptionsClosed) -> None:
+    def _close(self, closed: SubscriptionsClosed[Subscriber]) -> None:
         subscriber = closed.subscriber
-        assert isinstance(subscriber, Subscriber)
         if subscriber not in self._series:
             return
         if closed.series is None:
@@ -257,7 +255,7 @@ class Hub:
         for each in series:
             self._routes[each].remove(group)
 
-    def _tell_all(self, key: str, data: bytes) -> None:
+    def _broadcast(self, key: str, data: bytes) -> None:
         """A message outside any series, of which only the newest counts."""
         batch = Batch(data, ((key, data),))
         for subscriber in self._series:
@@ -298,9 +296,9 @@ async def run_hub(
             delivered, began = counters.delivered, cost_clock()
             hub.handle(events)
             if counters.delivered > delivered:
-                await trio.sleep(gathering_time(cost_clock() - began))
+                await trio.sleep(flush_pause(cost_clock() - began))
 
 
-def gathering_time(cost: float) -> float:
+def flush_pause(cost: float) -> float:
     """How long to gather after a flush that has cost so much, both in seconds."""
-    return min(cost * (1 / FLUSH_SHARE - 1), MAX_GATHERING)
+    return min(cost * (1 / FLUSH_CPU_SHARE - 1), MAX_FLUSH_PAUSE)

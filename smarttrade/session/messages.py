@@ -43,7 +43,7 @@ class SeriesName(Struct, frozen=True):
     interval: IntervalName
 
 
-class SessionLimitsTold(Struct, frozen=True):
+class SessionLimitsInfo(Struct, frozen=True):
     """What one session may do."""
 
     subscriptions: Annotated[int, Meta(description="Series at the same time.")]
@@ -59,7 +59,7 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
     server: Annotated[str, Meta(description="Name and version.")]
     session: Annotated[str, Meta(description="Names this session in the server's log.")]
     heartbeat: Annotated[float, Meta(description="Seconds between two heartbeats.")]
-    limits: SessionLimitsTold
+    limits: SessionLimitsInfo
 
 
 class SubscriptionError(Struct, frozen=True):
@@ -135,7 +135,7 @@ class Error(Struct, frozen=True, tag_field="type", tag="error"):
     message: Annotated[str, Meta(description="A sentence for people.")]
 
 
-class FlatCandle(Struct, frozen=True):
+class LegacyCandle(Struct, frozen=True):
     """The only message of `/ws/candles/{symbol}`."""
 
     symbol: Symbol

@@ -11,7 +11,7 @@ The rules, each with a test in tests/smarttrade/session/test_outbox.py:
 * A client that takes nothing for `stall_limit` seconds while something is being written is
   *stalled*: the transport is reset by the very task that writes, so that a write which a caller
   shields from cancellation ends too.
-* A client with more than `most_pending_bytes` pending is *overflowed*: what has not begun is
+* A client with more than `max_pending_bytes` pending is *overflowed*: what has not begun is
   dropped and `run` returns, so that its session can say goodbye with code 1013.
 """
 
@@ -67,7 +67,7 @@ class OutboxCounters:
     """Connections found broken while writing."""
 
 
-class ClosedBecause(Enum):
+class ClosedReason(Enum):
     """Why an outbox takes no more posts."""
 
     FINISHED = "finished"  # we ended it; what is pending still goes out
@@ -88,17 +88,17 @@ class Outbox(trio.abc.HalfCloseableStream):
 
     __slots__ = (
         "_counters",
+        "_deadline",
         "_direct_send",
         "_gone",
         "_lock",
-        "_most_pending_bytes",
-        "_patience",
+        "_max_pending_bytes",
         "_pending",
         "_send_now",
         "_socket",
         "_stream",
         "_wake",
-        "closed_because",
+        "closed_reason",
     )
 
     def __init__(
@@ -106,12 +106,12 @@ class Outbox(trio.abc.HalfCloseableStream):
         stream: trio.abc.Stream,
         *,
         stall_limit: float = 30.0,
-        most_pending_bytes: int = MAX_PENDING_BYTES,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
         counters: OutboxCounters,
     ) -> None:
         self._stream = stream
-        self._patience = WriteDeadline(stall_limit)
-        self._most_pending_bytes = most_pending_bytes
+        self._deadline = WriteDeadline(stall_limit)
+        self._max_pending_bytes = max_pending_bytes
         self._counters = counters
         self._socket = _socket_of(stream)
         self._direct_send: Callable[[bytes], int] | None = None
@@ -124,7 +124,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         # The socket's own send while a post may go straight out, else None: the hot path's only
         # question.
         self._send_now = self._direct_send
-        self.closed_because: ClosedBecause | None = None
+        self.closed_reason: ClosedReason | None = None
 
     @property
     def pending_bytes(self) -> int:
@@ -161,21 +161,21 @@ class Outbox(trio.abc.HalfCloseableStream):
 
         Never waits and never raises; does nothing once the outbox has ended.
         """
-        if self.closed_because is None:
+        if self.closed_reason is None:
             self._counters.messages += 1
             self._put(data)
-            if self._pending.bytes > self._most_pending_bytes:
+            if self._pending.bytes > self._max_pending_bytes:
                 self.overflow()
 
     # What the session calls
 
-    async def run(self) -> ClosedBecause:
+    async def run(self) -> ClosedReason:
         """Write what is pending whenever the client takes it, until the outbox ends; say why.
 
         Cancelling it loses nothing: what is pending goes out with the next write, except that
         without a socket of its own the cancellation waits for the chunk in hand.
         """
-        while self.closed_because is None:
+        while self.closed_reason is None:
             if self._pending:
                 try:
                     await self._write_once()
@@ -183,20 +183,20 @@ class Outbox(trio.abc.HalfCloseableStream):
                     break
             else:
                 await self._something_to_do()
-        return self.closed_because or ClosedBecause.FINISHED
+        return self.closed_reason or ClosedReason.FINISHED
 
     def finish(self) -> None:
         """Take no more posts. What is pending still goes out, within one stall limit in all."""
-        self._end(ClosedBecause.FINISHED)
-        self._hurry()
+        self._end(ClosedReason.FINISHED)
+        self._start_final()
 
     def overflow(self) -> None:
         """Drop what has not begun and end, so that the session can close with code 1013 at once."""
-        if self.closed_because is None:
+        if self.closed_reason is None:
             self._counters.overflowed += 1
             self._pending.drop()
-        self._end(ClosedBecause.OVERFLOWED)
-        self._hurry()
+        self._end(ClosedReason.OVERFLOWED)
+        self._start_final()
 
     # What Hypercorn calls: the interface of a Trio stream
 
@@ -217,7 +217,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         ticket = self._pending.ticket
         if not self._pending:
             await trio.lowlevel.checkpoint()
-        while not self._pending.has_gone(ticket):
+        while not self._pending.is_written(ticket):
             await self._write_once()
         if self._gone:
             raise trio.BrokenResourceError("the client is gone")
@@ -240,13 +240,13 @@ class Outbox(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         """Close the transport; what is pending is dropped and writers get ClosedResourceError."""
-        self._end(ClosedBecause.FINISHED)
+        self._end(ClosedReason.FINISHED)
         self._leave()
         await self._stream.aclose()
 
     async def abort(self) -> None:
         """Reset the transport: what the kernel still holds for the client is thrown away too."""
-        self._end(ClosedBecause.FINISHED)
+        self._end(ClosedReason.FINISHED)
         self._leave()
         if self._socket is not None:
             with suppress(OSError):  # it was closed before
@@ -257,7 +257,7 @@ class Outbox(trio.abc.HalfCloseableStream):
     # The pending queue
 
     def _put(self, data: bytes) -> None:
-        """Send or seal `data`, after everything that is pending."""
+        """Send or append_barrier `data`, after everything that is pending."""
         send, taken = self._send_now, 0
         if send is not None:
             try:
@@ -271,9 +271,9 @@ class Outbox(trio.abc.HalfCloseableStream):
         if taken == len(data):
             return
         if taken:
-            self._pending.begin_with(data, taken)
+            self._pending.start_partial(data, taken)
         else:
-            self._pending.seal(data)
+            self._pending.append_barrier(data)
         self._pend()
 
     def _keep_after(self, frames: tuple[Frame, ...], taken: int) -> None:
@@ -285,21 +285,21 @@ class Outbox(trio.abc.HalfCloseableStream):
             taken -= len(frame)
             whole += 1
         if taken:
-            self._pending.begin_with(frames[whole][1], taken)
+            self._pending.start_partial(frames[whole][1], taken)
             whole += 1
         self._counters.messages += whole
         self._pend()
         self._keep(frames[whole:])
 
     def _keep(self, frames: Sequence[Frame]) -> None:
-        if self.closed_because is not None:
+        if self.closed_reason is not None:
             return
         # Without a socket everything waits for the writer's turn: that alone is not being slow.
         is_behind = self._socket is not None or self._lock.locked()
         self._counters.conflated += self._pending.keep(frames, is_behind=is_behind)
         self._counters.messages += len(frames)
         self._pend()
-        if self._pending.bytes > self._most_pending_bytes:
+        if self._pending.bytes > self._max_pending_bytes:
             self.overflow()
 
     def _pend(self) -> None:
@@ -321,54 +321,54 @@ class Outbox(trio.abc.HalfCloseableStream):
         async with self._lock:
             if self._gone:
                 raise trio.ClosedResourceError("the outbox is closed")
-            if data := self._pending.begin():
-                self._took(await self._write(data))
+            if data := self._pending.peek():
+                self._consumed(await self._write(data))
             if not self._pending:
-                self._patience.relax()
-                if self.closed_because is None:
+                self._deadline.reset()
+                if self.closed_reason is None:
                     self._send_now = self._direct_send
 
-    def _took(self, size: int) -> None:
+    def _consumed(self, size: int) -> None:
         self._counters.bytes += size
         if self._gone:
             raise trio.ClosedResourceError("the outbox was closed meanwhile")
-        self._pending.took(size)
+        self._pending.consume(size)
 
     async def _write(self, data: memoryview) -> int:
         """Give some of `data` to the transport; return how much it took, at least one byte."""
         try:
             if self._socket is None:
-                taken = await write_stream(self._stream, data, self._patience)
+                taken = await write_stream(self._stream, data, self._deadline)
             else:
-                taken = await write_socket(self._socket, data, self._patience)
+                taken = await write_socket(self._socket, data, self._deadline)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             if self._gone:
                 raise trio.ClosedResourceError("the outbox was closed meanwhile") from error
             self._fail()
             raise trio.BrokenResourceError("the client is gone") from error
         if not taken:
-            self._end(ClosedBecause.STALLED)
+            self._end(ClosedReason.STALLED)
             self._counters.evicted += 1
             await self.abort()
-            limit = self._patience.stall_limit
+            limit = self._deadline.stall_limit
             raise trio.BrokenResourceError(f"the client took nothing for {limit} s")
         return taken
 
     # Ending
 
-    def _end(self, why: ClosedBecause) -> None:
-        if self.closed_because is None:
-            self.closed_because = why
+    def _end(self, why: ClosedReason) -> None:
+        if self.closed_reason is None:
+            self.closed_reason = why
         self._pend()
 
-    def _hurry(self) -> None:
+    def _start_final(self) -> None:
         if self._pending:
-            self._patience.hurry()
+            self._deadline.start_final()
 
     def _fail(self) -> None:
-        if self.closed_because is None:
+        if self.closed_reason is None:
             self._counters.failed += 1
-        self._end(ClosedBecause.FAILED)
+        self._end(ClosedReason.FAILED)
         self._leave()
 
     def _leave(self) -> None:

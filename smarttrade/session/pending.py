@@ -1,7 +1,7 @@
-"""What waits for one client's socket. Plain code.
+"""The bytes that wait for one client's socket. Plain code.
 
-It goes out in this order: what has begun, what is sealed, and frames that may still be replaced,
-one per key.
+They go out in this order: the current chunk, barriers, and frames that may still be replaced, one
+per key.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ _NOTHING = memoryview(b"")
 
 
 class Pending:
-    __slots__ = ("_begun", "_frames", "_sealed", "bytes", "rest", "ticket")
+    __slots__ = ("_barriers", "_frames", "_started", "bytes", "current", "ticket")
 
     def __init__(self) -> None:
-        self.rest = _NOTHING
-        """Of what has begun."""
-        self._sealed: list[bytes] = []
+        self.current = _NOTHING
+        """What is left of the chunk that is being written."""
+        self._barriers: list[bytes] = []
         self._frames: dict[Hashable, bytes] = {}
         self.ticket = 0
-        """Of what was sealed last: how many there have been."""
-        self._begun = 0
+        """Of the newest barrier: how many there have been."""
+        self._started = 0
         self.bytes = 0
-        """All that waits, begun ones included."""
+        """All that waits, the current chunk included."""
 
     def __bool__(self) -> bool:
-        return bool(self.rest or self._sealed or self._frames)
+        return bool(self.current or self._barriers or self._frames)
 
-    def has_gone(self, ticket: int) -> bool:
-        """Whether all of what was sealed under `ticket` has been taken, or dropped."""
-        return self._begun > ticket or (self._begun == ticket and not self.rest)
+    def is_written(self, ticket: int) -> bool:
+        """Whether all up to the barrier with this ticket was consumed, or dropped."""
+        return self._started > ticket or (self._started == ticket and not self.current)
 
-    # -- putting in ------------------------------------------------------------------------
+    # -- adding ----------------------------------------------------------------------------
 
-    def seal(self, data: bytes) -> None:
-        """Put `data` after everything; nothing may replace what is before it any more."""
-        self._seal_frames()
+    def append_barrier(self, data: bytes) -> None:
+        """Add `data` after everything else; frames before it can no longer be replaced."""
+        self._freeze_frames()
         self._append(data)
         self.bytes += len(data)
 
-    def begin_with(self, data: bytes, taken: int) -> None:
-        """Put in what the socket left of `data`; nothing else waits."""
-        self.rest = memoryview(data)[taken:]
-        self.bytes += len(self.rest)
+    def start_partial(self, data: bytes, taken: int) -> None:
+        """Continue with `data`, of which the socket took `taken` bytes; nothing else waits."""
+        self.current = memoryview(data)[taken:]
+        self.bytes += len(self.current)
 
     def keep(self, frames: Iterable[Frame], *, is_behind: bool) -> int:
-        """Keep the newest of each key; return how many took another one's place.
+        """Keep the newest frame of each key; return how many were replaced.
 
-        Unless the client `is_behind`, none does: both go out.
+        Unless the client `is_behind`, none is: both go out.
         """
         kept, replaced = self._frames, 0
         for key, frame in frames:
             older = kept.get(key)
             if older is not None and not is_behind:
-                self._seal_frames()
+                self._freeze_frames()
             elif older is not None:
                 replaced += 1
                 self.bytes -= len(older)
@@ -67,32 +67,33 @@ class Pending:
             self.bytes += len(frame)
         return replaced
 
-    def _seal_frames(self) -> None:
+    def _freeze_frames(self) -> None:
         if self._frames:
             self._append(b"".join(self._frames.values()))
             self._frames.clear()
 
     def _append(self, data: bytes) -> None:
-        self._sealed.append(data)
+        self._barriers.append(data)
         self.ticket += 1
 
-    # -- taking out ------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------
 
-    def begin(self) -> memoryview:
-        """What goes next; it has begun, and remains `rest` until it is `took`."""
-        if not self.rest:
-            if self._sealed:
-                self.rest = memoryview(self._sealed.pop(0))
-                self._begun += 1
+    def peek(self) -> memoryview:
+        """The chunk to write next; it stays `current` until it is consumed."""
+        if not self.current:
+            if self._barriers:
+                self.current = memoryview(self._barriers.pop(0))
+                self._started += 1
             elif self._frames:
-                self.rest = memoryview(b"".join(self._take_frames()))
-        return self.rest
+                self.current = memoryview(b"".join(self._pop_chunk()))
+        return self.current
 
-    def took(self, size: int) -> None:
-        self.rest = self.rest[size:]
+    def consume(self, size: int) -> None:
+        """The transport took `size` bytes of the current chunk."""
+        self.current = self.current[size:]
         self.bytes -= size
 
-    def _take_frames(self) -> Iterable[bytes]:
+    def _pop_chunk(self) -> Iterable[bytes]:
         keys, size = [], 0
         for key, frame in self._frames.items():
             keys.append(key)
@@ -104,12 +105,12 @@ class Pending:
     # -- giving up -------------------------------------------------------------------------
 
     def drop(self) -> None:
-        """Forget what has not begun; what has must be finished, or the next frame is garbage."""
-        self._begun += len(self._sealed)
-        self._sealed.clear()
+        """Drop all but the current chunk, which must be finished: a frame may be cut in it."""
+        self._started += len(self._barriers)
+        self._barriers.clear()
         self._frames.clear()
-        self.bytes = len(self.rest)
+        self.bytes = len(self.current)
 
     def drop_all(self) -> None:
-        self.rest = _NOTHING
+        self.current = _NOTHING
         self.drop()

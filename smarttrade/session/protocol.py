@@ -15,19 +15,20 @@ import msgspec
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.messages import Catalogue, SubscriptionSpec
+from ..token_bucket import TokenBucket
 from .errors import CloseCode, RequestError
-from .limits import FORGIVE_EVERY, SessionLimits, TokenBucket
 from .messages import (
     Error,
     Identifier,
     Pong,
-    SessionLimitsTold,
+    SessionLimitsInfo,
     Subscribed,
     SubscriptionError,
     Welcome,
 )
-from .requests import Request, decode, entry_of, identifier_of, shown, wanted_of
-from .wire import describe, message_frame
+from .requests import Request, decode, parse_entry, parse_spec, request_id, shown
+from .session_limits import BAD_REQUEST_INTERVAL, SessionLimits
+from .wire import message_frame, series_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ class SessionProtocol:
 
     def __post_init__(self) -> None:
         self._requests = TokenBucket(self.limits.burst, self.limits.requests_per_second)
-        self._faults = TokenBucket(self.limits.bad_requests, 1 / FORGIVE_EVERY)
+        self._faults = TokenBucket(self.limits.bad_requests, 1 / BAD_REQUEST_INTERVAL)
 
     def welcome(self) -> bytes:
-        limits = SessionLimitsTold(
+        limits = SessionLimitsInfo(
             subscriptions=self.limits.subscriptions,
             message_bytes=self.limits.message_bytes,
             requests_per_second=self.limits.requests_per_second,
@@ -127,7 +128,7 @@ class SessionProtocol:
             fields = decode(message)
             return self._carry_out(fields, catalogue)
         except RequestError as error:
-            return self._refuse(error, identifier_of(fields), now)
+            return self._refuse(error, request_id(fields), now)
 
     def _refuse(self, error: RequestError, identifier: Identifier, now: float) -> list[Action]:
         self.counters.bad_requests += 1
@@ -142,7 +143,7 @@ class SessionProtocol:
             request = msgspec.convert(fields, Request)
         except msgspec.ValidationError as error:
             raise RequestError("bad_request", f"not understood: {error}") from None
-        identifier = identifier_of(fields, strict=True)
+        identifier = request_id(fields, strict=True)
         match request.action:
             case "subscribe":
                 return [self._subscribe(self._entries(request, fields), identifier, catalogue)]
@@ -162,7 +163,7 @@ class SessionProtocol:
         """A list under `subscriptions`, or the request itself for a single one."""
         if request.subscriptions is None:
             if "symbol" in fields or "interval" in fields:
-                entry_of(fields)  # alone, one that is not understood is a request that is not
+                parse_entry(fields)  # alone, one that is not understood is a request that is not
                 return [fields]
             raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
         # A bad entry costs the client a few bytes and us a hundred, and an exception.
@@ -181,7 +182,7 @@ class SessionProtocol:
         errors = []
         for entry in entries:
             try:
-                one = wanted_of(entry, catalogue)
+                one = parse_spec(entry, catalogue)
                 self._make_room(one.series)
             except RequestError as error:
                 errors.append(_entry_error(entry, error))
@@ -203,7 +204,7 @@ class SessionProtocol:
         errors = []
         for entry in entries:
             try:
-                one = wanted_of(entry, catalogue).series
+                one = parse_spec(entry, catalogue).series
             except RequestError as error:
                 errors.append(_entry_error(entry, error))
                 continue
@@ -212,7 +213,7 @@ class SessionProtocol:
         return Unsubscribe(tuple(series), self._subscribed_frame(identifier, errors))
 
     def _subscribed_frame(self, identifier: Identifier, errors: list[SubscriptionError]) -> bytes:
-        return message_frame(Subscribed(identifier, describe(self.subscribed), errors))
+        return message_frame(Subscribed(identifier, series_names(self.subscribed), errors))
 
 
 def _entry_error(entry: Any, error: RequestError) -> SubscriptionError:

@@ -61,7 +61,7 @@ class Request(msgspec.Struct):
     action: Annotated[str, Meta(extra_json_schema={"enum": list(ACTIONS)})] = "subscribe"
     subscriptions: Annotated[
         list[Any] | None,
-        Meta(extra_json_schema={"items": {"$ref": "#/components/schemas/Entry"}}),
+        Meta(extra_json_schema={"items": {"$ref": "#/components/schemas/Subscription"}}),
     ] = None
 
 
@@ -78,7 +78,7 @@ def decode(message: str | bytes) -> dict[str, Any]:
     return fields
 
 
-def identifier_of(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
+def request_id(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     """What the client calls its request; one that is no such thing is none, unless `strict`."""
     identifier = fields.get("id")
     if identifier is None or (
@@ -90,15 +90,15 @@ def identifier_of(fields: dict[str, Any], *, strict: bool = False) -> Identifier
     return None
 
 
-def entry_of(entry: Any) -> Entry:
+def parse_entry(entry: Any) -> Entry:
     try:
         return msgspec.convert(entry, Entry)
     except msgspec.ValidationError as error:
         raise RequestError("bad_request", f"not a subscription: {error}") from None
 
 
-def wanted_of(entry: Any, catalogue: Catalogue) -> SubscriptionSpec:
-    asked = entry_of(entry)
+def parse_spec(entry: Any, catalogue: Catalogue) -> SubscriptionSpec:
+    asked = parse_entry(entry)
     series = find_series(asked.symbol, asked.interval, catalogue)
     if asked.snapshot is not None and not 1 <= asked.snapshot <= WINDOW_SIZE:
         raise RequestError(

@@ -14,7 +14,7 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.feed import FeedStatus
-from .messages import FlatCandle, Heartbeat, Message, SeriesName, Status
+from .messages import Heartbeat, LegacyCandle, Message, SeriesName, Status
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -29,7 +29,7 @@ def frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8) + payload
 
 
-def message_frame(message: Message | FlatCandle) -> bytes:
+def message_frame(message: Message | LegacyCandle) -> bytes:
     """A frame of one message, for those that are sent to one client or seldom."""
     return frame(encode_json(message))
 
@@ -125,10 +125,10 @@ def _head(kind: str, series: Series) -> bytes:
     return encode_json(head)[:-1]
 
 
-def flat_update(series: Series, candle: Candle) -> bytes:
+def legacy_frame(series: Series, candle: Candle) -> bytes:
     """The frame for front ends of the first hour: one flat object, milliseconds."""
     return message_frame(
-        FlatCandle(
+        LegacyCandle(
             symbol=series.symbol,
             timestamp=candle.open_time,
             open=candle.open,
@@ -150,6 +150,6 @@ def heartbeat_frame(wall: float) -> bytes:
     return message_frame(Heartbeat(round(wall, 3)))
 
 
-def describe(series: Iterable[Series]) -> list[SeriesName]:
+def series_names(series: Iterable[Series]) -> list[SeriesName]:
     """Series as clients name them."""
     return [SeriesName(s.symbol, s.interval.value) for s in series]

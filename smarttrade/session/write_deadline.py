@@ -15,7 +15,7 @@ STREAM_CHUNK = 16 * 1024  # bytes given to any other stream at a time, which tak
 
 
 class WriteDeadline:
-    """How long one client may take nothing; and, in a hurry, how long it has in all."""
+    """How long one client may take nothing; and, in a start_final, how long it has in all."""
 
     __slots__ = ("_last_moment", "stall_limit")
 
@@ -24,12 +24,12 @@ class WriteDeadline:
         """Seconds."""
         self._last_moment: float | None = None
 
-    def hurry(self) -> None:
+    def start_final(self) -> None:
         """From now on, there is one stall limit in all."""
         if self._last_moment is None:
             self._last_moment = trio.current_time() + self.stall_limit
 
-    def relax(self) -> None:
+    def reset(self) -> None:
         self._last_moment = None
 
     def deadline(self) -> float:
@@ -41,26 +41,26 @@ class WriteDeadline:
 
 
 async def write_socket(
-    sock: trio.socket.SocketType, data: memoryview, patience: WriteDeadline
+    sock: trio.socket.SocketType, data: memoryview, deadline: WriteDeadline
 ) -> int:
     """How many bytes the socket took; 0 when the client is stalled."""
     unread = _unread(sock)
     while True:
-        with trio.CancelScope(deadline=patience.deadline()):
+        with trio.CancelScope(deadline=deadline.deadline()):
             return await sock.send(data[:CHUNK])
         # A socket becomes writable only when a third of its buffer is free, which takes a
         # client that reads slowly longer than the limit: ask the kernel whether it reads.
         before, unread = unread, _unread(sock)
-        if unread >= before or patience.is_over():
+        if unread >= before or deadline.is_over():
             return 0
 
 
 async def write_stream(
-    stream: trio.abc.SendStream, data: memoryview, patience: WriteDeadline
+    stream: trio.abc.SendStream, data: memoryview, deadline: WriteDeadline
 ) -> int:
     """The same for a stream that does not say how much of a cancelled write it took."""
     chunk = data[:STREAM_CHUNK]
-    with trio.CancelScope(deadline=patience.deadline(), shield=True):
+    with trio.CancelScope(deadline=deadline.deadline(), shield=True):
         await stream.send_all(chunk)
         return len(chunk)
     return 0

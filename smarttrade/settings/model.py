@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
-from ..session.limits import FORGIVE_EVERY, SessionLimits
+from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
 from ..web.access import Access
-from ..web.limits import ServerLimits
+from ..web.server_limits import ServerLimits
 from .values import (
     host_name,
     list_of,
@@ -188,7 +188,7 @@ class Settings(BaseModel):
     )
     max_pending_bytes: int = _number(
         f"{PREFIX}MAX_PENDING_BYTES",
-        _SERVER.most_pending_bytes,
+        _SERVER.max_pending_bytes,
         "a client with more waiting for it is closed with 1013",
         *(256 * 1024, 1024**3, "bytes"),
     )
@@ -214,7 +214,7 @@ class Settings(BaseModel):
         f"{PREFIX}BAD_REQUESTS",
         _SESSION.bad_requests,
         "requests answered with an error that one session may send at once; one with more is closed"
-        f" with 1008, and one is forgiven every {FORGIVE_EVERY:g} s",
+        f" with 1008, and one is forgiven every {BAD_REQUEST_INTERVAL:g} s",
         *(1, 100_000, ""),
     )
     max_message_bytes: int = _number(
@@ -225,7 +225,7 @@ class Settings(BaseModel):
     )
     idle_session: float = _number(
         f"{PREFIX}IDLE_SESSION",
-        _SESSION.idle_within,
+        _SESSION.idle_timeout,
         "a session that is subscribed to nothing for so long is closed with 1008",
         *(1, 86_400, "s"),
     )
@@ -246,7 +246,7 @@ class Settings(BaseModel):
     )
     head_within: float = _number(
         f"{PREFIX}HEAD_WITHIN",
-        _SERVER.head_within,
+        _SERVER.head_timeout,
         "a request's headers, or a TLS handshake, may take so long",
         *(0.1, 600, "s"),
     )
@@ -342,7 +342,7 @@ class Settings(BaseModel):
             trusted_proxies=self.trusted_proxies,
             requests_per_second=_ACCESS.requests_per_second if rate is None else rate,
             burst=self.request_burst_per_ip,
-            spares_loopback=rate is None,
+            exempts_loopback=rate is None,
         )
 
     @property
@@ -356,11 +356,11 @@ class Settings(BaseModel):
             max_connections=self.max_connections,
             max_connections_per_ip=self.max_connections_per_ip,
             stall_limit=self.stall_limit,
-            most_pending_bytes=self.max_pending_bytes,
+            max_pending_bytes=self.max_pending_bytes,
             message_size=self.max_message_bytes,
             head_size=self.max_head_bytes,
             body_size=self.max_body_bytes,
-            head_within=self.head_within,
+            head_timeout=self.head_within,
             keep_alive=self.keep_alive,
         )
 
@@ -372,7 +372,7 @@ class Settings(BaseModel):
             requests_per_second=self.requests_per_second,
             burst=self.request_burst,
             bad_requests=self.bad_requests,
-            idle_within=self.idle_session,
+            idle_timeout=self.idle_session,
         )
 
     def __repr_args__(self) -> Iterator[tuple[str, str]]:

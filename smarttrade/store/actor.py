@@ -13,7 +13,7 @@ from actors import Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
 from .backlog import Backlog
-from .events import CandlesMissing, Event, HubEvent
+from .events import CandlesMissing, CopyEvent, Event, HubEvent
 from .memory import MemoryStore
 from .messages import (
     AdoptCatalogue,
@@ -83,7 +83,7 @@ async def _tell(
         if isinstance(event, CandlesMissing):
             if gaps is not None:
                 await gaps.tell(event)
-        elif isinstance(event, HubEvent) and hub is not None:
+        elif hub is not None and not isinstance(event, CopyEvent):
             await hub.tell(event)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..market.candle import Candle
 from ..market.series import Series
 from .feed import FeedStatus
+
+SubscriberT = TypeVar("SubscriberT", bound=Hashable)
+"""A client session; the store only passes it from the session to the hub."""
 
 
 class Published(NamedTuple):
@@ -37,20 +40,20 @@ class CandlesPublished:
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionsOpened:
+class SubscriptionsOpened(Generic[SubscriberT]):
     """A subscriber is to get everything about these series that is told after this."""
 
-    subscriber: object
+    subscriber: SubscriberT
     acknowledgement: bytes
     series: tuple[Series, ...]
     snapshots: tuple[Snapshot, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionsClosed:
+class SubscriptionsClosed(Generic[SubscriberT]):
     """A subscriber is to get no more of these series, or of any when None."""
 
-    subscriber: object
+    subscriber: SubscriberT
     series: tuple[Series, ...] | None
     acknowledgement: bytes
 
@@ -60,7 +63,7 @@ class FeedChanged:
     status: FeedStatus
 
 
-HubEvent = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
+HubEvent = CandlesPublished | SubscriptionsOpened[Any] | SubscriptionsClosed[Any] | FeedChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class CatalogueChanged:
     """There are other series than before."""
 
 
-KeptEvent = CandlesPublished | FeedChanged | WindowReplaced | GapsChanged | CatalogueChanged
+CopyEvent = WindowReplaced | GapsChanged | CatalogueChanged
+"""What only a copy of the windows needs."""
+
+KeptEvent = CandlesPublished | FeedChanged | CopyEvent
 """What whoever keeps a copy of the windows has to know."""
 
 

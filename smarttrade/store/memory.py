@@ -7,6 +7,7 @@ The actor beside it does the telling.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..market.candle import Candle
 from ..market.gaps import Missing, Span
@@ -371,7 +372,7 @@ class MemoryStore:
 
     # -- subscribers -----------------------------------------------------------------------
 
-    def open_subscriptions(self, request: OpenSubscriptions) -> list[Event]:
+    def open_subscriptions(self, request: OpenSubscriptions[Any]) -> list[Event]:
         """Attach a subscriber; what has no history yet is attached once it has."""
         now_open, snapshots = [], []
         for wanted in request.wanted:
@@ -391,7 +392,7 @@ class MemoryStore:
             )
         ]
 
-    def close_subscriptions(self, request: CloseSubscriptions) -> list[Event]:
+    def close_subscriptions(self, request: CloseSubscriptions[Any]) -> list[Event]:
         series = tuple(self._books) if request.series is None else request.series
         for each in series:
             if (book := self._books.get(each)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from actors import Reply
 
@@ -15,7 +15,7 @@ from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import Difference
 from ..market.window_state import WindowState
-from .events import Published
+from .events import Published, SubscriberT
 from .feed import FeedStatus
 
 # -- Commands -------------------------------------------------------------------------------
@@ -129,23 +129,23 @@ class SubscriptionSpec(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSubscriptions:
+class OpenSubscriptions(Generic[SubscriberT]):
     """Begin to tell `subscriber` of these series' changes, from one instant on.
 
     A snapshot of a series that has no history yet is sent once it has.
     """
 
-    subscriber: object
+    subscriber: SubscriberT
     wanted: Sequence[SubscriptionSpec]
     acknowledgement: bytes
     """Handed to the hub as it is, ahead of every snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
-class CloseSubscriptions:
+class CloseSubscriptions(Generic[SubscriberT]):
     """No longer tell `subscriber` of these series, or of any when None."""
 
-    subscriber: object
+    subscriber: SubscriberT
     series: Sequence[Series] | None = None
     acknowledgement: bytes = b""
 
@@ -163,8 +163,8 @@ Command = (
     | AdoptCatalogue
     | AdoptWindows
     | FollowUpdates
-    | OpenSubscriptions
-    | CloseSubscriptions
+    | OpenSubscriptions[Any]
+    | CloseSubscriptions[Any]
 )
 
 

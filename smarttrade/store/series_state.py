@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
@@ -33,7 +36,7 @@ class SeriesState:
         """That of the window's gaps of which others were told last."""
         self.asked: Missing | None = None
         """What the backfill was told of, and has not answered."""
-        self.waiting: dict[object, SubscriptionSpec] = {}
+        self.waiting: dict[Hashable, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
 
     def has_changed(self) -> None:
@@ -78,7 +81,7 @@ class SeriesState:
         begin = wanted.since if corrected is None else min(wanted.since, corrected)
         return Snapshot(wanted.series, window.since(begin), truncated)
 
-    def open_waiting(self, series: Series, exchange_time: int) -> list[SubscriptionsOpened]:
+    def open_waiting(self, series: Series, exchange_time: int) -> list[SubscriptionsOpened[Any]]:
         """To be told now that there is a history."""
         waiting, self.waiting = self.waiting, {}
         return [

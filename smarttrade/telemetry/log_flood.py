@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..token_bucket import TokenBucket
+
 AT_ONCE = 20
 """Lines of one event in a row, as when a series each is told of."""
 
@@ -25,15 +27,14 @@ MAX_EVENTS = 500
 
 @dataclass(slots=True)
 class _Allowance:
-    lines: float
-    at: float
-    unsaid: int = 0
+    lines: TokenBucket
+    suppressed: int = 0
 
 
 class Flood(logging.Filter):
     """Lets through what is no flood. `clock` is in seconds.
 
-    Where lines were left out, the next one of that event has their number, as `unsaid`.
+    Where lines were left out, the next one of that event has their number, as `suppressed`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,27 +46,22 @@ class Flood(logging.Filter):
         if record.levelno >= logging.CRITICAL:
             return True
         allowance = self._allowance(record.name, _event_of(record))
-        if allowance.lines < 1:
-            allowance.unsaid += 1
+        if not allowance.lines.take(self._clock()):
+            allowance.suppressed += 1
             return False
-        allowance.lines -= 1
-        if allowance.unsaid:
-            _tell(record, allowance.unsaid)
-            allowance.unsaid = 0
+        if allowance.suppressed:
+            _add_count(record, allowance.suppressed)
+            allowance.suppressed = 0
         return True
 
     def _allowance(self, logger: str, event: str) -> _Allowance:
-        now = self._clock()
         key = logger, event
         allowance = self._events.get(key)
         if allowance is None:
-            allowance = self._events[key] = _Allowance(AT_ONCE, now)
+            allowance = self._events[key] = _Allowance(TokenBucket(AT_ONCE, 1 / EVERY))
             if len(self._events) > MAX_EVENTS:
                 self._events.popitem(last=False)
-            return allowance
         self._events.move_to_end(key)
-        allowance.lines = min(AT_ONCE, allowance.lines + (now - allowance.at) / EVERY)
-        allowance.at = now
         return allowance
 
 
@@ -76,8 +72,8 @@ def _event_of(record: logging.LogRecord) -> str:
     return getattr(record, "event_name", None) or str(record.msg)
 
 
-def _tell(record: logging.LogRecord, unsaid: int) -> None:
+def _add_count(record: logging.LogRecord, suppressed: int) -> None:
     if isinstance(record.msg, dict):
-        record.msg = {**record.msg, "unsaid": unsaid}
+        record.msg = {**record.msg, "suppressed": suppressed}
     else:
-        record.msg = f"{record.msg} (and {unsaid} more before)"
+        record.msg = f"{record.msg} (and {suppressed} more before)"

@@ -1,16 +1,17 @@
-"""Who may ask, and how often: tokens, origins, proxies that are believed, and rates by address.
+"""Access control: tokens, allowed origins, trusted proxies, and request rates by address.
 
 Checked at the edge, before anything is built for a request, so that it holds for every route and
-for what is answered without the application. docs/security.md says how to use it.
+for what is answered without the application. docs/security.md describes how to use it.
 
-* A request needs a token where there are any, but for `/health`, for pages and their files, which
-  hold no data, and for a browser's OPTIONS, which carries none (Fetch standard, "CORS protocol").
+* Where tokens are configured a request needs one, except `/health`, pages and their files, which
+  hold no data, and a browser's OPTIONS, which carries none (Fetch standard, "CORS protocol").
 * A token comes in `Authorization: Bearer TOKEN` (RFC 6750, 2.1); from a browser's WebSocket, which
   can send no header, as `?access_token=TOKEN` (2.3). It is never logged, and compared in a time
   that does not depend on how much of it is right.
 * A WebSocket of a page from elsewhere is refused unless its origin is allowed: the same-origin
   policy of browsers does not cover WebSockets (RFC 6455, 10.2).
-* Who the client is, is whoever connected to us; a trusted proxy is asked whom it speaks for.
+* The client is the peer of the connection, unless that is a trusted proxy: then it is the address
+  that the proxy reports.
 """
 
 from __future__ import annotations
@@ -25,39 +26,39 @@ from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from ..session.limits import TokenBucket
+from ..token_bucket import TokenBucket
 from .addresses import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-OPEN_PATHS = frozenset(
+PUBLIC_PATHS = frozenset(
     (
         *(b"/", b"/health", b"/inspect", b"/inspect-ws", b"/favicon.ico"),
         *(b"/docs", b"/openapi.json", b"/asyncapi.json"),
     )
 )
-OPEN_BELOW = b"/static/"
+PUBLIC_PREFIX = b"/static/"
 QUERY_TOKEN = "access_token"  # noqa: S105 - its name, from RFC 6750
 MAX_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
 HANDSHAKE = 5  # requests that a WebSocket's handshake counts for; it costs that much, too
-MAX_HOPS = 16  # proxies between a client and us; the rest of the list is anybody's invention
+MAX_HOPS = 16  # proxies between a client and us; anything before them may be made up
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is asked of clients. Built from nothing, nothing is."""
+    """What is required of clients; by default nothing but a moderate rate."""
 
     tokens: tuple[str, ...] = field(default=(), repr=False)
-    """Any of them will do; without one, everybody may ask."""
+    """Each is valid; with none, no token is required."""
 
     origins: tuple[str, ...] = ("*",)
-    """Whose pages may open WebSockets; `*` is anybody's. Our own pages always may."""
+    """Whose pages may open WebSockets; `*` is any. Our own pages always may."""
 
     cors_origins: tuple[str, ...] = ("*",)
-    """Whose pages may read why they were refused."""
+    """Whose pages may read the refusals."""
 
     trusted_proxies: tuple[Network, ...] = ()
-    """Whose `X-Forwarded-For` is believed."""
+    """Peers whose `X-Forwarded-For` is used."""
 
     requests_per_second: float = 200.0
     """Sustained, of one address. More are answered with 429."""
@@ -65,12 +66,12 @@ class Access:
     burst: int = 1000
     """How many at once; as WebSocket handshakes, a fifth of it."""
 
-    spares_loopback: bool = True
-    """Whether programs of this machine may ask without such a limit."""
+    exempts_loopback: bool = True
+    """Whether loopback addresses are free of this limit."""
 
 
 class RequestInfo(NamedTuple):
-    """What a request says about who sent it."""
+    """What a request reveals about its sender."""
 
     method: bytes
     target: bytes
@@ -82,24 +83,24 @@ class RequestInfo(NamedTuple):
 
 
 class AccessPolicy:
-    """Applies `Access`; knows how often each address asked."""
+    """Applies `Access`, and keeps the request rate of each address."""
 
     def __init__(self, access: Access) -> None:
         self._digests = [sha256(token.encode()).digest() for token in access.tokens]
         self._origins = frozenset(access.origins)
         self._proxies = access.trusted_proxies
         self._rates = Rates(access.requests_per_second, access.burst)
-        self._spares_loopback = access.spares_loopback
+        self._spares_loopback = access.exempts_loopback
 
     def is_proxy(self, address: str) -> bool:
-        """Whether it is believed about whom it speaks for; it has no limits of its own."""
+        """Whether it is a trusted proxy; those have no limits of their own."""
         return bool(self._proxies) and _is_in(address, self._proxies)
 
     def client_of(self, peer: str, forwarded: str) -> str:
-        """The address of whoever asks.
+        """The address of the client.
 
-        From the right, the first that is no trusted proxy: what is to the left of that one, it may
-        have made up. Where the list makes no sense, it is the last one that did.
+        From the right, the first that is not a trusted proxy: it may have made up anything to the
+        left of itself. At an entry that is not an address, the last valid one.
         """
         client = peer
         if not self.is_proxy(peer):
@@ -114,26 +115,28 @@ class AccessPolicy:
         return client
 
     def allows_rate(self, client: str, now: float, cost: float = 1) -> bool:
-        """Whether that address may ask once more now; if so, it counts."""
+        """Whether the address may send one more request now; if so, it is counted."""
         if self._spares_loopback and is_loopback(client):
             return True
         return self._rates.take(network_of(client), now, cost)
 
-    def knows(self, asked: RequestInfo) -> bool:
-        """Whether it may be answered to whoever sent it."""
-        return not self._digests or self._is_open(asked) or self._is_token(_token_in(asked))
+    def is_authorized(self, request: RequestInfo) -> bool:
+        """Whether the request carries a valid token, or needs none."""
+        return not self._digests or self._is_open(request) or self._is_token(_token_in(request))
 
-    def allows_origin(self, asked: RequestInfo) -> bool:
-        """Whether a WebSocket may be opened; who is no browser names no origin."""
-        origin = asked.origin
+    def allows_origin(self, request: RequestInfo) -> bool:
+        """Whether a WebSocket may be opened; programs that are no browsers send no origin."""
+        origin = request.origin
         if origin is None or "*" in self._origins:
             return True
         origin = origin.lower()
-        return origin in self._origins or origin.partition("://")[2] == asked.host.lower() != ""
+        return origin in self._origins or origin.partition("://")[2] == request.host.lower() != ""
 
-    def _is_open(self, asked: RequestInfo) -> bool:
-        path = asked.target.partition(b"?")[0]
-        return asked.method == b"OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_BELOW)
+    def _is_open(self, request: RequestInfo) -> bool:
+        path = request.target.partition(b"?")[0]
+        return (
+            request.method == b"OPTIONS" or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
+        )
 
     def _is_token(self, token: str) -> bool:
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
@@ -142,7 +145,7 @@ class AccessPolicy:
 
 
 class Rates:
-    """A token bucket for each of the addresses that asked last."""
+    """A token bucket for each of the most recent addresses."""
 
     def __init__(self, rate: float, burst: float, most: int = MAX_ADDRESSES) -> None:
         self._rate = rate
@@ -164,11 +167,11 @@ class Rates:
         return bucket.take(now, min(cost, self._burst))
 
 
-def _token_in(asked: RequestInfo) -> str:
-    scheme, _, token = asked.authorization.partition(" ")
+def _token_in(request: RequestInfo) -> str:
+    scheme, _, token = request.authorization.partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    query = asked.target.partition(b"?")[2].decode("latin-1")
+    query = request.target.partition(b"?")[2].decode("latin-1")
     try:
         return dict(parse_qsl(query, max_num_fields=100)).get(QUERY_TOKEN, "")
     except ValueError:  # more fields than that

@@ -14,17 +14,17 @@ from werkzeug.exceptions import HTTPException
 from ..session.requests import shown
 from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
-from .answers import Health, Intervals, Ready, Symbols
 from .candles import CandlePages
 from .cors import cors_of
-from .fast_path import SHORTCUT, CandleFastPath
+from .fast_path import FAST_PATH, CandleFastPath
 from .pages import add_chart, add_inspection
 from .problem import ProblemError
+from .response_schemas import Health, Intervals, Ready, Symbols
 from .schemas.documents import add_documents
 from .services import Services
 from .status import check_ready, describe_system, streaming_status
 from .store_client import ask
-from .websocket import serve_candles, serve_flat_candles
+from .websocket import serve_candles, serve_legacy_candles
 
 if TYPE_CHECKING:
     from .udf.datafeed import Udf
@@ -58,7 +58,7 @@ def _json(value: Any) -> Response:
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
     candle_pages = CandlePages(services.store, services.texts, services.revision_of)
-    app.extensions[SHORTCUT] = CandleFastPath(candle_pages, cors_of(services)).answer
+    app.extensions[FAST_PATH] = CandleFastPath(candle_pages, cors_of(services)).answer
 
     @app.get("/symbols")
     async def symbols() -> Response:
@@ -143,7 +143,7 @@ def _add_websockets(app: QuartTrio, services: Services) -> None:
 
     @app.websocket("/ws/candles/<symbol>")
     async def flat_session(symbol: str) -> None:
-        await serve_flat_candles(_websocket(), services, symbol)
+        await serve_legacy_candles(_websocket(), services, symbol)
 
 
 def _websocket() -> Websocket:

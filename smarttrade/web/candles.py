@@ -26,7 +26,7 @@ from ..session.errors import RequestError
 from ..session.requests import MAX_SECONDS, find_series
 from ..session.wire import CandleTexts, encode_json
 from ..store.messages import GetCatalogue, GetPage, Page, PageUnavailable, StoreMessage
-from .answers import GapTold
+from . import response_schemas
 from .int_param import IntParam
 from .problem import ProblemError
 from .store_client import ask
@@ -48,7 +48,7 @@ _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # RFC 1952, 2.3: no name, no time,
 _RAW = -zlib.MAX_WBITS  # deflate without a head of its own
 
 
-class Beginning:
+class CachedPrefix:
     """A page up to its last candle."""
 
     def __init__(self, candles: tuple[Candle, ...], data: bytes) -> None:
@@ -70,10 +70,10 @@ class Beginning:
         return deflate.compress(self.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
-class Answer:
+class EncodedPage:
     """One page as bytes, and compressed if anybody asked for that."""
 
-    def __init__(self, beginning: Beginning, end: bytes, revision: int) -> None:
+    def __init__(self, beginning: CachedPrefix, end: bytes, revision: int) -> None:
         self.beginning = beginning
         self._end = end
         self.revision = revision
@@ -133,13 +133,13 @@ class CandlePages:
         self._store = store
         self._texts = texts
         self._revision_of = revision_of
-        self._answers: OrderedDict[Key, Answer] = OrderedDict()
+        self._answers: OrderedDict[Key, EncodedPage] = OrderedDict()
         self._names: dict[tuple[str, str], Series] = {}
 
     async def get(
         self, symbol: str, interval: str, query: Mapping[str, str], headers: Headers
     ) -> Response:
-        """Answer a request.
+        """EncodedPage a request.
 
         Raises:
             ProblemError: unknown series, bad parameters, or no history yet.
@@ -154,7 +154,7 @@ class CandlePages:
                 response.headers.pop(name, None)
         return response
 
-    async def find(self, symbol: str, interval: str, query: Mapping[str, str]) -> Answer:
+    async def find(self, symbol: str, interval: str, query: Mapping[str, str]) -> EncodedPage:
         """The page that is asked for.
 
         Raises:
@@ -194,7 +194,7 @@ class CandlePages:
             )
         return page
 
-    def _encoded(self, key: Key, page: Page, before: Answer | None) -> Answer:
+    def _encoded(self, key: Key, page: Page, before: EncodedPage | None) -> EncodedPage:
         if before is not None and before.revision == page.revision:
             return before
         series, texts = key[0], self._texts
@@ -206,22 +206,22 @@ class CandlePages:
             names = encode_json({"symbol": series.symbol, "interval": series.interval.value})
             joined = texts.joined(series, closed)
             comma = b"," if closed else b""
-            beginning = Beginning(closed, b"".join((names[:-1], b',"candles":[', joined, comma)))
+            beginning = CachedPrefix(closed, b"".join((names[:-1], b',"candles":[', joined, comma)))
         tail = encode_json(
             {
                 "closed": bool(last) and last[0].closed,
                 "as_of": page.as_of,
                 "has_more": page.has_more,
-                "gaps": [describe_gap(gap) for gap in page.gaps],
+                "gaps": [gap_schema(gap) for gap in page.gaps],
             }
         )
         end = b"".join((texts.joined(series, last), b"],", tail[1:]))
-        return Answer(beginning, end, page.revision)
+        return EncodedPage(beginning, end, page.revision)
 
 
-def describe_gap(gap: Gap) -> GapTold:
+def gap_schema(gap: Gap) -> response_schemas.Gap:
     """In the words and seconds of the API."""
-    return GapTold(gap.first // 1000, gap.last // 1000, gap.cause)
+    return response_schemas.Gap(gap.first // 1000, gap.last // 1000, gap.cause)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

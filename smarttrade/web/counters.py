@@ -11,7 +11,7 @@ from ..session.hub import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters
 from ..telemetry.histogram import Histogram
-from .limits import ServerCounters
+from .server_limits import ServerCounters
 
 
 @dataclass(slots=True)
@@ -27,4 +27,4 @@ class Counters:
     loop_delays: Histogram = field(default_factory=Histogram)
     """Seconds by which a sleeping task woke too late."""
     rest: RestClient | None = None
-    """Asks the exchange, and knows how much was asked; None where there is no feed."""
+    """Asks the exchange, and is_authorized how much was asked; None where there is no feed."""

@@ -14,9 +14,9 @@ from actors import Fatal
 from ..session.draining import Draining
 from .access import Access
 from .app import create_app
-from .limits import ServerLimits
 from .server.accept import serve_web
 from .server.sockets import CannotListenError
+from .server_limits import ServerLimits
 from .services import Services
 
 Listen = Callable[[], Awaitable[Sequence[trio.abc.Listener[Any]]]]
@@ -36,14 +36,14 @@ class FrontEnd:
         listen: Listen,
         limits: ServerLimits,
         *,
-        drain_within: float,
+        drain_timeout: float,
         access: Callable[[], Access],
         tls: Callable[[], ssl.SSLContext | None],
     ) -> None:
         self._services = services
         self._listen = listen
         self._limits = limits
-        self._drain_within = drain_within
+        self._drain_within = drain_timeout
         self._access = access
         self._tls = tls
         self._draining = Draining()
@@ -62,7 +62,7 @@ class FrontEnd:
             limits=self._limits,
             counters=self._services.counters.server,
             draining=self._draining.begun,
-            drain_within=self._drain_within,
+            drain_timeout=self._drain_within,
             access=access,
             ssl_context=ssl_context,
             task_status=task_status,

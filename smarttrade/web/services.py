@@ -13,7 +13,7 @@ from actors import ActorInfo, Mailbox
 from .. import __version__
 from ..market.series import Series
 from ..session.draining import Draining
-from ..session.limits import SessionLimits
+from ..session.session_limits import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
 from .counters import Counters

@@ -9,8 +9,8 @@ from actors import ActorInfo
 
 from ..store.feed import Feed
 from ..store.messages import Overview, SeriesOverview
-from .answers import Actor, SeriesStatus, StreamingStatus, System
 from .problem import ProblemError
+from .response_schemas import Actor, SeriesStatus, StreamingStatus, System
 
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 

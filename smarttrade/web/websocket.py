@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Websocket
 
 from ..market.series import Series
-from ..session.actor import run_flat_session, run_session
+from ..session.actor import run_legacy_session, run_session
 from ..session.errors import RequestError
 from ..session.hub import Subscriber
 from ..session.protocol import SessionProtocol
@@ -50,12 +50,12 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
     )
 
 
-async def serve_flat_candles(websocket: Websocket, services: Services, symbol: str) -> None:
+async def serve_legacy_candles(websocket: Websocket, services: Services, symbol: str) -> None:
     """`/ws/candles/{symbol}`: one series, for front ends of the first hour."""
     _refuse_when_stopping(services)
     series = await _find(services, symbol, websocket.args.get("interval", "1m"))
     await websocket.accept()
-    await run_flat_session(
+    await run_legacy_session(
         QuartClient(websocket),
         Subscriber(websocket.scope["state"]["outbox"], flat=True),
         series,

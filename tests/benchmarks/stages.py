@@ -38,7 +38,7 @@ ROWS = 20
 BATCH = 60  # updates handled together, as after one read of the socket
 STAGES = ("split", "decode", "apply", "encode and post")
 
-HubEvents = CandlesPublished | SubscriptionsOpened | SubscriptionsClosed | FeedChanged
+HUB_EVENTS = (CandlesPublished, SubscriptionsOpened, SubscriptionsClosed, FeedChanged)
 
 
 def history(interval: Interval) -> list[Candle]:
@@ -94,7 +94,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
 
 
 def _for_hub(events: Any) -> list[Any]:
-    return [event for event in events if isinstance(event, HubEvents)]
+    return [event for event in events if isinstance(event, HUB_EVENTS)]
 
 
 def _empty(sock: socket.socket) -> None:

@@ -16,9 +16,9 @@ from .frames import FrameReader, Message
 class Visitor:
     """Reads everything that it is sent, and asks what it is told to ask."""
 
-    def __init__(self, *, most_pending_bytes: int = 1_000_000) -> None:
+    def __init__(self, *, max_pending_bytes: int = 1_000_000) -> None:
         ours, self._theirs = self._streams()
-        self.outbox = Outbox(ours, counters=OutboxCounters(), most_pending_bytes=most_pending_bytes)
+        self.outbox = Outbox(ours, counters=OutboxCounters(), max_pending_bytes=max_pending_bytes)
         self.closed: tuple[int, str] | None = None
         self._ask, self._asked = trio.open_memory_channel[str | bytes](1000)
         self._reader = FrameReader()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio.testing
 
-from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
+from smarttrade.session.outbox import Batch, ClosedReason, Outbox, OutboxCounters
 
 from .frames import Message, messages
 
@@ -19,7 +19,7 @@ class RecordingOutbox(Outbox):
         self.data = b""
 
     def post(self, batch: Batch) -> None:
-        if self.closed_because is None:
+        if self.closed_reason is None:
             keys = [key for key, _ in batch.frames]
             assert keys, "nothing to post"
             assert len(set(keys)) == len(keys), "no key twice"
@@ -28,11 +28,11 @@ class RecordingOutbox(Outbox):
             self.data += batch.data
 
     def post_once(self, data: bytes) -> None:
-        if self.closed_because is None:
+        if self.closed_reason is None:
             self.data += data
 
-    def end(self, because: ClosedBecause = ClosedBecause.FAILED) -> None:
-        self.closed_because = because
+    def end(self, because: ClosedReason = ClosedReason.FAILED) -> None:
+        self.closed_reason = because
 
     @property
     def got(self) -> list[Message]:

@@ -29,13 +29,13 @@ def _names_by_type() -> dict[str, str]:
 
 
 def checked(text: str | bytes) -> str | bytes:
-    """A message of the server, as it came; the one without a type is the flat form.
+    """A message of the server, as it came; the one without a type is the legacy form.
 
     Raises:
         jsonschema_rs.ValidationError: it is not what `/asyncapi.json` says.
     """
     message = json.loads(text)
-    name = _names_by_type()[message["type"]] if "type" in message else "FlatCandle"
+    name = _names_by_type()[message["type"]] if "type" in message else "LegacyCandle"
     _message_validator(name).validate(message)
     return text
 

@@ -22,10 +22,8 @@ def events() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Call) and _is_logging(node.func) and node.args:
                 argument = node.args[0]
                 where = f"{file.relative_to(ROOT)}:{node.lineno}"
-                if isinstance(argument, ast.Constant):
-                    yield str(argument.value), where
-                else:
-                    assert ast.unparse(argument) == "self._event", f"{where}: no fixed name"
+                assert isinstance(argument, ast.Constant), f"{where}: no fixed name"
+                yield str(argument.value), where
     for file in sorted(Path(actors.__file__).parent.rglob("*.py")):
         text = file.read_text("utf-8")
         for found in re.finditer(r'"(actor_\w+)"', text):
@@ -36,8 +34,6 @@ def _is_logging(function: ast.expr) -> bool:
     match function:
         case ast.Attribute(value=ast.Name(id="log" | "logger"), attr=level):
             return level in LEVELS
-        case ast.Name(id="_Occasional"):
-            return True
         case _:
             return False
 

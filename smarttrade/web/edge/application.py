@@ -79,13 +79,13 @@ class AppTask:
         except trio.WouldBlock:
             await self._wait_for_room(event)
         if event["type"] in {"websocket.disconnect", "http.disconnect"}:
-            self._running.deadline = trio.current_time() + self._edge.limits.app_patience
+            self._running.deadline = trio.current_time() + self._edge.limits.app_timeout
 
     async def _wait_for_room(self, event: ASGIReceiveEvent) -> None:
         if event["type"] in {"websocket.disconnect", "http.disconnect"}:
             self._running.cancel()
             return
-        with trio.move_on_after(self._edge.limits.app_patience) as waiting:
+        with trio.move_on_after(self._edge.limits.app_timeout) as waiting:
             with suppress(trio.BrokenResourceError):
                 await self._to_app.send(event)
         if waiting.cancelled_caught:

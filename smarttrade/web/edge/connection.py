@@ -51,7 +51,7 @@ class Connection:
     __slots__ = (
         "_closing",
         "_edge",
-        "_guest",
+        "_guard",
         "_head_begun",
         "_idle",
         "_is_ending",
@@ -65,7 +65,7 @@ class Connection:
         self._edge = edge
         self._outbox = outbox
         self._peers = peers
-        self._guest = RequestGuard(edge, peers.client[0] if peers.client else None)
+        self._guard = RequestGuard(edge, peers.client[0] if peers.client else None)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
         self._idle = True  # between requests
@@ -84,16 +84,16 @@ class Connection:
             async with trio.open_nursery() as nursery:
                 tasks = AppTasks(nursery, edge)
                 self._protocol = EdgeProtocol(
-                    edge, tasks, self._outbox, self._peers, self._guest, self._send
+                    edge, tasks, self._outbox, self._peers, self._guard, self._send
                 )
-                self._wait_for_request()
+                self._await_request()
                 with self._reading:
                     await self._read()
                 if self._reading.cancelled_caught:
-                    self._count_impatience()
+                    self._count_timeout()
                 await self._protocol.handle(Closed())
         finally:
-            self._guest.leave()
+            self._guard.leave()
             await self._outbox.aclose()
 
     def end_if_idle(self) -> None:
@@ -102,7 +102,7 @@ class Connection:
         if self._idle:
             self._reading.cancel()
 
-    def _count_impatience(self) -> None:
+    def _count_timeout(self) -> None:
         if not self._idle or self._is_ending or self._closing:
             return
         if self._head_begun:
@@ -115,10 +115,10 @@ class Connection:
             try:
                 data = bytes(await self._outbox.receive_some(READ_SIZE))
                 if data and self._idle and not self._head_begun:
-                    if await self._answer_at_once(data):
+                    if await self._try_fast_path(data):
                         continue
                     self._head_begun = True
-                    self._reading.deadline = trio.current_time() + self._edge.limits.head_within
+                    self._reading.deadline = trio.current_time() + self._edge.limits.head_timeout
                 await self._protocol.handle(RawData(data))
             except GONE:
                 return
@@ -129,20 +129,20 @@ class Connection:
         with suppress(*GONE):
             await discard(self._outbox)
 
-    async def _answer_at_once(self, data: bytes) -> bool:
-        """Whether the shortcut answered; only a request with which Hypercorn has no part."""
+    async def _try_fast_path(self, data: bytes) -> bool:
+        """Whether the fast path answered; only a request that Hypercorn has no part of."""
         edge = self._edge
-        if edge.shortcut is None or self._protocol.has_begun or edge.context.terminated.is_set():
+        if edge.fast_path is None or self._protocol.has_begun or edge.context.terminated.is_set():
             return False
         self._idle = False
         self._reading.deadline = inf
         try:
-            answer = await edge.shortcut(data, self._guest.may)
+            answer = await edge.fast_path(data, self._guard.is_allowed)
             if answer is not None:
                 await self._outbox.send_all(answer)
         finally:
             self._idle = True
-        self._wait_for_request()
+        self._await_request()
         if answer is not None and edge.context.terminated.is_set():
             await self._end()
         return answer is not None
@@ -160,15 +160,15 @@ class Connection:
         elif isinstance(event, Closed):
             await self._end()
         elif isinstance(event, Closing):
-            self._reading.deadline = trio.current_time() + self._edge.limits.app_patience
+            self._reading.deadline = trio.current_time() + self._edge.limits.app_timeout
         elif isinstance(event, Updated):
             self._idle = event.idle
             if event.idle:
-                self._wait_for_request()
+                self._await_request()
             else:
                 self._reading.deadline = inf
 
-    def _wait_for_request(self) -> None:
+    def _await_request(self) -> None:
         self._head_begun = False
         self._reading.deadline = trio.current_time() + self._edge.limits.keep_alive
 
@@ -176,8 +176,9 @@ class Connection:
         if self._closing:
             return
         self._closing = True
-        # The application's own task may be here, handling what came before its accept; that its
-        # client is gone cancels it, and nobody else would finish this. The outbox bounds the wait.
+        # The application's own task may be here, handling what came before its accept; it is
+        # cancelled because its client is gone, and no other task would finish this. The outbox
+        # bounds the wait.
         with trio.CancelScope(shield=True):
             await self._protocol.handle(Closed())
             with suppress(*GONE):

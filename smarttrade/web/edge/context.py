@@ -14,8 +14,8 @@ from hypercorn.typing import AppWrapper
 
 from ..access import Access, AccessPolicy
 from ..cors import Cors
-from ..fast_path import Shortcut
-from ..limits import ServerCounters, ServerLimits
+from ..fast_path import FastPath
+from ..server_limits import ServerCounters, ServerLimits
 
 READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
 MAX_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
@@ -52,9 +52,9 @@ class Edge:
     context: WorkerContext
     limits: ServerLimits
     counters: ServerCounters
-    shortcut: Shortcut | None
+    fast_path: FastPath | None
     """Answers some requests without the application; see web/fast_path.py."""
-    door: AccessPolicy
+    policy: AccessPolicy
     cors: Cors
     """For what is refused here."""
     per_network: Counter[str] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ def edge_for(
     app: AppWrapper,
     limits: ServerLimits,
     counters: ServerCounters,
-    shortcut: Shortcut | None = None,
+    fast_path: FastPath | None = None,
     access: Access | None = None,
 ) -> Edge:
     config = Config()
@@ -95,7 +95,7 @@ def edge_for(
     access = access or Access()
     cors = Cors(access.cors_origins)
     context = WorkerContext(None)
-    return Edge(app, config, context, limits, counters, shortcut, AccessPolicy(access), cors)
+    return Edge(app, config, context, limits, counters, fast_path, AccessPolicy(access), cors)
 
 
 async def discard(stream: trio.abc.ReceiveStream) -> None:

@@ -33,7 +33,7 @@ class EdgeProtocol(H11Protocol):
         tasks: AppTasks,
         outbox: Outbox,
         peers: Peers,
-        guest: RequestGuard,
+        guard: RequestGuard,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         super().__init__(
@@ -48,8 +48,8 @@ class EdgeProtocol(H11Protocol):
             send,
         )
         self._edge = edge
-        self._guest = guest
-        self._asked = RequestInfo(b"", b"")
+        self._guard = guard
+        self._request = RequestInfo(b"", b"")
 
     @property
     def has_begun(self) -> bool:
@@ -67,7 +67,7 @@ class EdgeProtocol(H11Protocol):
     async def _refuse(self, refused: RefusedError) -> None:
         problem = ProblemError(refused.status, refused.code, str(refused))
         status, headers, body = problem.parts()
-        method, origin = self._asked.method.decode("latin-1"), self._asked.origin
+        method, origin = self._request.method.decode("latin-1"), self._request.origin
         lines = [*headers.items(), *refused.headers.items()]
         lines += self._edge.cors.headers(origin, method)
         lines += [("Content-Length", str(len(body))), ("Connection", "close")]
@@ -91,7 +91,7 @@ class EdgeProtocol(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Refuse what no client of ours sends; runs before anything is built for the request."""
-        self._asked = asked = request_info(event.method, event.target, event.headers)
+        self._request = request = request_info(event.method, event.target, event.headers)
         if event.http_version > b"1.1":
             raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
         if event.target.startswith(b"?"):  # Quart looks at the path's first character
@@ -103,7 +103,7 @@ class EdgeProtocol(H11Protocol):
         if _content_length(event) > self._edge.limits.body_size:
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
-        self._guest.admit(asked, opens_websocket=asks_for_websocket(event))
+        self._guard.admit(request, opens_websocket=asks_for_websocket(event))
         await self._edge.admit_one_per_tick()
 
     async def _create_stream(self, request: h11.Request) -> None:

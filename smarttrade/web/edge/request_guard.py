@@ -1,4 +1,4 @@
-"""The client at the other end of one connection: whether what it asks for may be answered."""
+"""Whether the requests of one connection may be answered."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ TOO_MANY = (
 
 
 class RequestGuard:
-    """Counted by the address it comes from, or by the one that a trusted proxy names."""
+    """Counts requests by the address of the peer, or by the one that a trusted proxy reports."""
 
     __slots__ = ("_counted", "_edge", "_peer")
 
     def __init__(self, edge: Edge, peer: str | None) -> None:
-        """`peer` is None for what does not come over IP; it has no limits by address."""
+        """`peer` is None for a connection without IP, which has no limits by address."""
         self._edge = edge
         self._peer = peer
         self._counted = ""
 
-    def may(self, asked: RequestInfo) -> bool:
-        """Whether a plain request may be answered; it counts if it may."""
-        return self._edge.door.knows(asked) and self._in_time(asked)
+    def is_allowed(self, request: RequestInfo) -> bool:
+        """Whether a plain request may be answered; if so, it is counted."""
+        return self._edge.policy.is_authorized(request) and self._is_within_rate(request)
 
-    def admit(self, asked: RequestInfo, *, opens_websocket: bool) -> None:
-        """Let a request through, or say why not.
+    def admit(self, request: RequestInfo, *, opens_websocket: bool) -> None:
+        """Let a request through, or refuse it with a reason.
 
         Raises:
-            RefusedError: it asks too often, lacks a token, or its page is from elsewhere.
+            RefusedError: its address sends too many, it lacks a token, or its origin is refused.
         """
-        door, counters = self._edge.door, self._edge.counters
-        if not self._in_time(asked, HANDSHAKE if opens_websocket else 1):
+        policy, counters = self._edge.policy, self._edge.counters
+        if not self._is_within_rate(request, HANDSHAKE if opens_websocket else 1):
             counters.refused_rate += 1
             raise RefusedError(
                 429, "too_many_requests", "your address asks more often than allowed", RETRY_AFTER
             )
-        if not door.knows(asked):
+        if not policy.is_authorized(request):
             counters.refused_token += 1
             raise RefusedError(
                 401,
@@ -53,7 +53,7 @@ class RequestGuard:
                 CHALLENGE,
             )
         if opens_websocket:
-            self._admit_websocket(asked)
+            self._admit_websocket(request)
 
     def leave(self) -> None:
         """The connection is over."""
@@ -64,22 +64,22 @@ class RequestGuard:
                 del per_network[self._counted]
             self._counted = ""
 
-    def _admit_websocket(self, asked: RequestInfo) -> None:
+    def _admit_websocket(self, request: RequestInfo) -> None:
         edge = self._edge
-        if not edge.door.allows_origin(asked):
+        if not edge.policy.allows_origin(request):
             edge.counters.refused_origin += 1
             raise RefusedError(403, "origin_not_allowed", "pages of this origin are not allowed")
-        if self._peer is not None and edge.door.is_proxy(self._peer) and not self._counted:
-            network = network_of(edge.door.client_of(self._peer, asked.forwarded))
+        if self._peer is not None and edge.policy.is_proxy(self._peer) and not self._counted:
+            network = network_of(edge.policy.client_of(self._peer, request.forwarded))
             if edge.per_network[network] >= edge.limits.max_connections_per_ip:
                 edge.counters.refused_per_ip += 1
                 raise RefusedError(503, *TOO_MANY, {"retry-after": "10"})
             self._counted = network
             edge.per_network[network] += 1
 
-    def _in_time(self, asked: RequestInfo, cost: float = 1) -> bool:
+    def _is_within_rate(self, request: RequestInfo, cost: float = 1) -> bool:
         if self._peer is None:
             return True
-        door = self._edge.door
-        client = door.client_of(self._peer, asked.forwarded)
-        return door.allows_rate(client, trio.current_time(), cost)
+        policy = self._edge.policy
+        client = policy.client_of(self._peer, request.forwarded)
+        return policy.allows_rate(client, trio.current_time(), cost)

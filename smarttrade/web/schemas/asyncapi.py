@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-import msgspec
-
 from ... import __version__
 from ...session import messages
 from ...session.errors import CloseCode
 from ...session.requests import Entry, Request
-from .openapi import REFERENCE
+from .names import REFERENCE, SCHEMA_NAMES, schema_components
 
 CLOSES = {
     CloseCode.SHUTTING_DOWN: "the server shuts down; reconnect at once, with `since`",
@@ -59,18 +57,16 @@ EXAMPLES = (
 
 def asyncapi_document() -> dict[str, Any]:
     """The whole document."""
-    told = get_args(messages.Message)
-    _, schemas = msgspec.json.schema_components(
-        [*told, messages.FlatCandle, Request, Entry], ref_template=REFERENCE
-    )
+    sent = get_args(messages.Message)
+    _, schemas = schema_components([*sent, messages.LegacyCandle, Request, Entry])
     schemas["Request"]["properties"] |= {
         "id": {
             "anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}],
             "description": "Comes back in the answer.",
         },
-        **schemas["Entry"]["properties"],
+        **schemas["Subscription"]["properties"],
     }
-    names = [kind.__name__ for kind in told]
+    names = [SCHEMA_NAMES[kind] for kind in sent]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -88,12 +84,12 @@ def asyncapi_document() -> dict[str, Any]:
                 "messages": {name: _message_reference(name) for name in ["Request", *names]},
                 "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
             },
-            "flatCandles": {
+            "legacyCandles": {
                 "address": "/ws/candles/{symbol}",
-                "description": "One series, for front ends of the first hour: the connection "
+                "description": "One series; the legacy single-symbol endpoint: the connection "
                 "itself subscribes, at `?interval=`, which is `1m` if not given.",
                 "parameters": {"symbol": {"description": "In any case.", "examples": ["BTCUSDT"]}},
-                "messages": {"FlatCandle": _message_reference("FlatCandle")},
+                "messages": {"LegacyCandle": _message_reference("LegacyCandle")},
                 "bindings": {
                     "ws": {
                         "method": "GET",
@@ -107,13 +103,13 @@ def asyncapi_document() -> dict[str, Any]:
             },
         },
         "operations": {
-            "ask": _operation("receive", "candles", ["Request"], "What a client asks."),
-            "tell": _operation("send", "candles", names, "What it is told."),
-            "tellFlat": _operation("send", "flatCandles", ["FlatCandle"], "Every update."),
+            "receiveRequest": _operation("receive", "candles", ["Request"], "A client's request."),
+            "sendMessage": _operation("send", "candles", names, "A message to a client."),
+            "sendLegacyCandle": _operation("send", "legacyCandles", ["LegacyCandle"], "An update."),
         },
         "components": {
             "messages": {
-                name: _message(name, schemas[name]) for name in ("Request", *names, "FlatCandle")
+                name: _message(name, schemas[name]) for name in ("Request", *names, "LegacyCandle")
             },
             "schemas": schemas,
         },
@@ -139,7 +135,7 @@ def _message_reference(name: str) -> dict[str, str]:
 
 
 def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "name": schema.get("properties", {}).get("type", {}).get("enum", [name])[0],
         "title": name,
         "summary": schema.get("description", ""),
@@ -147,5 +143,5 @@ def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         "payload": {"$ref": REFERENCE.format(name=name)},
     }
     if name == "Request":
-        told["examples"] = [{"name": title, "payload": payload} for title, payload in EXAMPLES]
-    return told
+        described["examples"] = [{"name": title, "payload": payload} for title, payload in EXAMPLES]
+    return described

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
 from ... import __version__
-from .. import answers
+from .. import response_schemas
+from .names import schema_components
 from .routes import CANDLES, CHARTS, JSON, OPERATIONS, PAGES, ROUTES, Parameter, Route
 
-REFERENCE = "#/components/schemas/{name}"
 PROBLEM = "application/problem+json"
 
 GROUPS = {
@@ -33,7 +31,7 @@ ANYWHERE = {
 def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
     """The whole document."""
     types = list(_types(routes))
-    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    schemas, components = schema_components(types)
     made = dict(zip(map(repr, types), schemas, strict=True))
     return {
         "openapi": "3.1.0",
@@ -52,7 +50,7 @@ def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "responses": {
-                f"Problem{status}": _problem(text, made[repr(answers.Problem)])
+                f"Problem{status}": _problem(text, made[repr(response_schemas.Problem)])
                 for status, text in ANYWHERE.items()
             },
             "securitySchemes": {
@@ -68,7 +66,7 @@ def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
 
 def _types(routes: Iterable[Route]) -> Iterator[Any]:
     """Each once; a tuple stands for any of its members."""
-    seen: dict[str, Any] = {repr(answers.Problem): answers.Problem}
+    seen: dict[str, Any] = {repr(response_schemas.Problem): response_schemas.Problem}
     for route in routes:
         for each in (*_members(route.answer), *_members(route.unavailable)):
             seen[repr(each)] = each
@@ -78,18 +76,18 @@ def _types(routes: Iterable[Route]) -> Iterator[Any]:
 def _members(answer: Any) -> tuple[Any, ...]:
     if answer is None:
         return ()
-    if answer == answers.NotReady | answers.Problem:
-        return answers.NotReady, answers.Problem
+    if answer == response_schemas.NotReady | response_schemas.Problem:
+        return response_schemas.NotReady, response_schemas.Problem
     return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _operation(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": _answer(route, made)}
     for status in route.problems:
-        responses[str(status)] = _problem(_WHEN[status], made[repr(answers.Problem)])
+        responses[str(status)] = _problem(_WHEN[status], made[repr(response_schemas.Problem)])
     for status in ANYWHERE:
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if route.unavailable is not answers.Problem:
+    if route.unavailable is not response_schemas.Problem:
         responses["503"] = _problem(ANYWHERE[503], _any_of(route.unavailable, made))
     name = route.path.replace("{", "").replace("}", "").strip("/")
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .. import answers
+from .. import response_schemas
 from ..candles import BEFORE, LIMIT
 from ..int_param import IntParam
 from ..metrics.exposition import CONTENT_TYPE
@@ -49,8 +49,8 @@ class Route:
     media: str = JSON
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
-    """Statuses of the problems that it knows, beside those that any request may meet."""
-    unavailable: Any = answers.Problem
+    """Statuses of the problems that it is_authorized, beside those that any request may meet."""
+    unavailable: Any = response_schemas.Problem
     """What comes with 503."""
     for_operators: bool = False
     """Whether a process that has no clients answers it too."""
@@ -72,32 +72,32 @@ ROUTES = (
         "/candles/{symbol}/{interval}",
         CANDLES,
         "The newest candles of a series, or those before a time.",
-        answers.CandlesPage,
+        response_schemas.CandlesPage,
         parameters=(SYMBOL, INTERVAL, LIMIT, BEFORE),
         problems=(400, 404),
     ),
-    Route("/symbols", CANDLES, "Which symbols there are.", answers.Symbols),
-    Route("/intervals", CANDLES, "Which intervals there are.", answers.Intervals),
+    Route("/symbols", CANDLES, "Which symbols there are.", response_schemas.Symbols),
+    Route("/intervals", CANDLES, "Which intervals there are.", response_schemas.Intervals),
     Route(
         "/streaming/status",
         OPERATIONS,
         "Every series at a glance.",
-        answers.StreamingStatus,
+        response_schemas.StreamingStatus,
         for_operators=True,
     ),
     Route(
         "/health",
         OPERATIONS,
         "Whether the process lives: liveness.",
-        answers.Health,
+        response_schemas.Health,
         for_operators=True,
     ),
     Route(
         "/ready",
         OPERATIONS,
         "Whether every series is whole and fresh: readiness.",
-        answers.Ready,
-        unavailable=answers.NotReady | answers.Problem,
+        response_schemas.Ready,
+        unavailable=response_schemas.NotReady | response_schemas.Problem,
         for_operators=True,
     ),
     Route(
@@ -107,7 +107,9 @@ ROUTES = (
         media=CONTENT_TYPE,
         for_operators=True,
     ),
-    Route("/system", OPERATIONS, "The supervision tree.", answers.System, for_operators=True),
+    Route(
+        "/system", OPERATIONS, "The supervision tree.", response_schemas.System, for_operators=True
+    ),
     Route("/udf/config", CHARTS, "What the datafeed can do.", udf_answers.UdfConfig),
     Route(
         "/udf/symbols",

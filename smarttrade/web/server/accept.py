@@ -9,7 +9,7 @@ The order of a stop, begun by the event `draining`:
 1. The listeners close.
 2. Connections between requests close at once, those within one after its answer. Sessions are the
    application's: they watch the same event and close with 1001.
-3. After `drain_within` seconds what is left is reset, and cancelled.
+3. After `drain_timeout` seconds what is left is reset, and cancelled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from math import inf
 from typing import Any
 
 import structlog
@@ -30,16 +29,15 @@ from ..access import Access
 from ..addresses import address_of, network_of
 from ..edge.connection import Connection
 from ..edge.context import GONE, Edge, Peers, edge_for
-from ..fast_path import SHORTCUT
-from ..limits import ServerCounters, ServerLimits
-from .refusal import refuse, shake_hands
+from ..fast_path import FAST_PATH
+from ..server_limits import ServerCounters, ServerLimits
+from .refusal import refuse, tls_handshake
 from .sockets import configure_accepted
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE = 0.1  # seconds, when the process has no file descriptor left for another client
 SHUTDOWN_TIMEOUT = 1.0  # seconds for the application's own after-serving functions
-LOG_EVERY = 10.0  # seconds between two lines about the same trouble
 
 
 async def serve_web(
@@ -49,7 +47,7 @@ async def serve_web(
     limits: ServerLimits,
     counters: ServerCounters,
     draining: trio.Event,
-    drain_within: float,
+    drain_timeout: float,
     access: Access | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -67,8 +65,8 @@ async def serve_web(
         listeners = [
             trio.SSLListener(listener, ssl_context, https_compatible=True) for listener in listeners
         ]
-    shortcut = app.extensions.get(SHORTCUT)
-    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, shortcut, access)
+    fast_path = app.extensions.get(FAST_PATH)
+    edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, fast_path, access)
     server = _Server(edge)
     async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:
@@ -78,7 +76,7 @@ async def serve_web(
                 task_status.started()
                 await draining.wait()
                 accepting.cancel_scope.cancel()
-            with trio.move_on_after(drain_within):
+            with trio.move_on_after(drain_timeout):
                 await server.drain()
         finally:
             await server.cut_off()
@@ -99,7 +97,7 @@ async def _started(app: QuartTrio) -> AsyncGenerator[None]:
     """The application's own start and stop, without ASGI's lifespan protocol.
 
     A background task of the application that fails takes the server with it, so that whoever
-    supervises us knows.
+    supervises us is_authorized.
     """
     async with trio.open_nursery() as nursery:
         app.nursery = nursery
@@ -122,9 +120,6 @@ class _Server:
         self._refusals = 0
         self._draining = False
         self._all_gone = trio.Event()
-        self._failures = _Occasional("connection_failed")
-        self._pauses = _Occasional("accept_paused")
-        self._refused = _Occasional("connection_refused")
 
     async def accept_from(
         self, listener: trio.abc.Listener[Any], connections: trio.Nursery
@@ -136,7 +131,7 @@ class _Server:
                     stream = await listener.accept()
                 except OSError as error:
                     self._edge.counters.accept_paused += 1
-                    self._pauses.warn(reason=error.strerror)
+                    log.warning("accept_paused", reason=error.strerror)
                     await trio.sleep(ACCEPT_PAUSE)
                 else:
                     connections.start_soon(self._take, stream)
@@ -186,7 +181,7 @@ class _Server:
 
     def _network_of(self, peers: Peers) -> str:
         """Whom the connection counts for; a trusted proxy's clients count for themselves."""
-        if peers.client is None or self._edge.door.is_proxy(peers.client[0]):
+        if peers.client is None or self._edge.policy.is_proxy(peers.client[0]):
             return ""
         return network_of(peers.client[0])
 
@@ -195,13 +190,13 @@ class _Server:
         outbox = Outbox(
             stream,
             stall_limit=limits.stall_limit,
-            most_pending_bytes=limits.most_pending_bytes,
+            max_pending_bytes=limits.max_pending_bytes,
             counters=self._edge.counters.outbox,
         )
         connection = Connection(self._edge, outbox, peers)
         self._enter(outbox, connection, network)
         try:
-            if await shake_hands(stream, within=limits.head_within):
+            if await tls_handshake(stream, within=limits.head_timeout):
                 await connection.run()
             else:
                 self._edge.counters.slow_heads += 1
@@ -223,8 +218,8 @@ class _Server:
             self._all_gone.set()
 
     async def _refuse(self, stream: trio.abc.Stream, code: str) -> None:
-        self._refused.warn(reason=code)
-        if self._refusals < self._edge.limits.most_refusals:
+        log.warning("connection_refused", reason=code)
+        if self._refusals < self._edge.limits.max_refusals:
             self._refusals += 1
             try:
                 await refuse(stream, code)
@@ -236,7 +231,7 @@ class _Server:
         leaving, fault = _split(error, (trio.Cancelled, KeyboardInterrupt, SystemExit))
         if fault is not None:
             self._edge.counters.failed += 1
-            self._failures.warn(exc_info=fault)
+            log.warning("connection_failed", exc_info=fault)
         if leaving is not None:
             raise leaving
 
@@ -262,20 +257,3 @@ def _peers_of(stream: trio.abc.Stream, limits: ServerLimits) -> Peers:
         return Peers(client, address_of(transport.socket.getsockname()), secure)
     except OSError as error:
         raise trio.BrokenResourceError("the client left before it was served") from error
-
-
-class _Occasional:
-    """A warning that clients can cause at will, said once in a while."""
-
-    def __init__(self, event: str) -> None:
-        self._event = event
-        self._silent_until = -inf
-        self._unsaid = 0
-
-    def warn(self, **fields: Any) -> None:
-        now = trio.current_time()
-        if now < self._silent_until:
-            self._unsaid += 1
-            return
-        log.warning(self._event, unsaid=self._unsaid, **fields)
-        self._silent_until, self._unsaid = now + LOG_EVERY, 0

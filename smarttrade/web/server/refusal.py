@@ -21,19 +21,19 @@ _DETAILS = {
 
 
 async def refuse(stream: trio.abc.Stream, code: str) -> None:
-    """Answer 503 whatever was asked; the caller closes. Returns within REFUSE_TIMEOUT.
+    """EncodedPage 503 whatever was asked; the caller closes. Returns within REFUSE_TIMEOUT.
 
     The answer does not wait for the question: a client that never asks costs no more than others.
     """
     with trio.move_on_after(REFUSE_TIMEOUT), suppress(*GONE):
-        if await shake_hands(stream, within=REFUSE_TIMEOUT):
+        if await tls_handshake(stream, within=REFUSE_TIMEOUT):
             await stream.send_all(refusal(code))
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
             await discard(stream)
 
 
-async def shake_hands(stream: trio.abc.Stream, *, within: float) -> bool:
+async def tls_handshake(stream: trio.abc.Stream, *, within: float) -> bool:
     """Agree on TLS where there is any; False when the client does not in time."""
     if isinstance(stream, trio.SSLStream):
         with trio.move_on_after(within), suppress(*GONE):

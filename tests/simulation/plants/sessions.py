@@ -27,7 +27,7 @@ def snapshot_first() -> Iterator[None]:
     waiting: list[tuple[int, list[Event]]] = []
     put = MemoryStore.put_updates
 
-    def open_later(self: MemoryStore, request: OpenSubscriptions) -> list[Event]:
+    def open_later(self: MemoryStore, request: OpenSubscriptions[Any]) -> list[Event]:
         waiting.append((2, opened(self, request)))
         return []
 
@@ -71,7 +71,7 @@ def since_is_exclusive() -> Iterator[None]:
 def unsubscribe_ignored() -> Iterator[None]:
     close = MemoryStore.close_subscriptions
 
-    def only_say_so(self: MemoryStore, request: CloseSubscriptions) -> list[Event]:
+    def only_say_so(self: MemoryStore, request: CloseSubscriptions[Any]) -> list[Event]:
         events = close(self, request)
         return [
             replace(event, series=()) if isinstance(event, SubscriptionsClosed) else event
@@ -103,7 +103,7 @@ def since_is_not_attached() -> Iterator[None]:
     """A client that comes back gets its snapshot, and is not subscribed."""
     open_ = Hub._open
 
-    def without(self: Hub, opened: SubscriptionsOpened) -> None:
+    def without(self: Hub, opened: SubscriptionsOpened[Any]) -> None:
         is_back = any(0 < len(snapshot.candles) < 3 for snapshot in opened.snapshots)
         open_(self, replace(opened, series=()) if is_back else opened)
 

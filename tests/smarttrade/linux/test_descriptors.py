@@ -6,9 +6,9 @@ import pytest
 
 from smarttrade.linux import descriptors
 from smarttrade.linux.descriptors import OTHERS, make_room, room_for
-from smarttrade.web.limits import ServerLimits
+from smarttrade.web.server_limits import ServerLimits
 
-LIMITS = ServerLimits(max_connections=10_000, most_refusals=256)
+LIMITS = ServerLimits(max_connections=10_000, max_refusals=256)
 BESIDES = 256 + OTHERS
 
 

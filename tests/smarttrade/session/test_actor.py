@@ -16,13 +16,13 @@ from smarttrade.market.series import Series
 from smarttrade.session.actor import (
     ANSWER_TIMEOUT,
     CLOSE_TIMEOUT,
-    run_flat_session,
+    run_legacy_session,
     run_session,
 )
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
-from smarttrade.session.limits import SessionLimits
 from smarttrade.session.protocol import SessionCounters, SessionProtocol
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
@@ -86,7 +86,7 @@ class Service:
     ) -> trio.CancelScope:
         return self._begin(
             partial(
-                run_flat_session,
+                run_legacy_session,
                 visitor,
                 Subscriber(visitor.outbox, flat=True),
                 series,
@@ -291,7 +291,7 @@ async def test_client_that_has_too_much_pending_is_closed_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor(most_pending_bytes=1000)
+        visitor = Visitor(max_pending_bytes=1000)
         service.welcome(visitor)
         await visitor.read(2)
         await service.store.tell(PutHistory(ETH, rows(0, 99), None))
@@ -465,7 +465,7 @@ async def test_session_ends_though_the_store_has_ended_before(autojump_clock: Mo
 async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitor = Visitor()
-        service.welcome(visitor, SessionLimits(idle_within=100))
+        service.welcome(visitor, SessionLimits(idle_timeout=100))
         await trio.sleep(90)
         visitor.ask(BTC_1M)
         await trio.sleep(1000)
@@ -558,7 +558,7 @@ async def test_flat_client_that_floods_is_counted(autojump_clock: MockClock) -> 
         visitor, counters = Visitor(), SessionCounters()
         for _ in range(100):
             visitor.ask("hello?")
-        await run_flat_session(
+        await run_legacy_session(
             visitor,
             Subscriber(visitor.outbox, flat=True),
             BTC,

@@ -14,15 +14,15 @@ from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
 from smarttrade.session.hub import (
-    FLUSH_SHARE,
-    MAX_GATHERING,
+    FLUSH_CPU_SHARE,
+    MAX_FLUSH_PAUSE,
     Hub,
     HubCounters,
     Subscriber,
     run_hub,
 )
 from smarttrade.session.messages import Subscribed
-from smarttrade.session.outbox import Batch, ClosedBecause
+from smarttrade.session.outbox import Batch, ClosedReason
 from smarttrade.session.wire import CandleTexts, message_frame
 from smarttrade.store.events import (
     CandlesPublished,
@@ -62,15 +62,15 @@ class Client:
 
 def opened(
     client: Client, *series: Series, ack: bytes = b"", snapshots: Sequence[Snapshot] = ()
-) -> SubscriptionsOpened:
+) -> SubscriptionsOpened[Subscriber]:
     return SubscriptionsOpened(client.subscriber, ack, series, tuple(snapshots))
 
 
-def closed(client: Client, *series: Series, ack: bytes = b"") -> SubscriptionsClosed:
+def closed(client: Client, *series: Series, ack: bytes = b"") -> SubscriptionsClosed[Subscriber]:
     return SubscriptionsClosed(client.subscriber, series, ack)
 
 
-def gone(client: Client) -> SubscriptionsClosed:
+def gone(client: Client) -> SubscriptionsClosed[Subscriber]:
     return SubscriptionsClosed(client.subscriber, None, b"")
 
 
@@ -156,7 +156,7 @@ def test_correction_says_so() -> None:
     assert "corrected" not in second
 
 
-# Beginning and ending
+# CachedPrefix and ending
 
 
 def test_acknowledgement_comes_before_the_snapshot_and_that_before_updates() -> None:
@@ -307,8 +307,8 @@ def test_flat_and_other_clients_of_one_series_get_their_own_form() -> None:
 # Ends and counts
 
 
-@pytest.mark.parametrize("because", ClosedBecause)
-def test_closed_outboxes_are_forgotten_at_the_next_beat(because: ClosedBecause) -> None:
+@pytest.mark.parametrize("because", ClosedReason)
+def test_closed_outboxes_are_forgotten_at_the_next_beat(because: ClosedReason) -> None:
     hub, client, other = new_hub(), Client(), Client()
     hub.handle([opened(client, BTC, ETH), opened(other, BTC)])
     assert (hub.counters.subscribers, hub.counters.subscriptions) == (2, 3)
@@ -610,7 +610,7 @@ async def test_flushes_that_follow_each_other_keep_a_distance(
     await trio.sleep(1)
     first, *others = outbox.times
     assert first == began + took
-    distance = min(took * (1 / FLUSH_SHARE - 1), MAX_GATHERING)
+    distance = min(took * (1 / FLUSH_CPU_SHARE - 1), MAX_FLUSH_PAUSE)
     if took:
         assert [at - first for at in others] == [pytest.approx(distance + took)]
     assert [minute for _, minute, _ in client.took()] == list(range(10))

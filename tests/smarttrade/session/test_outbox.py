@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import smarttrade.session.write_deadline as patience_module
-from smarttrade.session.outbox import Batch, ClosedBecause, Outbox, OutboxCounters
+from smarttrade.session.outbox import Batch, ClosedReason, Outbox, OutboxCounters
 from smarttrade.session.pending import CHUNK, Frame
 from smarttrade.session.write_deadline import STREAM_CHUNK
 
@@ -150,12 +150,12 @@ def texts(client: Client) -> list[str]:
 
 
 def outbox_for(
-    client: Client, counters: OutboxCounters | None = None, *, most_pending_bytes: int = 1_000_000
+    client: Client, counters: OutboxCounters | None = None, *, max_pending_bytes: int = 1_000_000
 ) -> Outbox:
     return Outbox(
         client,
         stall_limit=STALL_LIMIT,
-        most_pending_bytes=most_pending_bytes,
+        max_pending_bytes=max_pending_bytes,
         counters=counters or OutboxCounters(),
     )
 
@@ -368,7 +368,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_after_the_stall_limit(
     outbox = outbox_for(client, counters)
     outbox.post(batch(frame("a", 1)))
 
-    assert await outbox.run() is ClosedBecause.STALLED
+    assert await outbox.run() is ClosedReason.STALLED
 
     assert trio.current_time() == STALL_LIMIT
     assert client.closed
@@ -386,7 +386,7 @@ async def test_a_write_shielded_from_cancellation_ends_after_the_stall_limit(
             await outbox.send_all(b"goodbye")
 
     assert trio.current_time() == STALL_LIMIT
-    assert outbox.closed_because is ClosedBecause.STALLED
+    assert outbox.closed_reason is ClosedReason.STALLED
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -433,7 +433,7 @@ async def test_a_client_whose_kernel_acknowledges_is_not_stalled(
     outbox = outbox_for(stuck())
     outbox.post(batch(frame("a", 1)))
 
-    assert await outbox.run() is ClosedBecause.STALLED
+    assert await outbox.run() is ClosedReason.STALLED
 
     assert trio.current_time() == 3 * STALL_LIMIT
 
@@ -469,12 +469,12 @@ async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_goodbye(
     nursery: trio.Nursery,
 ) -> None:
     client, counters = SocketClient(room=5), OutboxCounters()
-    outbox = outbox_for(client, counters, most_pending_bytes=1000)
+    outbox = outbox_for(client, counters, max_pending_bytes=1000)
     outbox.post(batch(frame("begun", size=100), frame("b", 1, size=100)))
     for number in range(10):
         outbox.post_once(frame("once", number, size=100)[1])
 
-    assert await outbox.run() is ClosedBecause.OVERFLOWED
+    assert await outbox.run() is ClosedReason.OVERFLOWED
     assert counters.overflowed == 1
     assert outbox.pending_bytes < 110
     outbox.post(batch(frame("late")))
@@ -485,11 +485,11 @@ async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_goodbye(
 
 
 async def test_newer_states_do_not_add_up_to_too_much(nursery: trio.Nursery) -> None:
-    outbox = outbox_for(stuck(), most_pending_bytes=1000)
+    outbox = outbox_for(stuck(), max_pending_bytes=1000)
     for state in range(100):
         outbox.post(batch(frame("a", state, size=400), frame("b", state, size=400)))
 
-    assert outbox.closed_because is None
+    assert outbox.closed_reason is None
     assert outbox.pending_bytes < 1000
 
 
@@ -500,7 +500,7 @@ async def test_a_session_may_give_up_on_its_client(nursery: trio.Nursery) -> Non
 
     outbox.overflow()
 
-    assert await outbox.run() is ClosedBecause.OVERFLOWED
+    assert await outbox.run() is ClosedReason.OVERFLOWED
     assert outbox.pending_bytes == 0
 
 
@@ -527,7 +527,7 @@ async def test_posts_after_the_end_do_nothing(
     post(outbox)
 
     assert (client.received, outbox.pending_bytes, counters.messages) == (b"", 0, 0)
-    assert await outbox.run() is ClosedBecause.FINISHED
+    assert await outbox.run() is ClosedReason.FINISHED
 
 
 @pytest.mark.parametrize("post", [post_to, post_once_to])
@@ -541,7 +541,7 @@ async def test_a_post_to_a_broken_socket_ends_the_outbox_quietly(
     post(outbox)
     post(outbox)
 
-    assert await outbox.run() is ClosedBecause.FAILED
+    assert await outbox.run() is ClosedReason.FAILED
     assert counters.failed == 1
     with pytest.raises(trio.ClosedResourceError):
         await outbox.send_all(b"late")
@@ -689,22 +689,22 @@ async def test_what_the_client_sends_comes_through() -> None:
 
 async def test_candles_alone_that_are_too_much_end_the_outbox() -> None:
     """Each of another key, so none takes another's place."""
-    outbox = outbox_for(stuck(), counters := OutboxCounters(), most_pending_bytes=400)
+    outbox = outbox_for(stuck(), counters := OutboxCounters(), max_pending_bytes=400)
     outbox.post(batch(frame("a", size=98), frame("b", size=98)))
     outbox.post(batch(frame("c", size=98), frame("d", size=98)))
-    assert (outbox.pending_bytes, outbox.closed_because) == (400, None)
+    assert (outbox.pending_bytes, outbox.closed_reason) == (400, None)
 
     outbox.post(batch(frame("e")))
 
-    assert await outbox.run() is ClosedBecause.OVERFLOWED
+    assert await outbox.run() is ClosedReason.OVERFLOWED
     assert (outbox.pending_bytes, counters.overflowed) == (0, 1)
 
 
 async def test_answers_that_are_as_much_as_may_be_pending_do_not_end_the_outbox() -> None:
-    outbox = outbox_for(stuck(), most_pending_bytes=200)
+    outbox = outbox_for(stuck(), max_pending_bytes=200)
     outbox.post_once(frame("a", size=98)[1])
     outbox.post_once(frame("b", size=98)[1])
-    assert (outbox.pending_bytes, outbox.closed_because) == (200, None)
+    assert (outbox.pending_bytes, outbox.closed_reason) == (200, None)
 
 
 class SocketClientClosedMeanwhile(SocketClient):
@@ -747,7 +747,7 @@ async def test_outbox_that_is_closed_during_a_write_was_not_broken_by_the_client
         writers.start_soon(write)
         await wait_all_tasks_blocked()
         await outbox.aclose()
-    assert outbox.closed_because is ClosedBecause.FINISHED
+    assert outbox.closed_reason is ClosedReason.FINISHED
     assert (counters.failed, counters.evicted) == (0, 0)
 
 

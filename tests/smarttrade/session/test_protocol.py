@@ -12,7 +12,6 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.session.errors import CloseCode, RequestError
-from smarttrade.session.limits import FORGIVE_EVERY, SessionLimits
 from smarttrade.session.protocol import (
     Action,
     End,
@@ -23,6 +22,7 @@ from smarttrade.session.protocol import (
     Unsubscribe,
 )
 from smarttrade.session.requests import find_series, shown
+from smarttrade.session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
 from smarttrade.store.messages import Catalogue, SubscriptionSpec
 from tests.fakes.candles import BTC, ETH
 from tests.fakes.frames import Message, message
@@ -522,9 +522,9 @@ def test_bad_requests_are_forgiven_with_time() -> None:
     for _ in range(3):
         receive(session, "nonsense", now)
     for _ in range(50):
-        now += FORGIVE_EVERY * 1.001
+        now += BAD_REQUEST_INTERVAL * 1.001
         assert len(receive(session, "nonsense", now)) == 1
-    assert len(receive(session, "nonsense", now + FORGIVE_EVERY / 2)) == 2
+    assert len(receive(session, "nonsense", now + BAD_REQUEST_INTERVAL / 2)) == 2
 
 
 def test_good_requests_do_not_count_as_bad_ones() -> None:

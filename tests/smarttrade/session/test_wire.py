@@ -17,11 +17,11 @@ from smarttrade.session.wire import (
     CandleTexts,
     Encoder,
     candle_text,
-    describe,
-    flat_update,
     frame,
     heartbeat_frame,
+    legacy_frame,
     message_frame,
+    series_names,
     status_frame,
 )
 from smarttrade.store.feed import Feed, FeedStatus
@@ -95,7 +95,7 @@ def test_numbers_are_equal_in_value_to_the_exchange_s_decimals(
     assert list(read) == ["time", "open", "high", "low", "close", "volume"]
     values = [read[name] for name in ("open", "high", "low", "close", "volume")]
     assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
-    flat = exact(flat_update(BTC, told))
+    flat = exact(legacy_frame(BTC, told))
     values = [flat[name] for name in ("open", "high", "low", "close", "volume")]
     assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
 
@@ -113,7 +113,7 @@ def test_candle_has_seconds_and_five_numbers() -> None:
 
 
 def test_flat_candle_has_milliseconds() -> None:
-    assert message(flat_update(BTC, EXAMPLE)) == {
+    assert message(legacy_frame(BTC, EXAMPLE)) == {
         "symbol": "BTCUSDT",
         "timestamp": 1733007600000,
         "open": 96466.11,
@@ -256,7 +256,7 @@ def test_status_and_heartbeat() -> None:
 
 
 def test_series_are_described_as_clients_name_them() -> None:
-    assert describe([BTC, Series("ETHUSDT", Interval.MONTH_1)]) == [
+    assert series_names([BTC, Series("ETHUSDT", Interval.MONTH_1)]) == [
         SeriesName("BTCUSDT", "1m"),
         SeriesName("ETHUSDT", "1M"),
     ]

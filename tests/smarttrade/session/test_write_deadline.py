@@ -10,32 +10,32 @@ from smarttrade.session.write_deadline import _unread as unread
 
 
 async def test_without_a_hurry_each_write_has_the_whole_limit(autojump_clock: MockClock) -> None:
-    patience = WriteDeadline(30.0)
+    deadline = WriteDeadline(30.0)
     await trio.sleep(100)
-    assert patience.deadline() == 130.0
-    assert not patience.is_over()
+    assert deadline.deadline() == 130.0
+    assert not deadline.is_over()
 
 
 async def test_in_a_hurry_all_writes_share_one_limit(autojump_clock: MockClock) -> None:
-    patience = WriteDeadline(30.0)
-    patience.hurry()
+    deadline = WriteDeadline(30.0)
+    deadline.start_final()
     await trio.sleep(10)
-    patience.hurry()
-    assert patience.deadline() == 30.0
+    deadline.start_final()
+    assert deadline.deadline() == 30.0
     await trio.sleep(19.9)
-    assert not patience.is_over()
+    assert not deadline.is_over()
     await trio.sleep(0.1)
-    assert patience.is_over()
+    assert deadline.is_over()
 
 
 async def test_hurry_ends_with_what_it_was_for(autojump_clock: MockClock) -> None:
-    patience = WriteDeadline(30.0)
-    patience.hurry()
+    deadline = WriteDeadline(30.0)
+    deadline.start_final()
     await trio.sleep(29)
-    patience.relax()
-    assert patience.deadline() == 59.0
+    deadline.reset()
+    assert deadline.deadline() == 59.0
     await trio.sleep(10)
-    assert not patience.is_over()
+    assert not deadline.is_over()
 
 
 async def test_kernel_says_what_a_client_has_not_read(autojump_clock: MockClock) -> None:
@@ -49,4 +49,4 @@ async def test_kernel_says_what_a_client_has_not_read(autojump_clock: MockClock)
     assert unread(ours.socket) > 0
     for each in (client, ours, listener):
         await each.aclose()
-    assert unread(ours.socket) == 0  # nobody knows any more
+    assert unread(ours.socket) == 0  # nobody is_authorized any more

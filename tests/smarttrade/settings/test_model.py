@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from smarttrade.market.interval import Interval
-from smarttrade.session.limits import SessionLimits
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.web.access import Access
-from smarttrade.web.limits import ServerLimits
+from smarttrade.web.server_limits import ServerLimits
 
 NUMBERS = {
     "PORT": (0, 65535),
@@ -111,11 +111,11 @@ def test_limits_are_built_from_their_variables() -> None:
         max_connections=1,
         max_connections_per_ip=2,
         stall_limit=3,
-        most_pending_bytes=400_000,
+        max_pending_bytes=400_000,
         message_size=5000,
         head_size=9000,
         body_size=10,
-        head_within=11,
+        head_timeout=11,
         keep_alive=12,
     )
     assert settings.session_limits == SessionLimits(
@@ -124,7 +124,7 @@ def test_limits_are_built_from_their_variables() -> None:
         requests_per_second=7,
         burst=8,
         bad_requests=14,
-        idle_within=13,
+        idle_timeout=13,
     )
 
 
@@ -143,7 +143,7 @@ def test_access_is_built_from_its_variables() -> None:
         trusted_proxies=(ip_network("10.0.0.0/8"),),
         requests_per_second=5,
         burst=6,
-        spares_loopback=False,
+        exempts_loopback=False,
     )
     assert settings.access(["t"]) == expected
     settings = settings.model_copy(update={"origins": ("https://b.test",)})
@@ -354,5 +354,5 @@ def test_options_are_all_different() -> None:
 
 
 def test_every_limit_of_a_session_that_clients_are_told_can_be_configured() -> None:
-    told = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_within"}
+    told = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_timeout"}
     assert told == {"subscriptions", "message_bytes", "requests_per_second", "burst"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -502,8 +503,8 @@ def test_listing_keeps_what_is_known_of_the_others() -> None:
 
 
 def opened(
-    store: MemoryStore, *wanted: SubscriptionSpec, subscriber: object = "client"
-) -> SubscriptionsOpened:
+    store: MemoryStore, *wanted: SubscriptionSpec, subscriber: str = "client"
+) -> SubscriptionsOpened[Any]:
     (event,) = store.open_subscriptions(OpenSubscriptions(subscriber, wanted, b"ack"))
     assert isinstance(event, SubscriptionsOpened)
     assert (event.subscriber, event.acknowledgement) == (subscriber, b"ack")

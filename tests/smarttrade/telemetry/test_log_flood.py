@@ -63,7 +63,7 @@ def test_what_was_left_out_is_told() -> None:
     clock.now += EVERY
     told = record({"event": "failed", "series": "y"})
     assert flood.filter(told)
-    assert told.msg == {"event": "failed", "series": "y", "unsaid": 7}
+    assert told.msg == {"event": "failed", "series": "y", "suppressed": 7}
     clock.now += EVERY
     next_one = record({"event": "failed"})
     assert flood.filter(next_one)

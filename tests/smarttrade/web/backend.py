@@ -20,7 +20,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, run_hub
-from smarttrade.session.limits import SessionLimits
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
@@ -29,8 +29,8 @@ from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, ReportFeed, StoreMessage
 from smarttrade.web.app import create_app
 from smarttrade.web.counters import Counters
-from smarttrade.web.limits import ServerCounters, ServerLimits
 from smarttrade.web.server.accept import serve_web
+from smarttrade.web.server_limits import ServerCounters, ServerLimits
 from smarttrade.web.services import Services
 from tests.fakes.chart import decode
 from tests.fakes.memory_net import MemoryListener, http_over, websocket_over
@@ -144,7 +144,7 @@ async def backend(
     limits: SessionLimits | None = None,
     tree: ActorInfo | None = None,
     is_store_running: bool = True,
-    drain_within: float = 8.0,
+    drain_timeout: float = 8.0,
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"},
     has_clients: bool = True,
 ) -> AsyncIterator[Backend]:
@@ -191,7 +191,7 @@ async def backend(
             limits=ServerLimits(),
             counters=counters,
             draining=draining.begun,
-            drain_within=drain_within,
+            drain_timeout=drain_timeout,
             task_status=task_status,
         )
 

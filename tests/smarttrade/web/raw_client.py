@@ -16,14 +16,14 @@ import trio.lowlevel
 from quart import ResponseReturnValue, websocket
 from quart_trio import QuartTrio
 
-from smarttrade.session.outbox import Batch, ClosedBecause, Outbox
+from smarttrade.session.outbox import Batch, ClosedReason, Outbox
 from smarttrade.web.access import Access
-from smarttrade.web.limits import ServerCounters, ServerLimits
 from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
+from smarttrade.web.server_limits import ServerCounters, ServerLimits
 from tests.actors.fakes import leaked_cancelled
 
-LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_patience": 0.3}
+LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_timeout": 0.3}
 """Short, so that the tests are."""
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -104,7 +104,7 @@ class Application:
             del self.outboxes[name]
 
     async def _write(self, outbox: Outbox, session: trio.CancelScope) -> None:
-        if await outbox.run() is ClosedBecause.OVERFLOWED:
+        if await outbox.run() is ClosedReason.OVERFLOWED:
             await websocket.close(1013, "too slow")
             session.cancel()
 
@@ -177,7 +177,7 @@ class Served:
 @asynccontextmanager
 async def served(
     *,
-    drain_within: float = 0.5,
+    drain_timeout: float = 0.5,
     build: Callable[[Application], QuartTrio] | None = None,
     access: Access | None = None,
     **limits: Any,
@@ -195,7 +195,7 @@ async def served(
                 limits=ServerLimits(**{**LIMITS, **limits}),
                 counters=counters,
                 draining=application.draining,
-                drain_within=drain_within,
+                drain_timeout=drain_timeout,
                 access=access,
                 task_status=task_status,
             )

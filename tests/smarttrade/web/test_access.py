@@ -22,19 +22,19 @@ def asks(
 
 
 def test_without_tokens_everybody_may_ask() -> None:
-    assert AccessPolicy(Access()).knows(asks())
+    assert AccessPolicy(Access()).is_authorized(asks())
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
 def test_any_of_the_tokens_will_do_as_a_header_or_in_the_query(token: str) -> None:
-    door = AccessPolicy(Access(tokens=(TOKEN, OTHER)))
-    assert door.knows(asks(authorization=f"Bearer {token}"))
-    assert door.knows(asks(authorization=f"bearer  {token} "))
-    assert door.knows(asks(f"/ws/candles?interval=1m&access_token={token}".encode()))
+    policy = AccessPolicy(Access(tokens=(TOKEN, OTHER)))
+    assert policy.is_authorized(asks(authorization=f"Bearer {token}"))
+    assert policy.is_authorized(asks(authorization=f"bearer  {token} "))
+    assert policy.is_authorized(asks(f"/ws/candles?interval=1m&access_token={token}".encode()))
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "info",
     [
         asks(),
         asks(authorization=TOKEN),
@@ -57,12 +57,12 @@ def test_any_of_the_tokens_will_do_as_a_header_or_in_the_query(token: str) -> No
         asks(b"/system"),
     ],
 )
-def test_whoever_has_none_may_not_ask(asked: RequestInfo) -> None:
-    assert not AccessPolicy(Access(tokens=(TOKEN,))).knows(asked)
+def test_request_without_a_token_is_not_authorized(info: RequestInfo) -> None:
+    assert not AccessPolicy(Access(tokens=(TOKEN,))).is_authorized(info)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "info",
     [
         asks(b"/health"),
         asks(b"/health?x"),
@@ -72,8 +72,8 @@ def test_whoever_has_none_may_not_ask(asked: RequestInfo) -> None:
         asks(method=b"OPTIONS"),
     ],
 )
-def test_what_holds_no_data_is_open(asked: RequestInfo) -> None:
-    assert AccessPolicy(Access(tokens=(TOKEN,))).knows(asked)
+def test_paths_without_data_are_public(info: RequestInfo) -> None:
+    assert AccessPolicy(Access(tokens=(TOKEN,))).is_authorized(info)
 
 
 def test_tokens_are_not_shown() -> None:
@@ -82,9 +82,9 @@ def test_tokens_are_not_shown() -> None:
 
 @given(st.text(), st.text())
 def test_nothing_but_a_token_is_a_token(authorization: str, query: str) -> None:
-    door = AccessPolicy(Access(tokens=(TOKEN,)))
+    policy = AccessPolicy(Access(tokens=(TOKEN,)))
     target = b"/symbols?" + query.encode("utf-8", "surrogatepass")
-    assert not door.knows(asks(target, authorization=authorization))
+    assert not policy.is_authorized(asks(target, authorization=authorization))
 
 
 # Origins
@@ -109,14 +109,14 @@ def test_by_default_pages_from_anywhere_may_open_websockets() -> None:
     ],
 )
 def test_with_origins_only_their_pages_and_ours_may(origin: str | None, *, allowed: bool) -> None:
-    door = AccessPolicy(Access(origins=("https://charts.example",)))
-    asked = RequestInfo(b"GET", b"/ws/candles", origin=origin, host="Our.host:8000")
-    assert door.allows_origin(asked) is allowed
+    policy = AccessPolicy(Access(origins=("https://charts.example",)))
+    request = RequestInfo(b"GET", b"/ws/candles", origin=origin, host="Our.host:8000")
+    assert policy.allows_origin(request) is allowed
 
 
 def test_no_host_makes_no_origin_ours() -> None:
-    asked = RequestInfo(b"GET", b"/ws/candles", origin="null")
-    assert not AccessPolicy(Access(origins=("https://a.example",))).allows_origin(asked)
+    request = RequestInfo(b"GET", b"/ws/candles", origin="null")
+    assert not AccessPolicy(Access(origins=("https://a.example",))).allows_origin(request)
 
 
 # Who the client is
@@ -128,7 +128,7 @@ def test_no_host_makes_no_origin_ours() -> None:
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # whoever says so is not believed
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # the rest it may have made up
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # it may have made up the rest
         ("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.2.2.2", "198.51.100.1"),
         ("10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
         ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
@@ -145,8 +145,8 @@ def test_only_trusted_proxies_say_who_the_client_is(peer: str, forwarded: str, c
 
 @given(st.text())
 def test_any_list_of_a_proxy_names_an_address(forwarded: str) -> None:
-    door = AccessPolicy(Access(trusted_proxies=PROXIES))
-    assert door.allows_rate(door.client_of("10.0.0.1", forwarded), 0)
+    policy = AccessPolicy(Access(trusted_proxies=PROXIES))
+    assert policy.allows_rate(policy.client_of("10.0.0.1", forwarded), 0)
 
 
 def test_several_lines_of_a_header_are_one_list() -> None:
@@ -175,8 +175,8 @@ def test_addresses_that_asked_longest_ago_are_forgotten() -> None:
 
 def test_this_machine_has_no_such_limit_unless_told() -> None:
     for spared in (True, False):
-        door = AccessPolicy(Access(requests_per_second=1, burst=1, spares_loopback=spared))
-        assert door.allows_rate("127.0.0.1", 0)
-        assert door.allows_rate("127.0.0.1", 0) is spared
-        assert door.allows_rate("2001:db8:1:2::3", 0)
-        assert not door.allows_rate("2001:db8:1:2::4", 0)  # the same customer's network
+        policy = AccessPolicy(Access(requests_per_second=1, burst=1, exempts_loopback=spared))
+        assert policy.allows_rate("127.0.0.1", 0)
+        assert policy.allows_rate("127.0.0.1", 0) is spared
+        assert policy.allows_rate("2001:db8:1:2::3", 0)
+        assert not policy.allows_rate("2001:db8:1:2::4", 0)  # the same customer's network

@@ -1,4 +1,4 @@
-"""The shortcut for `GET /candles` answers as the application does, or leaves it to it."""
+"""The fast path for `GET /candles` answers as the application does, or leaves it to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.store.messages import ListSymbols
-from smarttrade.web.fast_path import MAX_HEAD, SHORTCUT, Question, read_question
+from smarttrade.web.fast_path import FAST_PATH, MAX_HEAD, FastRequest, parse_fast_request
 from tests.fakes.candles import BTC, candle, rows
 from tests.smarttrade.web.backend import Backend, backend
 
@@ -78,11 +78,11 @@ REQUESTS: dict[str, bytes] = {
 async def test_answers_are_those_of_the_application(
     request_: bytes, origins: Sequence[str], autojump_clock: trio.testing.MockClock
 ) -> None:
-    """A request that comes in two pieces is none for the shortcut."""
+    """A request that comes in two pieces is none for the fast path."""
     async with backend(cors_origins=origins) as server:
         await server.history(BTC, rows(0, 30))
         await server.live(BTC, candle(30, closed=False, close=101.5, event=7, volume=11.5))
-        assert await server.app.extensions[SHORTCUT](request_, anybody) is not None
+        assert await server.app.extensions[FAST_PATH](request_, anybody) is not None
         quick = await heard(server, request_)
         slow = await heard(server, request_[:1], request_[1:])
     assert parts(quick) == parts(slow)
@@ -111,7 +111,7 @@ NOT_PLAIN: dict[str, bytes] = {
 
 @pytest.mark.parametrize("data", NOT_PLAIN.values(), ids=NOT_PLAIN.keys())
 def test_other_requests_are_left_to_the_application(data: bytes) -> None:
-    assert read_question(data) is None
+    assert parse_fast_request(data) is None
 
 
 def test_what_a_browser_sends_is_plain() -> None:
@@ -128,21 +128,21 @@ def test_what_a_browser_sends_is_plain() -> None:
         "Accept-Language: en-GB,en;q=0.9",
     )
     assert len(data) < MAX_HEAD / 2
-    question = read_question(data)
-    assert question == Question(
+    question = parse_fast_request(data)
+    assert question == FastRequest(
         "BTCUSDT", "1m", {"limit": "500"}, "", "gzip, deflate, br, zstd", None
     )
 
 
 @given(st.binary(max_size=200), st.integers(0, 60))
 def test_anything_can_be_read(noise: bytes, at: int) -> None:
-    read_question(head()[:at] + noise + head()[at:])
+    parse_fast_request(head()[:at] + noise + head()[at:])
 
 
 async def test_long_heads_are_left_to_the_application() -> None:
     async with backend() as server:
-        shortcut = server.app.extensions[SHORTCUT]
-        assert await shortcut(head("/candles/NOPE/1m", "X: " + "y" * MAX_HEAD), anybody) is None
+        fast_path = server.app.extensions[FAST_PATH]
+        assert await fast_path(head("/candles/NOPE/1m", "X: " + "y" * MAX_HEAD), anybody) is None
 
 
 async def test_rest_of_a_request_is_not_taken_for_another_one(
@@ -175,7 +175,7 @@ async def test_answer_is_new_after_every_change() -> None:
                 BTC, candle(30, closed=volume == 4, event=volume, volume=float(volume))
             )
             plain = await server.get("/candles/BTCUSDT/1m", headers={"Accept-Encoding": ""})
-            zipped = await server.app.extensions[SHORTCUT](
+            zipped = await server.app.extensions[FAST_PATH](
                 head("/candles/BTCUSDT/1m", "Accept-Encoding: gzip"), anybody
             )
             assert gzip.decompress(zipped.partition(b"\r\n\r\n")[2]) == plain.content

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.session.limits import SessionLimits
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.web.services import _random_name
 from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows

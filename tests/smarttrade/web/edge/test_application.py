@@ -11,7 +11,7 @@ from wsproto.events import TextMessage
 from smarttrade.web.edge.application import AppTask
 from smarttrade.web.edge.context import Edge, FloodedError, edge_for
 from smarttrade.web.edge.websocket import BoundedBuffer
-from smarttrade.web.limits import ServerCounters, ServerLimits
+from smarttrade.web.server_limits import ServerCounters, ServerLimits
 
 MESSAGE: Any = {"type": "websocket.receive", "text": "hi", "bytes": None}
 GONE: Any = {"type": "websocket.disconnect", "code": 1006}
@@ -40,7 +40,7 @@ class Deaf:
 
 
 def edge(app: Deaf) -> Edge:
-    limits = ServerLimits(app_queue=3, app_patience=5)
+    limits = ServerLimits(app_queue=3, app_timeout=5)
     return edge_for(cast("Any", app), limits, ServerCounters())
 
 

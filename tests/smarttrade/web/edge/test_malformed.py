@@ -274,7 +274,7 @@ FRAMES: dict[str, Said] = {
     "an empty text": Said(frame(TEXT)),
     "an empty binary": Said(frame(BINARY)),
     "empty pieces": Said(frame(TEXT, fin=False) + frame(0, fin=False) * 5000 + frame(0)),
-    "a pong that nobody asked for": Said(frame(10, b"hello")),
+    "an unsolicited pong": Said(frame(10, b"hello")),
     "half a head": Said(b"\x81"),
     "half a frame": Said(frame(TEXT, b"hello")[:-2]),
     "random bytes": Said(random.Random(2).randbytes(4096), 1002),
@@ -427,7 +427,7 @@ async def test_a_body_of_any_length_is_not_stored() -> None:
 
 
 async def test_many_slow_heads_are_cut_off_and_harm_nobody() -> None:
-    async with served(head_within=0.2) as server, unharmed(server):
+    async with served(head_timeout=0.2) as server, unharmed(server):
         clients = [await server.connect() for _ in range(50)]
         for client in clients:
             await client.send(b"GET / HTTP/1.1\r\nX-A: ")

@@ -23,7 +23,7 @@ async def ask(server: Served, head: str, *lines: str) -> tuple[int, str, dict[st
     return status, answer.decode().lower(), json.loads(body) if is_problem else {}
 
 
-async def shake_hands(server: Served, target: str = "/ws", *lines: str) -> tuple[int, RawClient]:
+async def tls_handshake(server: Served, target: str = "/ws", *lines: str) -> tuple[int, RawClient]:
     client = await server.connect()
     await client.send(upgrade_request(target, *lines))
     return int((await client.head()).split()[1]), client
@@ -42,9 +42,9 @@ async def test_a_request_without_a_token_is_told_what_is_missing() -> None:
 
 async def test_a_websocket_needs_a_token_too() -> None:
     async with served(access=Access(tokens=(TOKEN,))) as server:
-        assert (await shake_hands(server))[0] == 401
-        assert (await shake_hands(server, f"/ws?access_token={TOKEN}"))[0] == 101
-        assert (await shake_hands(server, "/ws", f"Authorization: Bearer {TOKEN}"))[0] == 101
+        assert (await tls_handshake(server))[0] == 401
+        assert (await tls_handshake(server, f"/ws?access_token={TOKEN}"))[0] == 101
+        assert (await tls_handshake(server, "/ws", f"Authorization: Bearer {TOKEN}"))[0] == 101
 
 
 async def test_a_head_request_is_refused_without_a_body() -> None:
@@ -57,12 +57,12 @@ async def test_a_head_request_is_refused_without_a_body() -> None:
 
 async def test_a_page_from_elsewhere_opens_no_websocket() -> None:
     async with served(access=Access(origins=("https://charts.test",))) as server:
-        assert (await shake_hands(server, "/ws", "Origin: https://evil.test"))[0] == 403
+        assert (await tls_handshake(server, "/ws", "Origin: https://evil.test"))[0] == 403
         assert server.counters.refused_origin == 1
-        assert (await shake_hands(server, "/ws", "Origin: https://charts.test"))[0] == 101
-        assert (await shake_hands(server))[0] == 101
+        assert (await tls_handshake(server, "/ws", "Origin: https://charts.test"))[0] == 101
+        assert (await tls_handshake(server))[0] == 101
         status, *_ = await ask(server, "GET /hello HTTP/1.1", "Origin: https://evil.test")
-        assert status == 200  # what a page may read of it, CORS decides
+        assert status == 200  # CORS decides what a page may read of it
 
 
 async def test_an_address_that_asks_too_often_is_refused_and_others_are_not() -> None:
@@ -83,24 +83,24 @@ async def test_an_address_that_asks_too_often_is_refused_and_others_are_not() ->
 
 
 async def test_a_handshake_counts_as_several_requests() -> None:
-    access = Access(requests_per_second=0.001, burst=9, spares_loopback=False)
+    access = Access(requests_per_second=0.001, burst=9, exempts_loopback=False)
     async with served(access=access) as server:
-        assert (await shake_hands(server))[0] == 101
-        assert (await shake_hands(server))[0] == 429
+        assert (await tls_handshake(server))[0] == 101
+        assert (await tls_handshake(server))[0] == 429
 
 
 async def test_clients_of_a_proxy_have_their_own_limits() -> None:
     async with served(access=Access(trusted_proxies=LOCAL), max_connections_per_ip=2) as server:
         first = [
-            await shake_hands(server, f"/ws?{number}", "X-Forwarded-For: 192.0.2.1")
+            await tls_handshake(server, f"/ws?{number}", "X-Forwarded-For: 192.0.2.1")
             for number in range(3)
         ]
         assert [status for status, _ in first] == [101, 101, 503]
         assert server.counters.refused_per_ip == 1
-        assert (await shake_hands(server, "/ws?o", "X-Forwarded-For: 192.0.2.2"))[0] == 101
+        assert (await tls_handshake(server, "/ws?o", "X-Forwarded-For: 192.0.2.2"))[0] == 101
         await first[0][1].close()
         for _ in range(100):
-            again, client = await shake_hands(server, "/ws?a", "X-Forwarded-For: 192.0.2.1")
+            again, client = await tls_handshake(server, "/ws?a", "X-Forwarded-For: 192.0.2.1")
             if again == 101:
                 break
             await client.close()
@@ -111,6 +111,6 @@ async def test_clients_of_a_proxy_have_their_own_limits() -> None:
 async def test_who_is_no_proxy_is_not_believed(header: str) -> None:
     async with served(max_connections_per_ip=2) as server:
         for number in range(2):
-            assert (await shake_hands(server, f"/ws?{number}", header))[0] == 101
+            assert (await tls_handshake(server, f"/ws?{number}", header))[0] == 101
         client = await server.connect()
         assert (await client.head()).startswith(b"HTTP/1.1 503 ")

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
 from actors import ActorInfo, State
-from smarttrade.session.limits import SessionLimits
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.web.counters import Counters
 from smarttrade.web.metrics.descriptions import MEANINGS

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle
 from smarttrade.session.errors import CloseCode
-from smarttrade.session.limits import SessionLimits
 from smarttrade.session.protocol import End, Send, SessionProtocol
 from smarttrade.session.requests import ACTIONS
-from smarttrade.session.wire import CandleTexts, Encoder, flat_update
+from smarttrade.session.session_limits import SessionLimits
+from smarttrade.session.wire import CandleTexts, Encoder, legacy_frame
 from smarttrade.store.messages import Catalogue
 from smarttrade.web.schemas.asyncapi import CLOSES, EXAMPLES, asyncapi_document
 from tests.fakes.candles import BTC, candle, rows
@@ -82,7 +82,7 @@ def test_hand_made_messages_are_what_the_schema_says(
         encoder.update(BTC, candles[-1], corrected=flag),
         encoder.snapshot(BTC, candles, truncated=flag),
         encoder.snapshot(BTC, [], truncated=flag),
-        flat_update(BTC, candles[-1]),
+        legacy_frame(BTC, candles[-1]),
     ]
     for frame in frames:
         assert len(messages(frame)) == 1  # which checks it

@@ -17,9 +17,9 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 
 from smarttrade.session.outbox import Outbox
 from smarttrade.web.edge.http import EdgeProtocol
-from smarttrade.web.limits import ServerCounters, ServerLimits
 from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
+from smarttrade.web.server_limits import ServerCounters, ServerLimits
 from tests.smarttrade.web.raw_client import (
     CLOSE,
     PING,
@@ -99,7 +99,7 @@ async def test_no_frame_follows_a_close_frame() -> None:
 
 
 async def test_a_client_that_does_not_answer_our_close_is_let_go() -> None:
-    async with served(drain_within=5) as server:
+    async with served(drain_timeout=5) as server:
         client = await server.websocket()
         server.application.draining.set()
         assert await client.close_code() == 1001
@@ -216,7 +216,7 @@ async def serve(
         "limits": ServerLimits(),
         "counters": ServerCounters(),
         "draining": trio.Event(),
-        "drain_within": 1,
+        "drain_timeout": 1,
     }
     await serve_web(app, listeners, **{**arguments, **options})
 
@@ -251,7 +251,7 @@ async def read(client: RawClient, texts: list[str], count: int) -> None:
 
 
 async def test_a_client_with_too_much_pending_is_told_1013() -> None:
-    async with served(most_pending_bytes=100_000, stall_limit=30) as server:
+    async with served(max_pending_bytes=100_000, stall_limit=30) as server:
         client = await server.websocket("/ws?me", receive_buffer=4096)
         for number in range(1000):
             server.application.post(number, size=20_000)
@@ -337,7 +337,7 @@ async def test_one_address_has_a_limit_of_its_own() -> None:
 
 
 async def test_refused_clients_that_stay_are_few_and_soon_gone() -> None:
-    async with served(max_connections=0, most_refusals=3) as server:
+    async with served(max_connections=0, max_refusals=3) as server:
         footprint = Footprint.now()
         clients = [await server.connect() for _ in range(10)]
         await trio.sleep(0.05)
@@ -358,7 +358,7 @@ async def test_an_idle_connection_is_closed() -> None:
 
 
 async def test_a_request_that_comes_too_slowly_is_cut_off() -> None:
-    async with served(head_within=0.1) as server:
+    async with served(head_timeout=0.1) as server:
         client = await server.connect()
         started = trio.current_time()
         with pytest.raises(trio.BrokenResourceError):
@@ -374,7 +374,7 @@ async def drip(client: RawClient, data: bytes) -> None:
 
 
 async def test_a_request_under_way_has_no_such_limit() -> None:
-    async with served(head_within=0.05, keep_alive=0.05) as server:
+    async with served(head_timeout=0.05, keep_alive=0.05) as server:
         client = await server.connect()
         await client.send(GET % b"/waits")
         await trio.sleep(0.1)
@@ -417,7 +417,7 @@ async def test_without_file_descriptors_the_server_waits_and_goes_on(
             limits=ServerLimits(),
             counters=counters,
             draining=trio.Event(),
-            drain_within=1,
+            drain_timeout=1,
         )
     )
     client = RawClient(await trio.testing.open_stream_to_socket_listener(inner))
@@ -432,7 +432,7 @@ async def test_without_file_descriptors_the_server_waits_and_goes_on(
 
 
 async def test_draining_ends_sessions_with_1001_and_refuses_new_ones() -> None:
-    async with served(drain_within=3) as server:
+    async with served(drain_timeout=3) as server:
         clients = [await server.websocket(f"/ws?{number}") for number in range(5)]
         idle = await server.connect()
         server.application.draining.set()
@@ -449,7 +449,7 @@ async def test_draining_ends_sessions_with_1001_and_refuses_new_ones() -> None:
 
 
 async def test_draining_lets_a_request_finish() -> None:
-    async with served(drain_within=3) as server:
+    async with served(drain_timeout=3) as server:
         client = await server.connect()
         await client.send(GET % b"/waits")
         while "waiting" not in server.application.events:
@@ -465,7 +465,7 @@ async def test_draining_lets_a_request_finish() -> None:
 
 @pytest.mark.parametrize("target", ["/ws?stuck", "/deaf-sender", "/never-accepts", "/large"])
 async def test_a_client_that_reads_nothing_does_not_delay_the_stop(target: str) -> None:
-    async with served(drain_within=0.2, stall_limit=60) as server:
+    async with served(drain_timeout=0.2, stall_limit=60) as server:
         client = await stuck_client(server, target)
         server.application.draining.set()
         started = trio.current_time()
@@ -477,7 +477,7 @@ async def test_a_client_that_reads_nothing_does_not_delay_the_stop(target: str) 
 
 @pytest.mark.parametrize("target", ["/ws?stuck", "/deaf-sender", "/never-accepts", "/large"])
 async def test_cancelling_the_server_is_prompt(target: str) -> None:
-    async with served(drain_within=60, stall_limit=60) as server:
+    async with served(drain_timeout=60, stall_limit=60) as server:
         client = await stuck_client(server, target)
         started = trio.current_time()
         server.scope.cancel()
@@ -530,10 +530,10 @@ async def test_tls_clients_are_served_and_told_to_leave(
             serve_web,
             application.build(),
             listeners,
-            limits=ServerLimits(linger=0.1, head_within=0.2),
+            limits=ServerLimits(linger=0.1, head_timeout=0.2),
             counters=(counters := ServerCounters()),
             draining=application.draining,
-            drain_within=1,
+            drain_timeout=1,
             ssl_context=ours,
         )
     )
@@ -589,7 +589,7 @@ async def test_everything_works_in_memory_and_virtual_time(
             limits=ServerLimits(),
             counters=(counters := ServerCounters()),
             draining=application.draining,
-            drain_within=5,
+            drain_timeout=5,
         )
     )
     session, idle = listener.connect(), listener.connect()
@@ -624,7 +624,7 @@ async def test_a_stream_that_takes_nothing_does_not_delay_the_stop(
                 limits=ServerLimits(stall_limit=60),
                 counters=(counters := ServerCounters()),
                 draining=application.draining,
-                drain_within=5,
+                drain_timeout=5,
             )
         )
         client = listener.connect(lockstep_stream_pair)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smarttrade.session.limits import TokenBucket
+from smarttrade.token_bucket import TokenBucket
 
 
 def test_bucket_allows_a_burst_and_then_its_rate() -> None:

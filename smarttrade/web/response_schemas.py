@@ -32,7 +32,7 @@ class Intervals(Struct, frozen=True):
     intervals: list[IntervalName]
 
 
-class GapTold(Struct, frozen=True):
+class Gap(Struct, frozen=True):
     """Open times that are missing inside the window, both inclusive."""
 
     first: Annotated[int, Meta(description="Seconds since the epoch.")] = field(name="from")
@@ -52,7 +52,7 @@ class CandlesPage(Struct, frozen=True):
     closed: Annotated[bool, Meta(description="Whether the last candle is final.")]
     as_of: Annotated[Milliseconds, Meta(description="Until then the exchange had told all, in ms.")]
     has_more: Annotated[bool, Meta(description="The window holds older ones: ask with `before`.")]
-    gaps: list[GapTold]
+    gaps: list[Gap]
 
 
 class SeriesStatus(Struct, frozen=True):
@@ -145,7 +145,7 @@ class Problem(Struct, frozen=True):
     detail: Annotated[str, Meta(description="A sentence for people.")]
 
 
-class Trouble(Struct, frozen=True):
+class UnreadySeries(Struct, frozen=True):
     """Why a series is not ready."""
 
     symbol: Symbol
@@ -157,5 +157,5 @@ class NotReady(Problem, frozen=True, kw_only=True):
     """What is not ready, and why; when the store does not answer, only that."""
 
     feed: FeedName | None = None
-    series: list[Trouble] = []
+    series: list[UnreadySeries] = []
     store: Store = {}

@@ -21,7 +21,7 @@ class ServerLimits:
     stall_limit: float = 30.0
     """A client that takes nothing for so long while something is written to it is cut off."""
 
-    most_pending_bytes: int = MAX_PENDING_BYTES
+    max_pending_bytes: int = MAX_PENDING_BYTES
     """A client with more waiting for it is closed with 1013."""
 
     message_size: int = 64 * 1024
@@ -33,7 +33,7 @@ class ServerLimits:
     body_size: int = 8 * 1024
     """A longer request body is refused with 413; nothing that we serve needs one."""
 
-    head_within: float = 10.0
+    head_timeout: float = 10.0
     """From the first byte of a request to the end of its headers; also for a TLS handshake."""
 
     keep_alive: float = 75.0
@@ -42,7 +42,7 @@ class ServerLimits:
     app_queue: int = 32
     """Messages from one client that wait for the application before its socket is left unread."""
 
-    app_patience: float = 5.0
+    app_timeout: float = 5.0
     """An application that takes none of them for so long, or does not end so long after its client
     went, is cancelled; so long has a client to answer our close."""
 
@@ -50,7 +50,7 @@ class ServerLimits:
     """After our last byte, how long we go on reading: a socket closed with input unread is reset,
     and a reset may overtake our last words."""
 
-    most_refusals: int = 256
+    max_refusals: int = 256
     """Refused clients being told why at a time; more are reset without a word."""
 
 
