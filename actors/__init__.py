@@ -8,41 +8,7 @@ and stops them in reverse order. Supervisors can be children of supervisors; one
 recover fails, which its parent handles. An actor therefore catches only the exceptions that
 it can handle itself.
 
-    from dataclasses import dataclass
-    from functools import partial
-
-    import trio
-    from actors import Child, Mailbox, Reply, RestartBudget, Strategy, Supervisor
-
-    @dataclass(frozen=True)
-    class Add:
-        amount: int
-        reply: Reply[int]
-
-    async def run_counter(mailbox, *, task_status=trio.TASK_STATUS_IGNORED):
-        total = 0  # a restart begins here
-        task_status.started()
-        async for message in mailbox:
-            with message.reply:  # an error in this block fails the question
-                total += message.amount
-                message.reply.set(total)
-
-    async def main():
-        counter = Mailbox[Add]("counter", capacity=16)
-        service = Supervisor(
-            "service",
-            [Child("counter", partial(run_counter, counter), mailbox=counter)],
-            strategy=Strategy.ONE_FOR_ONE,
-            budget=RestartBudget(3, within=60),
-        )
-        async with trio.open_nursery() as nursery:
-            await nursery.start(service.run)
-            with trio.fail_after(2):  # the asker sets the limit
-                await counter.ask(partial(Add, 1))
-                print(await counter.ask(partial(Add, 2)))  # 3
-            service.stop()
-
-    trio.run(main)
+README.md, beside this file, has an example.
 
 Guarantees:
 

@@ -2,7 +2,6 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
 from types import ModuleType
 
 import pytest
@@ -11,11 +10,11 @@ import actors
 
 
 def example() -> str:
-    lines = (actors.__doc__ or "").splitlines()
-    return dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
+    text = (Path(actors.__file__).parent / "README.md").read_text("utf-8")
+    return text.split("```python\n")[1].split("```")[0]
 
 
-def test_example_in_the_introduction_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(example(), "example", "exec"), {"__name__": "example"})
     assert capsys.readouterr().out == "3\n"
 
