@@ -39,11 +39,11 @@ class Candle(NamedTuple):
     """False while forming."""
 
     event_time: int = 0
-    """Exchange time in ms. Of the event that told this state; or, when it was read over REST,
+    """Exchange time in ms. Of the event that brought this state; or, when it was read over REST,
     which does not say, of the latest event known by then."""
 
     read: bool = False
-    """True when read over REST, False when told by an event of the stream."""
+    """True when read over REST, False when from an event of the stream."""
 
     def same_values(self, other: Candle) -> bool:
         """Whether prices and volume are equal, whatever is known about time and closing."""
@@ -51,15 +51,15 @@ class Candle(NamedTuple):
 
 
 # Milliseconds of exchange time by which an event must be later than a REST read to be believed
-# although it tells of less volume. Events arrive within a second and come every 2 s.
+# although it has less volume. Events arrive within a second and come every 2 s.
 CERTAINLY_LATER = 5_000
 
 
 def supersedes(candidate: Candle, held: Candle) -> bool:
     """Whether `candidate` is a later state than `held` of the same candle.
 
-    Closed beats forming and is never undone. Between two forming states told by events, event
-    time decides. A state read over REST may be staler than what events have said already, and an
+    Closed beats forming and is never undone. Between two forming states from events, event
+    time decides. A state read over REST may be staler than what events brought already, and an
     event may have been on its way while a later state was read; but every trade adds volume, so
     of an event and a read the one with more is surely later.
     """

@@ -3,7 +3,7 @@
 The rules, which nothing else in the program repeats:
 
 * Candles are published in ascending order. One is published only when the one before it is
-  closed and no open time between them is missing. What arrives earlier is held back, and
+  closed and no open time between them is missing. What arrives earlier is buffered, and
   `Change.missing` says which range would settle it; `merge` brings it.
 * A state replaces another of the same candle only when it is later (`candle.supersedes`).
 * Rows read over REST are one unbroken range of the exchange's history: an open time absent
@@ -66,8 +66,8 @@ class Window:
     """
 
     __slots__ = (
+        "_buffered",
         "_candles",
-        "_held",
         "interval",
         "is_ready",
         "known_gaps",
@@ -78,7 +78,7 @@ class Window:
         self.is_ready = False
         self.known_gaps = KnownGaps(interval)
         self._candles: list[Candle] = []
-        self._held: dict[int, Candle] = {}
+        self._buffered: dict[int, Candle] = {}
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -101,14 +101,14 @@ class Window:
         return len(self._candles) >= WINDOW_SIZE
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many candles wait for those before them."""
-        return len(self._held)
+        return len(self._buffered)
 
     @property
-    def oldest_held(self) -> int | None:
+    def oldest_buffered(self) -> int | None:
         """The open time in ms of the first candle that waits."""
-        return min(self._held, default=None)
+        return min(self._buffered, default=None)
 
     def newest_candles(self, limit: int, before: int | None = None) -> tuple[Candle, ...]:
         """At most `limit` candles, the newest of those that open before `before` (ms)."""
@@ -150,11 +150,11 @@ class Window:
         """Take one live candle."""
         candles = self._candles
         if not self.is_ready:
-            self._hold(candle)
-            self._forget_oldest_held()
+            self._buffer(candle)
+            self._trim_buffer()
             return UNCHANGED
         if not candles or candle.open_time > candles[-1].open_time:
-            self._hold(candle)
+            self._buffer(candle)
             return self._advance()
         if candle.open_time < candles[-1].open_time:
             return self._apply_late(candle)
@@ -162,9 +162,9 @@ class Window:
         if not supersedes(candle, newest):
             return UNCHANGED
         candles[-1] = candle
-        if self._held and candle.closed:
+        if self._buffered and candle.closed:
             return self._advance((candle,))
-        # What was read before it was told was published then.
+        # A state that was read before its event arrived was published then.
         is_known = newest.read and not candle.closed and candle.same_values(newest)
         return UNCHANGED if is_known else Change((candle,))
 
@@ -193,7 +193,7 @@ class Window:
         for row in rows:
             newest = self.newest
             if newest is None or row.open_time > newest.open_time:
-                self._hold(row)
+                self._buffer(row)
             elif row.open_time == newest.open_time:
                 if supersedes(row, newest):
                     self._candles[-1] = read_over(row, newest)
@@ -205,10 +205,10 @@ class Window:
 
     def release(self) -> Change:
         """Publish what is held although history is missing before it."""
-        if not self.is_ready or not self._held:
+        if not self.is_ready or not self._buffered:
             return UNCHANGED
         updates = []
-        for open_time in sorted(self._held):
+        for open_time in sorted(self._buffered):
             if (missing := self._missing(open_time)) is not None:
                 self.known_gaps.add_unfilled(missing)
             updates.append(self._publish(open_time))
@@ -307,22 +307,22 @@ class Window:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _hold(self, candle: Candle) -> None:
-        held = self._held.get(candle.open_time)
+    def _buffer(self, candle: Candle) -> None:
+        held = self._buffered.get(candle.open_time)
         if held is None:
-            self._held[candle.open_time] = candle
+            self._buffered[candle.open_time] = candle
         elif supersedes(candle, held):
-            self._held[candle.open_time] = read_over(candle, held)
+            self._buffered[candle.open_time] = read_over(candle, held)
 
     def _begin(self, rows: Sequence[Candle]) -> Change:
         self.is_ready = True
         self._candles = list(rows)
         self.known_gaps.remember_holes(rows, None)
-        live, self._held = self._held, {}
+        live, self._buffered = self._buffered, {}
         for candle in live.values():
             index = index_of(self._candles, candle.open_time)
             if index >= len(rows):
-                self._held[candle.open_time] = candle
+                self._buffered[candle.open_time] = candle
             elif rows[index].open_time == candle.open_time:
                 row = rows[index]
                 later = supersedes(row, candle)
@@ -344,7 +344,7 @@ class Window:
     def _apply_late(self, candle: Candle) -> Change:
         """A candle older than the newest: its final state is news where we have none yet.
 
-        Not before the oldest, since nobody knows what lies between.
+        Not before the oldest, since what lies between is unknown.
         """
         oldest = self._candles[0]
         if candle.open_time < oldest.open_time or not candle.closed:
@@ -369,7 +369,7 @@ class Window:
     def _merge_past(self, row: Candle) -> Candle | None:
         """Put a closed candle into the past, unless one is there; None when nothing changed.
 
-        A forming state there would tell clients of a correction that is not final.
+        A forming state there would be a correction that is not final.
         """
         if not row.closed:
             return None
@@ -392,21 +392,21 @@ class Window:
         """Publish what is held as far as it is whole."""
         published = list(updates)
         missing = None
-        for open_time in sorted(self._held):
+        for open_time in sorted(self._buffered):
             if (missing := self._missing(open_time)) is not None:
                 break
             published.append(self._publish(open_time))
         # Only now: history that is merged must not lose its first rows to live candles.
-        self._forget_oldest_held()
+        self._trim_buffer()
         self._trim()
         return Change(tuple(published), tuple(corrections), missing)
 
-    def _forget_oldest_held(self) -> None:
-        for open_time in sorted(self._held)[: max(0, len(self._held) - WINDOW_SIZE)]:
-            del self._held[open_time]
+    def _trim_buffer(self) -> None:
+        for open_time in sorted(self._buffered)[: max(0, len(self._buffered) - WINDOW_SIZE)]:
+            del self._buffered[open_time]
 
     def _publish(self, open_time: int) -> Candle:
-        candle = self._held.pop(open_time)
+        candle = self._buffered.pop(open_time)
         self._candles.append(candle)
         return candle
 

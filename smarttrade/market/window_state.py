@@ -29,12 +29,12 @@ class Adopted(NamedTuple):
     """What differs before it."""
 
 
-def adopted(mine: Sequence[Candle], told: Sequence[Candle]) -> Adopted:
-    """`told` in the place of `mine`, but for what is newer in `mine`: it never goes back."""
+def adopted(mine: Sequence[Candle], incoming: Sequence[Candle]) -> Adopted:
+    """`incoming` in the place of `mine`, but for what is newer in `mine`: it never goes back."""
     old = {candle.open_time: candle for candle in mine}
     newest = mine[-1].open_time if mine else -1
     result = Adopted([], [], [])
-    for other in told:
+    for other in incoming:
         held = old.get(other.open_time)
         candle = other if held is None else _later(other, held)
         result.candles.append(candle)
@@ -42,15 +42,15 @@ def adopted(mine: Sequence[Candle], told: Sequence[Candle]) -> Adopted:
             result.updates.append(candle)
         elif candle is not held and (held is None or candle[:7] != held[:7]):
             result.corrections.append(candle)
-    last = told[-1].open_time if told else -1
+    last = incoming[-1].open_time if incoming else -1
     result.candles.extend(candle for candle in mine if candle.open_time > last)
     return result
 
 
-def _later(told: Candle, held: Candle) -> Candle:
-    """Which of two states of one candle to keep, where `told` decides between closed ones."""
-    if held == told:
+def _later(incoming: Candle, held: Candle) -> Candle:
+    """Which of two states of one candle to keep, where `incoming` decides between closed ones."""
+    if held == incoming:
         return held
-    if held.closed and told.closed:
-        return told
-    return told if supersedes(told, held) else held
+    if held.closed and incoming.closed:
+        return incoming
+    return incoming if supersedes(incoming, held) else held

@@ -13,7 +13,7 @@ from actors import Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
 from .backlog import Backlog
-from .events import CandlesMissing, CopyEvent, Event, HubEvent
+from .events import CandlesMissing, Event, HubEvent, JournalEvent
 from .memory import MemoryStore
 from .messages import (
     AdoptCatalogue,
@@ -51,11 +51,11 @@ async def run_store(
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Change and read the windows, one message at a time, and tell what changed.
+    """Change and read the windows, one message at a time, and report what changed.
 
     Everything worth keeping is in `store`, so a restart loses nothing but the message in hand.
-    Waits while `hub` is full: its order is the order of truth, and nothing may be left out. Whoever
-    keeps a copy is told through `backlog`, which never makes anybody wait.
+    Waits while `hub` is full: its order is the order of truth, and nothing may be left out. The
+    journal gets its events through `backlog`, which never blocks.
     """
     listed_waiters: list[Reply[tuple[Series, ...]]] = []
     task_status.started()
@@ -66,24 +66,24 @@ async def run_store(
             case GetListed(reply):
                 listed_waiters.append(reply)
             case _:
-                for event in _carry_out(store, message, wall_clock()):
+                for event in _apply(store, message, wall_clock()):
                     if backlog is not None:
                         backlog.note(event)
-                    await _tell(event, hub, gaps)
+                    await _send(event, hub, gaps)
         if store.is_listed:
             while listed_waiters:
                 listed_waiters.pop().set(store.listed)
 
 
-async def _tell(
+async def _send(
     event: Event, hub: Mailbox[HubEvent] | None, gaps: Mailbox[CandlesMissing] | None
 ) -> None:
-    # In an ordered stop those who listen end first; nobody is left who would miss it.
+    # In an ordered stop the listeners end first, so no one misses it.
     with suppress(MailboxClosed):
         if isinstance(event, CandlesMissing):
             if gaps is not None:
                 await gaps.tell(event)
-        elif hub is not None and not isinstance(event, CopyEvent):
+        elif hub is not None and not isinstance(event, JournalEvent):
             await hub.tell(event)
 
 
@@ -103,7 +103,7 @@ def _answer(store: MemoryStore, question: Question) -> None:
                 reply.set(store.catalogue)
 
 
-def _carry_out(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - a table
+def _apply(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - a table
     now = trio.current_time()
     match command:
         case PutUpdates(updates):

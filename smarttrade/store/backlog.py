@@ -33,16 +33,16 @@ MAX_DIFFERENCES = WINDOW_SIZE // 4
 """Changes of one series from which on its whole window is written instead."""
 
 
-class Pending(NamedTuple):
+class PendingCandle(NamedTuple):
     candle: Candle
     corrected: bool
 
 
 @dataclass(slots=True)
-class Taken:
-    """Role of the backlog, on its way to being written."""
+class PendingWrites:
+    """A part of the backlog, on its way to being written."""
 
-    candles: dict[Series, dict[int, Pending]] = field(default_factory=dict)
+    candles: dict[Series, dict[int, PendingCandle]] = field(default_factory=dict)
     whole: dict[Series, WindowState] = field(default_factory=dict)
     gaps: set[Series] = field(default_factory=set)
     state: StoreState | None = None
@@ -66,7 +66,7 @@ class Backlog:
 
     def __init__(self, memory: MemoryStore) -> None:
         self._memory = memory
-        self._candles: dict[Series, dict[int, Pending]] = {}
+        self._candles: dict[Series, dict[int, PendingCandle]] = {}
         self._whole: dict[Series, None] = {}
         self._gaps: dict[Series, None] = {}
         self._is_state_new = False
@@ -96,7 +96,7 @@ class Backlog:
             await self._work.wait()
 
     def reopen(self) -> None:
-        """Whoever writes has begun anew."""
+        """The writer has restarted."""
         self.closing = trio.Event()
 
     @property
@@ -139,7 +139,7 @@ class Backlog:
         before = waiting.get(candle.open_time)
         if before is not None and before.corrected:
             corrected = True
-        waiting[candle.open_time] = Pending(candle, corrected)
+        waiting[candle.open_time] = PendingCandle(candle, corrected)
         if len(waiting) > MAX_DIFFERENCES:
             self.rewrite(series)
 
@@ -178,9 +178,9 @@ class Backlog:
         if stored is not None and gaps_of(mine) != gaps_of(stored):
             self._gaps[series] = None
 
-    def take(self, most: int) -> Taken:
+    def take(self, most: int) -> PendingWrites:
         """Take about `most` candles, whole windows first."""
-        taken = Taken()
+        taken = PendingWrites()
         while self._whole and len(taken) < most:
             series = next(iter(self._whole))
             del self._whole[series]
@@ -202,7 +202,7 @@ class Backlog:
             taken.state = StoreState(memory.symbols, memory.intervals, memory.feed)
         return taken
 
-    def give_back(self, taken: Taken) -> None:
+    def put_back(self, taken: PendingWrites) -> None:
         """It was not written, or perhaps not; what has become newer meanwhile stays newer."""
         self._since = taken.since or self._since
         for series in taken.whole:
@@ -214,15 +214,15 @@ class Backlog:
         self._gaps.update(dict.fromkeys(s for s in taken.gaps if s not in self._whole))
         self._is_state_new = self._is_state_new or taken.state is not None
 
-    def groups(self, taken: Taken, lengths: dict[Series, int]) -> Sequence[Group]:
+    def groups(self, taken: PendingWrites, lengths: dict[Series, int]) -> Sequence[Group]:
         """`taken` as it is written; `lengths` says how long the lists are that are known."""
         return [self._group(series, taken, lengths) for series in taken.series]
 
-    def _group(self, series: Series, taken: Taken, lengths: dict[Series, int]) -> Group:
+    def _group(self, series: Series, taken: PendingWrites, lengths: dict[Series, int]) -> Group:
         if (window := taken.whole.get(series)) is not None:
             return Group(series, window.candles, is_whole=True, gaps=gaps_of(window))
         state = self._memory.state_of(series) if series in taken.gaps else None
-        pending: Iterable[Pending] = taken.candles.get(series, {}).values()
+        pending: Iterable[PendingCandle] = taken.candles.get(series, {}).values()
         return Group(
             series,
             [each.candle for each in pending],
@@ -232,7 +232,7 @@ class Backlog:
         )
 
 
-def _differences(mine: WindowState, stored: WindowState) -> list[Pending] | None:
+def _differences(mine: WindowState, stored: WindowState) -> list[PendingCandle] | None:
     """What must be put into `stored` to make it `mine`; None when that would not do."""
     if not stored.candles or not mine.candles:
         return None
@@ -243,7 +243,7 @@ def _differences(mine: WindowState, stored: WindowState) -> list[Pending] | None
         held = before.pop(candle.open_time, None)
         if held is None or not _is_same(candle, held):
             is_past = candle.open_time < newest or (held is not None and held.closed)
-            different.append(Pending(candle, is_past))
+            different.append(PendingCandle(candle, is_past))
     surplus_leaves = len(mine.candles) == WINDOW_SIZE and all(
         open_time < mine.candles[0].open_time for open_time in before
     )
@@ -253,5 +253,5 @@ def _differences(mine: WindowState, stored: WindowState) -> list[Pending] | None
 
 
 def _is_same(candle: Candle, held: Candle) -> bool:
-    """Of a closed candle it does not matter who told it, and when."""
+    """Of a closed candle only the values count, not its source or event time."""
     return candle == held or (candle.closed and held.closed and candle.same_values(held))

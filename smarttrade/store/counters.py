@@ -10,7 +10,7 @@ class StoreCounters:
     """Since the process started; survives restarts of the actor."""
 
     published: int = 0
-    """States of candles told to whoever listens."""
+    """Candle states published to the hub and the journal."""
     corrected: int = 0
     """Those of them that lie in the past: gaps filled late, and what the audit repaired."""
     missing: int = 0

@@ -42,7 +42,7 @@ class Group(NamedTuple):
     corrected: Sequence[bool] = ()
     """For each candle: whether it corrects the past. Of a whole window, nothing."""
     expected: int = -1
-    """Length that the list has if it is ours, or -1 when nobody knows."""
+    """Length that the list has if it is ours, or -1 when that is unknown."""
     is_whole: bool = False
     """Whether these candles replace all that are there."""
     gaps: StoredGaps | None = None
@@ -58,8 +58,8 @@ class Batch:
     groups: Sequence[Group]
     state: StoreState | None
     """None when nothing is new."""
-    is_beat: bool
-    """Whether those who follow are to be told even if there is nothing to tell."""
+    is_heartbeat: bool
+    """Whether an entry is added even if nothing changed."""
 
 
 class Written(NamedTuple):
@@ -83,7 +83,7 @@ class Late(NamedTuple):
 
 class Leading(NamedTuple):
     epoch: int
-    """Grows whenever somebody else begins to lead."""
+    """Grows with every change of leader."""
     written: int
     """The number of the last batch that the leader wrote in this epoch; 0 for none."""
 
@@ -114,7 +114,7 @@ class Position(NamedTuple):
     seq: int
     """The last entry's number."""
     state: StoreState | None
-    """None when nobody has ever led."""
+    """None when nothing was ever written."""
 
 
 class Database(Protocol):
@@ -127,7 +127,7 @@ class Database(Protocol):
         """Take or prolong the lease, for `lease` seconds.
 
         Raises:
-            ForeignFormat: nobody leads, but what is stored is not for us to read.
+            ForeignFormat: no one leads, but this version cannot read what is stored.
         """
 
     async def release(self, leader: str) -> None:
@@ -138,10 +138,10 @@ class Database(Protocol):
     ) -> Written | Fenced | Lost | Late:
         """Write all of `batch` at once, or nothing; prolongs the lease, too."""
 
-    async def set_aside(self, series: Sequence[Series]) -> None:
+    async def quarantine(self, series: Sequence[Series]) -> None:
         """Move the lists of these series out of the way."""
 
-    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
+    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
         """Move everything out of the way, with the lists of these series, if its format is that."""
 
     async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
@@ -152,12 +152,12 @@ class Database(Protocol):
 
         Raises:
             ForeignFormat: it is not for us to read.
-            Damaged: what is told beside it is not ours.
+            Damaged: the state beside it is not ours.
         """
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
-        """What was told after that entry, each with its name; waits for it up to `within` s.
+        """The entries after that one, each with its name; waits for it up to `within` s.
 
         Raises:
-            Damaged: something that is not ours was told.
+            Damaged: an entry is not ours.
         """

@@ -1,4 +1,4 @@
-"""What the store tells: the hub, for clients; the backfill; and whoever keeps a copy."""
+"""What the store reports: to the hub, for clients; to the backfill; and to the journal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CandlesPublished:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionsOpened(Generic[SubscriberT]):
-    """A subscriber is to get everything about these series that is told after this."""
+    """A subscriber gets every later event of these series."""
 
     subscriber: SubscriberT
     acknowledgement: bytes
@@ -51,7 +51,7 @@ class SubscriptionsOpened(Generic[SubscriberT]):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionsClosed(Generic[SubscriberT]):
-    """A subscriber is to get no more of these series, or of any when None."""
+    """A subscriber gets no more of these series, or of any when None."""
 
     subscriber: SubscriberT
     series: tuple[Series, ...] | None
@@ -85,11 +85,11 @@ class CatalogueChanged:
     """There are other series than before."""
 
 
-CopyEvent = WindowReplaced | GapsChanged | CatalogueChanged
-"""What only a copy of the windows needs."""
+JournalEvent = WindowReplaced | GapsChanged | CatalogueChanged
+"""What only the journal needs."""
 
-KeptEvent = CandlesPublished | FeedChanged | CopyEvent
-"""What whoever keeps a copy of the windows has to know."""
+StoredEvent = CandlesPublished | FeedChanged | JournalEvent
+"""What the journal has to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +105,4 @@ class CandlesMissing:
     """The latest event time in ms that was known when this was found out; 0 for none."""
 
 
-Event = HubEvent | CandlesMissing | KeptEvent
+Event = HubEvent | CandlesMissing | StoredEvent

@@ -1,4 +1,4 @@
-"""What time the exchange's clock shows, as far as its events tell."""
+"""An estimate of the exchange's clock, from its events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ExchangeClock:
         self.latest = 0
         """The latest event time in ms; 0 before the first event."""
         self.latest_at = 0.0
-        """The loop's time in seconds when that was told."""
+        """The loop's time in seconds when that arrived."""
 
     def estimate(self, now: float) -> int:
         """The latest event time, and what has passed since; 0 before the first event."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Feed(Enum):
-    """In the words that clients are told."""
+    """As clients see it."""
 
     LIVE = "live"
     STALE = "stale"

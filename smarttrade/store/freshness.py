@@ -14,19 +14,19 @@ OVERDUE_AFTER = 5_000
 """Milliseconds of exchange time after a candle's end by which the next one, or its closing, is
 missed: twice the exchange's cadence of 2 s, and a little for the way."""
 
-OVERDUE_AGAIN_MOST = 60_000
+MAX_OVERDUE_PAUSE = 60_000
 """Milliseconds of exchange time between two such questions at most. The pause doubles while the
 exchange has nothing new, as in a halt of trading."""
 
-DOUBT_TIMEOUT = 5.0
+CONFIRM_TIMEOUT = 5.0
 """Seconds that stored candles wait for the stream, before what came since is asked for anyway."""
 
-REFUSED_AGAIN = 5.0
+REFUSED_PAUSE = 5.0
 """Seconds until history that the exchange refused, or had none of, is asked for again."""
-REFUSED_AGAIN_MOST = 300.0
+MAX_REFUSED_PAUSE = 300.0
 """And at most, since the pause doubles: a symbol may be listed in a moment, or never again."""
 
-BEHIND_AFTER = 15.0
+LAGGING_AFTER = 15.0
 """Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
 the same push; and a stream found to be mute is read over REST more often than that."""
 
@@ -34,58 +34,58 @@ CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
 and a half of the longest pause between two of them."""
 
-HOLD_TIMEOUT = 5.0
+BUFFER_TIMEOUT = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
-told and filled later."""
+reported and filled later."""
 
 
 class Freshness:
-    """Of one series: what it was told when, and what it waits for."""
+    """Of one series: what arrived when, and what it waits for."""
 
     __slots__ = (
         "_ask_at",
         "_ask_pause",
+        "_buffered_since",
         "_confirmed_at",
-        "_held_since",
         "_is_without_history",
         "_overdue_at",
         "_overdue_pause",
         "_window",
-        "behind_since",
-        "told_at",
+        "lagging_since",
+        "received_at",
         "unconfirmed_since",
     )
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self.told_at: float | None = None
-        """When the exchange last told of it."""
+        self.received_at: float | None = None
+        """When the exchange last reported it."""
         self.unconfirmed_since: float | None = None
         """Since when it has candles that were stored some time ago, and nothing has followed."""
-        self.behind_since: float | None = None
+        self.lagging_since: float | None = None
         """Since when it lacks a trade that another series of its symbol has."""
         self._ask_at: float | None = None
         """When to ask again for what the exchange did not give."""
-        self._ask_pause = REFUSED_AGAIN
+        self._ask_pause = REFUSED_PAUSE
         self._is_without_history = False
-        """Whether the exchange said that there is none, which may be wrong or change."""
+        """Whether the exchange answered that there is none, which may be wrong or change."""
         self._confirmed_at = 0
         """Exchange time in ms at which the exchange had no later candle than the newest here."""
-        self._held_since: float | None = None
+        self._buffered_since: float | None = None
         self._overdue_at = 0
         self._overdue_pause = OVERDUE_AFTER
 
     # -- what the exchange answered --------------------------------------------------------
 
     def note_answer(self, rows: Sequence[Candle], first: int | None, now: float, time: int) -> None:
-        """Rows that reach the newest candle tell of the series as the stream does."""
+        """Rows that reach the newest candle count as news, as the stream's do."""
         newest = self._window.newest
         if rows:
-            self._ask_at, self._ask_pause = None, REFUSED_AGAIN
+            self._ask_at, self._ask_pause = None, REFUSED_PAUSE
         reached = rows[-1].open_time if rows else first
         if newest is None or (reached is not None and reached >= newest.open_time):
-            self.told_at = now
+            self.received_at = now
             self._confirmed_at = time
         if first is None:
             self._is_without_history = not rows
@@ -95,7 +95,7 @@ class Freshness:
     def ask_later(self, now: float) -> None:
         """Nothing came of a question: it is asked again, ever later."""
         self._ask_at = now + self._ask_pause
-        self._ask_pause = min(2 * self._ask_pause, REFUSED_AGAIN_MOST)
+        self._ask_pause = min(2 * self._ask_pause, MAX_REFUSED_PAUSE)
 
     # -- what to ask it --------------------------------------------------------------------
 
@@ -109,11 +109,11 @@ class Freshness:
             return window.unfilled[0].first
         return window.interval.next(newest.open_time) if newest.closed else newest.open_time
 
-    def is_to_be_asked(self, now: float, time: int) -> bool:
+    def is_due(self, now: float, time: int) -> bool:
         """Whether it is time to ask for what may have been missed; true once for each reason."""
         if self._is_overdue(time):
             return True
-        if self.unconfirmed_since is not None and now > self.unconfirmed_since + DOUBT_TIMEOUT:
+        if self.unconfirmed_since is not None and now > self.unconfirmed_since + CONFIRM_TIMEOUT:
             self.unconfirmed_since = now
             return True
         if self._ask_at is not None and now > self._ask_at:
@@ -129,33 +129,33 @@ class Freshness:
         if time < self._overdue_at:
             return False
         self._overdue_at = time + self._overdue_pause
-        self._overdue_pause = min(2 * self._overdue_pause, OVERDUE_AGAIN_MOST)
+        self._overdue_pause = min(2 * self._overdue_pause, MAX_OVERDUE_PAUSE)
         return True
 
-    def has_held_too_long(self, now: float) -> bool:
+    def has_buffered_too_long(self, now: float) -> bool:
         """Whether candles that wait for history are to be published without it."""
-        if not self._window.held or not self._window.is_ready:
-            self._held_since = None
-        elif self._held_since is None:
-            self._held_since = now
+        if not self._window.buffered or not self._window.is_ready:
+            self._buffered_since = None
+        elif self._buffered_since is None:
+            self._buffered_since = now
         else:
-            return now > self._held_since + HOLD_TIMEOUT
+            return now > self._buffered_since + BUFFER_TIMEOUT
         return False
 
     # -- what to say of it -----------------------------------------------------------------
 
-    def trouble(self, now: float, time: int) -> str | None:
+    def not_ready_reason(self, now: float, time: int) -> str | None:
         """Why the series is not whole and fresh, in words; None when it is."""
         window = self._window
         if not window.is_ready:
             return "history not read from the exchange yet"
         if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
-        if window.unfilled or window.held:
+        if window.unfilled or window.buffered:
             return "candles missing that are being read from the exchange"
         if window.is_overdue(time, 2 * OVERDUE_AFTER) and not self._is_confirmed(time):
             return "newest candle ended and nothing later is known"
-        if self.behind_since is not None and now > self.behind_since + BEHIND_AFTER:
+        if self.lagging_since is not None and now > self.lagging_since + LAGGING_AFTER:
             return "its stream says nothing, although there were trades"
         return None
 

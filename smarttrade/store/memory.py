@@ -1,7 +1,7 @@
 """Every series' window, in memory: the truth from which all reads are answered.
 
-Plain code: it is told what happened and at what time, and returns what is to be told to others.
-The actor beside it does the telling.
+Plain code: each method takes what happened and when, and returns the events to send. The actor
+beside it sends them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class MemoryStore:
         self.is_listed = False
         self.feed = FeedStatus(Feed.DOWN, 0.0)
         self.updated_at: float | None = None
-        self._books = {
+        self._series = {
             Series(symbol, interval): SeriesState(interval)
             for symbol in self.symbols
             for interval in self.intervals
@@ -72,22 +72,22 @@ class MemoryStore:
         """Apply live candles. `now` is the loop's time and `wall` the wall clock, in seconds."""
         published: list[Published] = []
         missing: list[Event] = []
-        books, clock = self._books, self._clock
+        series_states, clock = self._series, self._clock
         for series, candle in updates:
-            book = books.get(series)
-            if book is None:
+            state = series_states.get(series)
+            if state is None:
                 continue
-            book.freshness.told_at = now
+            state.freshness.received_at = now
             if candle.event_time > clock.latest:
                 clock.latest, clock.latest_at = candle.event_time, now
-            change = book.window.apply(candle)
+            change = state.window.apply(candle)
             if change.missing is not None:
-                missing += self._ask(series, book, change.missing)
+                missing += self._ask(series, state, change.missing)
             elif change.updates:
-                book.freshness.unconfirmed_since = None
-            self._collect(series, book, change, published)
-            if book.gaps_revision != book.window.known_gaps.revision:
-                missing += self._gap_events(series, book)
+                state.freshness.unconfirmed_since = None
+            self._collect(series, state, change, published)
+            if state.gaps_revision != state.window.known_gaps.revision:
+                missing += self._gap_events(series, state)
         if not published:
             return missing
         self.counters.published += len(published)
@@ -104,60 +104,60 @@ class MemoryStore:
     ) -> list[Event]:
         """Merge rows that were read over REST; the first ones make the series ready.
 
-        Rows that reach the newest candle tell of it as the stream does.
+        Rows that reach the newest candle count as news of the series, as the stream's do.
         """
-        book = self._books.get(series)
-        if book is None:
+        state = self._series.get(series)
+        if state is None:
             return []
-        book.asked = None
-        book.freshness.unconfirmed_since = None
-        window = book.window
-        book.freshness.note_answer(rows, first, now, self._clock.estimate(now))
+        state.asked = None
+        state.freshness.unconfirmed_since = None
+        window = state.window
+        state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
         rows = [self._as_known(row) for row in rows]
         if not window.is_ready:
-            return self._begin(series, book, rows, wall)
+            return self._begin(series, state, rows, wall)
         before = window.newest
-        events = self._published(series, book, window.merge(rows, first), wall)
+        events = self._published(series, state, window.merge(rows, first), wall)
         if before and window.oldest and before.open_time < window.oldest.open_time:
             events.append(WindowReplaced(series))
         return events
 
     def history_refused(self, series: Series, now: float) -> list[Event]:
         """Nothing came of a question: what is still missing is asked for again, ever later."""
-        if (book := self._books.get(series)) is not None:
-            book.freshness.ask_later(now)
+        if (state := self._series.get(series)) is not None:
+            state.freshness.ask_later(now)
         return []
 
     def _begin(
-        self, series: Series, book: SeriesState, rows: Sequence[Candle], wall: float
+        self, series: Series, state: SeriesState, rows: Sequence[Candle], wall: float
     ) -> list[Event]:
         """The first history. Who subscribed without a snapshot gets what is news: live candles."""
-        news = book.window.oldest_held
-        change = book.window.merge(rows)
-        book.has_changed()
+        news = state.window.oldest_buffered
+        change = state.window.merge(rows)
+        state.has_changed()
         self.updated_at = wall
         events: list[Event] = []
-        if news is not None and (told := [c for c in change.updates if c.open_time >= news]):
-            events.append(CandlesPublished([Published(series, candle, False) for candle in told]))
-        events += book.open_waiting(series, self._clock.latest)
+        if news is not None and (live := [c for c in change.updates if c.open_time >= news]):
+            events.append(CandlesPublished([Published(series, candle, False) for candle in live]))
+        events += state.open_waiting(series, self._clock.latest)
         if change.missing is not None:
-            events += self._ask(series, book, change.missing)
+            events += self._ask(series, state, change.missing)
         return [*events, WindowReplaced(series)]
 
     def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
         """Which closed rows of the exchange's history are not what was published."""
-        book = self._books.get(series)
-        return () if book is None else book.window.differences(rows)
+        state = self._series.get(series)
+        return () if state is None else state.window.differences(rows)
 
     def correct(self, series: Series, rows: Iterable[Candle], wall: float) -> list[Event]:
         """Put closed rows of the exchange's history in the place of what differs from them."""
-        book = self._books.get(series)
-        if book is None:
+        state = self._series.get(series)
+        if state is None:
             return []
         return [
             event
             for row in rows
-            for event in self._published(series, book, book.window.correct(row), wall)
+            for event in self._published(series, state, state.window.correct(row), wall)
         ]
 
     def _as_known(self, row: Candle) -> Candle:
@@ -167,43 +167,43 @@ class MemoryStore:
         return row._replace(event_time=self._clock.latest)
 
     def _published(
-        self, series: Series, book: SeriesState, change: Change, wall: float
+        self, series: Series, state: SeriesState, change: Change, wall: float
     ) -> list[Event]:
         published: list[Published] = []
-        self._collect(series, book, change, published)
+        self._collect(series, state, change, published)
         events: list[Event] = []
         if published:
             self.counters.published += len(published)
             self.updated_at = wall
             events.append(CandlesPublished(published))
         if change.missing is not None:
-            events += self._ask(series, book, change.missing)
-        return events + self._gap_events(series, book)
+            events += self._ask(series, state, change.missing)
+        return events + self._gap_events(series, state)
 
     @staticmethod
-    def _gap_events(series: Series, book: SeriesState) -> list[Event]:
-        if book.gaps_revision == book.window.known_gaps.revision:
+    def _gap_events(series: Series, state: SeriesState) -> list[Event]:
+        if state.gaps_revision == state.window.known_gaps.revision:
             return []
-        book.has_changed()
+        state.has_changed()
         return [GapsChanged(series)]
 
     def _collect(
-        self, series: Series, book: SeriesState, change: Change, into: list[Published]
+        self, series: Series, state: SeriesState, change: Change, into: list[Published]
     ) -> None:
         if not change:
             return
-        book.revision += 1
+        state.revision += 1
         if change.corrections:
             self.counters.corrected += len(change.corrections)
-            book.corrections.note(change.corrections, self._clock.latest)
+            state.corrections.note(change.corrections, self._clock.latest)
             into += [Published(series, candle, True) for candle in change.corrections]
         into += [Published(series, candle, False) for candle in change.updates]
 
-    def _ask(self, series: Series, book: SeriesState, missing: Missing) -> list[Event]:
+    def _ask(self, series: Series, state: SeriesState, missing: Missing) -> list[Event]:
         """Ask for what is missing, once, however many live candles come meanwhile."""
-        if book.asked == missing:
+        if state.asked == missing:
             return []
-        book.asked = missing
+        state.asked = missing
         self.counters.missing += 1
         return [CandlesMissing(series, missing.first, missing.last, self._clock.latest)]
 
@@ -211,8 +211,8 @@ class MemoryStore:
 
     def state_of(self, series: Series) -> WindowState | None:
         """All that is known of a series; None when that is nothing yet."""
-        book = self._books.get(series)
-        return book.window.state if book is not None and book.window.is_ready else None
+        state = self._series.get(series)
+        return state.window.state if state is not None and state.window.is_ready else None
 
     def restore(
         self,
@@ -222,21 +222,21 @@ class MemoryStore:
     ) -> list[Event]:
         """Begin with what was stored, where there is nothing yet."""
         events: list[Event] = []
-        for series, state in windows:
-            book = self._books.get(series)
-            if book is None or book.window.is_ready or not state.candles:
+        for series, stored in windows:
+            state = self._series.get(series)
+            if state is None or state.window.is_ready or not stored.candles:
                 continue
-            change = book.window.restore(state)
-            book.freshness.unconfirmed_since = now
-            book.has_changed()
-            now_known = book.window.state
-            if now_known.candles != state.candles:
+            change = state.window.restore(stored)
+            state.freshness.unconfirmed_since = now
+            state.has_changed()
+            now_known = state.window.state
+            if now_known.candles != stored.candles:
                 events.append(WindowReplaced(series))
-            elif now_known != state:
+            elif now_known != stored:
                 events.append(GapsChanged(series))
-            events += book.open_waiting(series, self._clock.latest)
+            events += state.open_waiting(series, self._clock.latest)
             if change.missing is not None:
-                events += self._ask(series, book, change.missing)
+                events += self._ask(series, state, change.missing)
         if not self.is_listed and set(self.symbols) <= set(listed):
             self.is_listed = True  # the exchange is asked again; meanwhile this is most likely
         return events
@@ -244,26 +244,26 @@ class MemoryStore:
     def adopt_catalogue(self, symbols: Iterable[str], intervals: Iterable[Interval]) -> list[Event]:
         """Have these series and no others."""
         self.symbols, self.intervals = tuple(symbols), tuple(intervals)
-        self._books = {
-            series: self._books.get(series) or SeriesState(series.interval)
+        self._series = {
+            series: self._series.get(series) or SeriesState(series.interval)
             for series in (Series(s, i) for s in self.symbols for i in self.intervals)
         }
         return [CatalogueChanged()]
 
     def adopt(self, windows: Iterable[tuple[Series, WindowState]], wall: float) -> list[Event]:
-        """Become equal to the windows of the one who leads; what differs is published."""
+        """Become equal to the leader's windows; what differs is published."""
         events: list[Event] = []
-        for series, state in windows:
-            book = self._books.get(series)
-            if book is None:
+        for series, stored in windows:
+            state = self._series.get(series)
+            if state is None:
                 continue
-            was_ready = book.window.is_ready
-            change = book.window.adopt(state)
+            was_ready = state.window.is_ready
+            change = state.window.adopt(stored)
             if was_ready:
-                events += self._published(series, book, change, wall)
+                events += self._published(series, state, change, wall)
             else:
-                book.has_changed()
-                events += book.open_waiting(series, self._clock.latest)
+                state.has_changed()
+                events += state.open_waiting(series, self._clock.latest)
         self.updated_at = wall
         return events
 
@@ -274,25 +274,25 @@ class MemoryStore:
         now: float,
         wall: float,
     ) -> list[Event]:
-        """Take what the one who leads has published; what was known already is left out."""
-        told: list[Published] = []
+        """Apply what the leader has published; what is known already is left out."""
+        news: list[Published] = []
         clock = self._clock
         for series, candle, corrected in published:
-            book = self._books.get(series)
-            if book is None or not book.window.is_ready:
+            state = self._series.get(series)
+            if state is None or not state.window.is_ready:
                 continue
             if not corrected:
-                book.freshness.told_at = now
+                state.freshness.received_at = now
             if candle.event_time > clock.latest:
                 clock.latest, clock.latest_at = candle.event_time, now
-            self._collect(series, book, book.window.follow(candle, corrected=corrected), told)
-        events: list[Event] = [CandlesPublished(told)] if told else []
+            self._collect(series, state, state.window.follow(candle, corrected=corrected), news)
+        events: list[Event] = [CandlesPublished(news)] if news else []
         for series, (holes, unfilled) in gaps.items():
-            if (book := self._books.get(series)) is not None:
-                book.window.known_gaps.set(holes, unfilled)
-                events += self._gap_events(series, book)
-        self.counters.published += len(told)
-        self.updated_at = wall if told else self.updated_at
+            if (state := self._series.get(series)) is not None:
+                state.window.known_gaps.set(holes, unfilled)
+                events += self._gap_events(series, state)
+        self.counters.published += len(news)
+        self.updated_at = wall if news else self.updated_at
         return events
 
     # -- what is missing -------------------------------------------------------------------
@@ -300,22 +300,22 @@ class MemoryStore:
     def find_missing(self, wanted: Iterable[Series], *, but_stored: bool = False) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
-            CandlesMissing(series, book.freshness.unsettled(), None, self._clock.latest)
+            CandlesMissing(series, state.freshness.unsettled(), None, self._clock.latest)
             for series in wanted
-            if (book := self._books.get(series)) is not None
-            and not (but_stored and book.freshness.unconfirmed_since is not None)
+            if (state := self._series.get(series)) is not None
+            and not (but_stored and state.freshness.unconfirmed_since is not None)
         ]
 
     def check_overdue(self, now: float, wall: float) -> list[Event]:
-        """Ask for what is overdue, and publish what has been held back for too long."""
+        """Ask for what is overdue, and publish what has been buffered for too long."""
         time = self._clock.estimate(now)
         events: list[Event] = []
         overdue = []
-        mark_lagging(self._books, now)
-        for series, book in self._books.items():
-            if book.freshness.has_held_too_long(now):
-                events += self._published(series, book, book.window.release(), wall)
-            if book.freshness.is_to_be_asked(now, time):
+        mark_lagging(self._series, now)
+        for series, state in self._series.items():
+            if state.freshness.has_buffered_too_long(now):
+                events += self._published(series, state, state.window.release(), wall)
+            if state.freshness.is_due(now, time):
                 overdue.append(series)
         return events + self.find_missing(overdue)
 
@@ -323,7 +323,7 @@ class MemoryStore:
 
     @property
     def listed(self) -> tuple[Series, ...]:
-        return tuple(self._books)
+        return tuple(self._series)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -334,7 +334,7 @@ class MemoryStore:
         kept = set(symbols)
         self.is_listed = True
         self.symbols = tuple(symbol for symbol in self.symbols if symbol in kept)
-        self._books = {s: book for s, book in self._books.items() if s.symbol in kept}
+        self._series = {s: state for s, state in self._series.items() if s.symbol in kept}
         return [CatalogueChanged()]
 
     # -- reading ---------------------------------------------------------------------------
@@ -345,26 +345,28 @@ class MemoryStore:
         The only thing that others may read here without asking the actor: it says whether an
         answer that they keep still holds.
         """
-        book = self._books.get(series)
-        return None if book is None else book.revision
+        state = self._series.get(series)
+        return None if state is None else state.revision
 
     def page(self, series: Series, limit: int, before: int | None) -> Page | PageUnavailable:
-        book = self._books.get(series)
-        if book is None:
+        state = self._series.get(series)
+        if state is None:
             return (
                 PageUnavailable.SYMBOL
                 if series.symbol not in self.symbols
                 else PageUnavailable.INTERVAL
             )
-        return book.page(limit, before)
+        return state.page(limit, before)
 
     def overview(self, now: float) -> Overview:
-        mark_lagging(self._books, now)
+        mark_lagging(self._series, now)
         time = self._clock.estimate(now)
         return Overview(
             symbols=self.symbols,
             intervals=self.intervals,
-            series=tuple(book.overview(series, now, time) for series, book in self._books.items()),
+            series=tuple(
+                state.overview(series, now, time) for series, state in self._series.items()
+            ),
             feed=self.feed,
             updated_at=self.updated_at,
             exchange_time=time,
@@ -376,16 +378,16 @@ class MemoryStore:
         """Attach a subscriber; what has no history yet is attached once it has."""
         now_open, snapshots = [], []
         for wanted in request.wanted:
-            book = self._books.get(wanted.series)
-            if book is None:
+            state = self._series.get(wanted.series)
+            if state is None:
                 continue
             if wanted.snapshot is None and wanted.since is None:
                 now_open.append(wanted.series)
-            elif book.window.is_ready:
+            elif state.window.is_ready:
                 now_open.append(wanted.series)
-                snapshots.append(book.snapshot(wanted, self._clock.latest))
+                snapshots.append(state.snapshot(wanted, self._clock.latest))
             else:
-                book.waiting[request.subscriber] = wanted
+                state.waiting[request.subscriber] = wanted
         return [
             SubscriptionsOpened(
                 request.subscriber, request.acknowledgement, tuple(now_open), tuple(snapshots)
@@ -393,10 +395,10 @@ class MemoryStore:
         ]
 
     def close_subscriptions(self, request: CloseSubscriptions[Any]) -> list[Event]:
-        series = tuple(self._books) if request.series is None else request.series
+        series = tuple(self._series) if request.series is None else request.series
         for each in series:
-            if (book := self._books.get(each)) is not None:
-                book.waiting.pop(request.subscriber, None)
+            if (state := self._series.get(each)) is not None:
+                state.waiting.pop(request.subscriber, None)
         closed = None if request.series is None else tuple(request.series)
         return [SubscriptionsClosed(request.subscriber, closed, request.acknowledgement)]
 

@@ -23,7 +23,7 @@ from .feed import FeedStatus
 
 @dataclass(frozen=True, slots=True)
 class PutUpdates:
-    """Take live candles, in the order in which the exchange told them."""
+    """Take live candles, in the exchange's order."""
 
     updates: Sequence[tuple[Series, Candle]]
 
@@ -62,7 +62,7 @@ class ListSymbols:
 
 @dataclass(frozen=True, slots=True)
 class FindMissing:
-    """Tell the backfill what these series lack: up to now, as after a reconnect."""
+    """Report to the backfill what these series lack: up to now, as after a reconnect."""
 
     series: Sequence[Series]
     but_stored: bool = False
@@ -72,7 +72,7 @@ class FindMissing:
 
 @dataclass(frozen=True, slots=True)
 class CheckOverdue:
-    """Now and then: see which series are overdue, or have been held back for too long."""
+    """Periodic: check which series are overdue, or have buffered candles for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class RestoreWindows:
 
 @dataclass(frozen=True, slots=True)
 class AdoptCatalogue:
-    """Have these series and no others, as the one who leads has."""
+    """Have these series and no others, as the leader has."""
 
     symbols: Sequence[str]
     intervals: Sequence[Interval]
@@ -104,14 +104,14 @@ class AdoptCatalogue:
 
 @dataclass(frozen=True, slots=True)
 class AdoptWindows:
-    """Become equal to the windows of the one who leads."""
+    """Become equal to the leader's windows."""
 
     windows: Sequence[tuple[Series, WindowState]]
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUpdates:
-    """Take what the one who leads has published, in its order."""
+    """Apply what the leader has published, in its order."""
 
     published: Sequence[Published]
     gaps: Mapping[Series, tuple[Sequence[Span], Sequence[Missing]]]
@@ -130,7 +130,7 @@ class SubscriptionSpec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenSubscriptions(Generic[SubscriberT]):
-    """Begin to tell `subscriber` of these series' changes, from one instant on.
+    """Send `subscriber` these series' changes from one instant on.
 
     A snapshot of a series that has no history yet is sent once it has.
     """
@@ -143,7 +143,7 @@ class OpenSubscriptions(Generic[SubscriberT]):
 
 @dataclass(frozen=True, slots=True)
 class CloseSubscriptions(Generic[SubscriberT]):
-    """No longer tell `subscriber` of these series, or of any when None."""
+    """Send `subscriber` no more of these series, or of any when None."""
 
     subscriber: SubscriberT
     series: Sequence[Series] | None = None
@@ -185,7 +185,7 @@ class Page:
 
     candles: tuple[Candle, ...]
     as_of: int
-    """The exchange has told everything up to this time, in ms."""
+    """Everything up to this exchange time, in ms, is in it."""
     has_more: bool
     """Whether the window holds older candles than these."""
     gaps: tuple[Gap, ...]
@@ -218,8 +218,8 @@ class SeriesOverview:
     count: int
     newest: Candle | None
     age: float | None
-    """Seconds since the exchange last told of this series; None when it never did."""
-    trouble: str | None
+    """Seconds since the exchange last reported this series; None when it never did."""
+    not_ready_reason: str | None
     """Why it is not ready, in words; None when it is whole and fresh."""
     gaps: tuple[Gap, ...] = ()
     """What is absent inside the window."""
@@ -236,7 +236,7 @@ class Overview:
     updated_at: float | None
     """Wall clock of the last change, in seconds since the epoch; None before the first."""
     exchange_time: int = 0
-    """What the exchange's clock shows, in ms, as far as its events tell; 0 before the first."""
+    """Estimate of the exchange's clock, in ms; 0 before its first event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ PROBE_TIMEOUT = 0.5  # seconds; it is on this machine if it is anywhere
 
 
 async def redis_answers(url: str) -> bool:
-    """Whether what listens at `url`, which names no password, is a Redis for everybody."""
+    """Whether what listens at `url`, which names no password, is a Redis without a password."""
     parts = urlsplit(url)
     with trio.move_on_after(PROBE_TIMEOUT):
         try:

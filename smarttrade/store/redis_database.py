@@ -6,7 +6,7 @@ own, so that none waits for another's thread. A call that is cancelled is left b
 limiter until it has ended; what it still does is harmless, because batches are numbered.
 
 The library's own retries are off: they would repeat a write without knowing whether it had
-arrived, and keep a thread for most of a minute. Whoever calls decides about trying again.
+arrived, and keep a thread for most of a minute. The caller decides about retries.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from .database import (
     Written,
 )
 from .redis_format import (
-    ASIDE_FOR,
     FORMAT,
+    QUARANTINE_TTL,
     Damaged,
     Entry,
     Keys,
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOAD_AT_ONCE = 50  # windows in one round trip: 3 MB, which is 10 ms of a server's time
-ENTRIES_AT_ONCE = 200  # of the change stream
+WINDOWS_PER_READ = 50  # windows in one round trip: 3 MB, which is 10 ms of a server's time
+ENTRIES_PER_READ = 200  # of the change stream
 WAITING_SHARE = 0.5  # of the time limit; a server that waits for longer counts as dead
 
 
@@ -89,7 +89,7 @@ class RedisDatabase:
             lambda: _ACQUIRE.call(
                 self._redis,
                 [keys.lease, keys.meta, keys.changes, keys.gaps],
-                [leader, _ms(lease), FORMAT, keys.aside, ASIDE_FOR],
+                [leader, _ms(lease), FORMAT, keys.quarantine, QUARANTINE_TTL],
             ),
         )
         match reply:
@@ -127,33 +127,33 @@ class RedisDatabase:
         keys = [self._keys.lease, self._keys.meta, self._keys.changes, self._keys.gaps]
         state = "" if batch.state is None else state_to_text(batch.state)
         arguments: list[Any] = [leader, epoch, batch.number, batch.written, _ms(lease)]
-        arguments += [WINDOW_SIZE, self._stream_length, int(batch.is_beat), state]
+        arguments += [WINDOW_SIZE, self._stream_length, int(batch.is_heartbeat), state]
         for group in batch.groups:
             keys.append(self._keys.candles(group.series))
             arguments += _group_arguments(group)
         return _WRITE.call(self._redis, keys, arguments)
 
-    async def set_aside(self, series: Sequence[Series]) -> None:
+    async def quarantine(self, series: Sequence[Series]) -> None:
         """See `Database`."""
-        await self._set_aside([self._keys.candles(each) for each in series])
+        await self._quarantine([self._keys.candles(each) for each in series])
 
-    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
+    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
         """See `Database`."""
         keys = self._keys
         lists = [keys.candles(each) for each in series]
-        await self._set_aside([keys.meta, keys.changes, keys.gaps, *lists], found)
+        await self._quarantine([keys.meta, keys.changes, keys.gaps, *lists], found)
 
-    async def _set_aside(self, keys: Sequence[str], found: str = "") -> None:
-        arguments = [self._keys.aside, ASIDE_FOR, found]
-        await self._run(self._writing, lambda: _SET_ASIDE.call(self._redis, keys, arguments))
+    async def _quarantine(self, keys: Sequence[str], found: str = "") -> None:
+        arguments = [self._keys.quarantine, QUARANTINE_TTL, found]
+        await self._run(self._writing, lambda: _QUARANTINE.call(self._redis, keys, arguments))
 
     # -- Reading -------------------------------------------------------------------------------
 
     async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
         """See `Database`."""
         windows: list[StoredWindow] = []
-        for first in range(0, len(series), LOAD_AT_ONCE):
-            some = series[first : first + LOAD_AT_ONCE]
+        for first in range(0, len(series), WINDOWS_PER_READ):
+            some = series[first : first + WINDOWS_PER_READ]
             windows += await self._run(self._reading, partial(self._load, some))
         return windows
 
@@ -192,7 +192,7 @@ class RedisDatabase:
         # What the library says about types covers every protocol; ours is known.
         answer: Any = await self._run(
             self._following,
-            lambda: self._redis.xread({self._keys.changes: after}, ENTRIES_AT_ONCE, block),
+            lambda: self._redis.xread({self._keys.changes: after}, ENTRIES_PER_READ, block),
         )
         if not answer:
             return []
@@ -228,7 +228,7 @@ def connect(url: str, *, within: float) -> Redis:
 
 
 def _translated(call: Callable[[], T]) -> T:
-    """Call, in a thread; every trouble of the library or the network is of one kind to us."""
+    """Call, in a thread; every failure of the library or the network is one kind to us."""
     from redis.exceptions import RedisError
 
     try:
@@ -254,7 +254,9 @@ class _Script:
             return redis.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[arg-type]
 
 
-_WRITE, _ACQUIRE, _RELEASE, _SET_ASIDE = map(_Script, ("write", "acquire", "release", "set_aside"))
+_WRITE, _ACQUIRE, _RELEASE, _QUARANTINE = map(
+    _Script, ("write", "acquire", "release", "quarantine")
+)
 
 
 def _group_arguments(group: Group) -> list[Any]:
@@ -267,7 +269,7 @@ def _group_arguments(group: Group) -> list[Any]:
 
 
 def _raise_unless_foreign(answers: Sequence[Any]) -> None:
-    """A key of another type is an answer about that key; any other error is trouble for all."""
+    """A key of another type is an answer about that key; any other error concerns all of them."""
     for answer in answers:
         if isinstance(answer, Exception) and "WRONGTYPE" not in str(answer):
             raise answer

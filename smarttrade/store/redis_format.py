@@ -7,7 +7,7 @@ All keys begin with a namespace. With the default one:
     smarttrade:candles:BTCUSDT:1m      list, oldest first, of at most 1000 candles
     smarttrade:gaps                    hash: BTCUSDT:1m -> [[holes], [unfilled ranges]]
     smarttrade:changes                 stream: what was written, in order; of bounded length
-    smarttrade:aside:...               what could not be read, for a week
+    smarttrade:quarantine:...          what could not be read, for a week
 
 A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`, times in ms. An entry
 of the stream has `seq`, which grows by one from entry to entry; perhaps `state`, and perhaps
@@ -34,7 +34,7 @@ from .feed import Feed, FeedStatus
 FORMAT = "1"
 """Of all of the above. Raised when what an older version wrote cannot be read any more."""
 
-ASIDE_FOR = 7 * 24 * 3600  # seconds
+QUARANTINE_TTL = 7 * 24 * 3600  # seconds
 
 LAST_OPEN_TIME = 32_503_680_000_000  # ms; the year 3000, and the calendar of months ends at 9999
 
@@ -51,7 +51,7 @@ class Keys:
         self.lease = f"{namespace}:lease"
         self.gaps = f"{namespace}:gaps"
         self.changes = f"{namespace}:changes"
-        self.aside = f"{namespace}:aside:"
+        self.quarantine = f"{namespace}:quarantine:"
         self._candles = f"{namespace}:candles:"
 
     def candles(self, series: Series) -> str:
@@ -137,7 +137,7 @@ def _gaps(holes: _Spans, unfilled: _Spans) -> StoredGaps:
     return StoredGaps(tuple(Span(*s) for s in holes), tuple(Missing(*s) for s in unfilled))
 
 
-# -- What is told beside candles ------------------------------------------------------------
+# -- The state beside candles ------------------------------------------------------------
 
 
 class StoreState(NamedTuple):
@@ -165,7 +165,7 @@ def state_to_text(state: StoreState) -> str:
 
 
 def state_from_text(text: bytes | None) -> StoreState | None:
-    """None when nobody has told yet.
+    """None when none is stored.
 
     Raises:
         Damaged: it is not ours.
@@ -196,7 +196,7 @@ class SeriesChange(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One batch, as those who follow are told. Without anything in it: the leader lives."""
+    """One batch, as followers receive it. An empty one is the leader's heartbeat."""
 
     seq: int
     state: StoreState | None

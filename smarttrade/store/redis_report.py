@@ -30,7 +30,7 @@ class _Report:
         self.error: str | None = None
         """The last one, also when it is over."""
         self.leader: str | None = None
-        """Who writes, if that is known and somebody else."""
+        """Who writes, if that is known and another process."""
         self.errors = 0
         """Calls that failed."""
 
@@ -69,12 +69,12 @@ class JournalReport(_Report):
         self.written = 0
         """Candles."""
         self.retries = 0
-        """Batches that are written again because nobody knows what became of them."""
+        """Batches that are written again because their outcome is unknown."""
         self.fenced = 0
         """Batches that were refused because another one led."""
         self.lost = 0
         """How often Redis no longer had what was written to it."""
-        self.set_aside = 0
+        self.quarantined = 0
         """Lists that could not be read."""
         self.comparisons = 0
         """How often everything stored was read and compared."""
@@ -90,7 +90,7 @@ class JournalReport(_Report):
             "errors": self.errors,
             "fenced": self.fenced,
             "lost": self.lost,
-            "set_aside": self.set_aside,
+            "quarantined": self.quarantined,
             "comparisons": self.comparisons,
         }
 
@@ -100,10 +100,10 @@ class RelayReport(_Report):
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         super().__init__(wall_clock)
-        self.heard_at = wall_clock()
-        """When the one who leads was heard last; seconds since the epoch."""
+        self.received_at = wall_clock()
+        """When the leader's last entry arrived; seconds since the epoch."""
         self.entries = 0
-        """Taken from the change stream."""
+        """PendingWrites from the change stream."""
         self.followed = 0
         """Candles in them."""
         self.loads = 0
@@ -113,13 +113,13 @@ class RelayReport(_Report):
         self.fell_behind = 0
         """How often entries had gone before they were read, or were not what they should be."""
 
-    def heard_now(self) -> None:
-        self.heard_at = self._wall_clock()
+    def note_received(self) -> None:
+        self.received_at = self._wall_clock()
 
     def describe(self) -> dict[str, Any]:
         return {
             **self._heading(),
-            "lag": round(max(0.0, self._wall_clock() - self.heard_at), 3),
+            "lag": round(max(0.0, self._wall_clock() - self.received_at), 3),
             "entries": self.entries,
             "followed": self.followed,
             "loads": self.loads,

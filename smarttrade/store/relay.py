@@ -6,7 +6,7 @@ numbered; where a number is missing, or anything cannot be read, it begins again
 then is published to clients like any change, in order.
 
 Candles go on being served from memory whatever happens. When the leader has not been heard for a
-while, clients are told that the feed is stale.
+while, clients receive status `stale`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PAUSE = Backoff(first=0.1, max_pause=2.0)  # seconds before beginning again
 
 WAIT = 0.5  # seconds for the next entry before asking again
 
-LOOK_EVERY = 0.25  # seconds between two looks at how long the leader has been silent
+SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
 
-WINDOWS_AT_ONCE = 25  # handed to the store in one message
+WINDOWS_PER_MESSAGE = 25  # handed to the store in one message
 
 
 class FellBehind(Exception):
@@ -52,10 +52,10 @@ async def run_relay(
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Load and follow, for ever.
+    """Load and follow until cancelled.
 
-    Has started when the store has been told of all windows, or when they could not be had.
-    `stale_after` are seconds of silence after which clients are told.
+    Has started when the store has all windows, or when they cannot be loaded.
+    `stale_after` are seconds of silence after which clients receive status `stale`.
     """
     feed = _Feed(store, stale_after, wall_clock)
     relay = _Relay(database, store, report, feed)
@@ -77,7 +77,7 @@ async def run_relay(
                 await relay.follow()
             except FellBehind as reason:
                 report.fell_behind += 1
-                logger.warning("relay_begins_again", reason=str(reason))
+                logger.warning("relay_reloads", reason=str(reason))
             except (DatabaseUnavailable, ForeignFormat, Damaged) as error:
                 report.errors += 1
                 if report.change(RedisRole.AWAY, str(error)):
@@ -88,7 +88,7 @@ async def run_relay(
 
 
 class _Feed:
-    """What clients are told about the feed: the leader's word, while it is heard."""
+    """The feed status for clients: the leader's, while its heartbeats arrive."""
 
     def __init__(
         self, store: Mailbox[StoreMessage], stale_after: float, wall_clock: Callable[[], float]
@@ -97,8 +97,8 @@ class _Feed:
         self._stale_after = stale_after
         self._wall_clock = wall_clock
         self._heard_at = trio.current_time()
-        self._leaders: FeedStatus | None = None
-        self._told: FeedStatus | None = None
+        self._leader_status: FeedStatus | None = None
+        self._reported: FeedStatus | None = None
 
     @property
     def silence(self) -> float:
@@ -106,27 +106,27 @@ class _Feed:
         return trio.current_time() - self._heard_at
 
     def learn(self, status: FeedStatus) -> None:
-        """What the leader said at some time, whether or not it lives."""
-        self._leaders = status
+        """The leader's last status, whether or not it is alive."""
+        self._leader_status = status
 
     async def heard(self, status: FeedStatus | None) -> None:
         """The leader lives, and perhaps says how its feed is."""
         self._heard_at = trio.current_time()
-        self._leaders = status or self._leaders
-        if self._leaders is not None:
-            await self._tell(self._leaders)
+        self._leader_status = status or self._leader_status
+        if self._leader_status is not None:
+            await self._report_status(self._leader_status)
 
     async def watch(self) -> None:
         while True:
-            await trio.sleep(LOOK_EVERY)
-            is_stale = self._told is not None and self._told.feed is Feed.STALE
+            await trio.sleep(SILENCE_CHECK_INTERVAL)
+            is_stale = self._reported is not None and self._reported.feed is Feed.STALE
             if self.silence > self._stale_after and not is_stale:
                 logger.warning("leader_silent", seconds=round(self.silence, 1))
-                await self._tell(FeedStatus(Feed.STALE, self._wall_clock()))
+                await self._report_status(FeedStatus(Feed.STALE, self._wall_clock()))
 
-    async def _tell(self, status: FeedStatus) -> None:
-        if status != self._told:
-            self._told = status
+    async def _report_status(self, status: FeedStatus) -> None:
+        if status != self._reported:
+            self._reported = status
             await self._store.tell(ReportFeed(status))
 
 
@@ -164,8 +164,8 @@ class _Relay:
             logger.info("relay_following", after=position.after, seq=position.seq)
 
     async def _read(self, series: Sequence[Series]) -> None:
-        for first in range(0, len(series), WINDOWS_AT_ONCE):
-            stored = await self._database.load(series[first : first + WINDOWS_AT_ONCE])
+        for first in range(0, len(series), WINDOWS_PER_MESSAGE):
+            stored = await self._database.load(series[first : first + WINDOWS_PER_MESSAGE])
             for each in stored:
                 if each.damage is not None:  # the leader will find that, too, and replace it
                     logger.error("damaged_series", series=str(each.series), damage=each.damage)
@@ -175,7 +175,7 @@ class _Relay:
     # -- following -----------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Take what is told, until something is missing.
+        """Apply entries until one is missing.
 
         Raises:
             FellBehind: begin again.
@@ -189,9 +189,9 @@ class _Relay:
             if entries:
                 await self._take([entry for _, entry in entries])
             elif self._feed.silence > WAIT:
-                await self._look()
+                await self._check_stream()
 
-    async def _look(self) -> None:
+    async def _check_stream(self) -> None:
         """After a silence: whether the stream is still the one that we follow."""
         position = await self._database.position()
         if position.seq < self._seq:
@@ -218,7 +218,7 @@ class _Relay:
             await self._store.tell(FollowUpdates(published, gaps))
         await self._read(list(whole))
         await self._feed.heard(feed)
-        self._report.heard_now()
+        self._report.note_received()
         self._report.entries += len(entries)
         self._report.followed += len(published)
         self._report.reloads += len(whole)

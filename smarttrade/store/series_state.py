@@ -33,14 +33,14 @@ class SeriesState:
         self.revision = 0
         """Grows with every change."""
         self.gaps_revision = 0
-        """That of the window's gaps of which others were told last."""
+        """Of the window's gaps when they were last reported."""
         self.asked: Missing | None = None
-        """What the backfill was told of, and has not answered."""
+        """What the backfill has been asked for and has not answered."""
         self.waiting: dict[Hashable, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
 
     def has_changed(self) -> None:
-        """More than some candles have; of its gaps, others are told now."""
+        """More than some candles have; the gaps are reported with it."""
         self.revision += 1
         self.gaps_revision = self.window.known_gaps.revision
 
@@ -60,13 +60,13 @@ class SeriesState:
 
     def overview(self, series: Series, now: float, time: int) -> SeriesOverview:
         """`now` is the loop's time in seconds, and `time` the exchange's in milliseconds."""
-        told_at = self.freshness.told_at
+        received_at = self.freshness.received_at
         return SeriesOverview(
             series=series,
             count=len(self.window),
             newest=self.window.newest,
-            age=None if told_at is None else now - told_at,
-            trouble=self.freshness.trouble(now, time),
+            age=None if received_at is None else now - received_at,
+            not_ready_reason=self.freshness.not_ready_reason(now, time),
             gaps=self.window.gaps(),
         )
 
@@ -82,7 +82,7 @@ class SeriesState:
         return Snapshot(wanted.series, window.since(begin), truncated)
 
     def open_waiting(self, series: Series, exchange_time: int) -> list[SubscriptionsOpened[Any]]:
-        """To be told now that there is a history."""
+        """For subscribers that waited for a history, now that there is one."""
         waiting, self.waiting = self.waiting, {}
         return [
             SubscriptionsOpened(subscriber, b"", (series,), (self.snapshot(wanted, exchange_time),))

@@ -40,7 +40,7 @@ def _entry(overview: SeriesOverview) -> SeriesStatus:
         last_close=None if newest is None else newest.close,
         closed=None if newest is None else newest.closed,
         age=None if overview.age is None else round(overview.age, 3),
-        status=overview.trouble or "ok",
+        status=overview.not_ready_reason or "ok",
     )
 
 
@@ -56,10 +56,10 @@ def check_ready(overview: Overview, *, stopping: bool, store: Mapping[str, Any] 
         {
             "symbol": each.series.symbol,
             "interval": each.series.interval.value,
-            "reason": each.trouble,
+            "reason": each.not_ready_reason,
         }
         for each in overview.series
-        if each.trouble is not None
+        if each.not_ready_reason is not None
     ]
     feed = overview.feed.feed
     reasons = []

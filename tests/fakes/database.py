@@ -55,7 +55,7 @@ class VirtualRedis:
     def __init__(self, stream_length: int = 1000) -> None:
         self.contents = Contents()
         self.stream_length = stream_length
-        self.aside: list[Series] = []
+        self.quarantined: list[Series] = []
         self.refusal: str | None = None
         """What every call is refused with, if anything."""
         self.is_frozen = False
@@ -126,7 +126,7 @@ class VirtualDatabase:
             if change is not None:
                 changes.append(change)
         c.state = batch.state or c.state
-        if changes or batch.state or batch.is_beat:
+        if changes or batch.state or batch.is_heartbeat:
             c.seq += 1
             c.names += 1
             c.changes.append((f"{c.names}-0", Entry(c.seq, batch.state, tuple(changes))))
@@ -138,16 +138,16 @@ class VirtualDatabase:
             raise DatabaseUnavailable("TimeoutError: nobody knows")
         return Written(tuple(lengths))
 
-    async def set_aside(self, series: Sequence[Series]) -> None:
+    async def quarantine(self, series: Sequence[Series]) -> None:
         c = await self._reach()
         for each in series:
             if c.lists.pop(each, None) is not None:
-                self.server.aside.append(each)
+                self.server.quarantined.append(each)
 
-    async def set_all_aside(self, series: Sequence[Series], found: str) -> None:
+    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
         if (await self._reach()).format != found:
             return
-        await self.set_aside(series)
+        await self.quarantine(series)
         holder, until = self.server.contents.holder, self.server.contents.held_until
         self.server.contents = Contents(holder=holder, held_until=until)
 

@@ -118,13 +118,13 @@ def _watch_windows(
 ) -> None:
     if memory is None:
         return
-    for place, (series, book) in enumerate(memory._books.items()):
+    for place, (series, book) in enumerate(memory._series.items()):
         if (place + look) % EACH:
             continue
         window = book.window
         times = [candle.open_time for candle in window]
-        if len(times) > WINDOW_SIZE or window.held > WINDOW_SIZE:
-            text = f"{life.process.name}: {series} has {len(times)}, and {window.held} held"
+        if len(times) > WINDOW_SIZE or window.buffered > WINDOW_SIZE:
+            text = f"{life.process.name}: {series} has {len(times)}, and {window.buffered} held"
             raise Violation("ascending-and-capped", text)
         if any(a >= b for a, b in pairwise(times)):
             raise Violation("ascending-and-capped", f"{life.process.name}: {series} not ascending")

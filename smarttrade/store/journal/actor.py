@@ -1,4 +1,4 @@
-"""The journal actor: keeps a copy of the windows in Redis, and never keeps anybody waiting.
+"""The journal actor: keeps a copy of the windows in Redis, and nothing ever waits for it.
 
 It writes only while it leads, which one process does at a time: it holds a lease, and the epoch
 that it got with it is checked at every write. One that does not lead goes on like any other, feed,
@@ -29,12 +29,12 @@ logger = structlog.get_logger("store.journal")
 
 PAUSE = Backoff(first=0.25, max_pause=5.0)  # seconds between two tries while Redis is away
 
-MAX_AT_ONCE = 1000
-"""Candles in one batch: 80 KB, and 3 ms in which Redis answers nobody else."""
+CANDLES_PER_BATCH = 1000
+"""Candles in one batch: 80 KB, and 3 ms in which Redis serves no one else."""
 
-SOON = 0.05  # seconds after the end of another one's lease
+LEASE_END_MARGIN = 0.05  # seconds after the end of another one's lease
 
-GATHER = 0.005
+BATCH_INTERVAL = 0.005
 """Seconds between two batches. Each costs a switch of threads and an entry of the change stream,
 whatever is in it. The first one after a pause goes out at once."""
 
@@ -52,8 +52,8 @@ async def run_journal(
 ) -> None:
     """Offer the store what is stored, then write behind it until the backlog is closed.
 
-    Has started when the store has been told, or when Redis could not be asked. Losing Redis is no
-    failure here; it is tried again for ever.
+    Has started when the store has what is stored, or when Redis cannot be reached. Losing Redis is
+    no failure here: it is retried until stopped.
     """
     writer = _Writer(journal, store, task_status)
     journal.is_equal = False
@@ -70,11 +70,11 @@ async def _write_until_closed(journal: Journal, writer: _Writer) -> None:
     while not journal.backlog.is_closing:
         before = journal.report.batches
         try:
-            await writer.lead_or_stand_by()
+            await writer.lead_or_follow()
             failures = 0
         except DatabaseUnavailable as error:
             failures = 1 if journal.report.batches > before else failures + 1
-            writer.was_refused(error)
+            writer.note_failure(error)
             with trio.move_on_after(PAUSE.pause(failures, random.random())):
                 await journal.backlog.closing.wait()
         except MailboxClosed:  # the store, which starts after us, was stopped before it began
@@ -95,7 +95,7 @@ class _Writer:
         self._reconciler = Reconciler(journal, store, self._batches)
 
     async def start_in_time(self) -> None:
-        """A slow Redis holds up nobody."""
+        """A slow Redis does not delay the service."""
         await trio.sleep(START_TIMEOUT)
         self._start()
 
@@ -104,26 +104,26 @@ class _Writer:
             self._has_started = True
             self._task_status.started()
 
-    def was_refused(self, error: DatabaseUnavailable) -> None:
+    def note_failure(self, error: DatabaseUnavailable) -> None:
         if self._report.change(RedisRole.AWAY, str(error)):
             logger.warning("redis_unavailable", error=str(error), waiting=len(self._backlog))
         self._report.errors += 1
         self._start()
 
-    async def lead_or_stand_by(self) -> None:
+    async def lead_or_follow(self) -> None:
         """One turn of whichever it is: until leading ends, or until it is worth asking again."""
         journal = self._journal
         try:
             claim = await self._database.acquire(journal.name, journal.lease)
         except ForeignFormat as error:
-            logger.error("foreign_format_set_aside", error=str(error))
-            await self._database.set_all_aside(journal.memory.listed, error.found)
-            self._report.set_aside += 1
+            logger.error("foreign_format_quarantined", error=str(error))
+            await self._database.quarantine_all(journal.memory.listed, error.found)
+            self._report.quarantined += 1
             return
         if isinstance(claim, Held):
-            await self._stand_by(claim)
+            await self._wait_as_standby(claim)
             return
-        self._batches.count_as_beat()
+        self._batches.note_heartbeat()
         if not await self._make_equal(claim):
             return
         if self._report.change(RedisRole.LEADING):
@@ -131,7 +131,7 @@ class _Writer:
         self._start()
         await self._write_until_over()
 
-    async def _stand_by(self, held: Held) -> None:
+    async def _wait_as_standby(self, held: Held) -> None:
         journal = self._journal
         if journal.is_equal or self._report.role is not RedisRole.STANDBY:
             self._backlog.forget()
@@ -139,13 +139,13 @@ class _Writer:
         if self._report.change(RedisRole.STANDBY, leader=held.holder):
             logger.warning("redis_standby", leader=held.holder)
         if not journal.was_loaded:
-            await self._offer_from_another()
+            await self._restore_from_leader()
         self._start()
-        wait = min(held.seconds_left + SOON, journal.lease / RENEWALS)
+        wait = min(held.seconds_left + LEASE_END_MARGIN, journal.lease / RENEWALS)
         with trio.move_on_after(wait):
             await self._backlog.closing.wait()
 
-    async def _offer_from_another(self) -> None:
+    async def _restore_from_leader(self) -> None:
         """Begin with what the leader has, if this version can read it."""
         try:
             await self._database.position()
@@ -158,7 +158,7 @@ class _Writer:
     async def _make_equal(self, claim: Leading) -> bool:
         """Compare everything, unless nothing can have happened to what we wrote.
 
-        False when somebody else leads meanwhile.
+        False when another process leads by now.
         """
         journal = self._journal
         is_ours = claim.epoch == journal.epoch and claim.written >= journal.written
@@ -175,15 +175,15 @@ class _Writer:
     async def _write_until_over(self) -> None:
         """Until another one leads, or something was lost, or the backlog is closed and empty."""
         while True:
-            if self._backlog.is_empty and not self._batches.is_beat_due():
+            if self._backlog.is_empty and not self._batches.is_heartbeat_due():
                 if self._backlog.is_closing:
                     return
-                with trio.move_on_at(self._batches.beat_due_at()):
+                with trio.move_on_at(self._batches.heartbeat_due_at()):
                     await self._backlog.wait()
                 continue
-            if not await self._batches.write(self._backlog.take(MAX_AT_ONCE)):
+            if not await self._batches.write(self._backlog.take(CANDLES_PER_BATCH)):
                 return
-            await trio.sleep(GATHER)
+            await trio.sleep(BATCH_INTERVAL)
 
     async def finish(self) -> None:
         """Write what is left, if that is quickly done, and let another one lead."""

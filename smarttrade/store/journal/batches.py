@@ -8,16 +8,18 @@ import structlog
 import trio
 
 from ...market.series import Series
-from ..backlog import Taken
+from ..backlog import PendingWrites
 from ..database import Batch, Fenced, Group, Late, Lost, Written
 from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-CHECKS = 50  # lists that are looked at with every beat, in turn, though nothing is written to them
+CHECKS_PER_HEARTBEAT = (
+    50  # lists verified with every heartbeat, in turn, besides those that are written
+)
 
 RENEWALS = 3  # in the time of a lease
-BEAT_EVERY = 1.0  # seconds at most, so that those who follow notice silence
+HEARTBEAT_INTERVAL = 1.0  # seconds at most, so that followers notice silence
 
 
 class Batches:
@@ -27,32 +29,32 @@ class Batches:
         self._journal = journal
         self._backlog = journal.backlog
         self._report = journal.report
-        self._beat_at = -inf
+        self._heartbeat_at = -inf
         self._to_check: list[Series] = []
 
-    def count_as_beat(self) -> None:
+    def note_heartbeat(self) -> None:
         """What has just been asked of Redis has renewed the lease."""
-        self._beat_at = trio.current_time()
+        self._heartbeat_at = trio.current_time()
 
-    def beat_due_at(self) -> float:
-        return self._beat_at + min(BEAT_EVERY, self._journal.lease / RENEWALS)
+    def heartbeat_due_at(self) -> float:
+        return self._heartbeat_at + min(HEARTBEAT_INTERVAL, self._journal.lease / RENEWALS)
 
-    def is_beat_due(self) -> bool:
-        return trio.current_time() >= self.beat_due_at()
+    def is_heartbeat_due(self) -> bool:
+        return trio.current_time() >= self.heartbeat_due_at()
 
-    async def write(self, taken: Taken) -> bool:
+    async def write(self, taken: PendingWrites) -> bool:
         """Write one batch; False when we do not lead any more, or not what we thought."""
         journal, report = self._journal, self._report
         groups = [*self._backlog.groups(taken, journal.lengths), *self._checks(taken)]
-        self.count_as_beat()
+        self.note_heartbeat()
         journal.number += 1
-        batch = Batch(journal.number, journal.written, groups, taken.state, is_beat=True)
+        batch = Batch(journal.number, journal.written, groups, taken.state, is_heartbeat=True)
         try:
             outcome = await journal.database.write(
                 journal.name, journal.epoch, journal.lease, batch
             )
         except BaseException:
-            self._backlog.give_back(taken)
+            self._backlog.put_back(taken)
             for group in groups:
                 journal.lengths.pop(group.series, None)
             report.retries += 1
@@ -77,13 +79,16 @@ class Batches:
             self._report.lost += isinstance(outcome, Lost)
             logger.warning("redis_lost", what=type(outcome).__name__.lower())
 
-    def _checks(self, taken: Taken) -> list[Group]:
+    def _checks(self, taken: PendingWrites) -> list[Group]:
         """Groups that change nothing, but find out whether the lists are still there."""
-        if not (self._journal.is_equal and self.is_beat_due()):
+        if not (self._journal.is_equal and self.is_heartbeat_due()):
             return []
         if not self._to_check:
             self._to_check = list(self._journal.lengths)
-        some, self._to_check = self._to_check[:CHECKS], self._to_check[CHECKS:]
+        some, self._to_check = (
+            self._to_check[:CHECKS_PER_HEARTBEAT],
+            self._to_check[CHECKS_PER_HEARTBEAT:],
+        )
         lengths, changed = self._journal.lengths, set(taken.series)
         return [
             Group(series, (), expected=lengths[series])

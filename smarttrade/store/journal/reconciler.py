@@ -1,4 +1,4 @@
-"""The journal takes stock: what is stored is read, and compared with what memory holds."""
+"""Reads what is stored and compares it with memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actors import Mailbox
 
 from ...market.series import Series
 from ...market.window_state import WindowState
-from ..backlog import Taken
+from ..backlog import PendingWrites
 from ..database import StoredWindow
 from ..messages import RestoreWindows, StoreMessage
 from ..redis_format import Damaged
@@ -19,7 +19,7 @@ from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-STOCK_AT_ONCE = 50
+WINDOWS_PER_READ = 50
 """Windows that are read and compared at a time: 100 ms in which the service does little else."""
 
 
@@ -37,11 +37,13 @@ class Reconciler:
         False when we have ceased to lead.
         """
         series, restored = self._journal.memory.listed, 0
-        for first in range(0, len(series), STOCK_AT_ONCE):
-            stored = await self._journal.database.load(series[first : first + STOCK_AT_ONCE])
+        for first in range(0, len(series), WINDOWS_PER_READ):
+            stored = await self._journal.database.load(series[first : first + WINDOWS_PER_READ])
             if leading:
-                await self._set_aside_damaged(stored)
-                if self._batches.is_beat_due() and not await self._batches.write(Taken()):
+                await self._quarantine_damaged(stored)
+                if self._batches.is_heartbeat_due() and not await self._batches.write(
+                    PendingWrites()
+                ):
                     return False
             offered = await self._offer(stored)
             restored += len(offered)
@@ -57,14 +59,14 @@ class Reconciler:
             logger.info("windows_restored", series=restored)
         return True
 
-    async def _set_aside_damaged(self, stored: Sequence[StoredWindow]) -> None:
+    async def _quarantine_damaged(self, stored: Sequence[StoredWindow]) -> None:
         damaged = [each for each in stored if each.damage is not None]
         if not damaged:
             return
         for each in damaged:
             logger.error("damaged_series", series=str(each.series), damage=each.damage)
-        await self._journal.database.set_aside([each.series for each in damaged])
-        self._journal.report.set_aside += len(damaged)
+        await self._journal.database.quarantine([each.series for each in damaged])
+        self._journal.report.quarantined += len(damaged)
 
     async def _offer(self, stored: Sequence[StoredWindow]) -> frozenset[Series]:
         """Let the store begin with what it does not have; returns what that is."""

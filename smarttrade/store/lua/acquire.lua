@@ -1,7 +1,7 @@
 -- Become, or remain, the only one who writes; or learn who is.
 --
 -- KEYS  lease, meta, changes, gaps
--- ARGV  leader, milliseconds of the lease, format, prefix for what is set aside, its seconds
+-- ARGV  leader, milliseconds of the lease, format, prefix for what is quarantined, its seconds
 --
 -- Returns LEADING, epoch, number of the leader's last batch; or HELD, the holder, and the
 -- milliseconds until its lease ends; or FORMAT and the format that was found.

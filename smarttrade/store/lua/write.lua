@@ -7,7 +7,7 @@
 -- KEYS  lease, meta, changes, gaps, then the list of each group's series
 -- ARGV  leader, epoch, number of the batch, number of the last one known to be written,
 --       milliseconds of the lease, most candles of a series, entries of the change stream to keep,
---       whether to add an entry in any case, what else is to be told (JSON or nothing),
+--       whether to add an entry in any case, the state (JSON or nothing),
 --       then two for each group:
 --         lines: field of its gaps, its name in the change stream, length that the list should
 --         have or -1, whether to replace the whole list, a 0 or 1 for each candle: whether it
@@ -92,7 +92,7 @@ if last < written then return {'LOST'} end
 redis.call('HSET', meta, 'batch', batch)
 redis.call('SET', lease, leader, 'PX', ARGV[5])
 
-local lengths, told, at = {}, {}, 10
+local lengths, entries, at = {}, {}, 10
 for group = 1, #KEYS - 4 do
   local key = KEYS[group + 4]
   local field, name, expected, replace, flags, gaps =
@@ -121,7 +121,7 @@ for group = 1, #KEYS - 4 do
   end
   if gaps ~= '' and length >= 0 then redis.call('HSET', gaps_key, field, gaps) end
   if length >= 0 and (is_whole or gaps ~= '' or #candles > 0) then
-    told[#told + 1] = '[' .. name .. (is_whole and ',true,[' or ',false,[')
+    entries[#entries + 1] = '[' .. name .. (is_whole and ',true,[' or ',false,[')
       .. table.concat(candles, ',') .. '],"' .. table.concat(corrections) .. '",'
       .. (gaps == '' and 'null' or gaps) .. ']'
   end
@@ -130,11 +130,11 @@ for group = 1, #KEYS - 4 do
 end
 
 local seq = tonumber(known[4]) or 0
-if #told > 0 or state ~= '' or ARGV[8] == '1' then
+if #entries > 0 or state ~= '' or ARGV[8] == '1' then
   seq = seq + 1
   redis.call('HSET', meta, 'seq', seq)
   local entry = {'seq', seq}
-  if #told > 0 then entry[3], entry[4] = 'data', '[' .. table.concat(told, ',') .. ']' end
+  if #entries > 0 then entry[3], entry[4] = 'data', '[' .. table.concat(entries, ',') .. ']' end
   if state ~= '' then
     redis.call('HSET', meta, 'state', state)
     entry[#entry + 1], entry[#entry + 2] = 'state', state

@@ -66,7 +66,7 @@ MEANINGS = {
     "redis_errors": "Calls that failed.",
     "redis_fenced": "Batches refused because another process led.",
     "redis_lost": "How often Redis no longer had what was written to it.",
-    "redis_set_aside": "Lists that could not be read, and were put aside.",
+    "redis_quarantined": "Lists that could not be read, and were quarantined.",
     "redis_comparisons": "How often all that is stored was read and compared.",
     "redis_entries": "Entries taken from the change stream.",
     "redis_followed": "Candles in them.",

@@ -87,7 +87,7 @@ def _tell_overview(into: Exposition, services: Services, overview: Overview) -> 
     ]
     ages = [(label, round(each.age, 3)) for label, each in named if each.age is not None]
     into.gauges("series_age_seconds", MEANINGS["series_age_seconds"], ages)
-    ready = [(label, int(each.trouble is None)) for label, each in named]
+    ready = [(label, int(each.not_ready_reason is None)) for label, each in named]
     into.gauges("series_ready", MEANINGS["series_ready"], ready)
     causes = [gap.cause for each in overview.series for gap in each.gaps]
     told = [(labels({"cause": cause}), causes.count(cause)) for cause in ("exchange", "unfilled")]

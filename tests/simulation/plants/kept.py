@@ -47,14 +47,14 @@ def no_fencing() -> Iterator[None]:
 
 @contextmanager
 def backlog_forgotten() -> Iterator[None]:
-    refused = _Writer.was_refused
+    refused = _Writer.note_failure
 
     def and_forget(self: _Writer, error: DatabaseUnavailable) -> None:
         refused(self, error)
         for waiting in (self._backlog._candles, self._backlog._whole):
             waiting.clear()
 
-    with patch.object(_Writer, "was_refused", and_forget):
+    with patch.object(_Writer, "note_failure", and_forget):
         yield
 
 

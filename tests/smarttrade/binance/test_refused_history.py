@@ -16,7 +16,7 @@ from smarttrade.binance.limits import WeightBudget
 from smarttrade.binance.rest import RestClient
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
-from smarttrade.store.freshness import REFUSED_AGAIN_MOST
+from smarttrade.store.freshness import MAX_REFUSED_PAUSE
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, Asked, RestExchange
@@ -55,7 +55,7 @@ async def test_first_history_is_asked_for_until_it_is_there(
             await nursery.start(
                 partial(run_backfill, gaps, store, rest, progress=lambda done, total: None)
             )
-            await trio.sleep(is_listed_at + REFUSED_AGAIN_MOST)
+            await trio.sleep(is_listed_at + MAX_REFUSED_PAUSE)
             times = [asked.at for asked in exchange.asked_for(ETH)]
             nursery.cancel_scope.cancel()
     sizes = {each.series: each.count for each in memory.overview(trio.current_time()).series}

@@ -29,7 +29,7 @@ def test_nothing_is_published_before_history() -> None:
     assert fresh.apply(candle(0)) == UNCHANGED
     assert fresh.apply(candle(1, closed=False)) == UNCHANGED
     assert not fresh.is_ready
-    assert (len(fresh), fresh.held, fresh.newest, fresh.oldest) == (0, 2, None, None)
+    assert (len(fresh), fresh.buffered, fresh.newest, fresh.oldest) == (0, 2, None, None)
     assert fresh.release() == UNCHANGED
     assert not fresh.is_overdue(at(99), 0)
 
@@ -42,7 +42,7 @@ def test_history_publishes_everything_and_what_was_held() -> None:
     assert states(change.updates) == [(0, True), (1, True), (2, True), (3, True), (4, False)]
     assert (change.corrections, change.missing) == ((), None)
     assert change.updates == tuple(fresh)
-    assert fresh.held == 0
+    assert fresh.buffered == 0
 
 
 def test_held_state_older_than_history_is_forgotten() -> None:
@@ -50,7 +50,7 @@ def test_held_state_older_than_history_is_forgotten() -> None:
     fresh.apply(candle(-1))
     fresh.apply(candle(0, closed=False, close=7.0))
     assert states(fresh.merge(rows(0, 1)).updates) == [(0, True), (1, False)]
-    assert fresh.held == 0
+    assert fresh.buffered == 0
 
 
 def test_held_candle_that_history_does_not_reach_is_missing_something() -> None:
@@ -65,7 +65,7 @@ def test_only_as_many_live_candles_are_held_as_a_window_has() -> None:
     fresh = Window(Interval.MINUTE_1)
     for minute in range(WINDOW_SIZE + 7):
         fresh.apply(candle(minute))
-    assert fresh.held == WINDOW_SIZE
+    assert fresh.buffered == WINDOW_SIZE
     change = fresh.merge(rows(0, 6, closed=True))
     assert minutes(change.updates) == list(range(WINDOW_SIZE + 7))
     assert minutes(fresh) == list(range(7, WINDOW_SIZE + 7))
@@ -109,11 +109,11 @@ def test_newer_candle_waits_for_the_end_of_the_one_before() -> None:
     live = window(*rows(0, 0))
     change = live.apply(candle(1, closed=False))
     assert change == Change(missing=Missing(at(0), at(1)))
-    assert live.held == 1
+    assert live.buffered == 1
     change = live.apply(candle(0))
     assert states(change.updates) == [(0, True), (1, False)]
     assert change.missing is None
-    assert live.held == 0
+    assert live.buffered == 0
 
 
 def test_newer_candle_waits_for_those_between() -> None:
@@ -316,7 +316,7 @@ def test_rows_that_nothing_joins_are_bounded() -> None:
     live = window(*rows(0, 0, closed=True))
     for first in range(10, 5000, 1000):
         live.merge(rows(first, first + 999), at(first))
-    assert live.held <= WINDOW_SIZE
+    assert live.buffered <= WINDOW_SIZE
 
 
 # What the exchange does not have
@@ -683,10 +683,10 @@ def test_new_beginning_forgets_the_gaps_of_the_old_one() -> None:
 
 def test_what_waits_first_is_told() -> None:
     live = window(*rows(0, 0))
-    assert live.oldest_held is None
+    assert live.oldest_buffered is None
     for minute in (3, 2, 4):
         live.apply(candle(minute))
-    assert live.oldest_held == at(2)
+    assert live.oldest_buffered == at(2)
 
 
 def test_what_is_missing_is_told_once_and_not_with_every_state_before_it() -> None:

@@ -101,7 +101,7 @@ class Watched:
         self.merge(rows, None)
 
     def release(self) -> None:
-        self.released = self.released or self.window.held > 0
+        self.released = self.released or self.window.buffered > 0
         self._step(self.window.release)
 
     def _step(self, act: object) -> None:
@@ -273,7 +273,7 @@ def finish(watched: Watched) -> list[Candle]:
         first = window.unfilled[0].first if window.unfilled else newest.open_time
     start = there[0] if first is None else (first - BASE) // MINUTE
     watched.merge(exchange.answer(start, there[-1], exchange.end, exchange.end), first)
-    assert window.held == 0
+    assert window.buffered == 0
     return exchange.answer(there[0], there[-1], exchange.end, exchange.end)
 
 

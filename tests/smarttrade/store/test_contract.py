@@ -246,4 +246,4 @@ async def test_overview(story: Story) -> None:
     assert (eth.series, eth.count, eth.newest) == (ETH, 0, None)
     if story.kind != "restarted":
         assert overview.feed == FeedStatus(Feed.LIVE, 5.0)
-        assert (btc.trouble, bool(eth.trouble)) == (None, True)
+        assert (btc.not_ready_reason, bool(eth.not_ready_reason)) == (None, True)

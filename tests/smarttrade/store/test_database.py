@@ -67,7 +67,7 @@ class Writer:
         self, *groups: Group, state: StoreState | None = None, beat: bool = False
     ) -> Written | Fenced | Lost | Late:
         self.number += 1
-        batch = Batch(self.number, self.written, groups, state, is_beat=beat)
+        batch = Batch(self.number, self.written, groups, state, is_heartbeat=beat)
         outcome = await self.database.write(self.name, self.epoch, LEASE, batch)
         if isinstance(outcome, Written):
             self.written = self.number
@@ -248,19 +248,19 @@ async def test_server_that_lost_a_batch_is_noticed(connect: Connect) -> None:
     assert await stored(connect()) == (candle(0),)
 
 
-async def test_what_is_set_aside_is_not_read(connect: Connect) -> None:
+async def test_what_is_quarantined_is_not_read(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)))
-    await writer.database.set_aside([BTC, ETH])
+    await writer.database.quarantine([BTC, ETH])
     assert await stored(connect()) == ()
 
 
-async def test_everything_is_set_aside(connect: Connect) -> None:
+async def test_everything_is_quarantined(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)), state=STATE)
-    await writer.database.set_all_aside([BTC, ETH], "another")
+    await writer.database.quarantine_all([BTC, ETH], "another")
     assert await stored(connect()) == (candle(0),)
-    await writer.database.set_all_aside([BTC, ETH], FORMAT)
+    await writer.database.quarantine_all([BTC, ETH], FORMAT)
     assert await stored(connect()) == ()
     assert await connect().position() == ("0-0", 0, None)
     assert await writer.write(some(candle(1))) == Lost()

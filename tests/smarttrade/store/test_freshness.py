@@ -8,13 +8,13 @@ from smarttrade.market.series import Series
 from smarttrade.market.window_state import WindowState
 from smarttrade.store.events import CandlesMissing, Event
 from smarttrade.store.freshness import (
-    BEHIND_AFTER,
+    BUFFER_TIMEOUT,
+    CONFIRM_TIMEOUT,
     CONFIRMED_FOR,
-    DOUBT_TIMEOUT,
-    HOLD_TIMEOUT,
+    LAGGING_AFTER,
+    MAX_REFUSED_PAUSE,
     OVERDUE_AFTER,
-    REFUSED_AGAIN,
-    REFUSED_AGAIN_MOST,
+    REFUSED_PAUSE,
 )
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import Page, SeriesOverview
@@ -59,7 +59,7 @@ def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> li
     for now in range(begin, until, 2):
         store.put_updates([(BTC, live(5, now, close, volume=float(now)))], float(now), 0.0)
         store.check_overdue(now + 0.5, 0.0)
-        if overview(store, now + 0.5, BTC_5M).trouble:
+        if overview(store, now + 0.5, BTC_5M).not_ready_reason:
             found.append(now)
     return found
 
@@ -67,16 +67,16 @@ def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> li
 def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while() -> None:
     store = pair()
     found = troubles(store, 40, close=101.0)
-    assert found[0] == 4 + BEHIND_AFTER + 1
+    assert found[0] == 4 + LAGGING_AFTER + 1
     assert found[-1] == 38
-    assert overview(store, 39.0, BTC).trouble is None
+    assert overview(store, 39.0, BTC).not_ready_reason is None
 
 
 def test_trouble_is_over_when_it_is_told_again() -> None:
     store = pair()
     troubles(store, 40, close=101.0)
     store.put_updates([(BTC_5M, live(5, 39, 101.0, volume=50.0))], 39.0, 0.0)
-    assert overview(store, 39.5, BTC_5M).trouble is None
+    assert overview(store, 39.5, BTC_5M).not_ready_reason is None
 
 
 def test_rest_read_counts_as_told() -> None:
@@ -85,7 +85,7 @@ def test_rest_read_counts_as_told() -> None:
     row = live(5, 0, 101.0, volume=50.0)._replace(read=True)
     store.put_history(BTC_5M, [row], at(5), 0.0, 30.0)
     after = overview(store, 33.0, BTC_5M)
-    assert after.trouble is None
+    assert after.not_ready_reason is None
     assert after.age == 3.0
 
 
@@ -98,7 +98,7 @@ def test_series_whose_sibling_has_no_trade_either_is_fresh() -> None:
         store.put_updates([(BTC, live(minute + 1, 1, 100.0, volume=0.0))], minute * 60.0, 0.0)
         for second in (1.0, 30.0, 59.0):
             store.check_overdue(minute * 60.0 + second, 0.0)
-            assert overview(store, minute * 60.0 + second, BTC_5M).trouble is None
+            assert overview(store, minute * 60.0 + second, BTC_5M).not_ready_reason is None
 
 
 def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
@@ -106,8 +106,8 @@ def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
     store.put_updates([(BTC, candle(5, volume=1.0))], 60.0, 0.0)
     store.put_updates([(BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
     store.check_overdue(70.5, 0.0)
-    store.check_overdue(70.5 + BEHIND_AFTER + 1, 0.0)
-    assert overview(store, 70.5 + BEHIND_AFTER + 1, BTC_5M).trouble
+    store.check_overdue(70.5 + LAGGING_AFTER + 1, 0.0)
+    assert overview(store, 70.5 + LAGGING_AFTER + 1, BTC_5M).not_ready_reason
 
 
 # A series that nobody trades
@@ -119,37 +119,37 @@ def standing_still() -> tuple[MemoryStore, float]:
     store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, event=2, volume=20.0))], 2.0, 0.0)
     overdue = 60.0 + 2 * OVERDUE_AFTER / 1000 + 1
-    assert overview(store, overdue).trouble
+    assert overview(store, overdue).not_ready_reason
     return store, overdue
 
 
 def test_exchange_that_has_nothing_later_either_makes_it_fresh() -> None:
     store, now = standing_still()
     store.put_history(BTC, [rows(3, 3)[0]], at(3), 0.0, now)
-    assert overview(store, now).trouble is None
-    assert overview(store, now + CONFIRMED_FOR / 1000 - 1).trouble is None
-    assert overview(store, now + CONFIRMED_FOR / 1000 + 1).trouble
+    assert overview(store, now).not_ready_reason is None
+    assert overview(store, now + CONFIRMED_FOR / 1000 - 1).not_ready_reason is None
+    assert overview(store, now + CONFIRMED_FOR / 1000 + 1).not_ready_reason
 
 
 def test_read_from_before_its_end_proves_nothing() -> None:
     store, now = standing_still()
     store.put_history(BTC, [rows(3, 3)[0]], at(3), 0.0, 50.0)
-    assert overview(store, now).trouble
+    assert overview(store, now).not_ready_reason
 
 
 def test_nothing_after_a_closed_candle_is_an_answer_too() -> None:
     store, now = standing_still()
     store.put_updates([(BTC, candle(3))], 60.0, 0.0)
-    assert overview(store, now + 60).trouble
+    assert overview(store, now + 60).not_ready_reason
     store.put_history(BTC, [], at(4), 0.0, now + 60)
-    assert overview(store, now + 60).trouble is None
+    assert overview(store, now + 60).not_ready_reason is None
     assert overview(store, now + 61).age == 1.0
 
 
 def test_read_of_the_past_says_nothing_about_now() -> None:
     store, now = standing_still()
     store.put_history(BTC, rows(1, 2), at(1), 0.0, now)
-    assert overview(store, now).trouble
+    assert overview(store, now).not_ready_reason
 
 
 # What the exchange did not give
@@ -165,8 +165,8 @@ def test_refused_history_is_asked_for_again_ever_later() -> None:
             asked.append(now)
             store.history_refused(BTC, float(now))
     pauses = [later - earlier for earlier, later in zip([0, *asked], asked, strict=False)]
-    assert pauses[:3] == [REFUSED_AGAIN + 1, 2 * REFUSED_AGAIN + 1, 4 * REFUSED_AGAIN + 1]
-    assert pauses[-1] == REFUSED_AGAIN_MOST + 1
+    assert pauses[:3] == [REFUSED_PAUSE + 1, 2 * REFUSED_PAUSE + 1, 4 * REFUSED_PAUSE + 1]
+    assert pauses[-1] == MAX_REFUSED_PAUSE + 1
 
 
 def test_nothing_is_asked_for_again_while_an_answer_is_on_its_way() -> None:
@@ -180,7 +180,7 @@ def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told(
     store.put_history(BTC, [], None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, volume=1.0))], 1.0, 0.0)
     assert states(held(store)) == [(3, False)]
-    [question] = questions(store.check_overdue(REFUSED_AGAIN + 1, 0.0))
+    [question] = questions(store.check_overdue(REFUSED_PAUSE + 1, 0.0))
     assert question.first is None
     store.put_history(BTC, rows(0, 3), None, 0.0, 7.0)
     assert states(held(store)) == [(0, True), (1, True), (2, True), (3, False)]
@@ -194,10 +194,10 @@ def test_range_that_was_published_over_and_refused_is_asked_for_again() -> None:
     assert question.first == at(3)
     store.history_refused(BTC, 0.0)
     store.check_overdue(0.1, 0.0)
-    [again] = questions(store.check_overdue(0.2 + max(HOLD_TIMEOUT, REFUSED_AGAIN), 0.0))
+    [again] = questions(store.check_overdue(0.2 + max(BUFFER_TIMEOUT, REFUSED_PAUSE), 0.0))
     assert (again.first, again.last) == (at(3), None)
     store.put_history(BTC, rows(3, 6), at(3), 0.0, 8.0)
-    assert overview(store, 8.0).trouble is None
+    assert overview(store, 8.0).not_ready_reason is None
     assert minutes(held(store)) == [0, 1, 2, 3, 4, 5, 6]
 
 
@@ -208,19 +208,19 @@ def test_refusal_of_a_series_that_is_not_ours_is_ignored() -> None:
 def test_what_was_refused_is_asked_for_once_and_its_answer_is_waited_for() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.history_refused(BTC, 0.0)
-    assert not questions(store.check_overdue(REFUSED_AGAIN, 0.0))
-    assert questions(store.check_overdue(REFUSED_AGAIN + 0.5, 0.0))
-    assert not questions(store.check_overdue(REFUSED_AGAIN + 1.0, 0.0))
+    assert not questions(store.check_overdue(REFUSED_PAUSE, 0.0))
+    assert questions(store.check_overdue(REFUSED_PAUSE + 0.5, 0.0))
+    assert not questions(store.check_overdue(REFUSED_PAUSE + 1.0, 0.0))
 
 
 def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_of_it() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.restore([(BTC, WindowState((candle(0), candle(1))))], ["BTCUSDT"], 0.0)
-    assert not questions(store.check_overdue(DOUBT_TIMEOUT, 0.0))
-    [question] = questions(store.check_overdue(DOUBT_TIMEOUT + 0.5, 0.0))
+    assert not questions(store.check_overdue(CONFIRM_TIMEOUT, 0.0))
+    [question] = questions(store.check_overdue(CONFIRM_TIMEOUT + 0.5, 0.0))
     assert question.first == at(2)
-    assert not questions(store.check_overdue(DOUBT_TIMEOUT + 1.0, 0.0))
-    assert questions(store.check_overdue(2 * DOUBT_TIMEOUT + 1.0, 0.0))
+    assert not questions(store.check_overdue(CONFIRM_TIMEOUT + 1.0, 0.0))
+    assert questions(store.check_overdue(2 * CONFIRM_TIMEOUT + 1.0, 0.0))
 
 
 # Siblings, more closely
@@ -229,16 +229,16 @@ def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_o
 def trouble_of_5m(store: MemoryStore, since: float) -> str | None:
     """Whether 5m turns out to be in trouble when nothing more is told."""
     store.check_overdue(since, 0.0)
-    return overview(store, since + BEHIND_AFTER + 1, BTC_5M).trouble
+    return overview(store, since + LAGGING_AFTER + 1, BTC_5M).not_ready_reason
 
 
 def test_series_is_behind_whichever_of_its_siblings_was_told_later() -> None:
     store = pair()
     store.put_updates([(BTC_5M, live(5, 10, 101.0, volume=9.0))], 10.0, 0.0)
     store.check_overdue(10.5, 0.0)
-    after = 10.5 + BEHIND_AFTER + 1
-    assert overview(store, after, BTC).trouble
-    assert overview(store, after, BTC_5M).trouble is None
+    after = 10.5 + LAGGING_AFTER + 1
+    assert overview(store, after, BTC).not_ready_reason
+    assert overview(store, after, BTC_5M).not_ready_reason is None
 
 
 def test_series_told_at_one_time_are_none_behind_another() -> None:

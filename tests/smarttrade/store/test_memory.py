@@ -24,7 +24,7 @@ from smarttrade.store.events import (
     WindowReplaced,
 )
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.freshness import HOLD_TIMEOUT, OVERDUE_AFTER, OVERDUE_AGAIN_MOST
+from smarttrade.store.freshness import BUFFER_TIMEOUT, MAX_OVERDUE_PAUSE, OVERDUE_AFTER
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Catalogue,
@@ -111,7 +111,7 @@ def test_page_tells_of_gaps() -> None:
     store = ready_store()
     put(store, candle(6))
     store.check_overdue(0.0, 0.0)
-    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
+    store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
     assert page(store, 1).gaps == (Gap(at(3), at(5), "unfilled"),)
 
 
@@ -136,7 +136,7 @@ def test_gap_that_turns_out_to_be_a_hole_is_a_change_of_the_page() -> None:
     store = ready_store()
     put(store, candle(3), candle(6, closed=False))
     store.check_overdue(0.0, 0.0)
-    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
+    store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
     before = page(store)
     store.put_history(BTC, [candle(6, closed=False, volume=0.5, read=True)], at(4), 0.0, 0.0)
     after = page(store)
@@ -263,7 +263,7 @@ def test_candle_filled_in_later_is_a_correction_ahead_of_updates() -> None:
     store = ready_store()
     put(store, candle(6, closed=False))
     store.check_overdue(0.0, 0.0)
-    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
+    store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
     told = published(
         store.put_history(BTC, [*rows(3, 6, closed=True), *rows(7, 7)], at(3), 0.0, 0.0)
     )
@@ -346,7 +346,7 @@ def test_up_to_now_is_asked_for_from_the_first_unsettled_candle() -> None:
     assert store.find_missing([BTC]) == [CandlesMissing(BTC, at(4), None, candle(3).event_time)]
     put(store, candle(6))
     store.check_overdue(0.0, 0.0)
-    store.check_overdue(HOLD_TIMEOUT + 1, 0.0)
+    store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
     assert store.find_missing([BTC]) == [CandlesMissing(BTC, at(4), None, candle(6).event_time)]
 
 
@@ -356,7 +356,7 @@ def test_quiet_series_is_asked_for_again_with_a_doubling_pause() -> None:
     asked = [now for now in range(100, 500) if store.check_overdue(float(now), 0.0)]
     assert asked[0] == 100 + OVERDUE_AFTER // 1000
     pauses = [later - earlier for earlier, later in pairwise(asked)]
-    most = OVERDUE_AGAIN_MOST // 1000
+    most = MAX_OVERDUE_PAUSE // 1000
     assert pauses[:7] == [5, 10, 20, 40, most, most, most]
 
 
@@ -395,12 +395,12 @@ def test_held_candles_are_published_when_history_does_not_come() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), candle(7, closed=False), now=10.0)
     assert published(store.check_overdue(10.0, 0.0)) == []
-    assert published(store.check_overdue(10.0 + HOLD_TIMEOUT, 0.0)) == []
-    told = published(store.check_overdue(10.1 + HOLD_TIMEOUT, 5.0))
+    assert published(store.check_overdue(10.0 + BUFFER_TIMEOUT, 0.0)) == []
+    told = published(store.check_overdue(10.1 + BUFFER_TIMEOUT, 5.0))
     assert states(each.candle for each in told) == [(6, True), (7, False)]
     assert not any(each.corrected for each in told)
     assert store.updated_at == 5.0
-    assert published(store.check_overdue(11.0 + HOLD_TIMEOUT, 0.0)) == []
+    assert published(store.check_overdue(11.0 + BUFFER_TIMEOUT, 0.0)) == []
 
 
 def test_candles_held_at_the_beginning_of_time_are_released_too() -> None:
@@ -446,28 +446,28 @@ def test_overview_names_every_series_and_what_ails_it() -> None:
     assert seen.updated_at == 77.0
     assert seen.feed == FeedStatus(Feed.DOWN, 0.0)
     btc, btc_hour = seen.series[:2]
-    assert (btc.count, btc.newest, btc.age, btc.trouble) == (4, told, 2.5, None)
+    assert (btc.count, btc.newest, btc.age, btc.not_ready_reason) == (4, told, 2.5, None)
     assert (btc_hour.count, btc_hour.newest, btc_hour.age) == (0, None, None)
-    assert btc_hour.trouble == "history not read from the exchange yet"
+    assert btc_hour.not_ready_reason == "history not read from the exchange yet"
 
 
 def test_series_that_lacks_candles_is_in_trouble_until_they_are_there() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), now=0.0)
-    assert "missing" in (store.overview(0.0).series[0].trouble or "")
+    assert "missing" in (store.overview(0.0).series[0].not_ready_reason or "")
     store.check_overdue(0.0, 0.0)
     store.check_overdue(6.0, 0.0)
-    assert "missing" in (store.overview(6.0).series[0].trouble or "")
+    assert "missing" in (store.overview(6.0).series[0].not_ready_reason or "")
     store.put_history(BTC, rows(4, 6), at(4), 0.0, 0.0)
-    assert store.overview(6.0).series[0].trouble is None
+    assert store.overview(6.0).series[0].not_ready_reason is None
 
 
 def test_series_that_stands_still_is_in_trouble() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=0.0)  # at(4)
     fresh_until = 2 * OVERDUE_AFTER / 1000
-    assert store.overview(fresh_until - 0.1).series[0].trouble is None
-    assert "ended" in (store.overview(fresh_until + 0.1).series[0].trouble or "")
+    assert store.overview(fresh_until - 0.1).series[0].not_ready_reason is None
+    assert "ended" in (store.overview(fresh_until + 0.1).series[0].not_ready_reason or "")
 
 
 def test_feed_is_told_and_kept() -> None:

@@ -38,7 +38,7 @@ def database(server: RedisServer, *, url: str = "", within: float = 2.0) -> Redi
 
 def batch(number: int, *candles: Candle, written: int = 0, **more: Any) -> Batch:
     group = Group(BTC, candles, [False] * len(candles), **more)
-    return Batch(number, written, [group], None, is_beat=False)
+    return Batch(number, written, [group], None, is_heartbeat=False)
 
 
 async def lead(redis: RedisDatabase) -> int:
@@ -104,8 +104,8 @@ async def test_damaged_list_is_reported_and_the_others_are_read(
         damaged, good = await database(redis_server).load([BTC, ETH])
         assert (damaged.state, bool(damaged.damage)) == (None, True)
         assert good.state is not None
-        await database(redis_server).set_aside([BTC])
-        kept = f"smarttrade:aside:{KEY}"
+        await database(redis_server).quarantine([BTC])
+        kept = f"smarttrade:quarantine:{KEY}"
         assert client.llen(kept) == len(entries)
         assert 0 < int(client.ttl(kept)) <= 7 * 24 * 3600
     [gone] = await database(redis_server).load([BTC])
@@ -120,7 +120,7 @@ async def test_key_of_another_type_is_damage(redis_server: RedisServer) -> None:
     [window] = await redis.load([BTC])
     assert "WRONGTYPE" in (window.damage or "")
     assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Written((-1,))
-    await redis.set_aside([BTC])
+    await redis.quarantine([BTC])
     assert await redis.write("me", epoch, LEASE, batch(2, candle(0), written=1)) == Written((1,))
 
 
@@ -133,7 +133,7 @@ async def test_gaps_that_cannot_be_read_are_damage(redis_server: RedisServer) ->
 
 
 @pytest.mark.parametrize("name", ["lease", "meta", "changes", "gaps"])
-async def test_our_own_keys_of_another_type_are_set_aside(
+async def test_our_own_keys_of_another_type_are_quarantined(
     name: str, redis_server: RedisServer
 ) -> None:
     redis = database(redis_server)
@@ -145,7 +145,7 @@ async def test_our_own_keys_of_another_type_are_set_aside(
         assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Lost()
     assert isinstance(await redis.acquire("me", LEASE), Leading)
     with redis_server.client() as client:
-        assert client.exists(f"smarttrade:aside:smarttrade:{name}")
+        assert client.exists(f"smarttrade:quarantine:smarttrade:{name}")
 
 
 async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
@@ -157,7 +157,7 @@ async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
         await redis.acquire("me", LEASE)
     with pytest.raises(ForeignFormat):
         await redis.position()
-    await redis.set_all_aside([BTC, ETH], "0")
+    await redis.quarantine_all([BTC, ETH], "0")
     assert await redis.acquire("me", LEASE) == Leading(1, 0)
     assert (await redis.load([BTC]))[0].state is None
 
@@ -217,18 +217,18 @@ async def test_restarted_server_is_reached_at_once_and_gets_the_script_again(
 async def test_full_server_writes_nothing_of_a_batch(redis_server: RedisServer) -> None:
     redis = database(redis_server)
     epoch = await lead(redis)
-    first = Batch(1, 0, [Group(BTC, [candle(0)], is_whole=True)], None, is_beat=False)
+    first = Batch(1, 0, [Group(BTC, [candle(0)], is_whole=True)], None, is_heartbeat=False)
     await redis.write("me", epoch, LEASE, first)
     with redis_server.client() as client:
         client.config_set("maxmemory", 1)
         both = [Group(BTC, [candle(5)], is_whole=True), Group(ETH, [candle(5)], is_whole=True)]
         with pytest.raises(DatabaseUnavailable, match="maxmemory"):
-            await redis.write("me", epoch, LEASE, Batch(2, 1, both, None, is_beat=True))
+            await redis.write("me", epoch, LEASE, Batch(2, 1, both, None, is_heartbeat=True))
         client.config_set("maxmemory", 0)
     btc, eth = await redis.load([BTC, ETH])
     assert btc.state == WindowState((candle(0),))
     assert eth.state is None
-    assert await redis.write("me", epoch, LEASE, Batch(3, 1, both, None, is_beat=True))
+    assert await redis.write("me", epoch, LEASE, Batch(3, 1, both, None, is_heartbeat=True))
 
 
 async def test_replica_refuses(own_redis: RedisServer) -> None:

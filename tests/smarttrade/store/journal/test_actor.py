@@ -13,8 +13,8 @@ from smarttrade.store.backlog import MAX_DIFFERENCES
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.freshness import DOUBT_TIMEOUT
-from smarttrade.store.journal import BEAT_EVERY, START_TIMEOUT, run_journal
+from smarttrade.store.freshness import CONFIRM_TIMEOUT
+from smarttrade.store.journal import HEARTBEAT_INTERVAL, START_TIMEOUT, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     CheckOverdue,
@@ -89,7 +89,7 @@ async def test_stored_candles_are_there_before_anything_else(autojump_clock: Moc
         await trio.testing.wait_all_tasks_blocked()
         assert second.memory.state_of(BTC) == first.memory.state_of(BTC)
         assert second.memory.is_listed
-        troubles = [each.trouble for each in second.memory.overview(0.0).series]
+        troubles = [each.not_ready_reason for each in second.memory.overview(0.0).series]
         assert all("stored" in (trouble or "") for trouble in troubles)
         # The newest is not taken for final, and nothing but what is missing is asked for.
         await second.store.tell(FindMissing([BTC, ETH]))
@@ -99,7 +99,7 @@ async def test_stored_candles_are_there_before_anything_else(autojump_clock: Moc
         await trio.sleep(LEASE)
         assert second.role() is RedisRole.LEADING
         await assert_equal(server, second.memory)
-        assert second.memory.overview(0.0).series[0].trouble is None
+        assert second.memory.overview(0.0).series[0].not_ready_reason is None
 
 
 async def test_stored_candles_wait_for_the_stream_and_not_for_ever(
@@ -110,7 +110,7 @@ async def test_stored_candles_wait_for_the_stream_and_not_for_ever(
     process = Process(server)
     async with running(process):
         await process.store.tell(FindMissing([BTC], but_stored=True))
-        await trio.sleep(DOUBT_TIMEOUT + 0.1)
+        await trio.sleep(CONFIRM_TIMEOUT + 0.1)
         assert process.gaps.depth == 0
         await process.store.tell(CheckOverdue())
         assert await process.gaps.receive() == CandlesMissing(BTC, at(5), None, 0)
@@ -228,7 +228,7 @@ async def test_flushed_redis_holds_everything_again(
         server.flush()
         server.refusal = None
         # Nobody trades meanwhile: it is noticed all the same.
-        await trio.sleep(BEAT_EVERY + 6)
+        await trio.sleep(HEARTBEAT_INTERVAL + 6)
         await assert_equal(server, process.memory)
         assert server.contents.state is not None
 
@@ -294,7 +294,7 @@ async def test_lease_is_kept_while_thousands_of_windows_are_read(
         assert server.contents.epoch == 1
 
 
-async def test_another_format_is_set_aside(autojump_clock: MockClock) -> None:
+async def test_another_format_is_quarantined(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     server.contents.format = "0"
     server.contents.lists[BTC] = rows(0, 5)
@@ -302,7 +302,7 @@ async def test_another_format_is_set_aside(autojump_clock: MockClock) -> None:
     async with running(process):
         await process.history(BTC, rows(3, 7))
         await trio.sleep(1)
-        assert server.aside == [BTC]
+        assert server.quarantined == [BTC]
         await assert_equal(server, process.memory)
 
 

@@ -1,4 +1,4 @@
--- Move keys out of the way, for somebody to look at until they expire.
+-- Move keys out of the way, to be examined until they expire.
 --
 -- KEYS  what to move
 -- ARGV  prefix, seconds, and the format that the first of them must say for anything to be done
