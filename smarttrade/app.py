@@ -33,13 +33,13 @@ import trio
 
 from actors import Child, Mailbox, Overflow, Restart, RestartBudget, Strategy, Supervisor
 
-from .binance.audit import run_audit
-from .binance.backfill import run_backfill
-from .binance.limits import WeightBudget
-from .binance.listing import run_listing
-from .binance.rest import RestClient
-from .binance.stream import run_stream
-from .environment import Environment, open_environment
+from .environment import VENUE, Environment, open_environment
+from .feed.audit import run_audit
+from .feed.backfill import run_backfill
+from .feed.budgets import AttemptBudget, WeightBudget
+from .feed.listing import run_listing
+from .feed.rest import RestClient
+from .feed.stream import run_stream
 from .linux.systemd import Notifier, run_watchdog
 from .role import Role
 from .session.draining import Draining
@@ -193,9 +193,11 @@ def _feed(
     store: Mailbox[StoreMessage],
     gaps: Mailbox[CandlesMissing],
 ) -> Supervisor:
-    rest = RestClient(
-        environment.http, environment.rest_urls, WeightBudget(settings.weight_ceiling)
-    )
+    limits = VENUE.limits
+    weight = WeightBudget(settings.weight_ceiling, limits.weight_period)
+    # Half of what is allowed: other programs at this address can connect too.
+    attempts = AttemptBudget(limits.connection_attempts // 2, limits.connection_period)
+    rest = RestClient(VENUE, environment.http, environment.rest_urls, weight)
     counters.rest = rest
     return Supervisor(
         "feed",
@@ -211,8 +213,10 @@ def _feed(
                     run_stream,
                     store,
                     rest,
+                    VENUE,
                     environment.stream_urls,
                     dial=environment.dial,
+                    attempts=attempts,
                     counters=counters.stream,
                     rotate_after=settings.rotate_after,
                     wall_clock=environment.wall_clock,

@@ -16,8 +16,10 @@ import httpx
 import structlog
 import trio
 
-from .binance.dial import Dial, dial
-from .binance.rest import http_client
+from .binance.venue import BINANCE
+from .feed.dial import Dial, dial
+from .feed.rest import http_client
+from .feed.venue import Venue
 from .linux.systemd import Notifier
 from .role import Role
 from .settings import DEFAULT_REDIS_URL, Settings
@@ -28,6 +30,9 @@ from .web.front_end import Listen
 from .web.server.sockets import open_listeners
 
 logger = structlog.get_logger("app")
+
+VENUE: Venue = BINANCE
+"""The exchange that candles come from: the one line that chooses it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from typing import Any
 import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["smarttrade"]):
-    from smarttrade.binance.frames import BrokenFrame, FrameReader
     from smarttrade.binance.wire import (
-        Malformed,
-        StreamDecoder,
+        BinanceDecoder,
         decode_error,
         decode_klines,
         decode_symbol_statuses,
     )
+    from smarttrade.feed.errors import Malformed
+    from smarttrade.feed.frames import BrokenFrame, FrameReader
     from smarttrade.market.interval import Interval
     from smarttrade.market.series import Series
     from smarttrade.session.protocol import SessionProtocol
@@ -48,7 +48,7 @@ def session(data: bytes) -> None:
 def stream(data: bytes) -> None:
     """The exchange's stream."""
     with suppress(Malformed):
-        StreamDecoder(SERIES).decode(data)
+        BinanceDecoder(SERIES).decode(data)
 
 
 def rest(data: bytes) -> None:

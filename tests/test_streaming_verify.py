@@ -19,9 +19,9 @@ import trio_websocket
 
 from actors import Supervisor
 from smarttrade.app import build_service
-from smarttrade.binance.dial import dial
-from smarttrade.binance.rest import http_client
 from smarttrade.environment import Environment
+from smarttrade.feed.dial import dial
+from smarttrade.feed.rest import http_client
 from smarttrade.market.interval import Interval
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange

@@ -1,101 +1,37 @@
-"""How much may be asked of the exchange, and when: plain code, told the time in seconds."""
+"""What Binance allows, from its public documents (binance-spot-api-docs)."""
 
 from __future__ import annotations
 
-from collections import deque
+from ..feed.venue import Limits
 
-WEIGHT_PERIOD = 60.0  # seconds; the exchange counts weight per minute and IP address
 EXCHANGE_WEIGHT_LIMIT = 6000
-"""Source: binance-spot-api-docs, rest-api.md, "IP Limits", and exchangeInfo's rateLimits."""
+"""A minute per IP address. Source: rest-api.md, "IP Limits", and exchangeInfo's rateLimits."""
 
-CONNECTION_PERIOD = 300.0
+KLINES_WEIGHT = 2
+EXCHANGE_INFO_WEIGHT = 20
+TIME_WEIGHT = 1
+"""Source: rest-api.md, "Kline/Candlestick data", "Exchange information", "Check server time"."""
+
 EXCHANGE_CONNECTION_LIMIT = 300
-"""Source: web-socket-streams.md, "Websocket Limits": 300 attempts per 5 minutes per IP."""
+CONNECTION_PERIOD = 300.0  # seconds
+"""Attempts per IP address. Source: web-socket-streams.md, "Websocket Limits"."""
+
+MAX_STREAMS = 1024
+"""Per connection. Source: the same."""
+
+REQUEST_INTERVAL = 0.25
+"""Seconds between two SUBSCRIBE messages: at most 5 incoming messages a second are allowed, pongs
+included. Source: the same."""
 
 ROTATE_AFTER = 23 * 3600.0
 """Seconds after which a stream connection is replaced; the exchange ends it at 24 hours.
 Source: web-socket-streams.md, "General WSS information"."""
 
-AUDIT_ROUND = 120.0
-"""Seconds in which the audit compares every series once, if there are not too many: 60 series cost
-60 of the exchange's 6000 weight a minute."""
-
-
-class WeightBudget:
-    """Request weight, shared by everything that asks the exchange over REST.
-
-    The exchange tells in every answer what this address has used in its current minute, other
-    programs included; what that answer may not have counted yet is added. Nobody tells when its
-    minute begins, so what was counted is forgotten a whole minute after the last answer. Thus
-    `used` is never below what the exchange has counted of us. No request goes out that would lead
-    over `ceiling`, nor any before a limit that the exchange imposed is over.
-    """
-
-    def __init__(self, ceiling: int = EXCHANGE_WEIGHT_LIMIT // 2) -> None:
-        self.ceiling = ceiling
-        self.used = 0
-        """In the exchange's current minute, at most."""
-        self.spent = 0
-        """Since the beginning, by us."""
-        self.returned = 0
-        """Of `spent`, what is no longer under way."""
-        self.limited = 0
-        """How often the exchange told us to stay away."""
-        self._counts_until = float("-inf")
-        self._blocked_until = float("-inf")
-
-    def reserve(self, weight: int, now: float) -> float:
-        """Take `weight` and return 0, or take nothing and return the seconds to wait."""
-        if now < self._blocked_until:
-            return self._blocked_until - now
-        if now >= self._counts_until:
-            self.used = self.spent - self.returned
-        if self.used + weight > self.ceiling and self.used > 0:
-            return self._counts_until - now if now < self._counts_until else WEIGHT_PERIOD
-        self.used += weight
-        self.spent += weight
-        return 0.0
-
-    def answered(self, weight: int, told: int | None, now: float, before: int) -> None:
-        """A request of `weight` came back, or was given up.
-
-        `told` is what the exchange says is used, and `before` what had `returned` when the request
-        was reserved: what returned since may have been counted after it.
-        """
-        others_since = self.returned - before
-        self.returned += weight
-        self._counts_until = now + WEIGHT_PERIOD
-        if told is not None:
-            self.used = told + self.spent - self.returned + others_since
-
-    def block(self, seconds: float, now: float) -> None:
-        """Ask nothing for `seconds`: the exchange said so (429, 418)."""
-        self.limited += 1
-        self._blocked_until = max(self._blocked_until, now + seconds)
-
-
-class AttemptBudget:
-    """Stream connection attempts, shared by all connections.
-
-    Half of what the exchange allows, so that other programs at this address can connect too.
-    """
-
-    def __init__(self, most: int = EXCHANGE_CONNECTION_LIMIT // 2) -> None:
-        self.most = most
-        self._attempts: deque[float] = deque(maxlen=most)
-        self._blocked_until = float("-inf")
-
-    def reserve(self, now: float) -> float:
-        """Take one attempt and return 0, or take none and return the seconds to wait."""
-        if now < self._blocked_until:
-            return self._blocked_until - now
-        if len(self._attempts) == self.most:
-            wait = self._attempts[0] + CONNECTION_PERIOD - now
-            if wait > 0:
-                return wait
-        self._attempts.append(now)
-        return 0.0
-
-    def block(self, seconds: float, now: float) -> None:
-        """Connect nowhere for `seconds`: the exchange said so."""
-        self._blocked_until = max(self._blocked_until, now + seconds)
+LIMITS = Limits(
+    weight=EXCHANGE_WEIGHT_LIMIT,
+    weight_period=60.0,
+    connection_attempts=EXCHANGE_CONNECTION_LIMIT,
+    connection_period=CONNECTION_PERIOD,
+    max_streams=MAX_STREAMS,
+    request_interval=REQUEST_INTERVAL,
+)

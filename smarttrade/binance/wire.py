@@ -1,7 +1,7 @@
 """The exchange's payloads, exactly as sent, and their translation into our words.
 
-This is the only module that knows the exchange's field names. Environment it there are no klines,
-only candles.
+This is the only module that knows the exchange's field names. Outside this package there are no
+klines, only candles.
 
 Sources: binance-spot-api-docs, web-socket-streams.md, "Kline/Candlestick Streams" and "Combined
 stream events"; rest-api.md, "Kline/Candlestick data" and "Exchange information".
@@ -15,13 +15,16 @@ from typing import Annotated
 
 import msgspec
 
+from ..feed.errors import Malformed
+from ..feed.venue import (
+    CandleUpdate,
+    ServerShutdown,
+    StreamMessage,
+    SubscribeFailed,
+    SymbolStatus,
+)
 from ..market.candle import Candle
 from ..market.series import Series
-
-
-class Malformed(ValueError):
-    """Not what the exchange's documents say."""
-
 
 YEAR_3000 = 32_503_680_000_000  # ms since the epoch; the calendar of months ends at 9999
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=YEAR_3000)]
@@ -58,27 +61,7 @@ class _Envelope(msgspec.Struct):
     code: int | None = None
 
 
-class KlineUpdate(msgspec.Struct, frozen=True):
-    """A live candle of one of our series."""
-
-    series: Series
-    candle: Candle
-
-
-class ServerShutdown(msgspec.Struct, frozen=True):
-    """The connection ends soon: open another at once."""
-
-
-class SubscribeFailed(msgspec.Struct, frozen=True):
-    """The exchange refused streams that were asked for."""
-
-    detail: str
-
-
-Message = KlineUpdate | ServerShutdown | SubscribeFailed
-
-
-class StreamDecoder:
+class BinanceDecoder:
     """Reads the messages of a combined stream.
 
     `series` are those that were subscribed to; a kline of any other is malformed.
@@ -90,28 +73,28 @@ class StreamDecoder:
     def __init__(self, series: Iterable[Series]) -> None:
         self._series = {(s.symbol, s.interval.value): s for s in series}
 
-    def decode(self, text: str | bytes) -> Message | None:
-        """What a message says; None for what needs no reaction.
+    def decode(self, message: str | bytes) -> StreamMessage | None:
+        """What a message means; None when it needs no reaction.
 
         Raises:
             Malformed: it is not a message of the exchange, or of a series of ours.
         """
         try:
-            message = self._decode(text)
+            envelope = self._decode(message)
         except _UNREADABLE as error:
             raise Malformed(str(error)) from None
-        event = message.data
+        event = envelope.data
         if event is None:
-            if message.error is not None or message.code is not None:
-                return SubscribeFailed(str(text)[:200])
-            return _notice(message.kind)
+            if envelope.error is not None or envelope.code is not None:
+                return SubscribeFailed(str(message)[:200])
+            return _notice(envelope.kind)
         kline = event.kline
         if kline is None:
             return _notice(event.kind)
         series = self._series.get((kline.symbol, kline.interval))
         if series is None:
             raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
-        return KlineUpdate(series, _live_candle(kline, event.time))
+        return CandleUpdate(series, _live_candle(kline, event.time))
 
 
 def _notice(kind: str | None) -> ServerShutdown | None:
@@ -186,6 +169,10 @@ def decode_klines(body: bytes, as_of: int) -> list[Candle]:
     return candles
 
 
+TRADING = "TRADING"
+"""Source: binance-spot-api-docs, enums.md, "Symbol status"."""
+
+
 class _Symbol(msgspec.Struct):
     symbol: str
     status: str
@@ -195,8 +182,8 @@ class _ExchangeInfo(msgspec.Struct):
     symbols: list[_Symbol]
 
 
-def decode_symbol_statuses(body: bytes) -> Mapping[str, str]:
-    """Read an answer of `/api/v3/exchangeInfo`: the status of each symbol; `TRADING` is good.
+def decode_symbol_statuses(body: bytes) -> Mapping[str, SymbolStatus]:
+    """Read an answer of `/api/v3/exchangeInfo`: the status of each symbol.
 
     Raises:
         Malformed: it is not such an answer.
@@ -205,7 +192,26 @@ def decode_symbol_statuses(body: bytes) -> Mapping[str, str]:
         info = msgspec.json.decode(body, type=_ExchangeInfo)
     except _UNREADABLE as error:
         raise Malformed(str(error)) from None
-    return {symbol.symbol: symbol.status for symbol in info.symbols}
+    return {
+        symbol.symbol: SymbolStatus(symbol.status, symbol.status == TRADING)
+        for symbol in info.symbols
+    }
+
+
+class _ServerTime(msgspec.Struct):
+    time: _Time = msgspec.field(name="serverTime")
+
+
+def decode_server_time(body: bytes) -> int:
+    """Read an answer of `/api/v3/time`, in ms since the epoch.
+
+    Raises:
+        Malformed: it is not such an answer.
+    """
+    try:
+        return msgspec.json.decode(body, type=_ServerTime).time
+    except _UNREADABLE as error:
+        raise Malformed(str(error)) from None
 
 
 class _Error(msgspec.Struct):
@@ -220,14 +226,3 @@ def decode_error(body: bytes) -> tuple[int, str] | None:
     except _UNREADABLE:
         return None
     return error.code, error.msg
-
-
-def stream_name(series: Series) -> str:
-    """`btcusdt@kline_1m`; symbols are lower case there, intervals keep their case."""
-    return f"{series.symbol.lower()}@kline_{series.interval.value}"
-
-
-def subscribe_request(names: Iterable[str], request_id: int) -> str:
-    """Ask for more streams on an open connection."""
-    request = {"method": "SUBSCRIBE", "params": list(names), "id": request_id}
-    return msgspec.json.encode(request).decode()

@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from ..binance.rest import http_client
+from ..feed.rest import http_client
 from ..settings import VARIABLES, Settings
 from ..settings.sources import Loaded
 from ..settings.values import shown

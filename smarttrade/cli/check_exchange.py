@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import httpx
-import msgspec
 import trio
 
-from ..binance.connection import Connection, run_connection
-from ..binance.dial import dial
-from ..binance.errors import ExchangeError, ExchangeRefused, StreamDown
-from ..binance.limits import WeightBudget
-from ..binance.listing import TRADING, symbol_statuses
-from ..binance.rest import RestClient
+from ..environment import VENUE
+from ..feed.budgets import WeightBudget
+from ..feed.connection import Connection, run_connection
+from ..feed.dial import dial
+from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
+from ..feed.listing import NOT_LISTED, symbol_statuses
+from ..feed.rest import RestClient
 from ..market.series import Series
 from ..settings import Settings
 from ..settings.values import masked
@@ -45,14 +45,14 @@ async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[
     series = Series(settings.symbols[0], settings.intervals[0])
 
     async def ask(endpoint: str) -> None:
-        rest = RestClient(http, [endpoint], WeightBudget(settings.weight_ceiling))
+        rest = RestClient(VENUE, http, [endpoint], WeightBudget(settings.weight_ceiling))
         try:
             with trio.fail_after(REST_TIMEOUT):
-                clock = await _ask_rest(http, rest, endpoint, series)
+                clock = await _ask_rest(rest, series)
         except trio.TooSlowError:
             text = f"{masked(endpoint)}: no answer in {REST_TIMEOUT:g} s"
             endpoints[endpoint] = Finding(Level.FAIL, "rest", text)
-        except (ExchangeError, httpx.HTTPError, msgspec.MsgspecError) as error:
+        except ExchangeError as error:
             endpoints[endpoint] = _failure("rest", endpoint, error)
         else:
             clocks.append(clock)
@@ -69,21 +69,14 @@ async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[
     return [*found, clock_finding(best), *await _look_at_symbols(settings, http)]
 
 
-class _ServerTime(msgspec.Struct):
-    serverTime: int  # noqa: N815  # the exchange's spelling
-
-
-async def _ask_rest(
-    http: httpx.AsyncClient, rest: RestClient, endpoint: str, series: Series
-) -> Clock:
+async def _ask_rest(rest: RestClient, series: Series) -> Clock:
     """Ask for a candle, as the service does, then for the time, over the same connection."""
     with suppress(ExchangeRefused):  # it does not know the symbol, but it answers
         await rest.klines(series, limit=1)
     wall, began = time.time(), trio.current_time()
-    response = await http.get(f"{endpoint}/api/v3/time")
+    server_time = await rest.server_time()
     latency = trio.current_time() - began
-    told = msgspec.json.decode(response.content, type=_ServerTime)
-    return Clock(told.serverTime / 1000 - (wall + latency / 2), latency)
+    return Clock(server_time / 1000 - (wall + latency / 2), latency)
 
 
 def clock_finding(clock: Clock) -> Finding:
@@ -95,7 +88,7 @@ def clock_finding(clock: Clock) -> Finding:
 
 
 async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequence[Finding]:
-    rest = RestClient(http, settings.binance_rest_url, WeightBudget(settings.weight_ceiling))
+    rest = RestClient(VENUE, http, settings.binance_rest_url, WeightBudget(settings.weight_ceiling))
     try:
         with trio.fail_after(REST_TIMEOUT):
             statuses = await symbol_statuses(settings.symbols, rest)
@@ -103,13 +96,12 @@ async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Seque
         return [Finding(Level.WARN, "symbols", f"no answer in {REST_TIMEOUT:g} s")]
     except ExchangeError as error:
         return [Finding(Level.WARN, "symbols", masked(str(error)))]
-    good = [symbol for symbol in settings.symbols if statuses.get(symbol) == TRADING]
+    found = {symbol: statuses.get(symbol, NOT_LISTED) for symbol in settings.symbols}
+    good = [symbol for symbol, status in found.items() if status.is_trading]
     missing = [
-        Finding(
-            Level.WARN, "symbols", f"{symbol} is left out: {statuses.get(symbol, 'not listed')}"
-        )
-        for symbol in settings.symbols
-        if symbol not in good
+        Finding(Level.WARN, "symbols", f"{symbol} is left out: {status.name}")
+        for symbol, status in found.items()
+        if not status.is_trading
     ]
     if not good:
         return [*missing, Finding(Level.FAIL, "symbols", "none is left")]
@@ -118,12 +110,11 @@ async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Seque
 
 async def look_at_streams(settings: Settings) -> Sequence[Finding]:
     findings: dict[str, Finding] = {}
-    interval = settings.intervals[0].value
-    names = [f"{symbol.lower()}@kline_{interval}" for symbol in settings.symbols[:MAX_STREAMS]]
-    query = f"streams={'/'.join(names)}"
+    symbols = settings.symbols[:MAX_STREAMS]
+    path = VENUE.stream_request([Series(symbol, settings.intervals[0]) for symbol in symbols]).path
 
     async def listen(endpoint: str) -> None:
-        findings[endpoint] = await _listen(endpoint, f"{endpoint}/stream?{query}")
+        findings[endpoint] = await _listen(endpoint, endpoint + path)
 
     async with trio.open_nursery() as nursery:
         for endpoint in settings.binance_ws_url:

@@ -14,10 +14,10 @@ import trio
 
 from actors import Backoff
 
-from ..binance.connection import Connection, run_connection
-from ..binance.dial import Dial, dial
-from ..binance.errors import StreamDown
-from ..binance.websocket import WebSocketClosed
+from ..feed.connection import Connection, run_connection
+from ..feed.dial import Dial, dial
+from ..feed.errors import StreamDown
+from ..feed.websocket import WebSocketClosed
 from ..session.errors import CloseCode
 from ..settings.values import url
 from .candle_table import Candle, Table

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from ..binance.limits import AUDIT_ROUND, EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
+from ..binance.limits import EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
+from ..feed.audit import AUDIT_ROUND
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
 from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits

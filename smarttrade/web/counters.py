@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..binance.audit import AuditCounters
-from ..binance.rest import RestClient
-from ..binance.stream_shard import StreamCounters
+from ..feed.audit import AuditCounters
+from ..feed.rest import RestClient
+from ..feed.stream_shard import StreamCounters
 from ..session.hub import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters

@@ -16,8 +16,9 @@ from typing import Any
 
 import trio
 
-from smarttrade.binance.frames import Control, FrameReader
-from smarttrade.binance.wire import KlineUpdate, StreamDecoder
+from smarttrade.binance.wire import BinanceDecoder
+from smarttrade.feed.frames import Control, FrameReader
+from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
@@ -67,7 +68,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     wanted = [SubscriptionSpec(series) for series in store.listed]
     opened = OpenSubscriptions(Subscriber(outbox), wanted, b"")
     hub.handle(_for_hub(store.open_subscriptions(opened)))
-    reader, decoder = FrameReader(1024 * 1024), StreamDecoder(store.listed)
+    reader, decoder = FrameReader(1024 * 1024), BinanceDecoder(store.listed)
     lines = cycle([Line(series.symbol, series.interval.value) for series in store.listed])
     spent = dict.fromkeys(STAGES, 0)
     now = NOW
@@ -79,7 +80,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
         b = thread_time_ns()
         told = [decoder.decode(m) for m in messages if not isinstance(m, Control)]
         c = thread_time_ns()
-        updates = [(t.series, t.candle) for t in told if isinstance(t, KlineUpdate)]
+        updates = [(t.series, t.candle) for t in told if isinstance(t, CandleUpdate)]
         events = store.put_updates(updates, 0.0, 0.0)
         d = thread_time_ns()
         hub.handle(_for_hub(events))

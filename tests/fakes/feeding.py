@@ -10,10 +10,12 @@ from itertools import count
 
 import trio
 
-from smarttrade.binance.limits import ROTATE_AFTER, WeightBudget
-from smarttrade.binance.rest import RestClient
-from smarttrade.binance.stream import run_stream
-from smarttrade.binance.stream_shard import StreamCounters
+from smarttrade.binance.limits import ROTATE_AFTER
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.budgets import AttemptBudget, WeightBudget
+from smarttrade.feed.rest import RestClient
+from smarttrade.feed.stream import run_stream
+from smarttrade.feed.stream_shard import StreamCounters
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import RestExchange
 from tests.fakes.exchange_store import RecordingStore
@@ -63,7 +65,7 @@ async def feeding(
             StreamExchange(nursery, *script), RecordingStore(series), history, StreamCounters()
         )
         async with history.client() as http:
-            rest = RestClient(http, ["https://api.exchange.test"], WeightBudget())
+            rest = RestClient(BINANCE, http, ["https://api.exchange.test"], WeightBudget(3000))
             nursery.start_soon(feed.store.run)
             if watched:
                 nursery.start_soon(feed.watch)
@@ -72,8 +74,10 @@ async def feeding(
                     run_stream,
                     feed.store.mailbox,
                     rest,
+                    BINANCE,
                     endpoints,
                     dial=feed.exchange.dial,
+                    attempts=AttemptBudget(150, 300.0),
                     counters=feed.counters,
                     rotate_after=rotate_after,
                 )

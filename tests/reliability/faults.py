@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from smarttrade.binance.proxy import ProxyError
+from smarttrade.feed.proxy import ProxyError
 from smarttrade.simulator import inject
 from tests.fakes.service import World
 

@@ -14,8 +14,8 @@ import trio
 from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit, walk
 from actors.testing import tasks_below
 from smarttrade.app import build_service
-from smarttrade.binance.rest import CONNECTIONS
 from smarttrade.environment import Environment
+from smarttrade.feed.rest import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange

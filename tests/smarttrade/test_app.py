@@ -12,9 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from actors import Fatal
-from smarttrade.binance.errors import NoSymbolLeft
-from smarttrade.binance.rest import RestClient
-from smarttrade.binance.wire import StreamDecoder
+from smarttrade.binance.wire import BinanceDecoder
+from smarttrade.feed.errors import NoSymbolLeft
+from smarttrade.feed.rest import RestClient
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.hub import Hub
@@ -131,7 +131,7 @@ async def test_stream_that_is_cut_alone_costs_nothing_while_rest_answers(
 CRASHES = {
     "store": (MemoryStore, "put_updates"),
     "hub": (Hub, "handle"),
-    "stream": (StreamDecoder, "decode"),
+    "stream": (BinanceDecoder, "decode"),
     "backfill": (RestClient, "klines"),
     "web": (MemoryListener, "accept"),
 }

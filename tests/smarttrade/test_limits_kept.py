@@ -9,8 +9,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance.audit import SYMBOLS_EVERY
-from smarttrade.binance.backfill_queue import BackfillQueue
+from smarttrade.feed.audit import SYMBOLS_EVERY
+from smarttrade.feed.backfill_queue import BackfillQueue
 from smarttrade.simulator import Cut
 from tests.fakes.service import World, running
 

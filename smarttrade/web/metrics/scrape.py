@@ -20,7 +20,7 @@ import trio
 from actors import ActorDied, MailboxClosed, State, walk
 
 from ... import __version__
-from ...binance.rest import RestClient
+from ...feed.rest import RestClient
 from ...store.feed import Feed
 from ...store.messages import GetOverview, Overview
 from ...store.redis_report import RedisRole

@@ -12,10 +12,10 @@ import trio
 import smarttrade.app as app_module
 import smarttrade.market.window as window_module
 import smarttrade.market.window_state as copies_module
-from smarttrade.binance.backfill import _Backfill
-from smarttrade.binance.connection import Connection
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.silence import Silence
+from smarttrade.feed.backfill import _Backfill
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.connection import Connection
+from smarttrade.feed.silence import Silence
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window

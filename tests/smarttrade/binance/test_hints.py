@@ -11,11 +11,13 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance.errors import ExchangeUnavailable
-from smarttrade.binance.hints import REST_VARIABLE, STREAM_VARIABLE, error_hint
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.proxy import ProxyError
-from smarttrade.binance.rest import RestClient
+from smarttrade.binance.hints import REST_VARIABLE, STREAM_VARIABLE
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.errors import ExchangeUnavailable
+from smarttrade.feed.hints import error_hint
+from smarttrade.feed.proxy import ProxyError
+from smarttrade.feed.rest import RestClient
 from tests.fakes.exchange_rest import MAIN, SPARE, RestExchange, Scripted
 from tests.fakes.exchange_streams import BTC
 from tests.fakes.feeding import feeding
@@ -57,7 +59,7 @@ async def test_rest_that_cannot_be_reached_says_what_to_do(
 async def ask(exchange: RestExchange, answer: Scripted) -> None:
     exchange.hosts = dict.fromkeys((httpx.URL(MAIN).host, httpx.URL(SPARE).host), answer)
     async with exchange.client() as http:
-        await RestClient(http, [MAIN, SPARE], WeightBudget()).klines(BTC)
+        await RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(3000)).klines(BTC)
     assert len(exchange.asked) == 2
 
 

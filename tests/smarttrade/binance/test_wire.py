@@ -9,18 +9,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from smarttrade.binance.streams import stream_name, subscribe_request
 from smarttrade.binance.wire import (
-    KlineUpdate,
-    Malformed,
-    ServerShutdown,
-    StreamDecoder,
-    SubscribeFailed,
+    BinanceDecoder,
     decode_error,
     decode_klines,
+    decode_server_time,
     decode_symbol_statuses,
-    stream_name,
-    subscribe_request,
 )
+from smarttrade.feed.errors import Malformed
+from smarttrade.feed.venue import CandleUpdate, ServerShutdown, SubscribeFailed, SymbolStatus
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -47,7 +45,7 @@ ROWS = b"""[
 
 
 def decode(text: str | bytes) -> object:
-    return StreamDecoder([BNB, MONTHS]).decode(text)
+    return BinanceDecoder([BNB, MONTHS]).decode(text)
 
 
 def combined(**changed: object) -> str:
@@ -65,19 +63,19 @@ def test_documented_kline() -> None:
     candle = Candle(
         1672515780000, 0.0010, 0.0025, 0.0015, 0.0020, 1000.0, False, 1672515782136, False
     )
-    assert decode(COMBINED) == KlineUpdate(BNB, candle)
-    assert decode(COMBINED.encode()) == KlineUpdate(BNB, candle)
+    assert decode(COMBINED) == CandleUpdate(BNB, candle)
+    assert decode(COMBINED.encode()) == CandleUpdate(BNB, candle)
 
 
 def test_closing_kline() -> None:
     told = decode(combined(x=True))
-    assert isinstance(told, KlineUpdate)
+    assert isinstance(told, CandleUpdate)
     assert told.candle.closed
 
 
 def test_interval_keeps_its_case() -> None:
     told = decode(combined(i="1M"))
-    assert isinstance(told, KlineUpdate)
+    assert isinstance(told, CandleUpdate)
     assert told.series is MONTHS
 
 
@@ -279,7 +277,21 @@ def test_symbol_statuses() -> None:
         {"symbol": "LUNABTC", "status": "HALT", "baseAsset": "LUNA"}
       ]
     }"""
-    assert decode_symbol_statuses(body) == {"ETHBTC": "TRADING", "LUNABTC": "HALT"}
+    assert decode_symbol_statuses(body) == {
+        "ETHBTC": SymbolStatus("TRADING", is_trading=True),
+        "LUNABTC": SymbolStatus("HALT", is_trading=False),
+    }
+
+
+def test_server_time() -> None:
+    """Source: rest-api.md, "Check server time"."""
+    assert decode_server_time(b'{"serverTime": 1499827319559}') == 1499827319559
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"serverTime":-1}', b'{"serverTime":"x"}'])
+def test_server_times_that_are_none(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_server_time(body)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +354,7 @@ def test_kline_with_odd_fields_is_usable_or_malformed(odd: dict[str, object]) ->
         told = decode(combined(**odd))
     except Malformed:
         return
-    assert isinstance(told, KlineUpdate)
+    assert isinstance(told, CandleUpdate)
     assert_usable(told.candle, told.series.interval)
 
 

@@ -20,15 +20,19 @@ from ..market.series import Series
 from ..market.window import Difference
 from ..store.messages import CorrectCandles, GetDifferences, GetListed, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable
-from .limits import AUDIT_ROUND
-from .listing import TRADING, symbol_statuses
+from .listing import NOT_LISTED, symbol_statuses
 from .rest import RestClient
+from .venue import SymbolStatus
 
-logger = structlog.get_logger("binance.audit")
+logger = structlog.get_logger("feed.audit")
 
 AUDITED = 100  # closed candles of a series that are read again in each turn
 SETTLING = 2
 """Rows at the end that are left out: a candle may be read while the exchange still writes it."""
+
+AUDIT_ROUND = 120.0
+"""Seconds in which every series is compared once, if there are not too many. At Binance, 60 series
+cost 60 of the 6000 weight a minute."""
 
 LEAST_PAUSE = 1.0  # seconds between two series, however many there are
 
@@ -73,24 +77,28 @@ async def run_audit(
 
 
 async def _watch_symbols(symbols: Sequence[str], rest: RestClient) -> None:
-    """Tell of each symbol that stops trading, or trades again."""
-    statuses: Mapping[str, str] = dict.fromkeys(symbols, TRADING)
+    """Log each symbol that stops trading, or trades again."""
+    known: Mapping[str, SymbolStatus | None] = dict.fromkeys(symbols)
     while True:
         await trio.sleep(SYMBOLS_EVERY)
         try:
-            found = await symbol_statuses(symbols, rest)
+            statuses = await symbol_statuses(symbols, rest)
         except ExchangeUnavailable:
             continue
-        for symbol in symbols:
-            status, before = found.get(symbol, "not listed"), statuses.get(symbol, "not listed")
-            if status == before:
-                continue
-            if status == TRADING:
-                logger.info("symbol_trades_again", symbol=symbol)
-            else:
-                advice = "if it was renamed, see SMARTTRADE_SYMBOLS"
-                logger.error("symbol_stopped", symbol=symbol, status=status, advice=advice)
-        statuses = found
+        found = {symbol: statuses.get(symbol, NOT_LISTED) for symbol in symbols}
+        for symbol, status in found.items():
+            if status != known[symbol]:
+                _log_status(symbol, status, is_first=known[symbol] is None)
+        known = found
+
+
+def _log_status(symbol: str, status: SymbolStatus, *, is_first: bool) -> None:
+    """A symbol that trades at first has done so since it was listed: no news."""
+    if not status.is_trading:
+        advice = "if it was renamed, see SMARTTRADE_SYMBOLS"
+        logger.error("symbol_stopped", symbol=symbol, status=status.name, advice=advice)
+    elif not is_first:
+        logger.info("symbol_trades_again", symbol=symbol)
 
 
 async def _compare_for_ever(

@@ -11,15 +11,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from smarttrade.binance.errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.rest import (
-    CONNECTIONS,
-    DEFAULT_RETRY_AFTER,
-    REQUEST_TIMEOUT,
-    RestClient,
-    http_client,
-)
+from smarttrade.binance.rest import DEFAULT_RETRY_AFTER
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
+from smarttrade.feed.rest import CONNECTIONS, REQUEST_TIMEOUT, RestClient, http_client
+from smarttrade.feed.venue import SymbolStatus
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import MAIN, SPARE, Answer, RestExchange, Scripted, dripping, silent
@@ -41,7 +38,7 @@ async def asking(
 ) -> AsyncIterator[RestClient]:
     async with exchange.client() as http:
         with trio.fail_after(3600):
-            yield RestClient(http, endpoints or (MAIN, SPARE), WeightBudget(ceiling))
+            yield RestClient(BINANCE, http, endpoints or (MAIN, SPARE), WeightBudget(ceiling))
 
 
 def hosts(exchange: RestExchange) -> list[str]:
@@ -80,8 +77,8 @@ async def test_statuses_of_several_symbols(autojump_clock: MockClock) -> None:
     exchange.statuses = {"BTCUSDT": "TRADING", "LUNABTC": "HALT", "ETHUSDT": "TRADING"}
     async with asking(exchange) as rest:
         assert await rest.symbol_statuses(["BTCUSDT", "LUNABTC"]) == {
-            "BTCUSDT": "TRADING",
-            "LUNABTC": "HALT",
+            "BTCUSDT": SymbolStatus("TRADING", is_trading=True),
+            "LUNABTC": SymbolStatus("HALT", is_trading=False),
         }
     [asked] = exchange.asked
     assert (asked.path, asked.parameters["symbols"]) == (
@@ -219,7 +216,7 @@ async def test_unknown_symbol_is_refused_and_asked_nowhere_else(autojump_clock: 
     async with asking(exchange) as rest:
         with pytest.raises(ExchangeRefused, match="Invalid symbol") as refused:
             await rest.klines(Series("NONSENSE", Interval.MINUTE_1))
-        assert refused.value.code == ExchangeRefused.INVALID_SYMBOL
+        assert refused.value.code == -1121
         with pytest.raises(ExchangeRefused):
             await rest.symbol_statuses(["BTCUSDT", "NONSENSE"])
     assert hosts(exchange) == [MAIN_HOST, MAIN_HOST]
@@ -346,7 +343,7 @@ async def test_over_the_network(nursery: trio.Nursery) -> None:
     url = await nursery.start(partial(serving, answer))
     with trio.fail_after(5):
         async with http_client(trust_env=False) as http:
-            rest = RestClient(http, ["http://127.0.0.1:1", url], WeightBudget())
+            rest = RestClient(BINANCE, http, ["http://127.0.0.1:1", url], WeightBudget(3000))
             [candle] = await rest.klines(BTC, first=0, last=0)
     assert candle[:6] == (0, 1.0, 2.0, 0.5, 1.5, 10.0)
     assert rest.budget.used == 40
@@ -366,7 +363,7 @@ async def test_garbage_over_the_network(nursery: trio.Nursery) -> None:
         with trio.fail_after(5):
             async with http_client(trust_env=False) as http:
                 with pytest.raises(ExchangeUnavailable):
-                    await RestClient(http, [url], WeightBudget()).klines(BTC)
+                    await RestClient(BINANCE, http, [url], WeightBudget(3000)).klines(BTC)
     nursery.cancel_scope.cancel()
 
 

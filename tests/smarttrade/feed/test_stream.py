@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import Ping
 
-from smarttrade.binance.limits import CONNECTION_PERIOD, AttemptBudget, WeightBudget
-from smarttrade.binance.rest import RestClient
-from smarttrade.binance.stream import LOOK_EVERY, LOOK_FIRST, run_stream
-from smarttrade.binance.stream_shard import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
-from smarttrade.binance.wire import stream_name
+from smarttrade.binance.limits import CONNECTION_PERIOD, ROTATE_AFTER
+from smarttrade.binance.streams import stream_name
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.budgets import AttemptBudget, WeightBudget
+from smarttrade.feed.rest import RestClient
+from smarttrade.feed.stream import LOOK_EVERY, LOOK_FIRST, run_stream
+from smarttrade.feed.stream_shard import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.feed import Feed
@@ -62,7 +64,7 @@ async def feeding(
     *script: Behaviour,
     series: Sequence[Series] = (BTC,),
     endpoints: Sequence[str] = (MAIN, SPARE),
-    counters: StreamCounters | None = None,
+    attempts: AttemptBudget | None = None,
 ) -> AsyncIterator[Feeding]:
     """The actor, between an exchange that follows its script and a store that writes down."""
     with trio.fail_after(24 * 3600):
@@ -70,7 +72,6 @@ async def feeding(
             feed = Feeding(
                 StreamExchange(nursery, *script),
                 RecordingStore(series),
-                counters=counters or StreamCounters(),
             )
             http = await stack.enter_async_context(feed.history.client())
             nursery.start_soon(feed.store.run)
@@ -78,9 +79,12 @@ async def feeding(
                 partial(
                     run_stream,
                     feed.store.mailbox,
-                    RestClient(http, ["https://main.test"], WeightBudget()),
+                    RestClient(BINANCE, http, ["https://main.test"], WeightBudget(3000)),
+                    BINANCE,
                     endpoints,
                     dial=feed.exchange.dial,
+                    attempts=attempts or AttemptBudget(150, CONNECTION_PERIOD),
+                    rotate_after=ROTATE_AFTER,
                     counters=feed.counters,
                     wall_clock=lambda: 1000 + trio.current_time(),
                 )
@@ -293,10 +297,10 @@ async def test_attempts_stay_within_their_budget(
 ) -> None:
     """Whatever the exchange does to three lines, and over restarts of the actor."""
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
-    counters = StreamCounters(attempts=AttemptBudget(20))
+    attempts = AttemptBudget(20, CONNECTION_PERIOD)
     times: list[float] = []
     for _ in range(2):
-        async with feeding(behaviour, series=series, counters=counters) as feed:
+        async with feeding(behaviour, series=series, attempts=attempts) as feed:
             await trio.sleep(350)
         times += feed.exchange.times
     assert len(times) >= 20

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors import Fatal, Mailbox
-from smarttrade.binance.errors import NoSymbolLeft
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.listing import PAUSE, run_listing, symbol_statuses
-from smarttrade.binance.rest import RestClient
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.errors import NoSymbolLeft
+from smarttrade.feed.listing import PAUSE, run_listing, symbol_statuses
+from smarttrade.feed.rest import RestClient
 from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
 
@@ -33,7 +34,7 @@ async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str
     store = Mailbox[StoreMessage]("store", capacity=4)
     async with exchange.client() as http:
         with trio.fail_after(900):
-            await run_listing(symbols, store, RestClient(http, [MAIN], WeightBudget()))
+            await run_listing(symbols, store, RestClient(BINANCE, http, [MAIN], WeightBudget(3000)))
     message = await store.receive()
     assert isinstance(message, ListSymbols)
     assert store.depth == 0
@@ -133,7 +134,7 @@ def test_every_known_symbol_and_no_other_is_found(known: set[int], count: int) -
 
     async def ask() -> None:
         async with exchange.client() as http:
-            rest = RestClient(http, [MAIN], WeightBudget(10**6))
+            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(10**6))
             found = await symbol_statuses(symbols, rest)
         assert set(found) == set(symbols) & set(exchange.statuses)
 

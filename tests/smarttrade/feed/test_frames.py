@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 
-from smarttrade.binance.frames import (
+from smarttrade.feed.frames import (
     CLOSE,
     PING,
     PONG,

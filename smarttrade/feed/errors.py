@@ -1,11 +1,12 @@
-"""Everything that the exchange, or the way to it, can do to us.
+"""How an exchange, or the network in between, can fail.
 
 * ExchangeError
-  + ExchangeUnavailable   the way or the other side failed: try the next endpoint, or later
-    - StreamDown          a stream connection ended, or never came up
-    - ExchangeBusy        it asked us to stay away for a while (429, 418)
-  + ExchangeRefused       it understood the request and says no: asking again will not help
-  + NoSymbolLeft          none of the configured symbols trades there: the program cannot run
+  + ExchangeUnavailable   the network or the exchange failed: try the next endpoint, or later
+    - StreamDown          a stream connection ended, or was never established
+    - ExchangeBusy        the exchange limits our requests for a while
+  + ExchangeRefused       the exchange rejects this request: repeating it will not help
+  + NoSymbolLeft          none of the configured symbols is traded: the program cannot run
+* Malformed               a payload that is not the exchange's
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from actors import Fatal
 
 
 class ExchangeError(Exception):
-    """Base class of what the exchange can do to us."""
+    """Base class of what an exchange can do to the feed."""
 
 
 class ExchangeUnavailable(ExchangeError):
@@ -29,7 +30,7 @@ class StreamDown(ExchangeUnavailable):
     retry_after: float = 0.0
     """Seconds that the exchange asked us to wait before connecting again."""
     advice: str | None = None
-    """What whoever runs the service can do, where that is known."""
+    """What the operator can do, where that is known."""
 
 
 class ExchangeBusy(ExchangeUnavailable):
@@ -42,13 +43,7 @@ class ExchangeBusy(ExchangeUnavailable):
 
 
 class ExchangeRefused(ExchangeError):
-    """The exchange's own error, by its `code`.
-
-    Source: binance-spot-api-docs, errors.md.
-    """
-
-    INVALID_SYMBOL = -1121
-    INVALID_INTERVAL = -1120
+    """The exchange rejects a request, with its own error `code`."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"the exchange refuses: {message} ({code})")
@@ -57,3 +52,7 @@ class ExchangeRefused(ExchangeError):
 
 class NoSymbolLeft(ExchangeError, Fatal):
     """The exchange lists and trades none of the configured symbols."""
+
+
+class Malformed(ValueError):
+    """Not what the exchange's documents describe: something else may have answered."""

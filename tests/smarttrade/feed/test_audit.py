@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors import Mailbox
-from smarttrade.binance.audit import (
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.audit import (
     AUDITED,
     CONFIRM_AFTER,
     SETTLING,
@@ -22,8 +23,8 @@ from smarttrade.binance.audit import (
     AuditCounters,
     run_audit,
 )
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.rest import RestClient
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.rest import RestClient
 from smarttrade.market.candle import Candle
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesPublished, HubEvent, Published
@@ -69,7 +70,7 @@ async def auditing(
     exchange.have(BTC, 0, LAST * MINUTE)
     store, hub = Mailbox[StoreMessage]("store", capacity=16), Mailbox[HubEvent]("hub", capacity=64)
     async with exchange.client() as http, trio.open_nursery() as nursery:
-        made = Auditing(exchange, RestClient(http, [MAIN], WeightBudget()), store)
+        made = Auditing(exchange, RestClient(BINANCE, http, [MAIN], WeightBudget(3000)), store)
         memory = MemoryStore(["BTCUSDT"], [BTC.interval])
         nursery.start_soon(partial(run_store, store, memory, hub=hub, gaps=None))
         nursery.start_soon(made.follow, hub)

@@ -13,15 +13,15 @@ from actors import Backoff, Mailbox
 from ..store.messages import ListSymbols, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
+from .venue import SymbolStatus
 
-logger = structlog.get_logger("binance.listing")
+logger = structlog.get_logger("feed.listing")
 
 PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot be asked
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 
-TRADING = "TRADING"
-"""Source: binance-spot-api-docs, enums.md, "Symbol status"."""
+NOT_LISTED = SymbolStatus("not listed", is_trading=False)
 
 
 async def run_listing(
@@ -42,9 +42,9 @@ async def run_listing(
         status = statuses.get(symbol)
         if status is None:
             logger.error("symbol_left_out", symbol=symbol, reason="not listed at the exchange")
-        elif status != TRADING:
-            logger.error("symbol_left_out", symbol=symbol, reason=f"not trading: {status}")
-    good = [symbol for symbol in symbols if statuses.get(symbol) == TRADING]
+        elif not status.is_trading:
+            logger.error("symbol_left_out", symbol=symbol, reason=f"not trading: {status.name}")
+    good = [symbol for symbol in symbols if statuses.get(symbol, NOT_LISTED).is_trading]
     if not good:
         raise NoSymbolLeft(
             f"the exchange lists and trades none of: {', '.join(symbols)}; see SMARTTRADE_SYMBOLS"
@@ -52,7 +52,9 @@ async def run_listing(
     await store.tell(ListSymbols(good))
 
 
-async def _ask_until_answered(symbols: Sequence[str], rest: RestClient) -> Mapping[str, str]:
+async def _ask_until_answered(
+    symbols: Sequence[str], rest: RestClient
+) -> Mapping[str, SymbolStatus]:
     failures = 0
     while True:
         try:
@@ -63,7 +65,7 @@ async def _ask_until_answered(symbols: Sequence[str], rest: RestClient) -> Mappi
             await trio.sleep(PAUSE.pause(failures, random.random()))
 
 
-async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Mapping[str, str]:
+async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Mapping[str, SymbolStatus]:
     """The status of each symbol that the exchange knows.
 
     One unknown symbol fails the whole question, and the answer does not say which: the question

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 import trio
@@ -19,26 +19,25 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..store.messages import FindMissing, PutHistory, StoreMessage
+from .budgets import AttemptBudget
 from .connection import Connection, run_connection
 from .dial import Dial
-from .errors import ExchangeError, StreamDown
-from .hints import STREAM_VARIABLE, error_hint, not_binance_hint, status_hint
-from .limits import ROTATE_AFTER, AttemptBudget
-from .protocol import REQUEST_EVERY, FeedHealth, stream_request
+from .errors import ExchangeError, Malformed, StreamDown
+from .health import FeedHealth
+from .hints import error_hint, wrong_server_hint
 from .rest import RestClient
 from .silence import SETTLE, Silence
 from .updates import Updates
-from .wire import (
-    KlineUpdate,
-    Malformed,
-    Message,
+from .venue import (
+    CandleUpdate,
     ServerShutdown,
     StreamDecoder,
+    StreamMessage,
     SubscribeFailed,
-    subscribe_request,
+    Venue,
 )
 
-logger = structlog.get_logger("binance.stream")
+logger = structlog.get_logger("feed.stream")
 
 PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds between two attempts to connect
 HEALTHY_AFTER = 60.0  # seconds of connection after which the next failure is the first again
@@ -76,21 +75,22 @@ class StreamCounters:
     """Connections replaced by another before they ended."""
     mute: int = 0
     """Series found to be kept back by their connection."""
-    attempts: AttemptBudget = field(default_factory=AttemptBudget)
 
 
 @dataclass(slots=True)
 class StreamContext:
-    """What all lines of the stream actor share."""
+    """What all shards of the stream actor share."""
 
+    venue: Venue
     endpoints: Sequence[str]
     dial: Dial
     store: Mailbox[StoreMessage]
     rest: RestClient
     updates: Updates
     health: FeedHealth
+    attempts: AttemptBudget
     counters: StreamCounters
-    rotate_after: float = ROTATE_AFTER
+    rotate_after: float
     complained_at: float = float("-inf")
 
 
@@ -122,11 +122,11 @@ class StreamConnection:
 class StreamShard:
     """Keeps some series connected. `number` tells it from the others."""
 
-    def __init__(self, number: int, series: Sequence[Series], around: StreamContext) -> None:
+    def __init__(self, number: int, series: Sequence[Series], context: StreamContext) -> None:
         self._number = number
         self._series = series
-        self._around = around
-        self._request = stream_request(series)
+        self._context = context
+        self._request = context.venue.stream_request(series)
         self._silence = Silence(series, trio.current_time())
         self._open: set[StreamConnection] = set()
         self._searching = False
@@ -147,7 +147,7 @@ class StreamShard:
                 if current is not None and not current.over.is_set():
                     await trio.sleep(OVERLAP)
                     current.scope.cancel()
-                    self._around.counters.rotations += 1
+                    self._context.counters.rotations += 1
                 current = successor
                 await self._until_due(current)
                 if current.over.is_set():
@@ -196,10 +196,11 @@ class StreamShard:
         return pause
 
     def _complain(self, failure: StreamDown, pause: float) -> None:
+        venue = self._context.venue
         advice = failure.advice or (
-            error_hint(failure, STREAM_VARIABLE)
+            error_hint(failure, venue.stream_variable)
             if failure.status is None
-            else status_hint(failure.status, STREAM_VARIABLE)
+            else venue.status_hint(failure.status, venue.stream_variable)
         )
         told = {} if advice is None else {"advice": advice}
         logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **told)
@@ -211,29 +212,29 @@ class StreamShard:
 
         `nursery` is for what must not hold up the receiving.
         """
-        around = self._around
+        context = self._context
         try:
             with leg.scope:
                 await self._wait_for_attempt()
-                endpoint = around.endpoints[self._turn % len(around.endpoints)].rstrip("/")
+                endpoint = context.endpoints[self._turn % len(context.endpoints)].rstrip("/")
 
                 async def listen(connection: Connection) -> None:
                     await self._listen(leg, connection, nursery)
 
-                await run_connection(endpoint + self._request.path, around.dial, listen)
+                await run_connection(endpoint + self._request.path, context.dial, listen)
         except StreamDown as down:
-            around.counters.failures += 1
-            around.counters.attempts.block(down.retry_after, trio.current_time())
+            context.counters.failures += 1
+            context.attempts.block(down.retry_after, trio.current_time())
             leg.failure = down
         finally:
             self._open.discard(leg)
             if not self._open:
-                around.health.connected.discard(self._number)
+                context.health.connected.discard(self._number)
             leg.over.set()
             leg.changed()
 
     async def _wait_for_attempt(self) -> None:
-        while wait := self._around.counters.attempts.reserve(trio.current_time()):
+        while wait := self._context.attempts.reserve(trio.current_time()):
             await trio.sleep(wait)
 
     async def _find_missing(self) -> None:
@@ -243,25 +244,25 @@ class StreamShard:
         intervals first, as the first ones are read as they come.
         """
         shortest_first = sorted(self._series, key=lambda s: s.interval.typical_length)
-        await self._around.store.tell(FindMissing(tuple(shortest_first)))
+        await self._context.store.tell(FindMissing(tuple(shortest_first)))
         self._searching = False
 
     async def _listen(
         self, leg: StreamConnection, connection: Connection, nursery: trio.Nursery
     ) -> None:
-        around = self._around
+        context = self._context
         await self._subscribe_rest(connection)
-        around.counters.connects += 1
+        context.counters.connects += 1
         logger.info("stream_connected", series=len(self._series))
         if not self._open and not self._searching:
             self._searching = True
             nursery.start_soon(self._find_missing)
         self._open.add(leg)
-        around.health.connected.add(self._number)
+        context.health.connected.add(self._number)
         self._silence.begin_anew(trio.current_time())
         leg.opened_at = now = trio.current_time()
-        jitter = random.random() * min(ROTATE_JITTER, around.rotate_after / 10)
-        leg.rotate_at = now + around.rotate_after - jitter
+        jitter = random.random() * min(ROTATE_JITTER, context.rotate_after / 10)
+        leg.rotate_at = now + context.rotate_after - jitter
         leg.changed()
         await self._take_all(leg, connection)
 
@@ -270,29 +271,29 @@ class StreamShard:
         leg.changed()
 
     async def _subscribe_rest(self, connection: Connection) -> None:
-        for number, names in enumerate(self._request.later, start=1):
-            await connection.send(subscribe_request(names, number))
-            await trio.sleep(REQUEST_EVERY)
+        for message in self._request.messages:
+            await connection.send(message)
+            await trio.sleep(self._context.venue.limits.request_interval)
 
     async def _take_all(self, leg: StreamConnection, connection: Connection) -> None:
         """Take what the exchange says, until the connection ends."""
-        around = self._around
-        decoder = StreamDecoder(self._series)
+        context = self._context
+        decoder = context.venue.stream_decoder(self._series)
         while True:
             match self._decode(decoder, await connection.receive(), leg):
-                case KlineUpdate() as told:
+                case CandleUpdate() as told:
                     now = trio.current_time()
-                    around.counters.updates += 1
-                    around.health.heard_at = now
+                    context.counters.updates += 1
+                    context.health.heard_at = now
                     self._silence.told(told.series, told.candle, now)
                     if not leg.heard:
                         leg.heard = True
                         leg.strange = 0
                         leg.changed()
                     try:
-                        around.updates.tell_nowait(told)
+                        context.updates.tell_nowait(told)
                     except trio.WouldBlock:
-                        await around.updates.tell(told)
+                        await context.updates.tell(told)
                 case ServerShutdown():
                     logger.info("stream_rotates", series=len(self._series), reason="shutdown")
                     self._retire(leg)
@@ -303,23 +304,23 @@ class StreamShard:
 
     def _decode(
         self, decoder: StreamDecoder, message: str | bytes, leg: StreamConnection
-    ) -> Message | None:
-        around = self._around
+    ) -> StreamMessage | None:
+        context = self._context
         try:
             return decoder.decode(message)
         except Malformed as error:
-            around.counters.malformed += 1
+            context.counters.malformed += 1
             now = trio.current_time()
-            if now >= around.complained_at + COMPLAIN_EVERY:
-                around.complained_at = now
+            if now >= context.complained_at + COMPLAIN_EVERY:
+                context.complained_at = now
                 logger.warning(
-                    "malformed_message", error=str(error), total=around.counters.malformed
+                    "malformed_message", error=str(error), total=context.counters.malformed
                 )
             if not leg.heard:
                 leg.strange += 1
             if leg.strange >= STRANGE_AFTER:
                 down = StreamDown("nothing that comes is the exchange's")
-                down.advice = not_binance_hint(STREAM_VARIABLE)
+                down.advice = wrong_server_hint(context.venue.stream_variable)
                 raise down from error
             return None
 
@@ -337,7 +338,7 @@ class StreamShard:
             mute = await self._mute(self._silence.suspects(now))
             if not mute:
                 continue
-            self._around.counters.mute += len(mute)
+            self._context.counters.mute += len(mute)
             if now > quiet_until + REPLACEMENT_BACKOFF.max_pause:
                 replaced = 0
             if now < quiet_until:
@@ -352,15 +353,15 @@ class StreamShard:
 
     async def _mute(self, suspects: Sequence[Series]) -> list[Series]:
         """Which of `suspects` the stream keeps back; whatever was read goes to the store."""
-        around = self._around
+        context = self._context
         read = []
         for series in suspects:
             try:
-                rows = await around.rest.klines(series, limit=2)
+                rows = await context.rest.klines(series, limit=2)
             except ExchangeError:
                 continue  # nothing is proven, and the next look is not far
             if rows:
-                await around.store.tell(PutHistory(series, rows, rows[0].open_time))
+                await context.store.tell(PutHistory(series, rows, rows[0].open_time))
                 read.append((series, rows[-1], trio.current_time()))
         if not read:
             return []

@@ -9,11 +9,12 @@ import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from smarttrade.binance.connection import Connection, run_connection
-from smarttrade.binance.dial import dial
-from smarttrade.binance.errors import StreamDown
-from smarttrade.binance.hints import STREAM_VARIABLE, error_hint
-from smarttrade.binance.proxy import ProxyError, proxy_for
+from smarttrade.binance.hints import STREAM_VARIABLE
+from smarttrade.feed.connection import Connection, run_connection
+from smarttrade.feed.dial import dial
+from smarttrade.feed.errors import StreamDown
+from smarttrade.feed.hints import error_hint
+from smarttrade.feed.proxy import ProxyError, proxy_for
 from tests.fakes.exchange_streams import BTC, kline
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from smarttrade.binance.websocket import WebSocket, WebSocketClosed, open_websocket
+from smarttrade.feed.websocket import WebSocket, WebSocketClosed, open_websocket
 from tests.fakes.exchange_streams import Behaviour, Peer, StreamExchange, closing, listening
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,8 +10,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance import protocol
-from smarttrade.binance.stream_shard import (
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.stream_shard import (
     DELIVER_TIMEOUT,
     OVERLAP,
     PAUSE,
@@ -83,7 +84,7 @@ async def test_default_is_an_hour_of_jitter_at_23_hours(autojump_clock: MockCloc
 async def test_many_lines_do_not_rotate_at_the_same_moment(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "MAX_STREAMS", 1)
+    monkeypatch.setattr(type(BINANCE), "limits", replace(BINANCE.limits, max_streams=1))
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6)]
     async with feeding(talking(*series), series=series, rotate_after=AGE, watched=False) as feed:
         await trio.sleep(AGE + 60)

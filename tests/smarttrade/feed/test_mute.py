@@ -9,7 +9,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.binance.silence import CONNECTION_AFTER, SETTLE, SIBLING_AFTER
+from smarttrade.feed.silence import CONNECTION_AFTER, SETTLE, SIBLING_AFTER
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import Asked, candle

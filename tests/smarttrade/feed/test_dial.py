@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from smarttrade.binance.connection import Connection, run_connection
-from smarttrade.binance.dial import dial
-from smarttrade.binance.errors import StreamDown
+from smarttrade.feed.connection import Connection, run_connection
+from smarttrade.feed.dial import dial
+from smarttrade.feed.errors import StreamDown
 from tests.fakes.exchange_streams import BTC, kline
 
 

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from smarttrade.binance.limits import (
     CONNECTION_PERIOD,
-    EXCHANGE_CONNECTION_LIMIT,
-    EXCHANGE_WEIGHT_LIMIT,
-    AttemptBudget,
-    WeightBudget,
 )
-
-
-def test_half_of_what_the_exchange_allows_is_left_to_others() -> None:
-    assert WeightBudget().ceiling <= EXCHANGE_WEIGHT_LIMIT // 2
-    assert AttemptBudget().most <= EXCHANGE_CONNECTION_LIMIT // 2
-
+from smarttrade.feed.budgets import AttemptBudget, WeightBudget
 
 # Weight
 
@@ -191,7 +182,7 @@ def test_no_minute_of_the_exchange_sees_more_than_the_ceiling(
 def test_connections_are_attempted_no_oftener_than_allowed(
     steps: list[tuple[float, bool]], most: int
 ) -> None:
-    budget, now = AttemptBudget(most), 0.0
+    budget, now = AttemptBudget(most, CONNECTION_PERIOD), 0.0
     made: list[float] = []
     for passes, patient in steps:
         now += passes
@@ -207,13 +198,13 @@ def test_connections_are_attempted_no_oftener_than_allowed(
 
 
 def test_attempts_are_free_again_one_by_one() -> None:
-    budget = AttemptBudget(2)
+    budget = AttemptBudget(2, CONNECTION_PERIOD)
     assert [budget.reserve(t) for t in (0, 100, 150)] == [0, 0, 150]
     assert [budget.reserve(t) for t in (299, 300, 301)] == [1, 0, 99]
 
 
 def test_attempts_wait_for_as_long_as_the_exchange_says() -> None:
-    attempts = AttemptBudget()
+    attempts = AttemptBudget(150, CONNECTION_PERIOD)
     attempts.block(60, now=100)
     attempts.block(10, now=100)
     assert attempts.reserve(now=110) == 50
@@ -221,7 +212,7 @@ def test_attempts_wait_for_as_long_as_the_exchange_says() -> None:
 
 
 def test_request_at_the_end_of_a_block_is_counted() -> None:
-    budget = WeightBudget()
+    budget = WeightBudget(3000)
     budget.block(60, now=100)
     assert budget.reserve(2, now=160) == 0
     assert budget.spent == 2

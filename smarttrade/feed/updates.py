@@ -9,7 +9,7 @@ import trio
 
 from ..market.candle import supersedes
 from ..market.series import Series
-from .wire import KlineUpdate
+from .venue import CandleUpdate
 
 
 class Updates:
@@ -22,15 +22,15 @@ class Updates:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._whole: deque[KlineUpdate] = deque()
-        self._newest: dict[tuple[Series, int], KlineUpdate] = {}
+        self._whole: deque[CandleUpdate] = deque()
+        self._newest: dict[tuple[Series, int], CandleUpdate] = {}
         self._arrived = trio.lowlevel.ParkingLot()
         self._taken = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
         return len(self._whole) + len(self._newest)
 
-    def tell_nowait(self, told: KlineUpdate) -> None:
+    def tell_nowait(self, told: CandleUpdate) -> None:
         """Add an update if that needs no waiting.
 
         Raises:
@@ -42,7 +42,7 @@ class Updates:
             self._keep_newest(told)
         self._arrived.unpark()
 
-    async def tell(self, told: KlineUpdate) -> None:
+    async def tell(self, told: CandleUpdate) -> None:
         """Add an update, waiting for room."""
         while True:
             try:
@@ -52,7 +52,7 @@ class Updates:
             else:
                 return
 
-    async def receive_batch(self, most: int) -> list[KlineUpdate]:
+    async def receive_batch(self, most: int) -> list[CandleUpdate]:
         """Take up to `most` updates: waits for the first, then takes what is there."""
         while not self:
             await self._arrived.park()
@@ -62,7 +62,7 @@ class Updates:
         self._taken.unpark_all()
         return batch
 
-    def _keep_newest(self, told: KlineUpdate) -> None:
+    def _keep_newest(self, told: CandleUpdate) -> None:
         key = told.series, told.candle.open_time
         held = self._newest.get(key)
         if held is None and len(self._newest) >= self._room:

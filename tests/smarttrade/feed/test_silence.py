@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smarttrade.binance.silence import (
+from smarttrade.feed.silence import (
     ALONE_AFTER,
     CONNECTION_AFTER,
     FIRST_PAUSE,

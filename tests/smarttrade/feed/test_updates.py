@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from smarttrade.binance.updates import Updates
-from smarttrade.binance.wire import KlineUpdate
+from smarttrade.feed.updates import Updates
+from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from tests.fakes.exchange_streams import BTC, ETH
 
 
 def told(
     open_time: int = 0, event_time: int = 1, *, closed: bool = False, eth: bool = False
-) -> KlineUpdate:
+) -> CandleUpdate:
     candle = Candle(open_time, 1.0, 1.0, 1.0, 1.0, float(event_time), closed, event_time, False)
-    return KlineUpdate(ETH if eth else BTC, candle)
+    return CandleUpdate(ETH if eth else BTC, candle)
 
 
-def updates(room: int, *begun: KlineUpdate) -> Updates:
+def updates(room: int, *begun: CandleUpdate) -> Updates:
     updates = Updates(room)
     for each in begun:
         updates.tell_nowait(each)
@@ -65,7 +65,7 @@ async def test_what_is_behind_stays_behind() -> None:
 
 async def test_receiver_waits_for_the_first(nursery: trio.Nursery) -> None:
     waiting = updates(2)
-    batches: list[Sequence[KlineUpdate]] = []
+    batches: list[Sequence[CandleUpdate]] = []
 
     async def receive() -> None:
         batches.append(await waiting.receive_batch(9))
@@ -103,8 +103,8 @@ def test_last_states_come_through_in_order(steps: list[tuple[bool, int]], room: 
 
     async def run() -> None:
         waiting = updates(room)
-        sent: list[KlineUpdate] = []
-        got: list[KlineUpdate] = []
+        sent: list[CandleUpdate] = []
+        got: list[CandleUpdate] = []
         for sends, number in steps:
             if not sends and len(waiting):
                 got += await waiting.receive_batch(number)

@@ -12,14 +12,16 @@ from actors import Mailbox
 
 from ..store.feed import Feed, FeedStatus
 from ..store.messages import GetListed, PutUpdates, ReportFeed, StoreMessage
+from .budgets import AttemptBudget
 from .dial import Dial
-from .limits import ROTATE_AFTER
-from .protocol import FeedHealth, plan_connections
+from .health import FeedHealth
 from .rest import RestClient
+from .shards import plan_shards
 from .stream_shard import StreamContext, StreamCounters, StreamShard
 from .updates import Updates
+from .venue import Venue
 
-logger = structlog.get_logger("binance.stream")
+logger = structlog.get_logger("feed.stream")
 
 BATCH = 1024  # candles handed to the store in one message
 LOOK_EVERY = 1.0  # seconds between two looks at the feed's health
@@ -29,31 +31,35 @@ LOOK_FIRST = 0.05  # the same until the feed is live for the first time: nobody 
 async def run_stream(
     store: Mailbox[StoreMessage],
     rest: RestClient,
+    venue: Venue,
     endpoints: Sequence[str],
     *,
     dial: Dial,
+    attempts: AttemptBudget,
     counters: StreamCounters,
-    rotate_after: float = ROTATE_AFTER,
+    rotate_after: float,
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Keep every listed series connected, for ever; losing a connection is no failure here.
+    """Keep every listed series connected, until cancelled; a lost connection is no failure here.
 
-    `endpoints` are base URLs, tried in turn. `rest` confirms what silence seems to say.
-    `rotate_after` is in seconds.
+    `endpoints` are base URLs, tried in turn. `rest` confirms what silence seems to say. `attempts`
+    outlives restarts of this actor. A connection is replaced after `rotate_after` seconds.
     """
     task_status.started()
     series = await store.ask(GetListed)
     # Owned by this actor: receiving, and with it the answer to pings, never waits for the store.
     updates = Updates(room=max(4096, 4 * len(series)))
-    groups = plan_connections(series)
+    groups = plan_shards(series, venue.limits.max_streams)
     health = FeedHealth(len(groups))
-    around = StreamContext(endpoints, dial, store, rest, updates, health, counters, rotate_after)
+    context = StreamContext(
+        venue, endpoints, dial, store, rest, updates, health, attempts, counters, rotate_after
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_hand_over, updates, store)
         nursery.start_soon(_report_feed, health, store, wall_clock)
         for number, group in enumerate(groups):
-            nursery.start_soon(StreamShard(number, group, around).keep_connected)
+            nursery.start_soon(StreamShard(number, group, context).keep_connected)
 
 
 async def _hand_over(updates: Updates, store: Mailbox[StoreMessage]) -> None:

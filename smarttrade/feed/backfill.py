@@ -25,7 +25,7 @@ from .backfill_queue import BackfillQueue
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .rest import CONNECTIONS, MAX_KLINES, RestClient
 
-logger = structlog.get_logger("binance.backfill")
+logger = structlog.get_logger("feed.backfill")
 
 PAUSE = Backoff(first=0.5, max_pause=5.0)
 """Between two tries for one series, whether the exchange failed or its history lags behind. Of

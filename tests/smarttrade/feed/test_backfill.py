@@ -12,9 +12,10 @@ import trio
 from trio.testing import MockClock
 
 from actors import Mailbox, Overflow
-from smarttrade.binance.backfill import CHECK_OVERDUE_INTERVAL, PAUSE, STREAM_FIRST, run_backfill
-from smarttrade.binance.limits import WeightBudget
-from smarttrade.binance.rest import CONNECTIONS, MAX_KLINES, RestClient
+from smarttrade.binance.venue import BINANCE
+from smarttrade.feed.backfill import CHECK_OVERDUE_INTERVAL, PAUSE, STREAM_FIRST, run_backfill
+from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.rest import CONNECTIONS, MAX_KLINES, RestClient
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -62,7 +63,7 @@ def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
 async def client(exchange: RestExchange, ceiling: int = 3000) -> AsyncIterator[RestClient]:
     async with exchange.client() as http:
         with trio.fail_after(24 * 3600):
-            yield RestClient(http, [MAIN, SPARE], WeightBudget(ceiling))
+            yield RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(ceiling))
 
 
 # The actor beside a store that only writes down

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import CloseConnection, Ping
 
-from smarttrade.binance.connection import (
+from smarttrade.feed.connection import (
     CONNECT_TIMEOUT,
     MAX_BYTES,
     PONG_TIMEOUT,
@@ -21,7 +21,7 @@ from smarttrade.binance.connection import (
     Connection,
     run_connection,
 )
-from smarttrade.binance.errors import StreamDown
+from smarttrade.feed.errors import StreamDown
 from tests.actors.fakes import leaked_cancelled
 from tests.fakes.exchange_streams import (
     Behaviour,

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from smarttrade.binance.backfill_queue import BackfillQueue
+from smarttrade.feed.backfill_queue import BackfillQueue
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.events import CandlesMissing

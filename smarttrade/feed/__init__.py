@@ -1,0 +1,1 @@
+"""Everything about a live feed of candles that no single venue decides."""

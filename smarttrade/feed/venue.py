@@ -1,0 +1,162 @@
+"""What the feed needs to know about an exchange, and everything that another one replaces.
+
+A venue describes requests and reads answers; it neither opens connections nor waits. Connections,
+their replacement, retries, budgets, backfill and audit are the feed's. `smarttrade/binance` is the
+one venue so far; docs/contributing.md walks through writing a second.
+
+Endpoints are base URLs from the settings, tried in order. The feed appends the `path` of a request
+to one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from ..market.candle import Candle
+from ..market.series import Series
+from .errors import ExchangeBusy, ExchangeRefused
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the venue allows one IP address, or one connection."""
+
+    weight: int
+    """Request weight in `weight_period`. A venue that counts requests gives each a weight of 1."""
+    weight_period: float
+    """Seconds."""
+    connection_attempts: int
+    """Stream connections that may be attempted in `connection_period`."""
+    connection_period: float
+    """Seconds."""
+    max_streams: int
+    """Series on one stream connection."""
+    request_interval: float
+    """Seconds between two messages that the feed sends on a stream connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest(Generic[Answer]):
+    """A GET request and how to read what comes back."""
+
+    path: str
+    parameters: Mapping[str, str]
+    weight: int
+    decode: Callable[[bytes], Answer]
+    """Reads the body of a successful response. Raises `Malformed` when it is not the venue's."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """How to subscribe to the series of one connection."""
+
+    path: str
+    """Appended to the endpoint; may carry subscriptions in its query."""
+    messages: Sequence[str] = ()
+    """Sent on the open connection one by one, for what the path does not carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """What the venue reports about a symbol that it lists."""
+
+    name: str
+    """In the venue's own words, for logs."""
+    is_trading: bool
+
+
+class CandleUpdate(msgspec.Struct, frozen=True):
+    """A live candle of one of the connection's series."""
+
+    series: Series
+    candle: Candle
+
+
+class ServerShutdown(msgspec.Struct, frozen=True):
+    """The connection ends soon: open another at once."""
+
+
+class SubscribeFailed(msgspec.Struct, frozen=True):
+    """The venue refused streams that were requested."""
+
+    detail: str
+
+
+StreamMessage = CandleUpdate | ServerShutdown | SubscribeFailed
+
+
+class StreamDecoder(Protocol):
+    """Reads the messages of one stream connection."""
+
+    def decode(self, message: str | bytes) -> StreamMessage | None:
+        """What a message means; None when it needs no reaction.
+
+        Raises:
+            Malformed: it is not a message of the venue, or of none of the connection's series.
+        """
+
+
+class Venue(Protocol):
+    """One exchange. Stateless: every method is a function of its arguments.
+
+    Times are in milliseconds since the epoch, by the venue's clock.
+    """
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def rest_variable(self) -> str:
+        """The environment variable that names the REST endpoints, for hints."""
+
+    @property
+    def stream_variable(self) -> str:
+        """The environment variable that names the stream endpoints, for hints."""
+
+    def klines_request(
+        self, series: Series, *, first: int | None, last: int | None, limit: int, as_of: int
+    ) -> RestRequest[list[Candle]]:
+        """Candles that open from `first` to `last`, inclusive; without either, the newest.
+
+        Oldest first, strictly ascending. At most `limit` of them, which is 1000 or less; the
+        oldest ones when `first` is given. Every candle but the last is closed, and carries `as_of`
+        as its event time: the latest event time that was known before the request.
+        """
+
+    def symbol_statuses_request(
+        self, symbols: Sequence[str]
+    ) -> RestRequest[Mapping[str, SymbolStatus]]:
+        """The status of each of `symbols`.
+
+        A venue may refuse the whole request because of one symbol that it does not list: the feed
+        finds out which one.
+        """
+
+    def server_time_request(self) -> RestRequest[int]:
+        """The venue's clock."""
+
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:
+        """The weight that this address has used in the current period; None if not reported.
+
+        Header names are matched case-insensitively.
+        """
+
+    def failure(
+        self, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ExchangeBusy | ExchangeRefused | None:
+        """What a response other than 2xx means; None when another endpoint may do better."""
+
+    def stream_request(self, series: Sequence[Series]) -> StreamRequest:
+        """How to subscribe to `series`, at most `limits.max_streams`, on one connection."""
+
+    def stream_decoder(self, series: Sequence[Series]) -> StreamDecoder:
+        """Reads the messages of a connection that subscribes to `series`."""
+
+    def status_hint(self, status: int, variable: str) -> str | None:
+        """What the operator can do about an HTTP status of an endpoint in `variable`."""
