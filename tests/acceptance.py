@@ -279,7 +279,7 @@ class Client:
     path: str
     requests: Callable[[Charts], Sequence[dict[str, Any]]]
     """To send after connecting; again after each reconnect, when the charts are not empty."""
-    flat: Interval | None = None
+    legacy_interval: Interval | None = None
     charts: Charts = field(default_factory=Charts)
     told_at: dict[Series, list[float]] = field(default_factory=lambda: defaultdict(list))
     close_code: int | None = None
@@ -308,9 +308,9 @@ class Client:
             while not self.away:
                 with trio.move_on_after(0.2):
                     message = decode(checked(await connection.get_message()))
-                    self.charts.take(message, self.flat)
+                    self.charts.receive(message, self.legacy_interval)
                     if message.get("type", "candle") == "candle":
-                        interval = self.flat or Interval(message["interval"])
+                        interval = self.legacy_interval or Interval(message["interval"])
                         series = Series(message["symbol"], interval)
                         self.told_at[series].append(trio.current_time() * speed)
         except trio_websocket.ConnectionClosed as closed:
@@ -356,8 +356,13 @@ def clients(held: dict[Series, int]) -> list[Client]:
         Client("all, snapshot 1000", "/ws/candles", once([everything])),
         Client("ten, since", "/ws/candles", since),
         Client("ten, nine given up", "/ws/candles", once(most), given_up=minutes[1:]),
-        Client("flat", "/ws/candles/BTCUSDT", once([]), flat=Interval.MINUTE_1),
-        Client("flat 5m", "/ws/candles/ethusdt?interval=5m", once([]), flat=Interval.MINUTE_5),
+        Client("legacy", "/ws/candles/BTCUSDT", once([]), legacy_interval=Interval.MINUTE_1),
+        Client(
+            "legacy 5m",
+            "/ws/candles/ethusdt?interval=5m",
+            once([]),
+            legacy_interval=Interval.MINUTE_5,
+        ),
     ]
 
 
@@ -415,7 +420,7 @@ async def compare_charts(world: World, watchers: Sequence[Client]) -> int:
         live = [chart for chart in charts if client.told_at[chart.series]]
         world.check(len(live) == expected, f"{client.name}: {len(live)} series told")
         for chart in charts:
-            count, faults = chart.against(await world.rows(chart.series, min(chart.candles) * 1000))
+            count, faults = chart.compare(await world.rows(chart.series, min(chart.candles) * 1000))
             compared += count
             world.findings += [f"{client.name}: {fault}" for fault in faults]
             world.check(not chart.truncated, f"{client.name}: {chart.series} truncated")

@@ -31,9 +31,9 @@ def candle(
     event: int | None = None,
     read: bool = False,
 ) -> Candle:
-    """A live candle. Its event came 2 s after it opened, or just after it ended.
+    """A live candle. Its event time is 2 s after it opened, or at its end if it is closed.
 
-    `event` is in seconds after it opened. Volume is 10 when closed and 1 before, unless given.
+    `event` is in seconds after it opened. The default volume is 10 when closed, else 1.
     """
     seconds = (60 if closed else 2) if event is None else event
     return Candle(
@@ -50,7 +50,7 @@ def candle(
 
 
 def rows(first: int, last: int, *, closed: bool = False, as_of: int = 0) -> list[Candle]:
-    """What REST answers for these minutes: nobody knows whether the last one is closed.
+    """What REST answers for these minutes; the last candle is not known to be closed.
 
     `as_of` is in minutes. They have the values of `candle(minute)`.
     """
@@ -58,7 +58,7 @@ def rows(first: int, last: int, *, closed: bool = False, as_of: int = 0) -> list
 
 
 def rows_at(minutes: Iterable[int], *, closed: bool = False, as_of: int = 0) -> list[Candle]:
-    """The same for minutes between which the exchange has none."""
+    """The same for the given minutes, which need not follow each other."""
     answer = [
         candle(minute, read=True)._replace(event_time=at(as_of) if as_of else 0)
         for minute in minutes
@@ -69,17 +69,17 @@ def rows_at(minutes: Iterable[int], *, closed: bool = False, as_of: int = 0) -> 
 
 
 def minutes(candles: Iterable[Candle]) -> list[int]:
-    """At which minutes they open."""
+    """The minutes at which they open."""
     return [(each.open_time - BASE) // MINUTE for each in candles]
 
 
 def states(candles: Iterable[Candle]) -> list[tuple[int, bool]]:
-    """At which minutes they open, and whether each is closed."""
+    """The minutes at which they open, and whether each is closed."""
     return [((each.open_time - BASE) // MINUTE, each.closed) for each in candles]
 
 
 def same(one: Sequence[Candle], other: Sequence[Candle]) -> bool:
-    """Whether a client could not tell them apart."""
+    """Whether they are equal in all that a client receives."""
     return [(*each[:6], each.closed) for each in one] == [
         (*each[:6], each.closed) for each in other
     ]

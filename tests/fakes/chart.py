@@ -1,7 +1,7 @@
-"""What a front end makes of what it is told about one series, and what it must never be told.
+"""What a front end makes of the messages about one series, and which messages would be wrong.
 
-Plain code. A chart is fed the decoded messages of one client, across as many connections as that
-has; `against` compares it with the exchange's own rows.
+Pure code. A chart receives the decoded messages of one client, across its connections; `compare`
+checks it against the exchange's own rows.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Chart:
 
     series: Series
     candles: dict[int, Numbers] = field(default_factory=dict)
-    """By open time in seconds, in the order in which they were first told."""
+    """By open time in seconds, in the order in which they were first received."""
     closed: set[int] = field(default_factory=set)
     closes: list[int] = field(default_factory=list)
-    """Open times that an update said were closed, in the order of the updates."""
+    """Open times of candles that an update closed, in the order of the updates."""
     updates: int = 0
     corrections: int = 0
     snapshots: int = 0
@@ -52,8 +52,8 @@ class Chart:
     def newest_closed(self) -> int:
         return max(self.closed, default=0)
 
-    def take(self, message: Mapping[str, Any]) -> None:
-        """A `candle`, a `snapshot`, or the flat form."""
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """A `candle`, a `snapshot`, or the legacy form."""
         match message.get("type"):
             case "candle":
                 corrected = message.get("corrected", False)
@@ -69,11 +69,11 @@ class Chart:
         if corrected:
             self.corrections += 1
             if not closed or time > self.newest:
-                self._fault(f"a correction of what was not told: {time}")
+                self._fault(f"a correction of a candle that was not sent: {time}")
         elif time in self.closed:
-            self._fault(f"told again after its close: {time}")
+            self._fault(f"updated after its close: {time}")
         elif time < self.newest:
-            self._fault(f"went back from {self.newest} to {time}")
+            self._fault(f"older than the newest: {time} after {self.newest}")
         elif closed:
             self.closes.append(time)
         self._put(time, candle)
@@ -105,8 +105,8 @@ class Chart:
     def _fault(self, text: str) -> None:
         self.faults.append(f"{self.series}: {text}")
 
-    def absent(self) -> Iterator[int]:
-        """Open times between the first and the newest candle that are not there."""
+    def missing_times(self) -> Iterator[int]:
+        """Open times between the first and the newest candle without a candle."""
         if not self.candles:
             return
         time, newest = min(self.candles) * 1000, self.newest * 1000
@@ -115,58 +115,58 @@ class Chart:
                 yield time // 1000
             time = self.series.interval.next(time)
 
-    def not_closed(self) -> list[int]:
-        """Candles before the newest that nobody said were final."""
+    def unclosed_times(self) -> list[int]:
+        """Open times before the newest whose candle was not closed."""
         return sorted(
             time for time in self.candles if time < self.newest and time not in self.closed
         )
 
-    def against(self, rows: Sequence[Sequence[Any]]) -> tuple[int, list[str]]:
-        """How many closed candles were compared with the exchange's `rows`, and what is wrong.
+    def compare(self, rows: Sequence[Sequence[Any]]) -> tuple[int, list[str]]:
+        """Compare with the exchange's `rows`: the number of compared candles, and the differences.
 
-        What the exchange does not list cannot be compared, and is wrong if it is in their range.
+        A candle that is not in `rows` is a difference if it lies in their range.
         """
         faults = list(self.faults)
         if self.closes != sorted(set(self.closes)):
             faults.append(f"{self.series}: closes out of order, or twice")
-        truth = {row[0] // 1000: tuple(map(Decimal, row[1:6])) for row in rows}
-        first, last = min(truth, default=0), max(truth, default=0)
+        expected = {row[0] // 1000: tuple(map(Decimal, row[1:6])) for row in rows}
+        first, last = min(expected, default=0), max(expected, default=0)
         faults += [
-            f"{self.series}: never told: {time}"
-            for time in self.absent()
-            if time in truth or not first <= time <= last
+            f"{self.series}: never sent: {time}"
+            for time in self.missing_times()
+            if time in expected or not first <= time <= last
         ]
-        faults += [f"{self.series}: never closed: {time}" for time in self.not_closed()]
+        faults += [f"{self.series}: never closed: {time}" for time in self.unclosed_times()]
         compared = 0
         for time in sorted(self.closed):
             if time < first:
                 continue
             compared += 1
-            if truth.get(time) != self.candles[time]:
+            if expected.get(time) != self.candles[time]:
                 faults.append(
-                    f"{self.series}: {time} is {self.candles[time]}, not {truth.get(time)}"
+                    f"{self.series}: {time} is {self.candles[time]}, not {expected.get(time)}"
                 )
         return compared, faults
 
 
 @dataclass
 class Charts:
-    """All that one client shows."""
+    """The charts of one client."""
 
     by_series: dict[Series, Chart] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
-    """Messages that are no candles."""
+    """Messages that are not candles."""
 
-    def take(self, message: dict[str, Any], flat: Interval | None = None) -> None:
-        """`flat` is the interval of a client of the first hour, whose messages do not say it."""
-        if flat is None and message["type"] not in ("candle", "snapshot"):
+    def receive(self, message: dict[str, Any], legacy_interval: Interval | None = None) -> None:
+        """`legacy_interval`: for a legacy client, whose messages do not contain the interval."""
+        if legacy_interval is None and message["type"] not in ("candle", "snapshot"):
             self.others.append(message)
             return
-        series = Series(message["symbol"], flat or Interval(message["interval"]))
+        series = Series(message["symbol"], legacy_interval or Interval(message["interval"]))
         chart = self.by_series.get(series)
         if chart is None:
             chart = self.by_series[series] = Chart(series)
-        chart.take(message)
+        chart.receive(message)
 
     @property
     def updates(self) -> int:

@@ -1,4 +1,4 @@
-"""WebSocket clients on memory streams, named by how they behave."""
+"""WebSocket clients on memory streams, named by behaviour."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from smarttrade.session.outbox import Outbox, OutboxCounters
 from .frames import FrameReader, Message
 
 
-class Visitor:
-    """Reads everything that it is sent, and asks what it is told to ask."""
+class MemoryClient:
+    """Sends the requests of a test and reads what the session sends."""
 
     def __init__(self, *, max_pending_bytes: int = 1_000_000) -> None:
         ours, self._theirs = self._streams()
@@ -27,7 +27,7 @@ class Visitor:
     def _streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
         return trio.testing.memory_stream_pair()
 
-    # What the session sees
+    # Called by the session
 
     async def receive(self) -> str | bytes:
         return await self._asked.receive()
@@ -37,7 +37,7 @@ class Visitor:
         await trio.lowlevel.checkpoint()
         self.closed = (code, reason)
 
-    # What a test does
+    # Called by tests
 
     def ask(self, request: Any) -> None:
         """Send a request: text and bytes as they are, anything else as JSON."""
@@ -45,7 +45,7 @@ class Visitor:
         self._ask.send_nowait(request if is_raw else json.dumps(request))
 
     async def read(self, count: int) -> list[Message]:
-        """The next messages, that many at least."""
+        """At least `count` messages, waiting for them."""
         got: list[Message] = []
         with trio.fail_after(60):
             while len(got) < count:
@@ -53,7 +53,7 @@ class Visitor:
         return got
 
     async def read_all(self) -> list[Message]:
-        """Whatever it has been sent by now."""
+        """All messages that have been sent so far."""
         got: list[Message] = []
         while True:
             with trio.move_on_after(0.01) as waiting:
@@ -62,16 +62,16 @@ class Visitor:
                 return got
 
 
-class DeafVisitor(Visitor):
-    """Reads nothing unless the test does: each write waits for that."""
+class NonReadingClient(MemoryClient):
+    """Reads only when the test does; each write waits for that."""
 
     @staticmethod
     def _streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
         return trio.testing.lockstep_stream_pair()
 
 
-class UnpartingVisitor(Visitor):
-    """Never finishes to say goodbye."""
+class NonClosingClient(MemoryClient):
+    """Never completes the closing handshake."""
 
     async def close(self, code: int, reason: str) -> None:
         await super().close(code, reason)

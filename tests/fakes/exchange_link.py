@@ -1,7 +1,7 @@
 """A byte stream in memory, and the ways in which a network fails.
 
-Two ends; what one sends, the other receives, at once and in order, until the link is told
-otherwise. Nothing here takes time, so that tests state exact virtual times.
+It has two ends; what one sends, the other receives immediately and in order, until a test makes
+the link fail. Nothing here takes time, so tests can expect exact virtual times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class End(trio.abc.Stream):
 
     @property
     def is_readable(self) -> bool:
-        """Whether `receive_some` would return, or raise, at once."""
+        """Whether `receive_some` would return or raise without waiting."""
         return bool(self._arrived) or self._ended or self._reset or self.is_closed
 
     # The stream
@@ -73,24 +73,24 @@ class End(trio.abc.Stream):
                 self.peer._changed.unpark_all()
         await trio.lowlevel.checkpoint()
 
-    # What a network does
+    # Network faults
 
     def reset(self) -> None:
-        """Both ends learn at once that the connection is gone."""
+        """Reset the connection: both ends get an error immediately."""
         for end in (self, self.peer):
             end._reset = True
             end._arrived.clear()
             end._changed.unpark_all()
 
     def cut(self) -> None:
-        """From now on whatever is sent vanishes, and nobody learns of it."""
+        """Lose everything that is sent from now on, without an error at either end."""
         self._cut = self.peer._cut = True
 
     def stop_reading(self) -> None:
-        """The window closes: the other end gets rid of no more than half of what it sends."""
+        """Close the window: the other end can send only half of its next write."""
         self.peer._stalled = True
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         self.peer._stalled = False
         self.peer._changed.unpark_all()
 

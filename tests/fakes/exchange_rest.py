@@ -22,7 +22,7 @@ Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came in."""
+    """A request as it was received."""
 
     at: float
     host: str
@@ -40,7 +40,7 @@ class Asked:
 
 
 class Scripted:
-    """Whatever is asked, gives one answer after the other, and the last from then on."""
+    """Answers requests with one answer after the other, then with the last one."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers = list(answers)
@@ -66,7 +66,7 @@ class _Drops(httpx.AsyncByteStream):
 
 
 async def dripping(request: httpx.Request) -> httpx.Response:
-    """Sends a byte now and then, for ever: no limit on a single read ends it."""
+    """Sends a byte every 0.4 s indefinitely; no timeout of a single read ends it."""
     return httpx.Response(200, stream=_Drops())
 
 
@@ -79,19 +79,19 @@ class RestExchange:
         self.statuses: dict[str, str] = {}
         self.latency = 0.1
         self.hosts: dict[str, Answer] = {}
-        """Hosts that answer in another way."""
+        """Hosts with a behaviour of their own."""
         self.before: Callable[[Asked], httpx.Response | None] = lambda _: None
-        """A last word on each request, before it is answered as usual."""
+        """May answer a request in place of the normal answer."""
         self.weights: dict[int, int] = {}
-        """Weight that was used, by minute."""
-        self.most_at_once = 0
-        self._at_once = 0
+        """Weight used, by minute."""
+        self.max_concurrent = 0
+        self._concurrent = 0
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self._handle), trust_env=False)
 
     def have(self, series: Series, first: int, last: int, *, step: int | None = None) -> None:
-        """Give `series` candles that open from `first` to `last`; the last one forms."""
+        """Add candles of `series` that open from `first` to `last`; the last one is forming."""
         candles = []
         open_time = first
         while open_time <= last:
@@ -108,15 +108,15 @@ class RestExchange:
             trio.current_time(), request.url.host, request.url.path, dict(request.url.params)
         )
         self.asked.append(asked)
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
+        self._concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self._concurrent)
         try:
             if (answer := self.hosts.get(request.url.host)) is not None:
                 return await answer(request)
             await trio.sleep(self.latency)
             return self.before(asked) or self._answer(asked)
         finally:
-            self._at_once -= 1
+            self._concurrent -= 1
 
     def _answer(self, asked: Asked) -> httpx.Response:
         if asked.path == "/api/v3/klines":
@@ -156,7 +156,7 @@ class RestExchange:
 
 
 def candle(open_time: int, *, closed: bool = True) -> Candle:
-    """One whose values tell which it is."""
+    """A candle whose close depends on its open time."""
     close = 1.0 + open_time / 1e15
     return Candle(open_time, 1.0, 2.0, 0.5, close, 10.0, closed, 0, True)
 

@@ -1,4 +1,4 @@
-"""What a client reads: whole text frames, each a JSON message."""
+"""What a client reads: complete text frames, each a JSON message."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Message = dict[str, Any]
 
 
 def payloads(data: bytes) -> list[bytes]:
-    """The payloads of whole, unmasked text frames (RFC 6455, 5.2), and nothing else."""
+    """The payloads of complete, unmasked text frames (RFC 6455, 5.2); nothing else is allowed."""
     found = list(_split(data))
     assert sum(len(frame) for frame, _ in found) == len(data), "a frame was cut"
     return [payload for _, payload in found]
 
 
 def messages(data: bytes) -> list[Message]:
-    """All of them as the schema has them."""
+    """All messages, validated against the schema."""
     return [json.loads(checked(payload)) for payload in payloads(data)]
 
 
@@ -30,14 +30,14 @@ def message(data: bytes) -> Message:
 
 
 def exact(data: bytes) -> Message:
-    """The same, with numbers as the decimals that they are written as."""
+    """The only message, with every number as the decimal that was sent."""
     (payload,) = payloads(data)
     found: Message = json.loads(payload, parse_float=Decimal)
     return found
 
 
 class FrameReader:
-    """Puts messages together from what a stream gives."""
+    """Assembles messages from the bytes of a stream."""
 
     def __init__(self) -> None:
         self._rest = b""

@@ -1,4 +1,4 @@
-"""A store and what keeps a copy of it, as in one process."""
+"""A store and its journal, as in one process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEASE = 3.0
 
 
 class Process:
-    """A store with a journal, as in one process."""
+    """A store and its journal."""
 
     def __init__(self, server: VirtualRedis, *symbols: str) -> None:
         self.link: VirtualDatabase = server.connect()
@@ -58,7 +58,7 @@ class Process:
         return self.report.role
 
     def kill(self) -> None:
-        """Nothing more comes from it, as after kill -9."""
+        """Cut it off from the server and end it, as kill -9 does."""
         self.link.is_cut = True
         self.scope.cancel()
 

@@ -1,6 +1,6 @@
 """A network in memory: where a service listens, and the clients that connect to it.
 
-Clients are the real ones, httpx and trio-websocket; only what carries their bytes is ours.
+The clients are httpx and trio-websocket; only the transport below them is a fake.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import trio_websocket
 from tests.fakes.exchange_link import End, link
 
 Connect = Callable[[], Awaitable[End]]
-"""Opens a connection; raises `OSError` where nobody listens."""
+"""Opens a connection; raises `OSError` if there is no listener."""
 
 
 class MemoryListener(trio.abc.Listener[End]):
@@ -35,7 +35,7 @@ class MemoryListener(trio.abc.Listener[End]):
         try:
             self._arriving.send_nowait(theirs)
         except trio.BrokenResourceError:
-            raise ConnectionRefusedError("nobody listens") from None
+            raise ConnectionRefusedError("no listener") from None
         return ours
 
     async def accept(self) -> End:
@@ -108,7 +108,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
 
 def transport_over(connect: Connect) -> httpx.AsyncHTTPTransport:
-    """What carries a client's requests over connections that `connect` opens."""
+    """A transport whose connections are opened by `connect`."""
     transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
     transport._pool = httpcore.AsyncConnectionPool(
         max_connections=100, keepalive_expiry=1e9, network_backend=_Backend(connect)
@@ -117,7 +117,7 @@ def transport_over(connect: Connect) -> httpx.AsyncHTTPTransport:
 
 
 def http_over(connect: Connect, **options: Any) -> httpx.AsyncClient:
-    """A client whose every connection is opened by `connect`, whatever host it asks for."""
+    """A client whose connections to any host are opened by `connect`."""
     return httpx.AsyncClient(transport=transport_over(connect), **options)
 
 
@@ -125,7 +125,7 @@ def http_over(connect: Connect, **options: Any) -> httpx.AsyncClient:
 async def websocket_over(
     connect: Connect, path: str, **options: Any
 ) -> AsyncIterator[trio_websocket.WebSocketConnection]:
-    """Raises `trio_websocket.ConnectionRejected` when the handshake is refused."""
+    """Open a WebSocket; `trio_websocket.ConnectionRejected` if the handshake is refused."""
     stream: Any = await connect()  # trio-websocket names the streams of sockets only
     async with trio.open_nursery() as nursery:
         try:

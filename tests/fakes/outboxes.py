@@ -1,4 +1,4 @@
-"""Outboxes that remember what they were given."""
+"""Outboxes that record what is posted to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .frames import Message, messages
 
 
 class RecordingOutbox(Outbox):
-    """Sends nothing, and takes everything until it is told to end."""
+    """Sends nothing and records everything until it is ended."""
 
     def __init__(self) -> None:
         stream, _ = trio.testing.memory_stream_pair()
@@ -36,10 +36,10 @@ class RecordingOutbox(Outbox):
 
     @property
     def got(self) -> list[Message]:
-        """Every message so far."""
+        """Every message posted so far."""
         return messages(self.data)
 
-    def take(self) -> list[Message]:
-        """Every message since the last time."""
+    def drain(self) -> list[Message]:
+        """Every message posted since the last call."""
         got, self.data = self.got, b""
         return got

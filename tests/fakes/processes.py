@@ -1,4 +1,4 @@
-"""The program as processes, and a client that keeps account of what it is told."""
+"""The program as processes, and a client that checks what it receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes.schemas import checked
 
 
 class Program:
-    """One process of ours. What it says goes to a file."""
+    """One process of the program, with its output in a file."""
 
     def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
         self.log = log
@@ -79,7 +79,7 @@ class Program:
             return (await http.get(self.url + path)).json()
 
     async def until(self, path: str, good: Callable[[Any], bool], within: float = 30.0) -> float:
-        """Seconds since the start until `path` answers 200 with something good."""
+        """Wait until `path` answers 200 and `good` accepts the body; seconds since the start."""
         async with httpx.AsyncClient(trust_env=False) as http:
             with trio.fail_after(within):
                 while True:
@@ -94,7 +94,7 @@ class Program:
 
 
 class Client:
-    """Holds a chart, and notes whatever is out of order."""
+    """Keeps charts, and records updates that are out of order."""
 
     def __init__(self, *series: tuple[str, str]) -> None:
         self.series = series
@@ -104,11 +104,11 @@ class Client:
         self.faults: list[str] = []
         self.feeds: list[str] = []
         self.updates = 0
-        self.heard_at = 0.0
+        self.last_update_at = 0.0
 
     @asynccontextmanager
     async def connected(self, url: str) -> AsyncGenerator[None]:
-        """Connect, asking for what it does not have."""
+        """Connect and subscribe from the newest candle of each chart on."""
         async with trio.open_nursery() as nursery:
             opened = trio.Event()
             nursery.start_soon(self._listen, url, opened)
@@ -119,21 +119,21 @@ class Client:
     async def _listen(self, url: str, opened: trio.Event) -> None:
         address = url.replace("http", "ws") + "/ws/candles"
         async with trio_websocket.open_websocket_url(address) as websocket:
-            await websocket.send_message(json.dumps({"subscriptions": self._wanted()}))
+            await websocket.send_message(json.dumps({"subscriptions": self._subscriptions()}))
             while True:
                 message = json.loads(checked(await websocket.get_message()))
-                self._take(message)
+                self._receive(message)
                 if message["type"] == "subscribed":
                     opened.set()
 
-    def _wanted(self) -> Sequence[dict[str, Any]]:
+    def _subscriptions(self) -> Sequence[dict[str, Any]]:
         return [
             {"symbol": symbol, "interval": interval}
             | ({"since": max(chart)} if chart else {"snapshot": 1000})
             for (symbol, interval), chart in self.charts.items()
         ]
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "status":
                 self.feeds.append(message["feed"])
@@ -146,7 +146,7 @@ class Client:
                     chart[last["time"]] = last, message["closed"]
             case "candle":
                 self.updates += 1
-                self.heard_at = time.monotonic()
+                self.last_update_at = time.monotonic()
                 self._update(message)
 
     def _update(self, message: dict[str, Any]) -> None:
@@ -157,9 +157,9 @@ class Client:
         name = f"{message['symbol']} {message['interval']} {moment}"
         held = chart.get(moment)
         if moment < newest and not message.get("corrected"):
-            self.faults.append(f"{name}: goes back from {newest}")
+            self.faults.append(f"{name}: older than the newest, {newest}")
         if moment > newest and newest and not chart[newest][1]:
-            self.faults.append(f"{name}: follows one that is not closed")
+            self.faults.append(f"{name}: follows a candle that is not closed")
         if held == (candle, closed):
             self.faults.append(f"{name}: came twice")
         if held is not None and held[1] and not message.get("corrected"):
@@ -168,7 +168,7 @@ class Client:
 
 
 async def history(simulator: str, symbol: str, interval: str) -> dict[int, dict[str, Any]]:
-    """What the exchange says now; its last candle still forms."""
+    """The current history at the exchange; its last candle is still forming."""
     async with httpx.AsyncClient(trust_env=False) as http:
         parameters = {"symbol": symbol, "interval": interval, "limit": "1000"}
         rows = (await http.get(f"{simulator}/api/v3/klines", params=parameters)).json()

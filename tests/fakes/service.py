@@ -1,4 +1,4 @@
-"""The whole service against the simulated exchange, in one Trio loop and in memory."""
+"""The complete service and the simulated exchange in one Trio loop, joined in memory."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.fakes.memory_net import MemoryListener, http_over, transport_over, we
 from tests.fakes.schemas import checked
 
 START = 1_733_007_600_000 + 12_345  # ms; some seconds into a minute
-COME_BACK_AFTER = 1.0  # seconds
+RECONNECT_PAUSE = 1.0  # seconds
 
 
-class Failing:
-    """Raises when it is told to, once, in place of what it stands for."""
+class FailOnce:
+    """Makes what it is built into fail once, after `fails` was set."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -39,24 +39,24 @@ class Failing:
     def check(self) -> None:
         if self.fails:
             self.fails = False
-            raise RuntimeError("a crash on purpose")
+            raise RuntimeError("injected failure")
 
 
 @dataclass
 class World:
-    """The service, and all there is around it."""
+    """The service and its environment."""
 
     exchange: Exchange
     settings: Settings
     nursery: trio.Nursery
     spare: Exchange | None = None
-    """The same exchange at another host, which is tried second."""
+    """The same exchange at another host, tried second."""
     counters: Counters = field(default_factory=Counters)
-    dial_failure: Failing = field(default_factory=Failing)
-    no_way: OSError | None = None
-    """Why no connection to the exchange's first host can be opened."""
+    dial_failure: FailOnce = field(default_factory=FailOnce)
+    connect_error: OSError | None = None
+    """If set, connections to the exchange's first host fail with it."""
     dialled: list[float] = field(default_factory=list)
-    """When a stream connection was tried."""
+    """When a stream connection was attempted."""
     listeners: list[MemoryListener] = field(default_factory=list)
     port_is_taken: bool = False
     progress: list[tuple[int, int]] = field(default_factory=list)
@@ -87,12 +87,12 @@ class World:
         await self.http.aclose()
         await self.to_exchange.aclose()
 
-    # What the service reaches
+    # What the service connects to
 
     async def connect_to_exchange(self) -> End:
-        if self.no_way is not None:
+        if self.connect_error is not None:
             await trio.lowlevel.checkpoint()
-            raise self.no_way
+            raise self.connect_error
         return self._connect_to(self.exchange)
 
     async def connect_to_spare(self) -> End:
@@ -117,7 +117,7 @@ class World:
         self.listeners.append(MemoryListener())
         return self.listeners[-1:]
 
-    # What reaches the service
+    # Clients of the service
 
     async def connect(self) -> End:
         if not self.listeners:
@@ -131,14 +131,14 @@ class World:
             return False
 
     async def ready(self) -> float:
-        """Return when it is ready; how many seconds that took."""
+        """Wait until it is ready; the number of seconds that took."""
         began = trio.current_time()
         while not await self.is_ready():
             await trio.sleep(0.25)
         return trio.current_time() - began
 
     async def differences(self) -> list[str]:
-        """What of every window is not as the exchange has it, closed candles only."""
+        """Differences between the closed candles of every window and the exchange's."""
         found = []
         for symbol in self.settings.symbols:
             for interval in self.settings.intervals:
@@ -148,7 +148,7 @@ class World:
                     continue
                 charts = Charts()
                 page = decode(answer.text)
-                charts.take({**page, "type": "snapshot", "truncated": False})
+                charts.receive({**page, "type": "snapshot", "truncated": False})
                 chart = charts.by_series[Series(symbol, interval)]
                 unfilled = [gap for gap in page["gaps"] if gap["cause"] != "exchange"]
                 if len(chart.candles) != 1000 or unfilled:
@@ -157,35 +157,35 @@ class World:
         return found
 
     def compare(self, series: Series, charts: Charts) -> list[str]:
-        """What of a client's chart is not as the exchange has it."""
+        """Differences between a client's chart and the exchange's rows."""
         chart, now = charts.by_series[series], self.exchange.now()
         first = min(chart.candles) * 1000
         rows = self.exchange.klines(series.symbol, series.interval, first, limit=100_000)
-        _, faults = chart.against(rows)
+        _, faults = chart.compare(rows)
         over = series.interval.floor(now - 3_000)
-        # The newest has no later one, so nobody can know that it is final.
+        # The newest row is not known to be final, as no later row follows it.
         ended = max((row[0] for row in rows[:-1] if row[0] < over), default=0)
         if chart.newest_closed * 1000 < ended:
             faults.append(f"{series}: ends at {chart.newest_closed}, not {ended // 1000}")
         return faults
 
     async def next_minute(self, count: int = 1, *, plus: float = 3.0) -> None:
-        """Return so many seconds after the exchange's next minute but `count` - 1 begins."""
+        """Wait until `plus` seconds after the begin of the `count`-th next minute."""
         minute = Interval.MINUTE_1
         moment = minute.floor(self.exchange.now()) + count * 60_000
         await trio.sleep((moment - self.exchange.now()) / 1000 / self.exchange.clock.speed + plus)
 
     @property
     def actors(self) -> dict[str, Any]:
-        """Every actor of the tree by its name."""
+        """Every actor of the tree, by name."""
         return {info.name: info for _, info in walk(self.service.inspect())}
 
 
 @dataclass
-class Visitor:
-    """A client that comes back with `since` whenever it loses its connection."""
+class ReconnectingClient:
+    """A client that reconnects with `since` after every loss of its connection."""
 
-    wanted: Sequence[Series]
+    series: Sequence[Series]
     charts: Charts = field(default_factory=Charts)
     connects: int = 0
     codes: list[int] = field(default_factory=list)
@@ -201,11 +201,11 @@ class Visitor:
                 pass
             except* trio_websocket.ConnectionClosed:
                 pass
-            await trio.sleep(COME_BACK_AFTER)
+            await trio.sleep(RECONNECT_PAUSE)
 
     def _request(self) -> str:
         entries = []
-        for series in self.wanted:
+        for series in self.series:
             chart = self.charts.by_series.get(series)
             entry: dict[str, Any] = {"symbol": series.symbol, "interval": series.interval.value}
             entry |= {"since": chart.newest} if chart and chart.candles else {"snapshot": 1000}
@@ -215,7 +215,7 @@ class Visitor:
     async def _listen(self, connection: trio_websocket.WebSocketConnection) -> None:
         try:
             while True:
-                self.charts.take(decode(checked(await connection.get_message())))
+                self.charts.receive(decode(checked(await connection.get_message())))
         except trio_websocket.ConnectionClosed as closed:
             self.codes.append(closed.reason.code if closed.reason else 0)
 
@@ -233,13 +233,13 @@ async def world(
     prepare: Callable[[World], None] = lambda world: None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Everything but the running of the service, which is the test's."""
+    """A service that is built and not yet running, with its environment."""
     names = symbols if listed is None else listed
     exchange, spare = (
         Exchange(symbols=names, start_ms=START, seed=seed, quiet=quiet, quiet_closes=quiet_closes)
         for _ in range(2)
     )
-    assert exchange.now() == spare.now()  # their time starts here
+    assert exchange.now() == spare.now()  # starts the clock of both
     async with trio.open_nursery() as nursery:
         made = World(
             exchange,
@@ -255,7 +255,7 @@ async def world(
 
 @asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[World]:
-    """A world whose service is ready; it stops in order afterwards."""
+    """A world whose service is ready; it is stopped in order afterwards."""
     async with world(**options) as made, trio.open_nursery() as nursery:
         await nursery.start(made.service.run)
         await made.ready()

@@ -74,12 +74,12 @@ async def _one_stream_of_one_connection(world: World) -> None:
     world.exchange.faults.stall.off()
 
 
-def no_way(error: OSError, seconds: float = 60.0) -> Play:
+def connect_error(error: OSError, seconds: float = 60.0) -> Play:
     async def play(world: World) -> None:
-        world.no_way = error
+        world.connect_error = error
         inject(world.exchange, "cut", {"which": "all"})
         await trio.sleep(seconds)
-        world.no_way = None
+        world.connect_error = None
 
     return play
 
@@ -202,9 +202,9 @@ FAULTS = [
         {"quiet": ["ETHUSDT"], "quiet_closes": False},
         quiet=frozenset({"ETHUSDT"}),
     ),
-    Fault("the name is not known for 60 s", no_way(UNKNOWN_NAME)),
-    Fault("the certificate is not trusted for 60 s", no_way(BAD_CERTIFICATE)),
-    Fault("the first host's name is not known", no_way(UNKNOWN_NAME), SPARE),
-    Fault("the proxy goes away for 60 s", no_way(NO_PROXY_THERE)),
+    Fault("the name is not known for 60 s", connect_error(UNKNOWN_NAME)),
+    Fault("the certificate is not trusted for 60 s", connect_error(BAD_CERTIFICATE)),
+    Fault("the first host's name is not known", connect_error(UNKNOWN_NAME), SPARE),
+    Fault("the proxy goes away for 60 s", connect_error(NO_PROXY_THERE)),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}

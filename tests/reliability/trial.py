@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from actors.testing import seeded_scheduler
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from tests.fakes.service import Visitor, World, running
+from tests.fakes.service import ReconnectingClient, World, running
 
 from .events import Journal, counted
 from .faults import Fault
@@ -34,8 +34,8 @@ class Crowd:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.staying = Visitor(all_series(world))
-        self.restless = Visitor(all_series(world))
+        self.staying = ReconnectingClient(all_series(world))
+        self.restless = ReconnectingClient(all_series(world))
         self._coming_and_going = trio.CancelScope()
 
     async def run(self) -> None:
@@ -57,7 +57,7 @@ class Crowd:
         return [
             f"client that {does}: {fault}"
             for does, visitor in (("stays", self.staying), ("comes and goes", self.restless))
-            for series in visitor.wanted
+            for series in visitor.series
             for fault in self.world.compare(series, visitor.charts)
         ]
 

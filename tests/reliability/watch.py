@@ -14,7 +14,7 @@ from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
 from smarttrade.simulator.limits import Refusal, WeightBudget
 from tests.fakes.chart import Chart
-from tests.fakes.service import Visitor, World
+from tests.fakes.service import ReconnectingClient, World
 
 EVERY = 1.0  # seconds between two looks
 SETTLED_AFTER = 3_000  # ms after a candle's end by which its client should have it
@@ -122,7 +122,7 @@ class Watch:
     """Looks at one client that stays connected: since when it has all that there is."""
 
     world: World
-    visitor: Visitor
+    visitor: ReconnectingClient
     quiet: frozenset[str] = frozenset()
     """Symbols that may have nothing to say."""
     troubled_at: float = -math.inf
@@ -149,7 +149,7 @@ class Watch:
             await trio.sleep(self.every)
 
     def look(self) -> str | None:
-        for series in self.visitor.wanted:
+        for series in self.visitor.series:
             chart = self.visitor.charts.by_series.get(series)
             trouble = "nothing yet" if chart is None else self._look_at(series, chart)
             if trouble:

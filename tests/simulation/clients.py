@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .process import Process
     from .world import World
 
-COME_BACK_AFTER = (0.2, 2.0)  # seconds
+RECONNECT_PAUSE = (0.2, 2.0)  # seconds
 PATIENCE = 20.0  # seconds for a handshake or an answer
 
 ANSWER_TIMEOUT = 1.5
@@ -64,7 +64,7 @@ class Client:
         """Come back with `since` whenever the connection is lost."""
         while True:
             await self.visit(self.listen)
-            await trio.sleep(self.rng.uniform(*COME_BACK_AFTER))
+            await trio.sleep(self.rng.uniform(*RECONNECT_PAUSE))
 
     async def stay_drowsy(self) -> None:
         """The same, but it stops reading for a few seconds all the time, and has little room."""
@@ -79,7 +79,7 @@ class Client:
         while True:
             self.world.next_capacity = 400
             await self.visit(behave)
-            await trio.sleep(self.rng.uniform(*COME_BACK_AFTER))
+            await trio.sleep(self.rng.uniform(*RECONNECT_PAUSE))
 
     async def visit(self, behave: Callable[[WebSocket, Talk], Any]) -> None:
         """One connection, from handshake to whatever ends it."""
@@ -165,7 +165,7 @@ async def churn(client: Client) -> None:
             await client.visit(behave)
         except* (Closed, *GONE):
             pass
-        await trio.sleep(client.rng.uniform(*COME_BACK_AFTER))
+        await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
 async def flood(client: Client) -> None:
@@ -206,7 +206,7 @@ async def stall(client: Client) -> None:
     while True:
         client.world.next_capacity = client.rng.choice((700, 2000, 8000))
         await client.visit(behave)
-        await trio.sleep(client.rng.uniform(*COME_BACK_AFTER))
+        await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
 async def stare(client: Client) -> None:
@@ -232,7 +232,7 @@ async def trickle(client: Client) -> None:
     while True:
         client.world.next_capacity = client.rng.choice((300, 1000))
         await client.visit(behave)
-        await trio.sleep(client.rng.uniform(*COME_BACK_AFTER))
+        await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
 async def vanish(client: Client) -> None:
@@ -248,7 +248,7 @@ async def vanish(client: Client) -> None:
 
     while True:
         await client.visit(behave)
-        await trio.sleep(client.rng.uniform(*COME_BACK_AFTER))
+        await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
 async def flat(client: Client) -> None:
@@ -263,7 +263,7 @@ async def flat(client: Client) -> None:
                         client.world.trace.data(client.name, message)
                         talk.take_flat(message, series.interval)
         except (Refused, Closed, *GONE):
-            await trio.sleep(client.rng.uniform(*COME_BACK_AFTER))
+            await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
 async def herd(client: Client) -> None:

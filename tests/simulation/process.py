@@ -50,7 +50,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_our_doing(error: BaseException) -> bool:
-    """Whether a failure is a crash on purpose, or follows from one."""
+    """Whether a failure is injected failure, or follows from one."""
     if isinstance(error, InjectedCrash | ActorDied | MailboxClosed):
         return True
     causes = [error.__cause__, error.__context__]

@@ -22,7 +22,7 @@ from smarttrade.simulator import Cut
 from smarttrade.store.memory import MemoryStore
 from smarttrade.web.front_end import CannotServe
 from tests.fakes.memory_net import MemoryListener, websocket_over
-from tests.fakes.service import Failing, Visitor, World, running, world
+from tests.fakes.service import FailOnce, ReconnectingClient, World, running, world
 
 SERIES = [
     Series(symbol, interval)
@@ -43,9 +43,9 @@ def quiet_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def faults_of(world: World, visitor: Visitor) -> list[str]:
-    assert set(visitor.charts.by_series) == set(visitor.wanted)
-    return [fault for one in visitor.wanted for fault in world.compare(one, visitor.charts)]
+def faults_of(world: World, visitor: ReconnectingClient) -> list[str]:
+    assert set(visitor.charts.by_series) == set(visitor.series)
+    return [fault for one in visitor.series for fault in world.compare(one, visitor.charts)]
 
 
 async def test_starts_becomes_ready_and_has_what_the_exchange_has(
@@ -65,7 +65,7 @@ async def test_starts_becomes_ready_and_has_what_the_exchange_has(
 
 
 async def test_minutes_close_at_clients_and_in_every_window(autojump_clock: MockClock) -> None:
-    visitor = Visitor(SERIES)
+    visitor = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
         nursery.start_soon(visitor.run, made)
         await made.next_minute(7)
@@ -83,7 +83,7 @@ async def test_minutes_close_at_clients_and_in_every_window(autojump_clock: Mock
 async def test_stream_that_is_cut_for_five_minutes_leaves_no_trace(
     how: Any, autojump_clock: MockClock
 ) -> None:
-    visitor = Visitor(SERIES)
+    visitor = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
         nursery.start_soon(visitor.run, made)
         await made.next_minute(2, plus=20)
@@ -110,7 +110,7 @@ async def test_stream_that_is_cut_for_five_minutes_leaves_no_trace(
 async def test_stream_that_is_cut_alone_costs_nothing_while_rest_answers(
     autojump_clock: MockClock,
 ) -> None:
-    visitor = Visitor(SERIES)
+    visitor = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
         nursery.start_soon(visitor.run, made)
         await made.next_minute(1, plus=20)
@@ -137,10 +137,10 @@ CRASHES = {
 }
 
 
-def crash_once(monkeypatch: pytest.MonkeyPatch, actor: str) -> Failing:
+def crash_once(monkeypatch: pytest.MonkeyPatch, actor: str) -> FailOnce:
     """An actor that crashes on its next work when the result `fails`."""
     owner, name = CRASHES[actor]
-    original, failing = getattr(owner, name), Failing()
+    original, failing = getattr(owner, name), FailOnce()
 
     def instead(*arguments: Any, **options: Any) -> Any:
         failing.check()
@@ -155,7 +155,7 @@ async def test_crash_of_one_actor_is_survived_and_leaves_no_trace(
     actor: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     failing = crash_once(monkeypatch, actor)
-    visitor = Visitor(SERIES)
+    visitor = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
         nursery.start_soon(visitor.run, made)
         await made.next_minute(2, plus=5)
@@ -168,7 +168,7 @@ async def test_crash_of_one_actor_is_survived_and_leaves_no_trace(
         assert not failing.fails
         await made.ready()
         assert made.actors[actor].restarts == 1
-        assert "a crash on purpose" in (made.actors[actor].last_error or "")
+        assert "injected failure" in (made.actors[actor].last_error or "")
         assert made.actors["service"].state.value == "running"
         assert await made.differences() == []
         assert faults_of(made, visitor) == []
@@ -189,7 +189,7 @@ async def test_dial_that_fails_unexpectedly_restarts_the_stream(autojump_clock: 
 async def test_client_that_was_away_ends_up_with_what_one_that_stayed_has(
     autojump_clock: MockClock,
 ) -> None:
-    stayed, away = Visitor(SERIES), Visitor(SERIES)
+    stayed, away = ReconnectingClient(SERIES), ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
         nursery.start_soon(stayed.run, made)
         for _ in range(3):
@@ -211,7 +211,7 @@ async def test_client_that_was_away_ends_up_with_what_one_that_stayed_has(
 
 
 async def test_stop_is_in_order_and_within_its_limits(autojump_clock: MockClock) -> None:
-    visitor = Visitor(SERIES)
+    visitor = ReconnectingClient(SERIES)
     async with world(stop_within=5) as made, trio.open_nursery() as clients:
         async with trio.open_nursery() as nursery:
             await nursery.start(made.service.run)

@@ -30,7 +30,7 @@ async def test_ban_is_kept_to_over_restarts_of_the_actors(
     def crash_now_and_then(agenda: BackfillQueue) -> Any:
         if crashes and trio.current_time() >= crashes[0]:
             crashes.pop(0)
-            raise RuntimeError("a crash on purpose")
+            raise RuntimeError("injected failure")
         return take(agenda)
 
     monkeypatch.setattr(BackfillQueue, "take", crash_now_and_then)

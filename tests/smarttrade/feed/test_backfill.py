@@ -451,7 +451,7 @@ async def test_sixty_series_begin_in_parallel_short_intervals_first(
         for series in SIXTY:
             assert values(await w.window(series)) == values(exchange.history[series][-1000:])
         nursery.cancel_scope.cancel()
-    assert exchange.most_at_once == CONNECTIONS
+    assert exchange.max_concurrent == CONNECTIONS
     assert len(exchange.asked) == 60
     lengths = [asked.series.interval.typical_length for asked in exchange.asked]
     assert lengths == sorted(lengths)

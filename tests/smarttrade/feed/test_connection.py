@@ -454,7 +454,7 @@ async def test_cancelled_send_ends_the_connection(
         await peer.accept()
         peer.stream.stop_reading()
         await trio.sleep(2)
-        peer.stream.read_on()
+        peer.stream.resume_reading()
         await trio.sleep_forever()
 
     exchange = StreamExchange(nursery, full)

@@ -15,7 +15,7 @@ from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import Asked, candle
 from tests.fakes.exchange_streams import BTC, ETH
 from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, talking
-from tests.fakes.service import Visitor, World, running
+from tests.fakes.service import ReconnectingClient, World, running
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
 LOOKED = 3.0  # seconds: looks are so far apart, and a little
@@ -124,7 +124,7 @@ async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
     autojump_clock: MockClock,
 ) -> None:
     series = [Series("BTCUSDT", Interval.MINUTE_1), Series("BTCUSDT", Interval.MINUTE_5)]
-    visitor = Visitor(series)
+    visitor = ReconnectingClient(series)
     with capture_logs():
         async with running(symbols=("BTCUSDT",)) as world, trio.open_nursery() as nursery:
             nursery.start_soon(visitor.run, world)

@@ -36,7 +36,7 @@ from smarttrade.store.messages import (
     StoreMessage,
 )
 from tests.fakes.candles import BTC, ETH, at, candle, rows
-from tests.fakes.clients import DeafVisitor, UnpartingVisitor, Visitor
+from tests.fakes.clients import MemoryClient, NonClosingClient, NonReadingClient
 from tests.fakes.frames import Message
 
 BTC_1M = {"symbol": "BTCUSDT", "interval": "1m"}
@@ -67,7 +67,9 @@ class Service:
             partial(run_hub, self.hub, CandleTexts(), self.counters, heartbeat=25)
         )
 
-    def welcome(self, visitor: Visitor, limits: SessionLimits | None = None) -> trio.CancelScope:
+    def welcome(
+        self, visitor: MemoryClient, limits: SessionLimits | None = None
+    ) -> trio.CancelScope:
         """Begin a session; cancel what is returned when the client vanishes."""
         protocol = SessionProtocol("s1", "smarttrade/9", 25, limits or SessionLimits())
         return self._begin(
@@ -82,7 +84,7 @@ class Service:
         )
 
     def welcome_flat(
-        self, visitor: Visitor, series: Series = BTC, limits: SessionLimits | None = None
+        self, visitor: MemoryClient, series: Series = BTC, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         return self._begin(
             partial(
@@ -144,7 +146,7 @@ def kinds(messages: Sequence[Message]) -> list[str]:
 
 async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         got = await visitor.read(2)
         assert kinds(got) == ["welcome", "status"]
@@ -155,7 +157,7 @@ async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock
 async def test_welcome_comes_first_even_when_the_hub_is_behind(autojump_clock: MockClock) -> None:
     async with serving_nothing() as service:
         await service.start_store()
-        visitor = Visitor()
+        visitor = MemoryClient()
         visitor.ask("nonsense")
         visitor.ask({"action": "ping"})
         service.welcome(visitor)
@@ -167,7 +169,7 @@ async def test_welcome_comes_first_even_when_the_hub_is_behind(autojump_clock: M
 
 async def test_request_of_the_first_hour_brings_every_update(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask(BTC_1M)
         assert kinds(await visitor.read(3)) == ["welcome", "status", "subscribed"]
@@ -186,7 +188,7 @@ async def test_snapshot_follows_the_acknowledgement_and_updates_follow_it(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask({"id": 7, "subscriptions": [{**BTC_1M, "snapshot": 2}]})
         got = await visitor.read(4)
@@ -201,7 +203,7 @@ async def test_client_that_waits_for_history_gets_its_snapshot_and_nothing_befor
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 5})
         await visitor.read(3)
@@ -218,7 +220,7 @@ async def test_nothing_comes_after_the_answer_to_an_unsubscription(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask(BTC_1M)
         visitor.ask({"action": "unsubscribe", "id": 2, **BTC_1M})
@@ -231,7 +233,7 @@ async def test_nothing_comes_after_the_answer_to_an_unsubscription(
 
 async def test_bad_request_is_answered_and_the_session_goes_on(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask("nonsense")
         visitor.ask(b"\x00")
@@ -251,7 +253,7 @@ async def test_bad_request_is_answered_and_the_session_goes_on(autojump_clock: M
 
 async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         await visitor.read(2)
         for beat in (25, 50, 75):
@@ -264,7 +266,7 @@ async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) ->
 
 async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitors = [Visitor() for _ in range(3)]
+        visitors = [MemoryClient() for _ in range(3)]
         for visitor in visitors[:2]:
             service.welcome(visitor)
             visitor.ask(BTC_1M)
@@ -280,7 +282,7 @@ async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> Non
 async def test_session_that_begins_while_draining_is_told_so(autojump_clock: MockClock) -> None:
     async with serving() as service:
         service.draining.set()
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         await wait_all_tasks_blocked()
         assert visitor.closed == (1001, "shutting down")
@@ -291,7 +293,7 @@ async def test_client_that_has_too_much_pending_is_closed_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor(max_pending_bytes=1000)
+        visitor = MemoryClient(max_pending_bytes=1000)
         service.welcome(visitor)
         await visitor.read(2)
         await service.store.tell(PutHistory(ETH, rows(0, 99), None))
@@ -306,7 +308,7 @@ async def test_client_that_takes_nothing_is_given_up_without_a_word(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = DeafVisitor()
+        visitor = NonReadingClient()
         service.welcome(visitor)
         await trio.sleep(29.9)
         assert service.ended == []
@@ -320,7 +322,7 @@ async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor, SessionLimits(bad_requests=3))
         for _ in range(10):
             visitor.ask("nonsense")
@@ -333,7 +335,7 @@ async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
 
 async def test_flood_of_good_requests_is_closed_with_1008(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         for _ in range(200):
             visitor.ask({"action": "ping"})
@@ -347,7 +349,7 @@ async def test_flood_of_good_requests_is_closed_with_1008(autojump_clock: MockCl
 
 async def test_requests_are_counted_by_the_loop_s_time(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor, SessionLimits(burst=5, requests_per_second=1.0))
         for _ in range(50):
             visitor.ask({"action": "ping"})
@@ -359,7 +361,7 @@ async def test_client_that_does_not_part_is_left_after_two_seconds(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = UnpartingVisitor()
+        visitor = NonClosingClient()
         service.welcome(visitor)
         await visitor.read(2)
         service.draining.set()
@@ -373,7 +375,7 @@ async def test_client_that_vanishes_leaves_nothing_behind(
     autojump_clock: MockClock, flat: bool
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         gone = service.welcome_flat(visitor) if flat else service.welcome(visitor)
         if not flat:
             visitor.ask(BTC_1M)
@@ -393,7 +395,7 @@ async def test_outbox_that_was_finished_ends_the_session_without_a_word(
 ) -> None:
     """The front end closed the connection itself, for a message that is too big for example."""
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         await visitor.read(2)
         visitor.outbox.finish()
@@ -409,7 +411,7 @@ async def test_store_that_does_not_answer_ends_the_session_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask({"action": "ping"})
         await trio.sleep(4.9)
@@ -426,7 +428,7 @@ async def test_store_that_dies_while_it_is_asked_ends_the_session_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         visitor.ask({"action": "ping"})
         await service.store.receive()
@@ -443,7 +445,7 @@ async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
 ) -> None:
     async with serving_nothing() as service:
         service.store = Mailbox("store", capacity=1)
-        visitor = Visitor()
+        visitor = MemoryClient()
         gone = service.welcome(visitor)
         await wait_all_tasks_blocked()
         gone.cancel()
@@ -453,7 +455,7 @@ async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
 
 async def test_session_ends_though_the_store_has_ended_before(autojump_clock: MockClock) -> None:
     async with serving_nothing() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         gone = service.welcome(visitor)
         await wait_all_tasks_blocked()
         service.store.close()
@@ -464,7 +466,7 @@ async def test_session_ends_though_the_store_has_ended_before(autojump_clock: Mo
 
 async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor, SessionLimits(idle_timeout=100))
         await trio.sleep(90)
         visitor.ask(BTC_1M)
@@ -487,7 +489,7 @@ async def test_flat_client_gets_the_newest_candle_at_once_and_then_every_update(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome_flat(visitor)
         (newest,) = await visitor.read(1)
         assert (newest["timestamp"], newest["is_closed"]) == (at(3), False)
@@ -502,7 +504,7 @@ async def test_flat_client_of_a_series_without_history_waits_for_it(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome_flat(visitor, ETH)
         await service.put(candle(3, closed=False), series=ETH)
         assert await visitor.read_all() == []
@@ -513,7 +515,7 @@ async def test_flat_client_of_a_series_without_history_waits_for_it(
 
 async def test_what_a_flat_client_says_is_forgotten(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome_flat(visitor)
         for request in ("nonsense", b"\x00", {"action": "ping"}):
             visitor.ask(request)
@@ -523,7 +525,7 @@ async def test_what_a_flat_client_says_is_forgotten(autojump_clock: MockClock) -
 
 async def test_flat_client_that_floods_is_closed_with_1008(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome_flat(visitor, BTC, SessionLimits(burst=5))
         for _ in range(4):
             visitor.ask("spam")
@@ -542,7 +544,7 @@ async def test_store_that_has_ended_before_it_is_asked_ends_the_session_with_101
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = Visitor()
+        visitor = MemoryClient()
         service.welcome(visitor)
         await wait_all_tasks_blocked()
         service.store.close()
@@ -555,7 +557,7 @@ async def test_store_that_has_ended_before_it_is_asked_ends_the_session_with_101
 
 async def test_flat_client_that_floods_is_counted(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor, counters = Visitor(), SessionCounters()
+        visitor, counters = MemoryClient(), SessionCounters()
         for _ in range(100):
             visitor.ask("hello?")
         await run_legacy_session(

@@ -48,14 +48,14 @@ class Client:
         self.outbox = RecordingOutbox()
         self.subscriber = Subscriber(self.outbox, flat=flat)
 
-    def take(self) -> list[Message]:
-        return self.outbox.take()
+    def drain(self) -> list[Message]:
+        return self.outbox.drain()
 
     def took(self) -> list[tuple[str, int, bool]]:
         """The candles since the last time: symbol, minute, closed."""
         return [
             (m["symbol"], (m["candle"]["time"] - at(0) // 1000) // 60, m["closed"])
-            for m in self.take()
+            for m in self.drain()
             if m["type"] == "candle"
         ]
 
@@ -93,7 +93,7 @@ def test_update_goes_to_those_who_subscribed_and_to_nobody_else() -> None:
     hub, btc, eth, both = new_hub(), Client(), Client(), Client()
     hub.handle([opened(btc, BTC), opened(eth, ETH), opened(both, BTC, ETH)])
     for client in (btc, eth, both):
-        client.take()
+        client.drain()
     hub.handle([told(BTC, candle(1)), told(ETH, candle(2)), told(BTC_HOUR, candle(0))])
     assert btc.took() == [("BTCUSDT", 1, True)]
     assert eth.took() == [("ETHUSDT", 2, True)]
@@ -141,7 +141,7 @@ def test_two_states_of_one_candle_in_one_batch_are_two_messages() -> None:
     hub.handle([opened(client, BTC)])
     states = [candle(1, closed=False, event=2 * n, volume=n) for n in (1, 2, 3)]
     hub.handle([told(BTC, *states), told(BTC, candle(1))])
-    volumes = [m["candle"]["volume"] for m in client.take() if m["type"] == "candle"]
+    volumes = [m["candle"]["volume"] for m in client.drain() if m["type"] == "candle"]
     assert volumes == [1, 2, 3, 10]
     assert len(client.outbox.batches) == 4
 
@@ -149,9 +149,9 @@ def test_two_states_of_one_candle_in_one_batch_are_two_messages() -> None:
 def test_correction_says_so() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
-    client.take()
+    client.drain()
     hub.handle([told(BTC, candle(1), corrected=True), told(BTC, candle(2))])
-    first, second = client.take()
+    first, second = client.drain()
     assert (first["closed"], first["corrected"]) == (True, True)
     assert "corrected" not in second
 
@@ -169,7 +169,7 @@ def test_acknowledgement_comes_before_the_snapshot_and_that_before_updates() -> 
             told(BTC, candle(2)),
         ]
     )
-    got = client.take()
+    got = client.drain()
     assert kinds(got) == ["subscribed", "status", "snapshot", "candle"]
     assert [each["time"] for each in got[2]["candles"]] == [at(m) // 1000 for m in range(3)]
     assert got[3]["closed"]
@@ -186,7 +186,7 @@ def test_what_came_before_a_subscription_in_the_same_batch_is_not_repeated() -> 
 def test_nothing_comes_after_the_acknowledged_end() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC, ETH)])
-    client.take()
+    client.drain()
     hub.handle(
         [
             told(BTC, candle(1)),
@@ -195,7 +195,7 @@ def test_nothing_comes_after_the_acknowledged_end() -> None:
             told(ETH, candle(2)),
         ]
     )
-    got = client.take()
+    got = client.drain()
     assert kinds(got) == ["candle", "subscribed", "candle"]
     assert (got[0]["symbol"], got[2]["symbol"]) == ("BTCUSDT", "ETHUSDT")
 
@@ -205,7 +205,7 @@ def test_client_that_is_gone_gets_nothing() -> None:
     hub.handle([opened(client, BTC), gone(client), told(BTC, candle(1))])
     hub.beat(0.0)
     hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 0.0)), closed(client, BTC, ack=ACK)])
-    assert kinds(client.take()) == ["status"]
+    assert kinds(client.drain()) == ["status"]
 
 
 def test_end_of_a_client_that_nobody_knows_is_no_failure() -> None:
@@ -218,23 +218,23 @@ def test_subscribing_twice_brings_updates_once() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC, ack=ACK), opened(client, BTC, ack=ACK)])
     hub.handle([told(BTC, candle(1))])
-    assert kinds(client.take()) == ["subscribed", "status", "subscribed", "candle"]
+    assert kinds(client.drain()) == ["subscribed", "status", "subscribed", "candle"]
     assert hub.counters.subscriptions == 1
 
 
 def test_unsubscribing_from_what_was_not_subscribed_is_acknowledged() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
-    client.take()
+    client.drain()
     hub.handle([closed(client, ETH, ack=ACK), told(BTC, candle(1))])
-    assert kinds(client.take()) == ["subscribed", "candle"]
+    assert kinds(client.drain()) == ["subscribed", "candle"]
 
 
 def test_client_that_subscribes_to_nothing_yet_is_told_of_the_feed_and_heartbeats() -> None:
     hub, client = new_hub(), Client()
     hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 12.0)), opened(client, ack=ACK)])
     hub.beat(30.0)
-    got = client.take()
+    got = client.drain()
     assert kinds(got) == ["subscribed", "status", "heartbeat"]
     assert (got[1]["feed"], got[1]["since"]) == ("live", 12.0)
     assert got[2]["time"] == 30.0
@@ -243,11 +243,11 @@ def test_client_that_subscribes_to_nothing_yet_is_told_of_the_feed_and_heartbeat
 def test_change_of_the_feed_is_told_in_order() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
-    client.take()
+    client.drain()
     hub.handle(
         [told(BTC, candle(1)), FeedChanged(FeedStatus(Feed.STALE, 1.0)), told(BTC, candle(2))]
     )
-    assert kinds(client.take()) == ["candle", "status", "candle"]
+    assert kinds(client.drain()) == ["candle", "status", "candle"]
 
 
 def test_same_snapshot_is_encoded_once_and_another_is_not_mistaken_for_it() -> None:
@@ -265,7 +265,7 @@ def test_same_snapshot_is_encoded_once_and_another_is_not_mistaken_for_it() -> N
     for snapshot in variants:
         client = Client()
         hub.handle([opened(client, snapshot.series, snapshots=[snapshot])])
-        got = client.take()[-1]
+        got = client.drain()[-1]
         assert got["symbol"] == snapshot.series.symbol
         assert got["truncated"] is snapshot.truncated
         assert [each["close"] for each in got["candles"]] == [c.close for c in snapshot.candles]
@@ -286,7 +286,7 @@ def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
         ]
     )
     hub.beat(1.0)
-    got = flat.take()
+    got = flat.drain()
     assert [(each["timestamp"], each["is_closed"]) for each in got] == [
         (at(1), False),
         (at(1), True),
@@ -297,9 +297,9 @@ def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
 def test_flat_and_other_clients_of_one_series_get_their_own_form() -> None:
     hub, flat, other = new_hub(), Client(flat=True), Client()
     hub.handle([opened(flat, BTC), opened(other, BTC)])
-    other.take()
+    other.drain()
     hub.handle([told(BTC, candle(1))])
-    (one,), (two,) = flat.take(), other.take()
+    (one,), (two,) = flat.drain(), other.drain()
     assert (one["timestamp"], two["candle"]["time"]) == (at(1), at(1) // 1000)
     assert one["close"] == two["candle"]["close"]
 
@@ -544,7 +544,7 @@ async def test_heartbeat_comes_every_25_seconds_exactly(
     for _ in range(100):
         await trio.sleep(1)
         await wait_all_tasks_blocked()
-        heard += [m["time"] - 1000 for m in client.take() if m["type"] == "heartbeat"]
+        heard += [m["time"] - 1000 for m in client.drain() if m["type"] == "heartbeat"]
     assert heard == [25, 50, 75, 100]
     assert trio.current_time() == 100
     nursery.cancel_scope.cancel()
@@ -632,6 +632,6 @@ async def test_subscriptions_are_not_gathered(
     for _ in range(3):
         await mailbox.tell(opened(client, BTC, ack=ACK))
         await wait_all_tasks_blocked()
-    assert len(client.take()) == 4
+    assert len(client.drain()) == 4
     assert trio.current_time() == began
     nursery.cancel_scope.cancel()

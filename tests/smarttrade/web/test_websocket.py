@@ -208,15 +208,15 @@ async def test_client_that_comes_back_ends_up_with_what_it_would_have_had() -> N
                 await session.say(**BTC_1M, snapshot=5)
                 await server.live(BTC, candle(9, closed=False, close=101, volume=11))
                 for message in await session.pending():
-                    came_back.take(message)
+                    came_back.receive(message)
             await server.live(BTC, candle(9, close=102), candle(10), candle(11, closed=False))
             async with server.session() as session:
                 await session.say(**BTC_1M, since=came_back.by_series[BTC].newest)
                 await server.live(BTC, candle(11, close=99), candle(12, closed=False))
                 for message in await session.pending():
-                    came_back.take(message)
+                    came_back.receive(message)
             for message in await steady.pending():
-                stayed.take(message)
+                stayed.receive(message)
     one, other = stayed.by_series[BTC], came_back.by_series[BTC]
     assert one.candles == other.candles
     assert one.closed == other.closed
