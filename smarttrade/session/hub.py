@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import trio
 
@@ -41,6 +41,11 @@ BATCH = 256  # events taken from the mailbox before a flush; whatever has come s
 # together. After a pause nothing waits: the first update of a burst goes out at once.
 FLUSH_CPU_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
 MAX_FLUSH_PAUSE = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
+
+
+class _EncodedSnapshot(NamedTuple):
+    snapshot: Snapshot
+    frame: bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -102,11 +107,11 @@ class Hub:
         self._wall_clock = wall_clock
         counters.subscribers = counters.subscriptions = 0  # of a hub before this one
         self._encoder = Encoder(texts)
+        self._cache = texts.cache
         self._feed = FeedStatus(Feed.DOWN, 0.0)
         self._series: dict[Subscriber, frozenset[Series]] = {}
         self._groups: dict[tuple[frozenset[Series], bool], _Group] = {}
         self._routes: dict[Series, list[_Group]] = {}
-        self._snapshots: dict[Series, tuple[Snapshot, bytes]] = {}
 
     def handle(self, events: Iterable[HubEvent]) -> None:
         """Carry out events in order; candles in a row are posted together."""
@@ -210,15 +215,16 @@ class Hub:
             subscriber.outbox.post_once(closed.acknowledgement)
 
     def _snapshot_frame(self, snapshot: Snapshot) -> bytes:
-        """Many clients that come back at once want the same one: keep the last of each series."""
-        known = self._snapshots.get(snapshot.series)
-        if known is not None and known[0] == snapshot:
-            return known[1]
-        data = self._encoder.snapshot(
+        """Clients that reconnect at the same time need the same one: the last of each is kept."""
+        key = _EncodedSnapshot, snapshot.series
+        cached = self._cache.get(key, _EncodedSnapshot)
+        if cached is not None and cached.snapshot == snapshot:
+            return cached.frame
+        frame = self._encoder.snapshot(
             snapshot.series, snapshot.candles, truncated=snapshot.truncated
         )
-        self._snapshots[snapshot.series] = (snapshot, data)
-        return data
+        self._cache.put(key, _EncodedSnapshot(snapshot, frame), len(frame))
+        return frame
 
     def _remove(self, subscriber: Subscriber) -> None:
         self._leave(subscriber)

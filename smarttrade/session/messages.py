@@ -25,6 +25,11 @@ Volume = Annotated[float, Meta(description="In the base asset.")]
 Wall = Annotated[float, Meta(description="Seconds since the epoch, by the server's clock.")]
 
 
+Simulated = Annotated[
+    bool, Meta(description="Whether the prices are invented, by the built-in simulator.")
+]
+
+
 class Candle(Struct, frozen=True):
     """One bar; the newest one of a series may still form."""
 
@@ -60,6 +65,7 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
     session: Annotated[str, Meta(description="Names this session in the server's log.")]
     heartbeat: Annotated[float, Meta(description="Seconds between two heartbeats.")]
     limits: SessionLimitsInfo
+    simulated: Simulated = False
 
 
 class SubscriptionError(Struct, frozen=True):

@@ -96,6 +96,8 @@ class SessionProtocol:
     heartbeat: float
     """Seconds between two heartbeats."""
     limits: SessionLimits
+    simulated: bool = False
+    """Whether the prices are invented."""
     counters: SessionCounters = field(default_factory=SessionCounters)
     """Usually those of all sessions."""
     subscribed: dict[Series, None] = field(default_factory=dict)
@@ -115,7 +117,8 @@ class SessionProtocol:
             burst=self.limits.burst,
             snapshot=WINDOW_SIZE,
         )
-        return message_frame(Welcome(self.server, self.session, self.heartbeat, limits))
+        welcome = Welcome(self.server, self.session, self.heartbeat, limits, self.simulated)
+        return message_frame(welcome)
 
     def receive(self, message: str | bytes, catalogue: Catalogue, now: float) -> list[Action]:
         """What to do about one message. `now` is in seconds of any steady clock."""

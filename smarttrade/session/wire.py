@@ -14,6 +14,7 @@ from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.feed import FeedStatus
+from .encoded_cache import EncodedCache
 from .messages import Heartbeat, LegacyCandle, Message, SeriesName, Status
 
 encode_json = msgspec.json.Encoder().encode
@@ -46,13 +47,15 @@ def candle_text(candle: Candle) -> bytes:
 
 
 class CandleTexts:
-    """The JSON of every candle that was asked for, made once.
+    """The JSON of each candle, made once when it is first needed.
 
     Shared by the hub and the REST answers. Keeps what a window keeps: the newest of each series.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: EncodedCache | None = None) -> None:
         self._texts: dict[Series, dict[int, tuple[Candle, bytes]]] = {}
+        self.cache = cache or EncodedCache()
+        """Whole pages and snapshots made of them."""
 
     def text(self, series: Series, candle: Candle) -> bytes:
         texts = self._texts.get(series)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, NamedTuple
 
@@ -13,6 +13,7 @@ from ..market.candle import Candle
 from ..market.gaps import Gap, Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series
+from ..market.symbol_details import SymbolDetails
 from ..market.window import Difference
 from ..market.window_state import WindowState
 from .events import Published, SubscriberT
@@ -223,6 +224,8 @@ class SeriesOverview:
     """Why it is not ready, in words; None when it is whole and fresh."""
     gaps: tuple[Gap, ...] = ()
     """What is absent inside the window."""
+    is_loaded: bool = True
+    """Whether its candles can be served, be they stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,8 @@ class Catalogue:
 
     symbols: tuple[str, ...]
     intervals: tuple[Interval, ...]
+    details: Mapping[str, SymbolDetails] = field(default_factory=dict)
+    """By symbol; of some, nothing may be known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class SeriesState:
             age=None if received_at is None else now - received_at,
             not_ready_reason=self.freshness.not_ready_reason(now, time),
             gaps=self.window.gaps(),
+            is_loaded=self.window.is_ready,
         )
 
     def snapshot(self, wanted: SubscriptionSpec, exchange_time: int) -> Snapshot:

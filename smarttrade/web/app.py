@@ -22,8 +22,9 @@ from .problem import ProblemError
 from .response_schemas import Health, Intervals, Ready, Symbols
 from .schemas.documents import add_documents
 from .services import Services
-from .status import check_ready, describe_system, streaming_status
+from .status import describe_system, readiness_check, streaming_status
 from .store_client import ask
+from .symbols import DETAILS, symbol_details
 from .websocket import serve_candles, serve_legacy_candles
 
 if TYPE_CHECKING:
@@ -57,12 +58,16 @@ def _json(value: Any) -> Response:
 
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
-    candle_pages = CandlePages(services.store, services.texts, services.revision_of)
+    texts = services.texts
+    candle_pages = CandlePages(services.store, texts, services.revision_of, texts.cache)
     app.extensions[FAST_PATH] = CandleFastPath(candle_pages, cors_of(services)).answer
 
     @app.get("/symbols")
     async def symbols() -> Response:
-        return _json(Symbols(list((await ask(services.store, GetCatalogue)).symbols)))
+        with_details = DETAILS.read(request.args)
+        catalogue = await ask(services.store, GetCatalogue)
+        details = symbol_details(catalogue) if with_details else None
+        return _json(Symbols(list(catalogue.symbols), details))
 
     @app.get("/intervals")
     async def intervals() -> Response:
@@ -81,15 +86,17 @@ def _add_status(app: QuartTrio, services: Services) -> None:
 
     @app.get("/ready")
     async def ready() -> Response:
+        check = readiness_check(request.args)
         overview = await ask(services.store, GetOverview)
-        kept = services.describe_store()
-        check_ready(overview, stopping=services.draining.is_set(), store=kept)
-        return _json(Ready("ready", dict(kept)))
+        store, simulated = services.describe_store(), services.is_simulated
+        check(overview, stopping=services.draining.is_set(), store=store, simulated=simulated)
+        return _json(Ready("ready", dict(store), simulated))
 
     @app.get("/streaming/status")
     async def status() -> Response:
         overview = await ask(services.store, GetOverview)
-        return _json(streaming_status(overview, services.describe_store()))
+        store, simulated = services.describe_store(), services.is_simulated
+        return _json(streaming_status(overview, store, simulated=simulated))
 
     @app.get("/metrics")
     async def tell_metrics() -> Response:
@@ -102,8 +109,14 @@ def _add_status(app: QuartTrio, services: Services) -> None:
     async def system() -> Response:
         from .metrics.process import uptime
 
-        tree, store = services.inspect(), services.describe_store()
-        return _json(describe_system(tree, server=services.server, uptime=uptime(), store=store))
+        described = describe_system(
+            services.inspect(),
+            server=services.server,
+            uptime=uptime(),
+            store=services.describe_store(),
+            simulated=services.is_simulated,
+        )
+        return _json(described)
 
 
 def _add_charts(app: QuartTrio, services: Services) -> None:

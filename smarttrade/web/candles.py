@@ -1,20 +1,13 @@
-"""`GET /candles`: a page of a series' window, encoded once for as long as it does not change.
-
-Most of a page stays what it was when its series changes: all candles but the last are closed. They
-are joined, hashed and compressed once, and each change adds its last candle to that.
-"""
+"""`GET /candles`: a page of a series' window, encoded once for as long as it does not change."""
 
 from __future__ import annotations
 
-import hashlib
-import struct
-import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from quart import Response
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from actors import Mailbox
 
@@ -22,106 +15,36 @@ from ..market.candle import Candle
 from ..market.gaps import Gap
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
+from ..session.encoded_cache import EncodedCache
 from ..session.errors import RequestError
-from ..session.requests import MAX_SECONDS, find_series
+from ..session.requests import MAX_SECONDS, find_series, shown
 from ..session.wire import CandleTexts, encode_json
 from ..store.messages import GetCatalogue, GetPage, Page, PageUnavailable, StoreMessage
 from . import response_schemas
+from .encoded_page import CachedPrefix, EncodedPage, PageFormat
 from .int_param import IntParam
 from .problem import ProblemError
 from .store_client import ask
 
 DEFAULT_LIMIT = 500
-CACHED_ANSWERS = 256  # of up to 110 KB each, and a fifth of that compressed
-CACHED_NAMES = 1024  # spellings of series that were asked for
-COMPRESS_FROM = 1024  # bytes; less is not worth a client's while
-GZIP_LEVEL = 5
+MAX_NAMES = 1024  # spellings of series that are kept resolved
 
 LIMIT = IntParam("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
 BEFORE = IntParam(
     "before", 0, MAX_SECONDS, "Only candles that open before this, in seconds since the epoch."
 )
+FORMATS = {"json": PageFormat.JSON, "csv": PageFormat.CSV}
 
-Key = tuple[Series, int, int | None]
+Key = tuple[Series, int, int | None, PageFormat]
 
-_GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # RFC 1952, 2.3: no name, no time, any system
-_RAW = -zlib.MAX_WBITS  # deflate without a head of its own
-
-
-class CachedPrefix:
-    """A page up to its last candle."""
-
-    def __init__(self, candles: tuple[Candle, ...], data: bytes) -> None:
-        self.candles = candles
-        self.data = data
-
-    @cached_property
-    def digest(self) -> hashlib.blake2b:
-        return hashlib.blake2b(self.data, digest_size=12)
-
-    @cached_property
-    def checksum(self) -> int:
-        return zlib.crc32(self.data)
-
-    @cached_property
-    def deflated(self) -> bytes:
-        """Whole bytes (the flush sees to it), so that more can follow."""
-        deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _RAW)
-        return deflate.compress(self.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
-
-
-class EncodedPage:
-    """One page as bytes, and compressed if anybody asked for that."""
-
-    def __init__(self, beginning: CachedPrefix, end: bytes, revision: int) -> None:
-        self.beginning = beginning
-        self._end = end
-        self.revision = revision
-        digest = beginning.digest.copy()
-        digest.update(end)
-        # Weak: the compressed form is the same answer (RFC 9110, 8.8.1).
-        self.etag = f'W/"{digest.hexdigest()}"'
-
-    @property
-    def body(self) -> bytes:
-        return self.beginning.data + self._end
-
-    @cached_property
-    def compressed(self) -> bytes:
-        deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _RAW)
-        size = len(self.beginning.data) + len(self._end)
-        return b"".join(
-            (
-                _GZIP_HEAD,
-                self.beginning.deflated,
-                deflate.compress(self._end),
-                deflate.flush(),
-                struct.pack("<LL", zlib.crc32(self._end, self.beginning.checksum), size),
-            )
-        )
-
-    def respond(
-        self, if_none_match: str, accept_encoding: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        """The status, headers and body for a client that says this of itself."""
-        headers = {"ETag": self.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if _matches(if_none_match, self.etag):
-            return 304, headers, b""
-        size = len(self.beginning.data) + len(self._end)
-        if size >= COMPRESS_FROM and _accepts_gzip(accept_encoding):
-            headers["Content-Encoding"] = "gzip"
-            body = self.compressed
-        else:
-            body = self.body
-        headers["Content-Type"] = "application/json"
-        return 200, headers, body
+_CSV_HEADER = b"time,open,high,low,close,volume\r\n"
 
 
 class CandlePages:
-    """Answers to `GET /candles/{symbol}/{interval}`, the most recently used of them kept.
+    """Answers `GET /candles/{symbol}/{interval}`, and keeps the pages used last.
 
-    `revision_of` tells, without asking the store, whether a kept answer still holds: it is None
-    for a series that there is not, and grows with every change of one that there is.
+    `revision_of` tells, without asking the store, whether a kept page is still valid: it is None
+    for an unknown series, and grows with every change of a known one.
     """
 
     def __init__(
@@ -129,33 +52,41 @@ class CandlePages:
         store: Mailbox[StoreMessage],
         texts: CandleTexts,
         revision_of: Callable[[Series], int | None],
+        cache: EncodedCache,
     ) -> None:
         self._store = store
         self._texts = texts
         self._revision_of = revision_of
-        self._answers: OrderedDict[Key, EncodedPage] = OrderedDict()
+        self._cache = cache
         self._names: dict[tuple[str, str], Series] = {}
 
     async def get(
         self, symbol: str, interval: str, query: Mapping[str, str], headers: Headers
     ) -> Response:
-        """EncodedPage a request.
+        """Answer a request.
 
         Raises:
             ProblemError: unknown series, bad parameters, or no history yet.
         """
-        answer = await self.find(symbol, interval, query)
-        status, told, body = answer.respond(
+        media = requested_format(query, headers.get("Accept", ""))
+        page = await self.find(symbol, interval, query, media)
+        status, fields, body = page.respond(
             headers.get("If-None-Match", ""), headers.get("Accept-Encoding", "")
         )
-        response = Response(body, status=status, headers=told)
+        response = Response(body, status=status, headers=fields)
         if status == 304:
             for name in ("Content-Type", "Content-Length"):  # of what is not sent
                 response.headers.pop(name, None)
         return response
 
-    async def find(self, symbol: str, interval: str, query: Mapping[str, str]) -> EncodedPage:
-        """The page that is asked for.
+    async def find(
+        self,
+        symbol: str,
+        interval: str,
+        query: Mapping[str, str],
+        media: PageFormat = PageFormat.JSON,
+    ) -> EncodedPage:
+        """The requested page.
 
         Raises:
             ProblemError: unknown series, bad parameters, or no history yet.
@@ -163,14 +94,12 @@ class CandlePages:
         series = await self._series(symbol, interval)
         limit = LIMIT.read(query) or DEFAULT_LIMIT
         before = BEFORE.read(query)
-        key = series, limit, None if before is None else before * 1000
-        answer = self._answers.get(key)
-        if answer is None or answer.revision != self._revision_of(series):
-            answer = self._answers[key] = self._encoded(key, await self._page(key), answer)
-            if len(self._answers) > CACHED_ANSWERS:
-                self._answers.popitem(last=False)
-        self._answers.move_to_end(key)
-        return answer
+        key = series, limit, None if before is None else before * 1000, media
+        page = self._cache.get(key, EncodedPage)
+        if page is None or page.revision != self._revision_of(series):
+            page = self._encoded(key, await self._page(key), page)
+            self._cache.put(key, page, 2 * page.size)
+        return page
 
     async def _series(self, symbol: str, interval: str) -> Series:
         known = self._names.get((symbol, interval))
@@ -181,32 +110,40 @@ class CandlePages:
             series = find_series(symbol, interval, catalogue)
         except RequestError as error:
             raise ProblemError(404, error.code, error.message) from None
-        if len(self._names) >= CACHED_NAMES:
+        if len(self._names) >= MAX_NAMES:
             self._names.clear()
         self._names[symbol, interval] = series
         return series
 
     async def _page(self, key: Key) -> Page:
-        page: Page | PageUnavailable = await ask(self._store, partial(GetPage, *key))
+        page: Page | PageUnavailable = await ask(self._store, partial(GetPage, *key[:3]))
         if isinstance(page, PageUnavailable):
             raise ProblemError(
                 503, "not_ready", f"{key[0]}: {page.value}; try again", retry_after=2
             )
         return page
 
-    def _encoded(self, key: Key, page: Page, before: EncodedPage | None) -> EncodedPage:
-        if before is not None and before.revision == page.revision:
-            return before
-        series, texts = key[0], self._texts
+    def _encoded(self, key: Key, page: Page, cached: EncodedPage | None) -> EncodedPage:
+        if cached is not None and cached.revision == page.revision:
+            return cached
+        series, media = key[0], key[3]
         closed, last = page.candles[:-1], page.candles[-1:]
         # Candles that have not changed are the same objects, so this takes no time.
-        if before is not None and before.beginning.candles == closed:
-            beginning = before.beginning
+        if cached is not None and cached.prefix.candles == closed:
+            prefix = cached.prefix
+        elif media is PageFormat.CSV:
+            prefix = CachedPrefix(closed, _CSV_HEADER + _csv_rows(closed))
         else:
-            names = encode_json({"symbol": series.symbol, "interval": series.interval.value})
-            joined = texts.joined(series, closed)
-            comma = b"," if closed else b""
-            beginning = CachedPrefix(closed, b"".join((names[:-1], b',"candles":[', joined, comma)))
+            prefix = CachedPrefix(closed, self._json_start(series, closed))
+        end = _csv_rows(last) if media is PageFormat.CSV else self._json_end(series, last, page)
+        return EncodedPage(prefix, end, page.revision, media)
+
+    def _json_start(self, series: Series, candles: Sequence[Candle]) -> bytes:
+        names = encode_json({"symbol": series.symbol, "interval": series.interval.value})
+        joined = self._texts.joined(series, candles)
+        return b"".join((names[:-1], b',"candles":[', joined, b"," if candles else b""))
+
+    def _json_end(self, series: Series, last: Sequence[Candle], page: Page) -> bytes:
         tail = encode_json(
             {
                 "closed": bool(last) and last[0].closed,
@@ -215,28 +152,36 @@ class CandlePages:
                 "gaps": [gap_schema(gap) for gap in page.gaps],
             }
         )
-        end = b"".join((texts.joined(series, last), b"],", tail[1:]))
-        return EncodedPage(beginning, end, page.revision)
+        return b"".join((self._texts.joined(series, last), b"],", tail[1:]))
+
+
+def requested_format(query: Mapping[str, str], accept: str) -> PageFormat:
+    """What `format` asks for, else what `Accept` prefers (RFC 9110, 12.5.1), else JSON.
+
+    Raises:
+        ProblemError: there is no such format.
+    """
+    name = query.get("format")
+    if name is None:
+        offered = ("application/json", "text/csv")
+        best = parse_accept_header(accept, MIMEAccept).best_match(offered)
+        return PageFormat.CSV if best == "text/csv" else PageFormat.JSON
+    if name not in FORMATS:
+        raise ProblemError(400, "bad_format", f"format must be json or csv, not {shown(name)}")
+    return FORMATS[name]
 
 
 def gap_schema(gap: Gap) -> response_schemas.Gap:
-    """In the words and seconds of the API."""
+    """In the seconds of the API."""
     return response_schemas.Gap(gap.first // 1000, gap.last // 1000, gap.cause)
 
 
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Weak comparison, as If-None-Match wants it (RFC 9110, 13.1.2)."""
-    if not if_none_match:
-        return False
-    opaque = etag.removeprefix("W/")
-    told = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return opaque in told or "*" in told
-
-
-def _accepts_gzip(accept_encoding: str) -> bool:
-    for each in accept_encoding.lower().split(","):
-        coding, _, parameter = each.partition(";")
-        if coding.strip() in ("gzip", "x-gzip", "*"):
-            quality = parameter.replace(" ", "")
-            return quality not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+def _csv_rows(candles: Sequence[Candle]) -> bytes:
+    """Rows end in CRLF (RFC 4180, 2)."""
+    return "".join(
+        [
+            f"{candle.open_time // 1000},{candle.open!r},{candle.high!r},{candle.low!r},"
+            f"{candle.close!r},{candle.volume!r}\r\n"
+            for candle in candles
+        ]
+    ).encode()

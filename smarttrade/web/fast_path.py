@@ -108,11 +108,15 @@ def parse_fast_request(data: bytes) -> FastRequest | None:
         if name in headers or name in _UNSUPPORTED:
             return None
         headers[name] = value.strip()
+    if "csv" in headers.get("accept", "").lower():
+        return None
     if "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None
     query: dict[str, str] = {}
     for name, value in parse_qsl((match[3] or b"").decode("ascii"), keep_blank_values=True):
         query.setdefault(name, value)
+    if "format" in query:
+        return None
     return FastRequest(
         match[1].decode("ascii"),
         match[2].decode("ascii"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from ..session.messages import Candle, IntervalName, Symbol
+from ..session.messages import Candle, IntervalName, Simulated, Symbol
 
 Milliseconds = Annotated[int, Meta(description="Since the epoch.", ge=0)]
 Seconds = Annotated[float, Meta(description="Since the epoch, by the server's clock.")]
@@ -20,10 +20,24 @@ Store = Annotated[
 ]
 
 
-class Symbols(Struct, frozen=True):
-    """Which symbols there are."""
+class SymbolInfo(Struct, frozen=True):
+    """What the exchange's listing says of a symbol; null while that is unknown."""
+
+    symbol: Symbol
+    status: Annotated[
+        str | None, Meta(description="As the exchange names it: `TRADING`, `HALT`, `BREAK`.")
+    ]
+    tick_size: Annotated[float | None, Meta(description="The smallest step of a price.")]
+    decimals: Annotated[int | None, Meta(description="Digits after the point of a price.")]
+
+
+class Symbols(Struct, frozen=True, omit_defaults=True):
+    """The configured symbols that the exchange lists."""
 
     symbols: list[Symbol]
+    details: Annotated[
+        list[SymbolInfo] | None, Meta(description="One for each symbol; with `details=1` only.")
+    ] = None
 
 
 class Intervals(Struct, frozen=True):
@@ -85,6 +99,7 @@ class StreamingStatus(Struct, frozen=True):
     feed: FeedName
     feed_since: Seconds
     store: Store
+    simulated: Simulated
 
 
 class Health(Struct, frozen=True):
@@ -94,10 +109,11 @@ class Health(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """Every series is whole and fresh."""
+    """Every series is complete and up to date; with `for=traffic`, candles can be served."""
 
     status: Literal["ready"]
     store: Store
+    simulated: Simulated
 
 
 class Actor(Struct, frozen=True):
@@ -133,6 +149,7 @@ class System(Actor, frozen=True):
     server: Annotated[str, Meta(description="Name and version.")]
     uptime: Annotated[float, Meta(description="Seconds since the process began.")]
     store: Store
+    simulated: Simulated
 
 
 class Problem(Struct, frozen=True):
@@ -159,3 +176,4 @@ class NotReady(Problem, frozen=True, kw_only=True):
     feed: FeedName | None = None
     series: list[UnreadySeries] = []
     store: Store = {}
+    simulated: Simulated = False

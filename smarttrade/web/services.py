@@ -11,6 +11,7 @@ from typing import Any
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
+from ..market.origin import SIMULATED
 from ..market.series import Series
 from ..session.draining import Draining
 from ..session.session_limits import SessionLimits
@@ -51,5 +52,12 @@ class Services:
     """For `/metrics`."""
     wall_clock: Callable[[], float] = time.time
     """In seconds since the epoch."""
+    origin: Callable[[], str | None] = lambda: None
+    """Which exchange the candles come from, see `market/origin.py`; None while that is unknown."""
     server: str = f"smarttrade/{__version__}"
     new_session_name: Callable[[], str] = _random_name
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the prices are invented."""
+        return self.origin() == SIMULATED

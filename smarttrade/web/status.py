@@ -1,12 +1,13 @@
-"""What the service says about itself: `/ready`, `/streaming/status`, `/system`."""
+"""What the service reports about itself: `/ready`, `/streaming/status`, `/system`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors import ActorInfo
 
+from ..session.requests import shown
 from ..store.feed import Feed
 from ..store.messages import Overview, SeriesOverview
 from .problem import ProblemError
@@ -15,8 +16,10 @@ from .response_schemas import Actor, SeriesStatus, StreamingStatus, System
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
 
-def streaming_status(overview: Overview, store: Mapping[str, Any] = _MEMORY) -> StreamingStatus:
-    """One entry a series; prices are null before there is a candle."""
+def streaming_status(
+    overview: Overview, store: Mapping[str, Any] = _MEMORY, *, simulated: bool = False
+) -> StreamingStatus:
+    """One entry per series; prices are null before there is a candle."""
     return StreamingStatus(
         symbols=list(overview.symbols),
         per_symbol=[_entry(series) for series in overview.series],
@@ -24,6 +27,7 @@ def streaming_status(overview: Overview, store: Mapping[str, Any] = _MEMORY) -> 
         feed=overview.feed.feed.value,
         feed_since=round(overview.feed.since, 3),
         store=dict(store),
+        simulated=simulated,
     )
 
 
@@ -44,56 +48,116 @@ def _entry(overview: SeriesOverview) -> SeriesStatus:
     )
 
 
-def check_ready(overview: Overview, *, stopping: bool, store: Mapping[str, Any] = _MEMORY) -> None:
-    """Return when every series is whole and fresh and the feed is live.
-
-    Being ready is about candles: that Redis is away is told in `store`, but is no reason.
+def readiness_check(query: Mapping[str, str]) -> Callable[..., None]:
+    """The check that `?for=` asks for.
 
     Raises:
-        ProblemError: 503, naming what is not, and why.
+        ProblemError: 400, there is no such one.
     """
-    troubles = [
-        {
-            "symbol": each.series.symbol,
-            "interval": each.series.interval.value,
-            "reason": each.not_ready_reason,
-        }
-        for each in overview.series
-        if each.not_ready_reason is not None
-    ]
+    purpose = query.get("for")
+    if purpose is None:
+        return check_ready
+    if purpose == "traffic":
+        return check_serving
+    raise ProblemError(400, "bad_for", f"for must be traffic or be absent, not {shown(purpose)}")
+
+
+def check_ready(
+    overview: Overview,
+    *,
+    stopping: bool,
+    store: Mapping[str, Any] = _MEMORY,
+    simulated: bool = False,
+) -> None:
+    """Return when every series is complete and up to date and the feed is live.
+
+    Readiness is about candles: that Redis is unreachable is reported in `store`, but is no reason.
+
+    Raises:
+        ProblemError: 503, naming what is not ready, and why.
+    """
+    unready = [each for each in overview.series if each.not_ready_reason is not None]
     feed = overview.feed.feed
-    reasons = []
-    if stopping:
-        reasons.append("shutting down")
+    reasons = ["shutting down"] if stopping else []
     if feed is not Feed.LIVE:
         reasons.append(f"the exchange's stream is {feed.value}")
-    if troubles:
-        reasons.append(f"{len(troubles)} of {len(overview.series)} series are not ready")
+    if unready:
+        reasons.append(f"{len(unready)} of {len(overview.series)} series are not ready")
     if reasons:
-        raise ProblemError(
-            503,
-            "not_ready",
-            "; ".join(reasons),
-            retry_after=2,
-            feed=feed.value,
-            series=troubles,
-            store=store,
-        )
+        raise _not_ready(overview, reasons, unready, store, simulated=simulated)
+
+
+def check_serving(
+    overview: Overview,
+    *,
+    stopping: bool,
+    store: Mapping[str, Any] = _MEMORY,
+    simulated: bool = False,
+) -> None:
+    """Return while candles of every series can be served, also stale ones: for load balancers.
+
+    Raises:
+        ProblemError: 503, naming the series whose history is not there yet.
+    """
+    unready = [each for each in overview.series if not each.is_loaded]
+    reasons = ["shutting down"] if stopping else []
+    if unready:
+        reasons.append(f"{len(unready)} of {len(overview.series)} series have no history yet")
+    if reasons:
+        raise _not_ready(overview, reasons, unready, store, simulated=simulated)
+
+
+def _not_ready(
+    overview: Overview,
+    reasons: list[str],
+    unready: list[SeriesOverview],
+    store: Mapping[str, Any],
+    *,
+    simulated: bool,
+) -> ProblemError:
+    return ProblemError(
+        503,
+        "not_ready",
+        "; ".join(reasons),
+        retry_after=2,
+        feed=overview.feed.feed.value,
+        series=[
+            {
+                "symbol": each.series.symbol,
+                "interval": each.series.interval.value,
+                "reason": each.not_ready_reason,
+            }
+            for each in unready
+        ],
+        store=store,
+        simulated=simulated,
+    )
 
 
 def describe_actor(info: ActorInfo) -> Actor:
     """The supervision tree, from `info` down."""
-    return Actor(**_told(info))
+    return Actor(**_fields(info))
 
 
 def describe_system(
-    info: ActorInfo, *, server: str, uptime: float, store: Mapping[str, Any] = _MEMORY
+    info: ActorInfo,
+    *,
+    server: str,
+    uptime: float,
+    store: Mapping[str, Any] = _MEMORY,
+    simulated: bool = False,
 ) -> System:
     """The same with what is known of the process. `uptime` is in seconds."""
-    return System(**_told(info), server=server, uptime=round(uptime, 1), store=dict(store))
+    return System(
+        **_fields(info),
+        server=server,
+        uptime=round(uptime, 1),
+        store=dict(store),
+        simulated=simulated,
+    )
 
 
-def _told(info: ActorInfo) -> dict[str, Any]:
+def _fields(info: ActorInfo) -> dict[str, Any]:
     return {
         "name": info.name,
         "state": info.state.value,

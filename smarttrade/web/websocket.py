@@ -39,6 +39,7 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
         server=services.server,
         heartbeat=services.heartbeat,
         limits=services.session_limits,
+        simulated=services.is_simulated,
         counters=services.counters.session,
     )
     await run_session(

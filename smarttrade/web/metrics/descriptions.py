@@ -22,7 +22,7 @@ GAUGES = frozenset(
 """Those that do not only grow, of the numbers that are told by their names alone."""
 
 MEANINGS = {
-    "info": "Always 1; its label is the version.",
+    "info": "Always 1; its labels are the version and which exchange the candles are from.",
     "store_answers": "Whether the store answered this scrape in time.",
     "ready": "What /ready says.",
     "feed": "1 for the state that the exchange's stream is in.",

@@ -42,7 +42,7 @@ async def metrics(services: Services) -> str:
     """All metrics, as one text."""
     overview = await _overview(services)
     into = Exposition(PREFIX)
-    into.gauges("info", MEANINGS["info"], [(labels({"version": __version__}), 1)])
+    into.gauges("info", MEANINGS["info"], [(labels(_info_labels(services)), 1)])
     _tell(into, "store_answers", int(overview is not None))
     if overview is not None:
         _tell_overview(into, services, overview)
@@ -59,6 +59,14 @@ async def metrics(services: Services) -> str:
     for name, value in process_numbers():
         _tell(into, name, value)
     return into.text()
+
+
+def _info_labels(services: Services) -> dict[str, str]:
+    return {
+        "version": __version__,
+        "origin": services.origin() or "unknown",
+        "simulated": str(services.is_simulated).lower(),
+    }
 
 
 async def _overview(services: Services) -> Overview | None:

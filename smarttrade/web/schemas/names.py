@@ -41,6 +41,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     response_schemas.Ready: "Ready",
     response_schemas.SeriesStatus: "SeriesStatus",
     response_schemas.StreamingStatus: "StreamingStatus",
+    response_schemas.SymbolInfo: "SymbolInfo",
     response_schemas.Symbols: "Symbols",
     response_schemas.System: "System",
     response_schemas.UnreadySeries: "UnreadySeries",

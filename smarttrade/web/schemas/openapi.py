@@ -9,7 +9,7 @@ from typing import Any
 from ... import __version__
 from .. import response_schemas
 from .names import schema_components
-from .routes import CANDLES, CHARTS, JSON, OPERATIONS, PAGES, ROUTES, Parameter, Route
+from .routes import CANDLES, CHARTS, OPERATIONS, PAGES, ROUTES, Parameter, Route
 
 PROBLEM = "application/problem+json"
 
@@ -110,8 +110,9 @@ def _answer(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
         schema: dict[str, Any] = {} if route.media == "*/*" else {"type": "string"}
     else:
         schema = _any_of(route.answer, made)
-    content = {"schema": schema}
-    return {"description": HTTPStatus(200).phrase, "content": {route.media or JSON: content}}
+    content = {route.media: {"schema": schema}}
+    content |= {media: {"schema": {"type": "string"}} for media in route.other_media}
+    return {"description": HTTPStatus(200).phrase, "content": content}
 
 
 def _any_of(answer: Any, made: Mapping[str, Any]) -> dict[str, Any]:

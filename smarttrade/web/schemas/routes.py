@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import response_schemas
-from ..candles import BEFORE, LIMIT
+from ..candles import BEFORE, FORMATS, LIMIT
 from ..int_param import IntParam
 from ..metrics.exposition import CONTENT_TYPE
+from ..symbols import DETAILS
 from ..udf import answers as udf_answers
 from ..udf.datafeed import COUNTBACK, FROM, SEARCH_LIMIT, TO
 
@@ -29,9 +30,10 @@ class Text:
     meaning: str
     example: str = ""
     is_required: bool = False
+    choices: tuple[str, ...] = ()
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
 
 
 Parameter = Text | IntParam
@@ -47,6 +49,8 @@ class Route:
     answer: Any = None
     """A type for `media`; None for any text."""
     media: str = JSON
+    other_media: tuple[str, ...] = ()
+    """In which the same can come as a text."""
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
     """Statuses of the problems that it is_authorized, beside those that any request may meet."""
@@ -65,6 +69,12 @@ INTERVAL = Text(
     "1m",
     is_required=True,
 )
+READY_FOR = Text(
+    "for",
+    "`traffic`, for load balancers: whether candles can be served, also stale ones.",
+    choices=("traffic",),
+)
+FORMAT = Text("format", "If not given, `Accept` decides.", choices=tuple(FORMATS))
 UDF_SYMBOL = Text("symbol", "A ticker, with or without `BINANCE:`.", "BTCUSDT", is_required=True)
 
 ROUTES = (
@@ -73,10 +83,18 @@ ROUTES = (
         CANDLES,
         "The newest candles of a series, or those before a time.",
         response_schemas.CandlesPage,
-        parameters=(SYMBOL, INTERVAL, LIMIT, BEFORE),
+        other_media=("text/csv",),
+        parameters=(SYMBOL, INTERVAL, LIMIT, BEFORE, FORMAT),
         problems=(400, 404),
     ),
-    Route("/symbols", CANDLES, "Which symbols there are.", response_schemas.Symbols),
+    Route(
+        "/symbols",
+        CANDLES,
+        "Which symbols there are.",
+        response_schemas.Symbols,
+        parameters=(DETAILS,),
+        problems=(400,),
+    ),
     Route("/intervals", CANDLES, "Which intervals there are.", response_schemas.Intervals),
     Route(
         "/streaming/status",
@@ -95,8 +113,10 @@ ROUTES = (
     Route(
         "/ready",
         OPERATIONS,
-        "Whether every series is whole and fresh: readiness.",
+        "Whether every series is complete and up to date: readiness.",
         response_schemas.Ready,
+        parameters=(READY_FOR,),
+        problems=(400,),
         unavailable=response_schemas.NotReady | response_schemas.Problem,
         for_operators=True,
     ),

@@ -90,6 +90,7 @@ def test_welcome_says_who_serves_and_what_is_allowed() -> None:
             "burst": 200,
             "snapshot": 1000,
         },
+        "simulated": False,
     }
 
 

@@ -147,6 +147,7 @@ async def backend(
     drain_timeout: float = 8.0,
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"},
     has_clients: bool = True,
+    origin: str | None = None,
 ) -> AsyncIterator[Backend]:
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
@@ -172,6 +173,7 @@ async def backend(
         has_clients=has_clients,
         counters=all_counters,
         wall_clock=lambda: WALL,
+        origin=lambda: origin,
         server="smarttrade/test",
         new_session_name=lambda: "a-session",
     )

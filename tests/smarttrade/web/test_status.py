@@ -243,3 +243,60 @@ async def test_series_is_named_as_it_is_configured() -> None:
         await server.feed(Feed.LIVE)
         document = await not_ready(server)
     assert named(document) == [("BTCUSDT", "1M")]
+
+
+# for=traffic
+
+
+async def test_ready_for_traffic_while_candles_can_be_served_though_stale() -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.history(BTC, rows(0, 9))
+        loading = await server.get("/ready?for=traffic")
+        await server.history(ETH, rows(0, 9))
+        await server.live(BTC, candle(12, closed=False))
+        await server.feed(Feed.DOWN)
+        serving = await server.get("/ready?for=traffic")
+        strict = await server.get("/ready")
+        unknown = await server.get("/ready?for=fun")
+    assert loading.status_code == 503
+    assert named(loading.json()) == [("ETHUSDT", "1m")]
+    assert (serving.status_code, serving.json()["status"]) == (200, "ready")
+    assert strict.status_code == 503
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "bad_for")
+
+
+async def test_not_ready_for_traffic_when_stopping() -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
+        await server.history(BTC, rows(0, 9))
+        stream = await server.listener.connect()
+        await stream.send_all(b"GET /ready?for=traffic HTTP/1.1\r\nHost: test\r\n")
+        await server.settle()
+        server.draining.set()
+        await stream.send_all(b"\r\n")
+        await server.settle()
+        answer = await stream.receive_some()
+    assert answer.startswith(b"HTTP/1.1 503")
+
+
+# Where prices come from
+
+
+@pytest.mark.parametrize(
+    ("origin", "simulated"), [("simulated", True), ("binance.com", False), (None, False)]
+)
+async def test_every_report_says_whether_prices_are_simulated(
+    origin: str | None, simulated: bool
+) -> None:
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES, origin=origin) as server:
+        unready = (await server.get("/ready")).json()
+        await server.history(BTC, rows(0, 9))
+        await server.feed(Feed.LIVE)
+        for path in ("/ready", "/ready?for=traffic", "/streaming/status", "/system"):
+            assert (await server.get(path)).json()["simulated"] is simulated
+        metrics = (await server.get("/metrics")).text
+        async with server.session() as session:
+            welcome = await session.hear("welcome")
+    assert unready["simulated"] is simulated
+    assert welcome["simulated"] is simulated
+    labels = f'origin="{origin or "unknown"}",simulated="{str(simulated).lower()}"'
+    assert labels in next(line for line in metrics.splitlines() if "_info{" in line)
