@@ -95,7 +95,7 @@ async def _stop_when_told(service: Supervisor, stop: trio.Event, notifier: Notif
     await stop.wait()
     logger.info("stopping")
     if notifier is not None:
-        notifier.tell("STOPPING=1")
+        notifier.notify("STOPPING=1")
     service.stop()
 
 
@@ -136,7 +136,7 @@ def build_service(
         texts=texts,
         inspect=lambda: service.inspect(),  # noqa: PLW0108 - the tree is built below
         draining=Draining(),
-        heartbeat=settings.heartbeat,
+        heartbeat=settings.heartbeat_interval,
         session_limits=settings.session_limits,
         cors_origins=settings.cors_origins,
         describe_store=redis.describe,
@@ -178,7 +178,7 @@ def _hub(
         hub,
         texts,
         counters.hub,
-        heartbeat=settings.heartbeat,
+        heartbeat=settings.heartbeat_interval,
         wall_clock=environment.wall_clock,
         cost_clock=environment.cost_clock,
     )
@@ -248,18 +248,18 @@ def _web(settings: Settings, environment: Environment, services: Services) -> Ch
         services,
         environment.listen,
         settings.server_limits,
-        drain_timeout=settings.stop_within,
+        drain_timeout=settings.stop_timeout,
         access=partial(access_of, settings),
         tls=partial(tls_of, settings),
     )
-    return Child("web", front_end.run, stop=front_end.drain, stop_timeout=settings.stop_within + 1)
+    return Child("web", front_end.run, stop=front_end.drain, stop_timeout=settings.stop_timeout + 1)
 
 
 def _watchdog(notifier: Notifier | None, store: Mailbox[StoreMessage]) -> list[Child]:
     """Last, so that nothing stops when it does."""
-    if notifier is None or notifier.watchdog_within is None:
+    if notifier is None or notifier.watchdog_timeout is None:
         return []
-    watch = partial(run_watchdog, notifier, notifier.watchdog_within, store)
+    watch = partial(run_watchdog, notifier, notifier.watchdog_timeout, store)
     return [Child("watchdog", watch)]
 
 
@@ -286,7 +286,10 @@ def _redis(
     backlog = None
     if role.has_feed:
         journal = Journal(
-            memory, environment.database, lease=settings.lease, wall_clock=environment.wall_clock
+            memory,
+            environment.database,
+            lease=settings.lease_ttl,
+            wall_clock=environment.wall_clock,
         )
         backlog, describe = journal.backlog, journal.report.describe
         child = _journal(journal, store)

@@ -121,5 +121,5 @@ async def _open_database(settings: Settings, role: Role) -> Database | None:
         url,
         settings.redis_namespace,
         within=settings.redis_timeout,
-        stream_length=settings.changes_kept,
+        stream_length=settings.max_stored_changes,
     )

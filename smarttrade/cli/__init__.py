@@ -1,4 +1,4 @@
-"""What is typed: `smarttrade COMMAND`. Each command has a module here that is named like it."""
+"""The command line: `smarttrade COMMAND`. Each command has a module of its name here."""
 
 from .commands import COMMANDS, run
 

@@ -1,4 +1,4 @@
-"""Candles as lines of a table that is never finished."""
+"""Candles as rows of a table that grows at its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Candle(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """Columns as wide, and with as many decimals, as what was printed so far needs."""
+    """Columns as wide, and with as many decimals, as the rows so far need."""
 
     def __init__(self) -> None:
         self._price = Column()
@@ -30,10 +30,10 @@ class Table:
         for price in prices:
             self._price.fit(price)
         self._volume.fit(candle.volume)
-        moment = datetime.fromtimestamp(candle.time, UTC)
+        time = datetime.fromtimestamp(candle.time, UTC)
         texts = [self._price.text(price) for price in prices]
         volume = self._volume.text(candle.volume)
-        return f"{moment:%Y-%m-%d %H:%M:%S}  {'  '.join(texts)}  {volume}  {state}"
+        return f"{time:%Y-%m-%d %H:%M:%S}  {'  '.join(texts)}  {volume}  {state}"
 
 
 class Column:

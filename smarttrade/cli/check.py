@@ -13,9 +13,9 @@ from ..settings import VARIABLES, Settings
 from ..settings.sources import Loaded
 from ..settings.values import shown
 from ..telemetry.logs import configure_logs
-from .check_exchange import look_at_rest, look_at_streams
-from .check_redis import look_at_redis
-from .check_result import Finding, Level
+from .check_exchange import check_rest, check_streams
+from .check_redis import check_redis
+from .check_result import CheckResult, Level
 from .options import add_options, settings_from
 from .signals import run_until_signal, until_stopped
 
@@ -32,33 +32,33 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def report(loaded: Loaded) -> int:
-    """Print every finding; 1 when something is wrong."""
+    """Print every result; 1 when something is wrong."""
     wrong = False
-    for finding in (*_configuration(loaded), *await examine(loaded.settings)):
-        print(finding, flush=True)
-        wrong = wrong or finding.level is Level.FAIL
+    for result in (*_configuration(loaded), *await run_checks(loaded.settings)):
+        print(result, flush=True)
+        wrong = wrong or result.level is Level.FAIL
     return int(wrong)
 
 
-def _configuration(loaded: Loaded) -> Iterable[Finding]:
+def _configuration(loaded: Loaded) -> Iterable[CheckResult]:
     for variable in VARIABLES.values():
         value = shown(getattr(loaded.settings, variable.field))
         origin = loaded.origins.get(variable.name, "default")
-        yield Finding(Level.OK, "setting", f"{variable.name} = {value} ({origin})")
+        yield CheckResult(Level.OK, "setting", f"{variable.name} = {value} ({origin})")
     for name, meant in loaded.unknown.items():
         hint = f"; did you mean {meant}?" if meant else ""
-        yield Finding(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
+        yield CheckResult(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
 
 
-async def examine(settings: Settings) -> Sequence[Finding]:
+async def run_checks(settings: Settings) -> Sequence[CheckResult]:
     """Look at everything outside, all at once."""
-    findings: dict[str, Sequence[Finding]] = {}
+    results: dict[str, Sequence[CheckResult]] = {}
 
-    async def look(name: str, at: Callable[[], Awaitable[Sequence[Finding]]]) -> None:
-        findings[name] = await at()
+    async def look(name: str, at: Callable[[], Awaitable[Sequence[CheckResult]]]) -> None:
+        results[name] = await at()
 
     async with http_client() as http, trio.open_nursery() as nursery:
-        nursery.start_soon(look, "rest", partial(look_at_rest, settings, http))
-        nursery.start_soon(look, "stream", partial(look_at_streams, settings))
-        nursery.start_soon(look, "redis", partial(look_at_redis, settings))
-    return [*findings["rest"], *findings["stream"], *findings["redis"]]
+        nursery.start_soon(look, "rest", partial(check_rest, settings, http))
+        nursery.start_soon(look, "stream", partial(check_streams, settings))
+        nursery.start_soon(look, "redis", partial(check_redis, settings))
+    return [*results["rest"], *results["stream"], *results["redis"]]

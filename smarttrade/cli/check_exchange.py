@@ -20,18 +20,18 @@ from ..feed.rest import RestClient
 from ..market.series import Series
 from ..settings import Settings
 from ..settings.values import masked
-from .check_result import Finding, Level
-from .error_text import root_of
+from .check_result import CheckResult, Level
+from .error_text import root_cause_text
 
 REST_TIMEOUT = 10.0  # seconds for an endpoint to answer
-FIRST_MESSAGE_TIMEOUT = 6.0  # seconds; a busy symbol's candle is told every two seconds
-MAX_STREAMS = 10  # to listen to; more than one, as it may be of a symbol that is not listed
-GOOD_SKEW = 1.0  # seconds between the exchange's clock and ours that nobody need care about
+FIRST_MESSAGE_TIMEOUT = 6.0  # seconds; a busy symbol's candle is sent every two seconds
+MAX_STREAMS = 10  # subscribed; more than one, as a symbol may not be listed
+MAX_SKEW = 1.0  # seconds of clock difference without any effect
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What one answer told about the time."""
+    """The difference of the clocks, from one answer."""
 
     skew: float
     """Seconds that the exchange is ahead of us."""
@@ -39,8 +39,8 @@ class Clock:
     """Seconds from question to answer."""
 
 
-async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[Finding]:
-    endpoints: dict[str, Finding] = {}
+async def check_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[CheckResult]:
+    endpoints: dict[str, CheckResult] = {}
     clocks: list[Clock] = []
     series = Series(settings.symbols[0], settings.intervals[0])
 
@@ -51,13 +51,13 @@ async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[
                 clock = await _ask_rest(rest, series)
         except trio.TooSlowError:
             text = f"{masked(endpoint)}: no answer in {REST_TIMEOUT:g} s"
-            endpoints[endpoint] = Finding(Level.FAIL, "rest", text)
+            endpoints[endpoint] = CheckResult(Level.FAIL, "rest", text)
         except ExchangeError as error:
             endpoints[endpoint] = _failure("rest", endpoint, error)
         else:
             clocks.append(clock)
             text = f"{masked(endpoint)}: answers in {clock.latency * 1000:.0f} ms"
-            endpoints[endpoint] = Finding(Level.OK, "rest", text)
+            endpoints[endpoint] = CheckResult(Level.OK, "rest", text)
 
     async with trio.open_nursery() as nursery:
         for endpoint in settings.binance_rest_url:
@@ -66,7 +66,7 @@ async def look_at_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[
     if not clocks:
         return found
     best = min(clocks, key=lambda clock: clock.latency)
-    return [*found, clock_finding(best), *await _look_at_symbols(settings, http)]
+    return [*found, clock_result(best), *await _check_symbols(settings, http)]
 
 
 async def _ask_rest(rest: RestClient, series: Series) -> Clock:
@@ -79,81 +79,83 @@ async def _ask_rest(rest: RestClient, series: Series) -> Clock:
     return Clock(server_time / 1000 - (wall + latency / 2), latency)
 
 
-def clock_finding(clock: Clock) -> Finding:
+def clock_result(clock: Clock) -> CheckResult:
     way = "ahead of" if clock.skew < 0 else "behind"
     text = f"this machine's is {abs(clock.skew):.2f} s {way} the exchange's"
-    if abs(clock.skew) - clock.latency / 2 <= GOOD_SKEW:
-        return Finding(Level.OK, "clock", text)
-    return Finding(Level.WARN, "clock", f"{text}; candles do not care, logs and certificates do")
+    if abs(clock.skew) - clock.latency / 2 <= MAX_SKEW:
+        return CheckResult(Level.OK, "clock", text)
+    return CheckResult(
+        Level.WARN, "clock", f"{text}; candles do not care, logs and certificates do"
+    )
 
 
-async def _look_at_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequence[Finding]:
+async def _check_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequence[CheckResult]:
     rest = RestClient(VENUE, http, settings.binance_rest_url, WeightBudget(settings.weight_ceiling))
     try:
         with trio.fail_after(REST_TIMEOUT):
             statuses = await symbol_statuses(settings.symbols, rest)
     except trio.TooSlowError:
-        return [Finding(Level.WARN, "symbols", f"no answer in {REST_TIMEOUT:g} s")]
+        return [CheckResult(Level.WARN, "symbols", f"no answer in {REST_TIMEOUT:g} s")]
     except ExchangeError as error:
-        return [Finding(Level.WARN, "symbols", masked(str(error)))]
+        return [CheckResult(Level.WARN, "symbols", masked(str(error)))]
     found = {symbol: statuses.get(symbol, NOT_LISTED) for symbol in settings.symbols}
     good = [symbol for symbol, status in found.items() if status.is_trading]
     missing = [
-        Finding(Level.WARN, "symbols", f"{symbol} is left out: {status.name}")
+        CheckResult(Level.WARN, "symbols", f"{symbol} is left out: {status.name}")
         for symbol, status in found.items()
         if not status.is_trading
     ]
     if not good:
-        return [*missing, Finding(Level.FAIL, "symbols", "none is left")]
-    return [Finding(Level.OK, "symbols", f"{len(good)} are traded"), *missing]
+        return [*missing, CheckResult(Level.FAIL, "symbols", "none is left")]
+    return [CheckResult(Level.OK, "symbols", f"{len(good)} are traded"), *missing]
 
 
-async def look_at_streams(settings: Settings) -> Sequence[Finding]:
-    findings: dict[str, Finding] = {}
+async def check_streams(settings: Settings) -> Sequence[CheckResult]:
+    results: dict[str, CheckResult] = {}
     symbols = settings.symbols[:MAX_STREAMS]
     path = VENUE.stream_request([Series(symbol, settings.intervals[0]) for symbol in symbols]).path
 
     async def listen(endpoint: str) -> None:
-        findings[endpoint] = await _listen(endpoint, endpoint + path)
+        results[endpoint] = await _listen(endpoint, endpoint + path)
 
     async with trio.open_nursery() as nursery:
         for endpoint in settings.binance_ws_url:
             nursery.start_soon(listen, endpoint)
-    return one_is_enough([findings[endpoint] for endpoint in settings.binance_ws_url])
+    return one_is_enough([results[endpoint] for endpoint in settings.binance_ws_url])
 
 
-async def _listen(endpoint: str, url: str) -> Finding:
+async def _listen(endpoint: str, url: str) -> CheckResult:
     connected: list[float] = []
-    heard: list[float] = []
+    received: list[float] = []
     began = trio.current_time()
 
-    async def talk(connection: Connection) -> None:
+    async def receive_one(connection: Connection) -> None:
         connected.append(trio.current_time() - began)
         with trio.move_on_after(FIRST_MESSAGE_TIMEOUT):
             await connection.receive()
-            heard.append(trio.current_time() - began)
+            received.append(trio.current_time() - began)
 
     try:
-        await run_connection(url, dial, talk)
+        await run_connection(url, dial, receive_one)
     except StreamDown as error:
         return _failure("stream", endpoint, error)
     text = f"{masked(endpoint)}: connected in {connected[0] * 1000:.0f} ms"
-    if heard:
-        return Finding(Level.OK, "stream", f"{text}, first message after {heard[0]:.1f} s")
-    return Finding(Level.WARN, "stream", f"{text}, no message in {FIRST_MESSAGE_TIMEOUT:g} s")
+    if received:
+        return CheckResult(Level.OK, "stream", f"{text}, first message after {received[0]:.1f} s")
+    return CheckResult(Level.WARN, "stream", f"{text}, no message in {FIRST_MESSAGE_TIMEOUT:g} s")
 
 
-def one_is_enough(findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Endpoints are tried in order: one that fails is no more than a pity if another does not."""
-    if all(finding.level is Level.FAIL for finding in findings):
-        return findings
+def one_is_enough(results: Sequence[CheckResult]) -> Sequence[CheckResult]:
+    """Failures are warnings if one endpoint works: endpoints are tried in order."""
+    if all(result.level is Level.FAIL for result in results):
+        return results
     return [
-        replace(finding, level=Level.WARN) if finding.level is Level.FAIL else finding
-        for finding in findings
+        replace(result, level=Level.WARN) if result.level is Level.FAIL else result
+        for result in results
     ]
 
 
-def _failure(subject: str, endpoint: str, error: Exception) -> Finding:
+def _failure(subject: str, endpoint: str, error: Exception) -> CheckResult:
     """An endpoint's, naming it once and without its password."""
-    text = root_of(error).replace(endpoint, "").lstrip(": ")
-    return Finding(Level.FAIL, subject, f"{masked(endpoint)}: {text}")
+    text = root_cause_text(error).replace(endpoint, "").lstrip(": ")
+    return CheckResult(Level.FAIL, subject, f"{masked(endpoint)}: {text}")

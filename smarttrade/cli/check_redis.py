@@ -9,22 +9,22 @@ import trio
 
 from ..settings import DEFAULT_REDIS_URL, Settings
 from ..settings.values import masked
-from .check_result import Finding, Level
-from .error_text import root_of
+from .check_result import CheckResult, Level
+from .error_text import root_cause_text
 
 REDIS_TIMEOUT = 3.0  # seconds
 
 
-async def look_at_redis(settings: Settings) -> Sequence[Finding]:
+async def check_redis(settings: Settings) -> Sequence[CheckResult]:
     if settings.use_memory_store:
-        return [Finding(Level.OK, "redis", "not used: candles are kept in memory")]
+        return [CheckResult(Level.OK, "redis", "not used: candles are kept in memory")]
     url = settings.redis_url or DEFAULT_REDIS_URL
     problem = await _ping_redis(urlsplit(url))
     if problem is None:
-        return [Finding(Level.OK, "redis", f"{masked(url)}: answers")]
+        return [CheckResult(Level.OK, "redis", f"{masked(url)}: answers")]
     if settings.redis_url is not None:
-        return [Finding(Level.FAIL, "redis", f"{masked(url)}: {problem}")]
-    return [Finding(Level.WARN, "redis", f"none at {url}: candles are kept in memory only")]
+        return [CheckResult(Level.FAIL, "redis", f"{masked(url)}: {problem}")]
+    return [CheckResult(Level.WARN, "redis", f"none at {url}: candles are kept in memory only")]
 
 
 async def _ping_redis(url: SplitResult) -> str | None:
@@ -43,7 +43,7 @@ async def _ping_redis(url: SplitResult) -> str | None:
     except trio.TooSlowError:
         return f"no answer in {REDIS_TIMEOUT:g} s"
     except (OSError, trio.BrokenResourceError) as error:
-        return root_of(error)
+        return root_cause_text(error)
     bad = [answer for answer in answers if not answer.startswith("+")]
     return bad[0].lstrip("-") if bad else None
 

@@ -1,4 +1,4 @@
-"""What `smarttrade check` finds."""
+"""Results of `smarttrade check`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Level(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     level: Level
     subject: str
     text: str

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__
-from .error_text import reason_of
-from .gc_tuning import starting
+from .error_text import matching_error_text
+from .gc_tuning import gc_paused
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",
@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
         SystemExit: the arguments or the configuration are wrong, or help was asked for.
     """
     command, rest = _split(argv)
-    with starting():
+    with gc_paused():
         module = import_module(f".{command}", __package__)
     parser = argparse.ArgumentParser(
         f"smarttrade {command}", description=f"Does: {COMMANDS[command]}.", allow_abbrev=False
@@ -46,9 +46,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         status: int = module.run(parser.parse_args(rest))
     except (BrokenPipeError, BaseExceptionGroup) as error:
-        if reason_of(error, (BrokenPipeError,)) is None:
+        if matching_error_text(error, (BrokenPipeError,)) is None:
             raise
-        status = 0  # whoever read our output has enough
+        status = 0  # the reader of our output has closed it
     _flush()
     return status
 

@@ -1,20 +1,20 @@
-"""What to say about an error to whoever typed a command."""
+"""Error messages of one line, for the user of a command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 
-def reason_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> str | None:
-    """What an error of these kinds says, on one line, also out of groups; None for other errors."""
+def matching_error_text(error: BaseException, kinds: tuple[type[BaseException], ...]) -> str | None:
+    """The message of the first error of these kinds, groups included; None if there is none."""
     for leaf in _leaves(error):
         if isinstance(leaf, kinds):
             return _line(str(leaf))
     return None
 
 
-def root_of(error: BaseException) -> str:
-    """What the operating system said, if an error comes from there, or else what the error says."""
+def root_cause_text(error: BaseException) -> str:
+    """The operating system's message if it caused the error, or else the error's own."""
     found: OSError | None = None
     cause: BaseException | None = error
     while cause is not None:

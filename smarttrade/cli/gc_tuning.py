@@ -1,8 +1,8 @@
-"""A quick start.
+"""No garbage collection during the start.
 
-What is imported, and the candles that are loaded, stay for good. Looking again and again which of
-it may be garbage takes a quarter of the time until we serve, so that is not done until then; nor,
-of these objects, ever after.
+Imported modules and loaded candles stay for the life of the process. Scanning them again and again
+takes a quarter of the time until the service is ready, so the collector is off until then, and the
+objects of the start are frozen after it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def starting() -> Generator[None]:
-    """Nothing is collected inside, or until `started` is called."""
+def gc_paused() -> Generator[None]:
+    """No collection inside, or until `resume_gc` is called."""
     gc.disable()
     try:
         yield
     finally:
-        started()
+        resume_gc()
 
 
-def started() -> None:
-    """What there is now stays."""
+def resume_gc() -> None:
+    """Freeze the objects that exist now, and collect garbage again."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

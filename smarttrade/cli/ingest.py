@@ -31,13 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_with_redis(arguments: argparse.Namespace) -> Loaded:
-    """The settings of a part that is nothing by itself; ends the process when they are wrong."""
+    """The settings of a role that needs Redis; ends the process when they are wrong."""
     loaded = load(arguments)
     if loaded.settings.use_memory_store:
         origin = loaded.origins["USE_MEMORY_STORE"]
         print(
-            f"smarttrade: USE_MEMORY_STORE='1' ({origin}): must not be set here, as the parts of "
-            "the service meet in Redis",
+            f"smarttrade: USE_MEMORY_STORE='1' ({origin}): must not be set here, as ingest "
+            "and gateway exchange candles through Redis",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -6,8 +6,10 @@ import argparse
 import sys
 
 from ..settings import VARIABLES, Variable
+from ..settings.deprecated import DEPRECATED
 from ..settings.files import check_files
 from ..settings.sources import BadSettings, Loaded, load_settings
+from ..settings.variables import option_of
 
 
 def add_simulated(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def add_simulated(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for every variable; what the help says of them is the reference."""
+    """One option per variable; the help describes each."""
     for variable in VARIABLES.values():
         if variable.is_switch:
             parser.add_argument(
@@ -31,13 +33,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             )
         else:
             parser.add_argument(variable.option, dest=variable.name, help=argparse.SUPPRESS)
+    for old in DEPRECATED:
+        parser.add_argument(option_of(old), dest=old, help=argparse.SUPPRESS)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # argparse would break URLs
     parser.epilog = REFERENCE
 
 
 def settings_from(arguments: argparse.Namespace) -> Loaded:
     """Settings from all sources, or the end of the process with status 2 and what is wrong."""
-    given = {name: vars(arguments).get(name) for name in VARIABLES}
+    given = {name: vars(arguments).get(name) for name in (*VARIABLES, *DEPRECATED)}
     try:
         loaded = load_settings({name: value for name, value in given.items() if value is not None})
         check_files(loaded.settings)

@@ -1,4 +1,4 @@
-"""How far the history is, on a terminal or in the log."""
+"""Progress of loading history, on a terminal or in the log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import structlog
 
 log = structlog.get_logger("smarttrade")
 
-SAY_EVERY = 2.0  # seconds between two lines at least,
-SAY_SHARE = 0.1  # and so much of the whole
+REPORT_INTERVAL = 2.0  # seconds between two lines at least,
+REPORT_SHARE = 0.1  # and so much of the whole
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many are done."""
+"""Called with the number of series that are done, and of all."""
 
 
 @contextmanager
@@ -38,8 +38,8 @@ class LoggedProgress:
         self._clock = clock
         self._only_the_end = only_the_end
         self._began: float | None = None
-        self._said_at = -inf
-        self._said_done = 0
+        self._reported_at = -inf
+        self._reported_done = 0
 
     def __call__(self, done: int, total: int) -> None:
         now = self._clock()
@@ -49,12 +49,15 @@ class LoggedProgress:
             self._began = None
             return
         if self._began is None:
-            self._began, self._said_at, self._said_done = now, -inf, -total
+            self._began, self._reported_at, self._reported_done = now, -inf, -total
         if self._only_the_end:
             return
-        if now - self._said_at >= SAY_EVERY and done - self._said_done >= SAY_SHARE * total:
+        if (
+            now - self._reported_at >= REPORT_INTERVAL
+            and done - self._reported_done >= REPORT_SHARE * total
+        ):
             log.info("loading_history", done=done, series=total)
-            self._said_at, self._said_done = now, done
+            self._reported_at, self._reported_done = now, done
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`smarttrade serve`: the whole service, until it is told to stop."""
+"""`smarttrade serve`: the whole service, until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..role import Role
 from ..settings import Settings
 from ..settings.sources import Loaded
 from ..telemetry.logs import configure_logs
-from .error_text import reason_of
-from .gc_tuning import started, starting
+from .error_text import matching_error_text
+from .gc_tuning import gc_paused, resume_gc
 from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
 from .signals import end_now, run_until_signal
@@ -44,6 +44,8 @@ def load(arguments: argparse.Namespace) -> Loaded:
     configure_logs(loaded.settings.log_level, loaded.settings.log_format)
     for name, meant in loaded.unknown.items():
         log.warning("unknown_variable", variable=name, did_you_mean=meant)
+    for old, current in loaded.deprecated.items():
+        log.warning("deprecated_variable", variable=old, use=current)
     return loaded
 
 
@@ -54,21 +56,21 @@ async def serve(
     role: Role = Role.SERVE,
 ) -> int:
     """Run that role until `stop` is set; the exit status."""
-    with starting():
+    with gc_paused():
         from actors import Fatal, RestartLimit, Unkillable
 
         from ..app import run_service
-        from ..linux.descriptors import make_room
+        from ..linux.descriptors import raise_descriptor_limit
         from ..linux.systemd import Notifier
 
-    fit = make_room(loaded.settings.server_limits)
+    fit = raise_descriptor_limit(loaded.settings.server_limits)
     if not fit:
         print("smarttrade: too few open files are allowed: see `ulimit -n`", file=sys.stderr)
         return 1
     settings = loaded.settings.model_copy(update={"max_connections": fit})
-    notifier = Notifier.of(os.environ)
+    notifier = Notifier.from_environment(os.environ)
     try:
-        with starting(), open_progress() as progress:
+        with gc_paused(), open_progress() as progress:
             await run_service(
                 settings,
                 stop=stop,
@@ -79,9 +81,9 @@ async def serve(
                 task_status=_Announcement(settings, notifier),
             )
     except Exception as error:
-        if (stuck := reason_of(error, (Unkillable,))) is not None:
+        if (stuck := matching_error_text(error, (Unkillable,))) is not None:
             end_now(1, stuck)  # Trio would wait for it
-        reason = reason_of(error, (RestartLimit, Fatal))
+        reason = matching_error_text(error, (RestartLimit, Fatal))
         if reason is None:
             log.critical("crashed", exc_info=error)
         else:
@@ -92,7 +94,7 @@ async def serve(
 
 
 class _Announcement:
-    """Says where we serve once the service has started; its `task_status`."""
+    """The `task_status` of the service: announces its address when it has started."""
 
     def __init__(self, settings: Settings, notifier: Notifier | None) -> None:
         self._settings = settings
@@ -100,10 +102,10 @@ class _Announcement:
 
     def started(self, value: object = None) -> None:  # noqa: ARG002  # the protocol has one
         """See `trio.TaskStatus`."""
-        started()
+        resume_gc()
         if self._notifier is not None:
-            self._notifier.tell("READY=1")
-        if self._settings.port:  # of a free one that was taken, the log tells
+            self._notifier.notify("READY=1")
+        if self._settings.port:  # for port 0, the log has the port that was taken
             url = url_of(self._settings.host, self._settings.port, self._settings.scheme)
             with suppress(BrokenPipeError):
                 print(f"SmartTrade serves {url}", flush=True)

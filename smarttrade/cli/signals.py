@@ -1,4 +1,4 @@
-"""Running until a signal, and ending for certain.
+"""Run until a signal, and always end.
 
 Signals are blocked in every thread but one, which waits for them. So they are noticed, and a stop
 that takes too long is ended, even when Trio's loop is frozen; and there is no `KeyboardInterrupt`.
@@ -20,7 +20,7 @@ import trio
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_TIMEOUT = 10.0  # seconds for an ordered stop, whatever clients and the exchange do
 STUCK = 70  # the exit status when it took longer; EX_SOFTWARE of sysexits.h
-SAY_TIMEOUT = 1.0  # seconds for the reason to be written: whoever reads it may be stuck as well
+WRITE_TIMEOUT = 1.0  # seconds for the reason to be written: the reader may be stuck as well
 
 
 def run_until_signal(main: Callable[[trio.Event], Awaitable[int]]) -> int:
@@ -73,14 +73,14 @@ def _wait_for_signals(ask: Callable[[], None]) -> None:
 
 
 def end_now(status: int, reason: str = "") -> NoReturn:
-    """End the process without waiting for anything or anybody, but say why."""
+    """End the process at once, with a reason on standard error."""
     text = f"smarttrade: {reason}\n" if reason else ""
     if sys.stderr.isatty():
         text += "\x1b[?25h"  # a progress bar hides the cursor
     # Not through sys.stderr, whose lock a frozen thread may hold.
     writer = threading.Thread(target=os.write, args=(2, text.encode()), daemon=True)
     writer.start()
-    writer.join(SAY_TIMEOUT)
+    writer.join(WRITE_TIMEOUT)
     os._exit(status)
 
 

@@ -1,4 +1,4 @@
-"""`smarttrade simulator`: an exchange to connect to, until it is told to stop."""
+"""`smarttrade simulator`: an exchange to connect to, until it is stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import trio
 
 from ..market.series import parse_symbol
 from ..telemetry.logs import configure_logs
-from .error_text import root_of
+from .error_text import root_cause_text
 from .signals import run_until_signal
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def _serve(
             await stop.wait()
             nursery.cancel_scope.cancel()
     except* OSError as errors:
-        reason = root_of(errors)
+        reason = root_cause_text(errors)
         print(f"smarttrade: cannot serve on {host} port {port}: {reason}", file=sys.stderr)
         status = 1
     return status

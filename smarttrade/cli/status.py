@@ -19,13 +19,13 @@ import trio
 from ..settings.files import access_of
 from ..settings.values import url
 from ..web.response_schemas import Problem, StreamingStatus, System
-from .error_text import root_of
+from .error_text import root_cause_text
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
-from .status_view import Seen, draw
+from .status_view import Snapshot, draw
 
-EVERY = 2.0  # seconds between two looks
-WITHIN = 5.0  # seconds for an answer
+WATCH_INTERVAL = 2.0  # seconds between two looks
+ANSWER_TIMEOUT = 5.0  # seconds for an answer
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     return run_until_signal(partial(until_stopped, show))
 
 
-class CannotAsk(Exception):
+class BackendUnavailable(Exception):
     """The backend does not answer, or not as one of ours."""
 
 
@@ -79,12 +79,12 @@ class Status:
 
         async with self._client() as http:
             try:
-                seen = await self.ask(http)
-            except CannotAsk as error:
+                snapshot = await self.ask(http)
+            except BackendUnavailable as error:
                 print(f"smarttrade: {error}", file=sys.stderr)
                 return 1
-        Console(highlight=False).print(draw(seen))
-        return int(seen.reason is not None)
+        Console(highlight=False).print(draw(snapshot))
+        return int(snapshot.reason is not None)
 
     async def watch(self) -> int:
         """Show it until cancelled."""
@@ -96,16 +96,16 @@ class Status:
                 while True:
                     try:
                         shown = draw(await self.ask(http))
-                    except CannotAsk as error:
+                    except BackendUnavailable as error:
                         shown = Text(str(error), "bold red")
                     live.update(shown, refresh=True)
-                    await trio.sleep(EVERY)
+                    await trio.sleep(WATCH_INTERVAL)
 
-    async def ask(self, http: httpx.AsyncClient) -> Seen:
+    async def ask(self, http: httpx.AsyncClient) -> Snapshot:
         """Everything at about one instant.
 
         Raises:
-            CannotAsk: it does not answer, or not as one of ours.
+            BackendUnavailable: it does not answer, or not as one of ours.
         """
         answers: dict[str, httpx.Response] = {}
 
@@ -114,7 +114,7 @@ class Status:
 
         await _at_once(*(partial(get, path) for path in ("/system", "/ready", "/streaming/status")))
         ready = answers["/ready"]
-        return Seen(
+        return Snapshot(
             self._address,
             self._read(answers["/system"], System),
             self._read(answers["/streaming/status"], StreamingStatus),
@@ -123,12 +123,14 @@ class Status:
 
     async def _get(self, http: httpx.AsyncClient, path: str) -> httpx.Response:
         try:
-            with trio.fail_after(WITHIN):
+            with trio.fail_after(ANSWER_TIMEOUT):
                 return await http.get(self._address + path, headers=self._headers)
         except trio.TooSlowError:
-            raise CannotAsk(f"{self._address}: no answer in {WITHIN:g} s") from None
+            raise BackendUnavailable(
+                f"{self._address}: no answer in {ANSWER_TIMEOUT:g} s"
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise CannotAsk(f"{self._address}: {root_of(error)}") from error
+            raise BackendUnavailable(f"{self._address}: {root_cause_text(error)}") from error
 
     def _read(self, answer: httpx.Response, kind: type[T]) -> T:
         wanted = kind if answer.is_success or kind is Problem else Problem
@@ -136,21 +138,21 @@ class Status:
             found = msgspec.json.decode(answer.content, type=wanted)
         except msgspec.MsgspecError:
             text = f"{answer.url} answers {answer.status_code}, and not as SmartTrade does"
-            raise CannotAsk(text) from None
+            raise BackendUnavailable(text) from None
         if isinstance(found, kind):
             return found
         assert isinstance(found, Problem)
-        raise CannotAsk(f"{answer.url} answers {answer.status_code}: {found.detail}")
+        raise BackendUnavailable(f"{answer.url} answers {answer.status_code}: {found.detail}")
 
 
 async def _at_once(*asks: Callable[[], Awaitable[None]]) -> None:
     """All of them; the first failure ends the others, and is raised as it is."""
-    failures: list[CannotAsk] = []
+    failures: list[BackendUnavailable] = []
 
     async def one(ask: Callable[[], Awaitable[None]]) -> None:
         try:
             await ask()
-        except CannotAsk as error:
+        except BackendUnavailable as error:
             failures.append(error)
             nursery.cancel_scope.cancel()
 

@@ -14,14 +14,14 @@ from rich.tree import Tree
 
 from ..web.response_schemas import Actor, SeriesStatus, StreamingStatus, System
 
-MAX_TROUBLES = 10  # shown by name
+MAX_NAMED_SERIES = 10  # shown by name
 
 _STATES = {"running": "green", "stopped": "dim", "waiting": "dim"}
 _FEEDS = {"live": "green", "stale": "yellow", "down": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """What a backend said."""
 
     address: str
@@ -31,28 +31,29 @@ class Seen:
     """Why it is not ready; None when it is."""
 
 
-def draw(seen: Seen) -> RenderableType:
-    return Group(*_parts(seen))
+def draw(snapshot: Snapshot) -> RenderableType:
+    return Group(*_parts(snapshot))
 
 
-def _parts(seen: Seen) -> Iterator[RenderableType]:
-    yield _heading(seen)
-    yield _feed(seen.streaming)
-    yield _store(seen.system.store)
+def _parts(snapshot: Snapshot) -> Iterator[RenderableType]:
+    yield _heading(snapshot)
+    yield _feed(snapshot.streaming)
+    yield _store(snapshot.system.store)
     yield Text()
-    yield _tree(seen.system)
+    yield _tree(snapshot.system)
     yield Text()
-    yield _series(seen.streaming)
-    yield from _troubles(seen.streaming)
+    yield _series(snapshot.streaming)
+    yield from _not_ok(snapshot.streaming)
 
 
-def _heading(seen: Seen) -> Text:
+def _heading(snapshot: Snapshot) -> Text:
     line = Text.assemble(
-        (seen.system.server, "bold"), f"  {seen.address}  up {duration(seen.system.uptime)}  "
+        (snapshot.system.server, "bold"),
+        f"  {snapshot.address}  up {duration(snapshot.system.uptime)}  ",
     )
-    if seen.reason is None:
+    if snapshot.reason is None:
         return line.append("ready", "bold green")
-    return line.append(f"not ready: {seen.reason}", "bold red")
+    return line.append(f"not ready: {snapshot.reason}", "bold red")
 
 
 def _feed(streaming: StreamingStatus) -> Text:
@@ -104,7 +105,7 @@ def _actor(actor: Actor) -> Text:
 
 
 def _series(streaming: StreamingStatus) -> Table:
-    """A line a symbol, a column an interval: how long ago the exchange told of it."""
+    """A row per symbol, a column per interval: the age of the exchange's last update."""
     intervals = list(dict.fromkeys(each.interval for each in streaming.per_symbol))
     known = {(each.symbol, each.interval): each for each in streaming.per_symbol}
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -124,14 +125,14 @@ def _cell(series: SeriesStatus | None) -> Text:
     return Text(age, "green" if series.status == "ok" else "bold red")
 
 
-def _troubles(streaming: StreamingStatus) -> Iterator[Text]:
+def _not_ok(streaming: StreamingStatus) -> Iterator[Text]:
     troubled = [each for each in streaming.per_symbol if each.status != "ok"]
     if troubled:
         yield Text()
-    for each in troubled[:MAX_TROUBLES]:
+    for each in troubled[:MAX_NAMED_SERIES]:
         yield Text.assemble((f"{each.symbol} {each.interval}", "bold red"), f"  {each.status}")
-    if len(troubled) > MAX_TROUBLES:
-        yield Text(f"and {len(troubled) - MAX_TROUBLES} more", "dim")
+    if len(troubled) > MAX_NAMED_SERIES:
+        yield Text(f"and {len(troubled) - MAX_NAMED_SERIES} more", "dim")
 
 
 def duration(seconds: float) -> str:

@@ -21,13 +21,16 @@ from ..feed.websocket import WebSocketClosed
 from ..session.errors import CloseCode
 from ..settings.values import url
 from .candle_table import Candle, Table
-from .error_text import root_of
+from .error_text import root_cause_text
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
 
 PATH = "/ws/candles"
 PAUSE = Backoff(first=0.5, max_pause=30.0)  # seconds between two attempts to connect
-FINAL = (CloseCode.POLICY, CloseCode.TOO_BIG)  # close codes after which one should not reconnect
+PERMANENT_CLOSES = (
+    CloseCode.POLICY,
+    CloseCode.TOO_BIG,
+)  # close codes after which one should not reconnect
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,13 +100,13 @@ class Tail:
         """Print until `count` lines are printed; the exit status."""
         while True:
             try:
-                await run_connection(self._url, self._dial, self._talk)
+                await run_connection(self._url, self._dial, self._session)
             except Refused as error:
-                _say(str(error))
+                _print_notice(str(error))
                 return 1
             except StreamDown as error:
-                if _is_final(error):
-                    _say(f"{self._url}: {root_of(error)}")
+                if _is_permanent(error):
+                    _print_notice(f"{self._url}: {root_cause_text(error)}")
                     return 1
                 await self._pause(error)
             else:
@@ -112,25 +115,25 @@ class Tail:
     async def _pause(self, error: StreamDown) -> None:
         self._failures += 1
         pause = max(error.retry_after, PAUSE.pause(self._failures, random.random()))
-        _say(f"{self._url}: {root_of(error)}; trying again in {pause:.1f} s")
+        _print_notice(f"{self._url}: {root_cause_text(error)}; trying again in {pause:.1f} s")
         await trio.sleep(pause)
 
-    async def _talk(self, connection: Connection) -> None:
+    async def _session(self, connection: Connection) -> None:
         """Subscribe and print; returns when enough is printed."""
         place = {"since": self._newest[0].time} if self._newest else {"snapshot": 1}
         request = {"action": "subscribe", "subscriptions": [{**self._wanted, **place}]}
         await connection.send(msgspec.json.encode(request).decode())
         while self._left is None or self._left > 0:
-            self._take(_decode(await connection.receive()))
+            self._handle(_decode(await connection.receive()))
             self._failures = 0
 
-    def _take(self, message: _Message) -> None:
+    def _handle(self, message: _Message) -> None:
         match message.type:
             case "candle" if message.candle is not None:
                 self._print(message.candle, message.closed, message.corrected)
             case "snapshot":
                 if message.truncated:
-                    _say("away for too long: some candles are missing here")
+                    _print_notice("away for too long: some candles are missing here")
                 for place, candle in enumerate(message.candles, 1):
                     self._print(candle, message.closed or place < len(message.candles), False)
             case "subscribed" if message.errors:
@@ -139,7 +142,7 @@ class Tail:
                 raise Refused(message.message)
             case "status" if message.feed != self._feed:
                 self._feed = message.feed
-                _say(f"the feed is {message.feed}")
+                _print_notice(f"the feed is {message.feed}")
 
     def _print(self, candle: Candle, closed: bool, corrected: bool) -> None:  # noqa: FBT001
         """Print what is news: a snapshot after a reconnect begins with what we have."""
@@ -164,15 +167,15 @@ def _decode(message: str | bytes) -> _Message:
         raise Refused(f"this is not what SmartTrade says: {error}") from error
 
 
-def _is_final(error: StreamDown) -> bool:
+def _is_permanent(error: StreamDown) -> bool:
     """Whether connecting again makes no sense."""
     if error.status is not None:
         return 400 <= error.status < 500 and error.status != 429
     closed = error.__cause__
-    return isinstance(closed, WebSocketClosed) and closed.code in FINAL
+    return isinstance(closed, WebSocketClosed) and closed.code in PERMANENT_CLOSES
 
 
-def _say(text: str) -> None:
+def _print_notice(text: str) -> None:
     print(f"smarttrade: {text}", file=sys.stderr, flush=True)
 
 

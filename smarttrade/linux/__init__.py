@@ -1,1 +1,1 @@
-"""What the operating system must be asked for, or told."""
+"""Linux and systemd: file descriptors, service notifications."""

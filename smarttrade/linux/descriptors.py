@@ -1,6 +1,6 @@
-"""As many file descriptors as the clients that are allowed, or fewer clients.
+"""Raise the file descriptor limit to fit the allowed clients, or allow fewer clients.
 
-A process without a free descriptor cannot even accept a client to tell it that there is no room.
+A process without a free descriptor cannot even accept a client to refuse it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from ..web.server_limits import ServerLimits
 
 log = structlog.get_logger("smarttrade.descriptors")
 
-OTHERS = 128  # descriptors: the exchange, Redis, listeners, files, the loop's own; 40 were seen
+# For the exchange, Redis, listeners, files and the loop; 40 were measured.
+RESERVED_DESCRIPTORS = 128
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 
-class Room(NamedTuple):
-    """What to do about the number of descriptors."""
+class DescriptorPlan(NamedTuple):
+    """Limits that fit each other."""
 
     descriptors: int
     """The soft limit to set."""
@@ -29,35 +30,35 @@ class Room(NamedTuple):
     """Clients that fit."""
 
 
-def room_for(limits: ServerLimits, soft: int, hard: int) -> Room:
-    """What fits into `hard` descriptors, of which `soft` are allowed now."""
-    besides = OTHERS + limits.max_refusals
-    wanted = limits.max_connections + besides
+def plan_descriptors(limits: ServerLimits, soft: int, hard: int) -> DescriptorPlan:
+    """What fits into `hard` descriptors; `soft` is the current limit."""
+    reserved = RESERVED_DESCRIPTORS + limits.max_refusals
+    wanted = limits.max_connections + reserved
     if wanted <= soft:
-        return Room(soft, limits.max_connections)
+        return DescriptorPlan(soft, limits.max_connections)
     descriptors = min(wanted, hard)
-    return Room(descriptors, max(0, min(limits.max_connections, descriptors - besides)))
+    return DescriptorPlan(descriptors, max(0, min(limits.max_connections, descriptors - reserved)))
 
 
-def make_room(limits: ServerLimits) -> int:
+def raise_descriptor_limit(limits: ServerLimits) -> int:
     """Raise this process's limit as far as needed; return how many clients fit, and warn."""
     soft, hard = (_count(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
-    room = room_for(limits, soft, hard)
-    if room.descriptors > soft:
+    plan = plan_descriptors(limits, soft, hard)
+    if plan.descriptors > soft:
         _, unchanged = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (room.descriptors, unchanged))
-        log.info("descriptors_raised", before=soft, now=room.descriptors)
-    if room.connections < limits.max_connections:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.descriptors, unchanged))
+        log.info("descriptors_raised", before=soft, now=plan.descriptors)
+    if plan.connections < limits.max_connections:
         log.warning(
             "few_descriptors",
             allowed=hard,
-            connections=room.connections,
+            connections=plan.connections,
             configured=limits.max_connections,
             advice="raise LimitNOFILE= (systemd) or `ulimit -Hn`, or lower"
             " SMARTTRADE_MAX_CONNECTIONS",
         )
     _check_backlog()
-    return room.connections
+    return plan.connections
 
 
 def _count(limit: int) -> int:

@@ -1,10 +1,10 @@
-"""Tell systemd how the service does, where it was started by it (`Type=notify`).
+"""Notify systemd of the state of the service, if it was started by it (`Type=notify`).
 
-Source: sd_notify(3) and sd_watchdog_enabled(3). One datagram for each thing told; elsewhere,
-nothing is told.
+Source: sd_notify(3) and sd_watchdog_enabled(3). One datagram per notification; without
+systemd there are none.
 
-systemd restarts a service that stops telling that it lives. It is told so by a task of the loop,
-and only after the store has answered: a process that merely exists is not alive.
+systemd restarts a service whose watchdog notifications stop. A task of the loop sends them, only
+after the store has answered: a process that merely exists is not alive.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ from ..store.messages import GetCatalogue, StoreMessage
 
 log = structlog.get_logger("smarttrade.systemd")
 
-PARTS = 4  # of the time that systemd waits: in each of them it is told once
+NOTIFICATIONS_PER_TIMEOUT = 4  # so that one or two late ones do no harm
 
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Whom to tell."""
+    """The notification socket of the service manager."""
 
     address: str
     """Of the datagram socket; one that begins with a zero byte is in no file system."""
-    watchdog_within: float | None = None
-    """Seconds of silence after which the service counts as dead; None: for ever."""
+    watchdog_timeout: float | None = None
+    """Seconds without a notification after which the service is restarted; None: no limit."""
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier | None:
-        """As systemd said in the environment; None if it did not, or in a way unknown here."""
+    def from_environment(
+        cls, environment: Mapping[str, str], pid: int | None = None
+    ) -> Notifier | None:
+        """From systemd's variables; None without them, or if the address is of an unknown kind."""
         address = environment.get("NOTIFY_SOCKET", "")
         if not address.startswith(("/", "@")):
             return None
         if address.startswith("@"):
             address = "\0" + address[1:]
-        return cls(address, _watchdog_within(environment, os.getpid() if pid is None else pid))
+        return cls(address, _watchdog_timeout(environment, os.getpid() if pid is None else pid))
 
-    def tell(self, *lines: str) -> None:
-        """Say it if anybody listens; never waits and never raises."""
+    def notify(self, *lines: str) -> None:
+        """Send one notification; never waits and never raises."""
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.sendto("\n".join(lines).encode(), self.address)
@@ -55,36 +57,36 @@ class Notifier:
 
 async def run_watchdog(
     notifier: Notifier,
-    within: float,
+    timeout: float,
     store: Mailbox[StoreMessage],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Tell that the service lives for as long as the store answers; never returns.
+    """Notify systemd for as long as the store answers; never returns.
 
-    `within` is how long the other side waits, in seconds.
+    `timeout` is systemd's, in seconds.
     """
     task_status.started()
     answers = True
     while True:
-        answered, answers = answers, await _answers(store, within / PARTS)
+        answered, answers = answers, await _answers(store, timeout / NOTIFICATIONS_PER_TIMEOUT)
         if answers:
-            notifier.tell("WATCHDOG=1")
+            notifier.notify("WATCHDOG=1")
         elif answered:
-            log.error("store_silent", within=within / PARTS)
-        await trio.sleep(within / PARTS)
+            log.error("store_silent", within=timeout / NOTIFICATIONS_PER_TIMEOUT)
+        await trio.sleep(timeout / NOTIFICATIONS_PER_TIMEOUT)
 
 
-async def _answers(store: Mailbox[StoreMessage], within: float) -> bool:
+async def _answers(store: Mailbox[StoreMessage], timeout: float) -> bool:
     try:
-        with trio.fail_after(within):
+        with trio.fail_after(timeout):
             await store.ask(GetCatalogue)
     except (trio.TooSlowError, ActorDied, MailboxClosed):
         return False
     return True
 
 
-def _watchdog_within(environment: Mapping[str, str], pid: int) -> float | None:
+def _watchdog_timeout(environment: Mapping[str, str], pid: int) -> float | None:
     if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None  # meant for the process that started us
     try:

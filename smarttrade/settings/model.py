@@ -1,7 +1,7 @@
 """What can be configured: every variable, once.
 
-Where values come from is in `sources.py`. All that is told about a variable, by a bad value's
-message and by `smarttrade serve --help`, is told by its field here.
+Sources of values are in `sources.py`. Each field has all that the message for a bad value and
+`smarttrade serve --help` say about its variable.
 """
 
 from __future__ import annotations
@@ -96,14 +96,14 @@ class Settings(BaseModel):
     redis_timeout: float = _number(
         f"{PREFIX}REDIS_TIMEOUT", 1.0, "Redis has so long to answer", 0.1, 10, "s"
     )
-    lease: float = _number(
-        f"{PREFIX}LEASE",
+    lease_ttl: float = _number(
+        f"{PREFIX}LEASE_TTL",
         3.0,
         "after so much silence of the process that writes to Redis, another takes over",
         *(1, 60, "s"),
     )
-    changes_kept: int = _number(
-        f"{PREFIX}CHANGES_KEPT",
+    max_stored_changes: int = _number(
+        f"{PREFIX}MAX_STORED_CHANGES",
         10_000,
         "batches of changes in Redis, for gateways that are behind",
         *(100, 1_000_000, ""),
@@ -111,7 +111,7 @@ class Settings(BaseModel):
     stale_after: float = _number(
         f"{PREFIX}STALE_AFTER",
         3.0,
-        "a gateway that has heard nothing for so long tells its clients",
+        "a gateway without news for so long reports a stale feed to its clients",
         *(2, 3600, "s"),
     )
     binance_rest_url: Annotated[tuple[str, ...], list_of(url("http", "https"))] = _variable(
@@ -178,11 +178,11 @@ class Settings(BaseModel):
         " WebSockets are counted",
         *(1, 1_000_000, ""),
     )
-    heartbeat: float = _number(
-        f"{PREFIX}HEARTBEAT", 25.0, "time between two heartbeats to a client", 1, 3600, "s"
+    heartbeat_interval: float = _number(
+        f"{PREFIX}HEARTBEAT_INTERVAL", 25.0, "time between two heartbeats to a client", 1, 3600, "s"
     )
-    stall_limit: float = _number(
-        f"{PREFIX}STALL_LIMIT",
+    stall_timeout: float = _number(
+        f"{PREFIX}STALL_TIMEOUT",
         _SERVER.stall_limit,
         "a client that takes nothing for so long is cut off",
         *(1, 3600, "s"),
@@ -211,8 +211,8 @@ class Settings(BaseModel):
         "requests that one session may send at once",
         *(1, 100_000, ""),
     )
-    bad_requests: int = _number(
-        f"{PREFIX}BAD_REQUESTS",
+    max_bad_requests: int = _number(
+        f"{PREFIX}MAX_BAD_REQUESTS",
         _SESSION.bad_requests,
         "requests answered with an error that one session may send at once; one with more is closed"
         f" with 1008, and one is forgiven every {BAD_REQUEST_INTERVAL:g} s",
@@ -224,8 +224,8 @@ class Settings(BaseModel):
         "a longer message from a client ends its session with 1009",
         *(1024, 16 * 1024**2, "bytes"),
     )
-    idle_session: float = _number(
-        f"{PREFIX}IDLE_SESSION",
+    session_idle_timeout: float = _number(
+        f"{PREFIX}SESSION_IDLE_TIMEOUT",
         _SESSION.idle_timeout,
         "a session that is subscribed to nothing for so long is closed with 1008",
         *(1, 86_400, "s"),
@@ -245,14 +245,14 @@ class Settings(BaseModel):
         "requests that one address may send at once",
         *(1, 1_000_000, ""),
     )
-    head_within: float = _number(
-        f"{PREFIX}HEAD_WITHIN",
+    head_timeout: float = _number(
+        f"{PREFIX}HEAD_TIMEOUT",
         _SERVER.head_timeout,
         "a request's headers, or a TLS handshake, may take so long",
         *(0.1, 600, "s"),
     )
-    keep_alive: float = _number(
-        f"{PREFIX}KEEP_ALIVE",
+    keep_alive_timeout: float = _number(
+        f"{PREFIX}KEEP_ALIVE_TIMEOUT",
         _SERVER.keep_alive,
         "an HTTP connection without a request is closed after it",
         *(1, 3600, "s"),
@@ -269,8 +269,8 @@ class Settings(BaseModel):
         "a longer request body is refused with 413",
         *(0, 16 * 1024**2, "bytes"),
     )
-    stop_within: float = _number(
-        f"{PREFIX}STOP_WITHIN", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
+    stop_timeout: float = _number(
+        f"{PREFIX}STOP_TIMEOUT", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
     )
     weight_ceiling: int = _number(
         f"{PREFIX}WEIGHT_CEILING",
@@ -356,13 +356,13 @@ class Settings(BaseModel):
         return ServerLimits(
             max_connections=self.max_connections,
             max_connections_per_ip=self.max_connections_per_ip,
-            stall_limit=self.stall_limit,
+            stall_limit=self.stall_timeout,
             max_pending_bytes=self.max_pending_bytes,
             message_size=self.max_message_bytes,
             head_size=self.max_head_bytes,
             body_size=self.max_body_bytes,
-            head_timeout=self.head_within,
-            keep_alive=self.keep_alive,
+            head_timeout=self.head_timeout,
+            keep_alive=self.keep_alive_timeout,
         )
 
     @property
@@ -372,8 +372,8 @@ class Settings(BaseModel):
             message_bytes=self.max_message_bytes,
             requests_per_second=self.requests_per_second,
             burst=self.request_burst,
-            bad_requests=self.bad_requests,
-            idle_timeout=self.idle_session,
+            bad_requests=self.max_bad_requests,
+            idle_timeout=self.session_idle_timeout,
         )
 
     def __repr_args__(self) -> Iterator[tuple[str, str]]:

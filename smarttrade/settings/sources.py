@@ -1,14 +1,15 @@
-"""Where settings come from, and what is said about a bad value.
+"""Where settings come from, and the message for a bad value.
 
 Sources are the environment, `.env` in the working directory, and the command line; the later wins.
-In the first two, a variable that is set to nothing counts as not set.
+In the first two, a variable that is set to nothing counts as not set. Within one source, the
+current name of a variable wins over a deprecated one.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
@@ -18,16 +19,17 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
+from .deprecated import DEPRECATED
 from .model import PREFIX, Settings
 from .values import masked
 from .variables import VARIABLES
 
 SECRETS = frozenset((f"{PREFIX}TOKENS",))
-"""Not even a bad one is told."""
+"""Values that no message repeats, not even bad ones."""
 
 
 class BadSettings(Exception):
-    """The configuration cannot be used; nobody's program can run with it."""
+    """The configuration cannot be used."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -42,8 +44,10 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, str]
     """By variable, for those that were set: `environment`, `.env` or `command line`."""
-    unknown: Mapping[str, str | None]
+    unknown: Mapping[str, str | None] = field(default_factory=dict)
     """Variables that begin like ours and are none, with the one that was probably meant."""
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+    """Names of earlier versions that were used, with the names to use now."""
 
 
 def load_settings(
@@ -57,26 +61,41 @@ def load_settings(
     Raises:
         BadSettings: something in them is wrong; it names everything that is.
     """
-    given: dict[str, str] = {}
-    origins: dict[str, str] = {}
-    unknown: dict[str, str | None] = {}
-    sources = (
-        ("environment", environment),
-        (".env", _read_dotenv(dotenv)),
-        ("command line", command_line or {}),
-    )
-    for origin, values in sources:
-        for name, value in values.items():
-            if name in VARIABLES and (value or origin == "command line"):
-                given[name], origins[name] = value, origin
-            elif name not in VARIABLES and name.upper().startswith(PREFIX):
-                unknown[name] = next(iter(get_close_matches(name.upper(), VARIABLES, 1)), None)
+    read = _Values()
+    read.add("environment", environment)
+    read.add(".env", _read_dotenv(dotenv))
+    read.add("command line", command_line or {})
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate(read.given)
     except ValidationError as error:
-        problems = [_problem(details, origins) for details in error.errors()]
+        problems = [_problem(details, read.origins) for details in error.errors()]
         raise BadSettings(problems) from None
-    return Loaded(settings, origins, unknown)
+    return Loaded(settings, read.origins, read.unknown, read.deprecated)
+
+
+class _Values:
+    """What the sources set, by current names."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, str] = {}
+        self.origins: dict[str, str] = {}
+        self.unknown: dict[str, str | None] = {}
+        self.deprecated: dict[str, str] = {}
+
+    def add(self, origin: str, values: Mapping[str, str]) -> None:
+        """Add a source, which wins over those before."""
+        for name in sorted(values, key=VARIABLES.__contains__):  # current names last: they win
+            self._set(origin, name, values[name])
+
+    def _set(self, origin: str, name: str, value: str) -> None:
+        current = DEPRECATED.get(name, name)
+        if current not in VARIABLES:
+            if name.upper().startswith(PREFIX):
+                self.unknown[name] = next(iter(get_close_matches(name.upper(), VARIABLES, 1)), None)
+        elif value or origin == "command line":
+            self.given[current], self.origins[current] = value, origin
+            if name != current:
+                self.deprecated[name] = current
 
 
 def _read_dotenv(path: Path) -> Mapping[str, str]:
@@ -98,8 +117,8 @@ def _problem(details: Any, origins: Mapping[str, str]) -> str:
     given = str(details["input"])
     if name in SECRETS:
         return f"{name}=*** ({origins[name]}): must be {VARIABLES[name].allowed}"
-    told = masked(given if len(given) <= 200 else given[:200] + "...")
+    shown = masked(given if len(given) <= 200 else given[:200] + "...")
     wrong = details.get("ctx", {}).get("error", "")
     # An entry of a list is half a URL if the password has a comma in it.
     why = f"{wrong}; " if str(wrong).startswith("wrong: ") and "@" not in given else ""
-    return f"{name}={told!r} ({origins[name]}): {why}must be {VARIABLES[name].allowed}"
+    return f"{name}={shown!r} ({origins[name]}): {why}must be {VARIABLES[name].allowed}"

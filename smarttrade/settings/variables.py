@@ -25,8 +25,9 @@ class Variable:
     """Whether its option takes no value."""
 
 
-def _spelled(name: str) -> str:
-    return name.removeprefix(PREFIX).lower().replace("_", "-")
+def option_of(name: str) -> str:
+    """The command line's spelling of a variable."""
+    return "--" + name.removeprefix(PREFIX).lower().replace("_", "-")
 
 
 def _variable_of(field: str, info: FieldInfo) -> Variable:
@@ -36,7 +37,7 @@ def _variable_of(field: str, info: FieldInfo) -> Variable:
     return Variable(
         name,
         field,
-        "--memory" if field == "use_memory_store" else "--" + _spelled(name),
+        "--memory" if field == "use_memory_store" else option_of(name),
         shown(info.default),
         str(extra["allowed"]),
         str(info.description),

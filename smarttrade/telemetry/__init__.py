@@ -1,1 +1,1 @@
-"""How the service is seen from outside: logs, and what is measured."""
+"""Logs and measurements."""

@@ -1,4 +1,4 @@
-"""Counting how long things took, cheaply enough for every update."""
+"""A histogram that is cheap enough to observe every update."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds in seconds: from what a good network needs to what nobody would call live."""
+"""Upper bounds in seconds: from a good network's latency to what no one would call live."""
 
 
 class Histogram:
     """How many observations there were up to each bound, and beyond the last.
 
-    Plain code. Reading it while it is written gives what was so far.
+    Plain code, without locks: read and written by the same thread.
     """
 
     __slots__ = ("_counts", "bounds", "sum")

@@ -1,8 +1,8 @@
-"""Log lines: one a line, to standard error, in one format whoever writes them.
+"""Log events: one line each, to standard error, in one format for our code and libraries.
 
 Ours are written with structlog: a stable event name and fields; docs/operations.md lists the names.
-What libraries write through `logging` goes through the same renderer. Nothing that repeats itself
-floods the log: see `log_flood.py`.
+Records of libraries that use `logging` go through the same renderer. Events that repeat are
+throttled: see `throttle.py`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from .log_flood import Flood
+from .throttle import LogThrottle
 
 LogFormat = Literal["auto", "text", "json"]
 
 QUIET = ("httpx", "httpcore", "hpack", "quart.serving", "hypercorn.access", "asyncio")
-"""Loggers that write a line for every request, or for what only concerns their authors."""
+"""Loggers that write a line per request, or details of their own implementation."""
 
 MANY_LINES = ("exception", "stack")  # fields that structlog itself fills, with tracebacks
 
 
 def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
-    """Set up logging for this process; what was set up before by this function is replaced.
+    """Set up logging for this process; replaces what an earlier call has set up.
 
     `auto` is readable on a terminal, and JSON lines elsewhere.
     """
@@ -66,7 +66,7 @@ def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:
 
 def _route_logging(level: str, shared: list[Processor], rendering: list[Processor]) -> None:
     handler = _StandardError()
-    handler.addFilter(Flood())
+    handler.addFilter(LogThrottle())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _named],
@@ -83,7 +83,7 @@ def _route_logging(level: str, shared: list[Processor], rendering: list[Processo
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever `sys.stderr` is at the moment: a progress bar takes its place."""
+    """Writes to the current `sys.stderr`: a progress bar replaces it for a while."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -93,19 +93,19 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Nobody is left to be told that standard error is gone."""
+        """Drop the record when standard error is closed or full: there is no place to report it."""
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
 
 
 def _named(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The actors, too, have names for what happens; they log without structlog."""
+    """The event name of the actors' records, which are logged without structlog."""
     name = getattr(event.get("_record"), "event_name", None)
     return event if name is None else {**event, "event": name, "message": event["event"]}
 
 
 def _on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Whoever chooses a text that we log, a client for example, writes no lines of our log."""
+    """Escape control characters: a text that a client chooses must not forge log lines."""
     return {key: value if key in MANY_LINES else _printable(value) for key, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""The loop actor: notices when this process is too busy to do things in time."""
+"""The loop actor: measures how late the scheduler runs a task that is due."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import trio
 
 from .histogram import Histogram
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks. A loop that is blocked for longer is noticed for certain, one that is
-blocked for less as often as it is likely to matter."""
+SAMPLE_INTERVAL = 0.5
+"""Seconds between two samples: longer blocks of the loop are noticed for certain."""
 
 
 async def run_loop_delay(
     delays: Histogram, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Sleep, and count by how much each sleep was too long: every task here waits as long."""
+    """Sample by how much a sleep is too long: every task of this process waits as long."""
     task_status.started()
     while True:
-        due = trio.current_time() + LOOK_EVERY
+        due = trio.current_time() + SAMPLE_INTERVAL
         await trio.sleep_until(due)
         delays.observe(trio.current_time() - due)

@@ -19,7 +19,7 @@ from smarttrade.simulator import RANDOM_FAULTS
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
 
 
-USUAL: Mapping[str, Any] = {"audit_round": 60.0, "rotate_after": 300.0, "stop_within": 2.0}
+USUAL: Mapping[str, Any] = {"audit_round": 60.0, "rotate_after": 300.0, "stop_timeout": 2.0}
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ def _varied(shape: Shape, rng: Random) -> Shape:
         settings={
             "audit_round": 60.0,
             "rotate_after": rng.choice((300.0, 900.0, 82800.0)),
-            "stall_limit": rng.choice((10.0, 30.0)),
+            "stall_timeout": rng.choice((10.0, 30.0)),
             "max_pending_bytes": rng.choice((256 * 1024, 16 * 1024 * 1024)),
-            "stop_within": rng.choice((2.0, 8.0)),
+            "stop_timeout": rng.choice((2.0, 8.0)),
         },
     )
 

@@ -130,7 +130,7 @@ async def _stop(world: World, happening: Happening, rng: Random) -> None:
     if life is None or life.is_dead:
         return
     life.stop()
-    began, within = trio.current_time(), world.settings.stop_within + 2.5
+    began, within = trio.current_time(), world.settings.stop_timeout + 2.5
     with trio.move_on_after(within):
         while process.life is life and life.service.inspect().state.value not in (
             "stopped", "failed", "waiting",

@@ -248,7 +248,7 @@ class World(KlineUpdate):
     async def _stop(self) -> None:
         self.trace.note("world", "stops")
         began = trio.current_time()
-        within = self.settings.stop_within + 2.5
+        within = self.settings.stop_timeout + 2.5
         async with trio.open_nursery() as nursery:
             for process in self.processes:
                 nursery.start_soon(process.finish, within)

@@ -212,7 +212,7 @@ async def test_client_that_was_away_ends_up_with_what_one_that_stayed_has(
 
 async def test_stop_is_in_order_and_within_its_limits(autojump_clock: MockClock) -> None:
     visitor = ReconnectingClient(SERIES)
-    async with world(stop_within=5) as made, trio.open_nursery() as clients:
+    async with world(stop_timeout=5) as made, trio.open_nursery() as clients:
         async with trio.open_nursery() as nursery:
             await nursery.start(made.service.run)
             await made.ready()
@@ -231,7 +231,7 @@ async def test_stop_is_in_order_and_within_its_limits(autojump_clock: MockClock)
 
 
 async def test_stop_does_not_wait_for_clients_that_read_nothing(autojump_clock: MockClock) -> None:
-    async with world(stop_within=5) as made, trio.open_nursery() as clients:
+    async with world(stop_timeout=5) as made, trio.open_nursery() as clients:
         async with trio.open_nursery() as nursery:
             await nursery.start(made.service.run)
             await made.ready()

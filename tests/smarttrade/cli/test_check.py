@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 import trio
 
-from smarttrade.cli.check import examine, report
-from smarttrade.cli.check_exchange import Clock, clock_finding, one_is_enough
-from smarttrade.cli.check_redis import look_at_redis
-from smarttrade.cli.check_result import Finding, Level
+from smarttrade.cli.check import report, run_checks
+from smarttrade.cli.check_exchange import Clock, clock_result, one_is_enough
+from smarttrade.cli.check_redis import check_redis
+from smarttrade.cli.check_result import CheckResult, Level
 from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
@@ -38,13 +38,13 @@ def settings(*addresses: str, symbols: Sequence[str] = ("BTCUSDT",)) -> Settings
     )
 
 
-def brief(findings: Sequence[Finding]) -> list[tuple[str, str]]:
-    return [(finding.level.value, finding.subject) for finding in findings]
+def brief(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
+    return [(result.level.value, result.subject) for result in results]
 
 
 async def test_a_machine_where_all_is_well() -> None:
     async with exchange("BTCUSDT", "ETHUSDT") as address:
-        found = await examine(settings(address, symbols=("BTCUSDT", "ETHUSDT")))
+        found = await run_checks(settings(address, symbols=("BTCUSDT", "ETHUSDT")))
     assert brief(found) == [
         ("ok", "rest"),
         ("ok", "clock"),
@@ -56,22 +56,22 @@ async def test_a_machine_where_all_is_well() -> None:
 
 async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> None:
     async with exchange("BTCUSDT") as address:
-        found = await examine(settings(NOWHERE, address))
+        found = await run_checks(settings(NOWHERE, address))
     assert ("fail", "rest") not in brief(found)
-    texts = [finding.text for finding in found if finding.level is Level.WARN]
+    texts = [result.text for result in found if result.level is Level.WARN]
     assert [text.partition(": ")[0] for text in texts] == [f"http://{NOWHERE}", f"ws://{NOWHERE}"]
     assert all("refused" in text for text in texts)
 
 
 async def test_no_exchange_is_a_failure_of_every_endpoint() -> None:
-    found = await examine(settings(NOWHERE))
+    found = await run_checks(settings(NOWHERE))
     assert brief(found) == [("fail", "rest"), ("fail", "stream"), ("ok", "redis")]
 
 
 async def test_symbols_that_are_not_listed_are_named() -> None:
     async with exchange("BTCUSDT") as address:
-        found = await examine(settings(address, symbols=("NOUSDT", "BTCUSDT")))
-    symbols = [finding for finding in found if finding.subject == "symbols"]
+        found = await run_checks(settings(address, symbols=("NOUSDT", "BTCUSDT")))
+    symbols = [result for result in found if result.subject == "symbols"]
     assert brief(symbols) == [("ok", "symbols"), ("warn", "symbols")]
     assert symbols[1].text == "NOUSDT is left out: not listed"
 
@@ -79,14 +79,14 @@ async def test_symbols_that_are_not_listed_are_named() -> None:
 async def test_no_symbol_left_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smarttrade.cli.check_exchange.FIRST_MESSAGE_TIMEOUT", 0.1)
     async with exchange("BTCUSDT") as address:
-        found = await examine(settings(address, symbols=("NOUSDT",)))
+        found = await run_checks(settings(address, symbols=("NOUSDT",)))
     assert ("fail", "symbols") in brief(found)
 
 
 async def test_a_clock_that_is_hours_off_is_reported_and_is_no_failure() -> None:
     async with exchange("BTCUSDT", ahead=7200.0) as address:
-        found = await examine(settings(address))
-    (clock,) = [finding for finding in found if finding.subject == "clock"]
+        found = await run_checks(settings(address))
+    (clock,) = [result for result in found if result.subject == "clock"]
     assert clock.level is Level.WARN
     assert "s behind the exchange's" in clock.text
 
@@ -104,7 +104,7 @@ async def test_the_report_ends_with_0_when_nothing_is_wrong(
 
 
 async def test_the_report_ends_with_1_when_something_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await report(Loaded(settings(NOWHERE), {}, {})) == 1
+    assert await report(Loaded(settings(NOWHERE), {})) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ async def test_the_report_ends_with_1_when_something_is(capsys: pytest.CaptureFi
 def test_a_clock_is_good_to_a_second_beyond_what_cannot_be_known(
     skew: float, latency: float, level: Level
 ) -> None:
-    assert clock_finding(Clock(skew, latency)).level is level
+    assert clock_result(Clock(skew, latency)).level is level
 
 
 def test_a_failure_counts_less_when_another_endpoint_works() -> None:
-    ok, fail = Finding(Level.OK, "rest", "a"), Finding(Level.FAIL, "rest", "b")
-    warn = Finding(Level.WARN, "rest", "b")
+    ok, fail = CheckResult(Level.OK, "rest", "a"), CheckResult(Level.FAIL, "rest", "b")
+    warn = CheckResult(Level.WARN, "rest", "b")
     assert one_is_enough([fail, fail]) == [fail, fail]
     assert one_is_enough([ok, fail]) == [ok, warn]
     assert one_is_enough([warn, fail]) == [warn, warn]
@@ -151,9 +151,9 @@ async def redis(answer: bytes) -> AsyncIterator[tuple[int, bytearray]]:
         nursery.cancel_scope.cancel()
 
 
-async def found(url: str | None) -> Finding:
-    (finding,) = await look_at_redis(Settings(redis_url=url))
-    return finding
+async def found(url: str | None) -> CheckResult:
+    (result,) = await check_redis(Settings(redis_url=url))
+    return result
 
 
 async def test_redis_that_answers_is_fine() -> None:
@@ -164,16 +164,16 @@ async def test_redis_that_answers_is_fine() -> None:
 
 async def test_redis_is_told_its_password_and_nobody_else() -> None:
     async with redis(b"+OK\r\n+PONG\r\n") as (port, heard):
-        finding = await found(f"redis://me:ses%40me@127.0.0.1:{port}/2")
+        result = await found(f"redis://me:ses%40me@127.0.0.1:{port}/2")
     assert heard.startswith(b"*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$6\r\nses@me\r\n")
-    assert finding == Finding(Level.OK, "redis", f"redis://***@127.0.0.1:{port}/2: answers")
+    assert result == CheckResult(Level.OK, "redis", f"redis://***@127.0.0.1:{port}/2: answers")
 
 
 async def test_redis_that_refuses_is_a_failure_with_its_words() -> None:
     async with redis(b"-NOAUTH Authentication required.\r\n") as (port, _):
-        finding = await found(f"redis://127.0.0.1:{port}")
-    assert finding.level is Level.FAIL
-    assert finding.text.endswith(": NOAUTH Authentication required.")
+        result = await found(f"redis://127.0.0.1:{port}")
+    assert result.level is Level.FAIL
+    assert result.text.endswith(": NOAUTH Authentication required.")
 
 
 async def test_redis_that_hangs_up_is_a_failure() -> None:
@@ -182,15 +182,15 @@ async def test_redis_that_hangs_up_is_a_failure() -> None:
 
 
 async def test_redis_that_was_asked_for_and_is_not_there_is_a_failure() -> None:
-    finding = await found(f"redis://{NOWHERE}")
-    assert finding.level is Level.FAIL
-    assert "refused" in finding.text
+    result = await found(f"redis://{NOWHERE}")
+    assert result.level is Level.FAIL
+    assert "refused" in result.text
 
 
 async def test_redis_that_was_not_asked_for_and_is_not_there_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("smarttrade.cli.check_redis.DEFAULT_REDIS_URL", f"redis://{NOWHERE}")
-    finding = await found(None)
-    assert finding.level is Level.WARN
-    assert "in memory" in finding.text
+    result = await found(None)
+    assert result.level is Level.WARN
+    assert "in memory" in result.text

@@ -206,7 +206,7 @@ async def test_a_service_that_gives_up_is_one_line_and_status_1(
     app = ModuleType("smarttrade.app")
     vars(app)["run_service"] = run_service
     monkeypatch.setitem(sys.modules, "smarttrade.app", app)
-    assert await serve(Loaded(Settings(), {}, {}), False, trio.Event()) == 1
+    assert await serve(Loaded(Settings(), {}), False, trio.Event()) == 1
     assert capsys.readouterr().err == "smarttrade: feed failed too often\n"
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from trio.testing import MockClock
 
 from actors import ActorInfo, State
-from smarttrade.cli.status import CannotAsk, Status, base_url
-from smarttrade.cli.status_view import Seen, draw, duration
+from smarttrade.cli.status import BackendUnavailable, Status, base_url
+from smarttrade.cli.status_view import Snapshot, draw, duration
 from smarttrade.market.interval import Interval
 from smarttrade.store.feed import Feed
 from tests.fakes.candles import BTC, ETH, candle, rows
@@ -38,14 +38,14 @@ def status_of(server: Backend) -> Status:
     return Status("http://test", {}, client=client)
 
 
-async def seen_of(server: Backend) -> Seen:
+async def seen_of(server: Backend) -> Snapshot:
     async with http_over(server.listener.connect) as http:
         return await status_of(server).ask(http)
 
 
-def drawn(seen: Seen) -> str:
+def drawn(snapshot: Snapshot) -> str:
     text = io.StringIO()
-    Console(file=text, width=120).print(draw(seen))
+    Console(file=text, width=120).print(draw(snapshot))
     return text.getvalue()
 
 
@@ -75,12 +75,12 @@ async def test_backend_that_is_ready_is_shown_with_all_its_parts() -> None:
 async def test_what_is_not_ready_is_named() -> None:
     async with backend(intervals=MINUTES, tree=TREE) as server:
         await fill(server, BTC)
-        seen = await seen_of(server)
-        text = drawn(seen)
+        snapshot = await seen_of(server)
+        text = drawn(snapshot)
         status = await status_of(server).look()
     assert status == 1
-    assert seen.reason == "1 of 2 series are not ready"
-    assert f"not ready: {seen.reason}" in text
+    assert snapshot.reason == "1 of 2 series are not ready"
+    assert f"not ready: {snapshot.reason}" in text
     assert "ETHUSDT 1m  history not read from the exchange yet" in text
     assert "never" in text
 
@@ -127,7 +127,7 @@ async def test_what_cannot_be_asked_is_told(
 ) -> None:
     status = answering(answer)
     async with status._client() as http:
-        with pytest.raises(CannotAsk, match=words):
+        with pytest.raises(BackendUnavailable, match=words):
             await status.ask(http)
     assert await status.look() == 1
     assert words in capsys.readouterr().err

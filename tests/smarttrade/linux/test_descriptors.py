@@ -5,11 +5,15 @@ import resource
 import pytest
 
 from smarttrade.linux import descriptors
-from smarttrade.linux.descriptors import OTHERS, make_room, room_for
+from smarttrade.linux.descriptors import (
+    RESERVED_DESCRIPTORS,
+    plan_descriptors,
+    raise_descriptor_limit,
+)
 from smarttrade.web.server_limits import ServerLimits
 
 LIMITS = ServerLimits(max_connections=10_000, max_refusals=256)
-BESIDES = 256 + OTHERS
+BESIDES = 256 + RESERVED_DESCRIPTORS
 
 
 @pytest.mark.parametrize(
@@ -23,7 +27,7 @@ BESIDES = 256 + OTHERS
     ],
 )
 def test_room(soft: int, hard: int, room: tuple[int, int]) -> None:
-    assert room_for(LIMITS, soft, hard) == room
+    assert plan_descriptors(LIMITS, soft, hard) == room
 
 
 def test_the_limit_is_raised_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,5 +35,5 @@ def test_the_limit_is_raised_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", lambda *limits: asked.append(limits))
     monkeypatch.setattr(descriptors, "_check_backlog", lambda: None)
-    assert make_room(LIMITS) == 10_000
+    assert raise_descriptor_limit(LIMITS) == 10_000
     assert asked == [(resource.RLIMIT_NOFILE, (10_000 + BESIDES, resource.RLIM_INFINITY))]

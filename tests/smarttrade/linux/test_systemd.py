@@ -44,31 +44,31 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 
 def notifier(listener: Listener) -> Notifier:
-    found = Notifier.of({"NOTIFY_SOCKET": listener.socket.getsockname()})
+    found = Notifier.from_environment({"NOTIFY_SOCKET": listener.socket.getsockname()})
     assert found is not None
     return found
 
 
 def test_without_systemd_nobody_is_told() -> None:
-    assert Notifier.of({}) is None
-    assert Notifier.of({"NOTIFY_SOCKET": ""}) is None
-    assert Notifier.of({"NOTIFY_SOCKET": "vsock:2:1234"}) is None
+    assert Notifier.from_environment({}) is None
+    assert Notifier.from_environment({"NOTIFY_SOCKET": ""}) is None
+    assert Notifier.from_environment({"NOTIFY_SOCKET": "vsock:2:1234"}) is None
 
 
 def test_the_socket_may_be_in_no_file_system() -> None:
     listener = Listener("\0smarttrade-test-notify")
-    found = Notifier.of({"NOTIFY_SOCKET": "@smarttrade-test-notify"})
+    found = Notifier.from_environment({"NOTIFY_SOCKET": "@smarttrade-test-notify"})
     assert found is not None
-    found.tell("READY=1", "STATUS=fine")
+    found.notify("READY=1", "STATUS=fine")
     assert listener.heard() == ["READY=1\nSTATUS=fine"]
     listener.socket.close()
 
 
 def test_the_watchdog_is_ours_if_its_process_is() -> None:
     def within(**environment: str) -> float | None:
-        found = Notifier.of({"NOTIFY_SOCKET": "/x", **environment}, pid=7)
+        found = Notifier.from_environment({"NOTIFY_SOCKET": "/x", **environment}, pid=7)
         assert found is not None
-        return found.watchdog_within
+        return found.watchdog_timeout
 
     assert within() is None
     assert within(WATCHDOG_USEC="20000000") == 20
@@ -80,9 +80,9 @@ def test_the_watchdog_is_ours_if_its_process_is() -> None:
 
 def test_that_nobody_listens_or_reads_harms_nobody(listener: Listener) -> None:
     for _ in range(2000):
-        notifier(listener).tell("WATCHDOG=1")
+        notifier(listener).notify("WATCHDOG=1")
     listener.socket.close()
-    Notifier("/nowhere/notify").tell("READY=1")
+    Notifier("/nowhere/notify").notify("READY=1")
 
 
 async def test_it_lives_while_the_store_answers(

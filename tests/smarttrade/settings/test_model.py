@@ -18,28 +18,28 @@ NUMBERS = {
     "PORT": (0, 65535),
     "SMARTTRADE_MAX_CONNECTIONS": (1, 1_000_000),
     "SMARTTRADE_MAX_CONNECTIONS_PER_IP": (1, 1_000_000),
-    "SMARTTRADE_HEARTBEAT": (1, 3600),
-    "SMARTTRADE_STALL_LIMIT": (1, 3600),
+    "SMARTTRADE_HEARTBEAT_INTERVAL": (1, 3600),
+    "SMARTTRADE_STALL_TIMEOUT": (1, 3600),
     "SMARTTRADE_MAX_PENDING_BYTES": (262144, 1073741824),
     "SMARTTRADE_MAX_SUBSCRIPTIONS": (1, 100_000),
     "SMARTTRADE_REQUESTS_PER_SECOND": (0.1, 10_000),
     "SMARTTRADE_REQUEST_BURST": (1, 100_000),
-    "SMARTTRADE_BAD_REQUESTS": (1, 100_000),
+    "SMARTTRADE_MAX_BAD_REQUESTS": (1, 100_000),
     "SMARTTRADE_MAX_MESSAGE_BYTES": (1024, 16777216),
-    "SMARTTRADE_IDLE_SESSION": (1, 86_400),
+    "SMARTTRADE_SESSION_IDLE_TIMEOUT": (1, 86_400),
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": (0.1, 1_000_000),
     "SMARTTRADE_REQUEST_BURST_PER_IP": (1, 1_000_000),
-    "SMARTTRADE_HEAD_WITHIN": (0.1, 600),
-    "SMARTTRADE_KEEP_ALIVE": (1, 3600),
+    "SMARTTRADE_HEAD_TIMEOUT": (0.1, 600),
+    "SMARTTRADE_KEEP_ALIVE_TIMEOUT": (1, 3600),
     "SMARTTRADE_MAX_HEAD_BYTES": (1024, 1_048_576),
     "SMARTTRADE_MAX_BODY_BYTES": (0, 16_777_216),
-    "SMARTTRADE_STOP_WITHIN": (0, 9),
+    "SMARTTRADE_STOP_TIMEOUT": (0, 9),
     "SMARTTRADE_WEIGHT_CEILING": (20, 6000),
     "SMARTTRADE_ROTATE_AFTER": (60, 86_400),
     "SMARTTRADE_AUDIT_ROUND": (10, 86_400),
     "SMARTTRADE_REDIS_TIMEOUT": (0.1, 10),
-    "SMARTTRADE_LEASE": (1, 60),
-    "SMARTTRADE_CHANGES_KEPT": (100, 1_000_000),
+    "SMARTTRADE_LEASE_TTL": (1, 60),
+    "SMARTTRADE_MAX_STORED_CHANGES": (100, 1_000_000),
     "SMARTTRADE_STALE_AFTER": (2, 3600),
 }
 
@@ -79,7 +79,11 @@ def test_defaults_are_those_that_users_were_promised() -> None:
         *("1m", "5m", "15m", "1h", "4h", "1d")
     ]
     assert (settings.max_connections, settings.max_connections_per_ip) == (10_000, 200)
-    assert (settings.heartbeat, settings.stall_limit, settings.stop_within) == (25, 30, 6)
+    assert (settings.heartbeat_interval, settings.stall_timeout, settings.stop_timeout) == (
+        25,
+        30,
+        6,
+    )
     assert settings.max_message_bytes == 64 * 1024
     assert settings.weight_ceiling == 3000
     assert settings.cors_origins == ("*",)
@@ -94,18 +98,18 @@ def test_limits_are_built_from_their_variables() -> None:
     settings = Settings(
         max_connections=1,
         max_connections_per_ip=2,
-        stall_limit=3,
+        stall_timeout=3,
         max_pending_bytes=400_000,
         max_message_bytes=5000,
         max_subscriptions=6,
         requests_per_second=7,
         request_burst=8,
-        bad_requests=14,
+        max_bad_requests=14,
         max_head_bytes=9000,
         max_body_bytes=10,
-        head_within=11,
-        keep_alive=12,
-        idle_session=13,
+        head_timeout=11,
+        keep_alive_timeout=12,
+        session_idle_timeout=13,
     )
     assert settings.server_limits == ServerLimits(
         max_connections=1,

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from smarttrade.settings import VARIABLES, Settings
+from smarttrade.settings.deprecated import DEPRECATED
 from smarttrade.settings.sources import BadSettings, Loaded, load_settings
 
 
@@ -64,6 +66,27 @@ def test_other_variables_are_none_of_our_business() -> None:
     assert loaded.unknown == {}
 
 
+def test_names_of_earlier_versions_work_and_are_reported_with_their_new_names() -> None:
+    loaded = load({}, {"SMARTTRADE_STOP_WITHIN": "3"}, "SMARTTRADE_HEAD_WITHIN=4")
+    assert (loaded.settings.stop_timeout, loaded.settings.head_timeout) == (3, 4)
+    assert loaded.deprecated == {
+        "SMARTTRADE_STOP_WITHIN": "SMARTTRADE_STOP_TIMEOUT",
+        "SMARTTRADE_HEAD_WITHIN": "SMARTTRADE_HEAD_TIMEOUT",
+    }
+    assert loaded.unknown == {}
+
+
+@pytest.mark.parametrize("names", [*permutations(("SMARTTRADE_LEASE", "SMARTTRADE_LEASE_TTL"))])
+def test_current_name_wins_over_a_deprecated_one_of_the_same_source(names: Sequence[str]) -> None:
+    values = {"SMARTTRADE_LEASE": "5", "SMARTTRADE_LEASE_TTL": "6"}
+    assert load({}, {name: values[name] for name in names}).settings.lease_ttl == 6
+
+
+def test_every_deprecated_name_has_a_variable() -> None:
+    assert set(DEPRECATED.values()) <= set(VARIABLES)
+    assert not set(DEPRECATED) & set(VARIABLES)
+
+
 def test_unknown_variables_of_ours_are_reported_with_what_was_meant() -> None:
     loaded = load({}, {"SMARTTRADE_SYMBOL": "x", "smarttrade_intervals": "x"}, "SMARTTRADE_=1")
     assert loaded.settings == Settings()
@@ -92,7 +115,7 @@ def test_what_is_like_none_of_ours_has_no_suggestion() -> None:
         ("SMARTTRADE_SYMBOLS", "BTC/USDT"),
         ("SMARTTRADE_INTERVALS", "7m"),
         ("SMARTTRADE_MAX_CONNECTIONS", "0"),
-        ("SMARTTRADE_HEARTBEAT", "nan"),
+        ("SMARTTRADE_HEARTBEAT_INTERVAL", "nan"),
         ("SMARTTRADE_CORS_ORIGINS", "example.com"),
     ],
 )
