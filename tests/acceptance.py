@@ -183,11 +183,16 @@ async def running(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[
         f"--port={sim_port}",
         f"--speed={arguments.speed}",
         f"--start={START}",
+        "--control-token=acceptance",
     )
     programs = [simulator]
     try:
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{sim_port}", trust_env=False) as exchange,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{sim_port}",
+                headers={"Authorization": "Bearer acceptance"},
+                trust_env=False,
+            ) as exchange,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", trust_env=False) as service,
         ):
             await answering(exchange, "/api/v3/ping", simulator)

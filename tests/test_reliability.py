@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smarttrade.simulator import RANDOM_FAULTS
+from tests.reliability.endurance import FAULTS as RANDOM
 from tests.reliability.endurance import endure, script
 from tests.reliability.faults import BY_NAME, FAULTS, Fault
 from tests.reliability.trial import play
@@ -59,7 +59,7 @@ def test_hours_of_random_faults() -> None:
 
 def test_script_of_two_days_has_at_least_one_fault_of_each_kind() -> None:
     faults = {step.fault for step in script(1, 48 * 3600)}
-    assert set(RANDOM_FAULTS) | {"hole", "rename"} <= faults
+    assert {*RANDOM, "hole", "rename"} <= faults
 
 
 def test_attempts_are_counted_within_five_minutes() -> None:

@@ -54,7 +54,7 @@ class StreamingVerify(unittest.TestCase):
             async with trio_websocket.open_websocket_url(url) as socket:
                 await socket.send_message('{"symbol": "BTCUSDT", "interval": "1m"}')
                 closed = await _next_closed(socket)
-            row = exchange.klines("BTCUSDT", Interval.MINUTE_1, closed["time"] * 1000, None, 1)[0]
+            row = exchange.klines("BTCUSDT", "1m", closed["time"] * 1000, None, 1)[0]
             self.assertEqual(closed["close"], float(row[4]))
             self.assertEqual(closed["volume"], float(row[5]))
 
@@ -67,7 +67,7 @@ class StreamingVerify(unittest.TestCase):
         candles = answer.raise_for_status().json()["candles"]
         self.assertEqual(len(candles), 1000)
         first = candles[0]["time"] * 1000
-        rows = exchange.klines(symbol, interval, first, None, 1000)
+        rows = exchange.klines(symbol, interval.value, first, None, 1000)
         for candle, row in zip(candles[:-1], rows, strict=False):  # the last one is forming
             told = [candle[name] for name in ("open", "high", "low", "close", "volume")]
             self.assertEqual(candle["time"] * 1000, row[0])

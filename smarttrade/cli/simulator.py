@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 import time
 from datetime import UTC, datetime
@@ -43,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEED",
         help="let things go wrong, about every two minutes, as this seed says; usually nothing "
         "does but what is asked for at /sim/faults",
+    )
+    parser.add_argument(
+        "--control-token",
+        default=None,
+        metavar="TOKEN",
+        help="what requests to /sim/faults and /sim/stats must present; usually a random one, "
+        "which is printed",
     )
     parser.add_argument(
         "--speed",
@@ -97,19 +105,20 @@ def _exchange(arguments: argparse.Namespace) -> Exchange:
         seed=arguments.seed,
         speed=arguments.speed,
         replay=replay,
+        control_token=arguments.control_token or secrets.token_urlsafe(16),
     )
 
 
 async def _serve(
     exchange: Exchange, host: str, port: int, stop: trio.Event, *, faults_seed: int | None = None
 ) -> int:
-    from ..simulator.script import play_random
+    from ..simulator.random_faults import play_random
     from ..simulator.server import serve_exchange
 
     status = 0
     try:
         async with trio.open_nursery() as nursery:
-            _announce(host, await nursery.start(serve_exchange, exchange, host, port))
+            _announce(exchange, host, await nursery.start(serve_exchange, exchange, host, port))
             if faults_seed is not None:
                 nursery.start_soon(play_random, exchange, faults_seed)
             await stop.wait()
@@ -121,10 +130,13 @@ async def _serve(
     return status
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(exchange: Exchange, host: str, port: int) -> None:
     at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    print("The simulated exchange serves. To use it, set", flush=True)
-    print(f"BINANCE_REST_URL=http://{at} BINANCE_WS_URL=ws://{at}", flush=True)
+    print("The simulated exchange serves. To use it, set")
+    print(f"BINANCE_REST_URL=http://{at} BINANCE_WS_URL=ws://{at}")
+    print("To see and cause faults, from this machine:")
+    header = f"Authorization: Bearer {exchange.control_token}"
+    print(f"curl -H '{header}' http://localhost:{port}/sim/faults", flush=True)
 
 
 def _port(text: str) -> int:

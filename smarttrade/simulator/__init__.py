@@ -3,10 +3,10 @@
     exchange = Exchange(start_ms=..., seed=7)
     port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
 
-For those who cannot reach Binance, and for every test: over sockets, or over any Trio stream with
-`exchange.serve_stream(stream)`. It shares no code with the client that it tests, and knows no time
-but Trio's, so it runs under a `MockClock` too. `faults.py`, `incidents.py` and `script.py` say what
-can go wrong; `control.py` how to make it happen from outside.
+For machines that cannot reach Binance, and for every test: over sockets, or over any Trio stream
+with `serve_connection(exchange, stream)`. It shares no code with the client that it tests, and
+uses no clock but Trio's, so it runs under a `MockClock` too. `faults.py` and `incidents.py` list
+what can go wrong; `control.py` is how to cause it from outside.
 """
 
 from .clock import ExchangeClock
@@ -18,23 +18,18 @@ from .incidents import (
     Delist,
     Expire,
     HalfOpen,
+    Halt,
     Hole,
     Incident,
     List,
     Rename,
+    RollBack,
     ServerShutdown,
 )
+from .random_faults import RANDOM_FAULTS, SYMBOL_FAULTS, play_random, random_script
 from .render import Row
 from .replay import replay_start
-from .script import (
-    RANDOM_FAULTS,
-    SYMBOL_FAULTS,
-    Step,
-    inject,
-    play_random,
-    random_script,
-    run_script,
-)
+from .script import Step, inject, run_script
 from .server import serve_connection, serve_exchange
 from .symbols import DEFAULT_SYMBOLS
 
@@ -50,10 +45,12 @@ __all__ = [
     "Expire",
     "Faults",
     "HalfOpen",
+    "Halt",
     "Hole",
     "Incident",
     "List",
     "Rename",
+    "RollBack",
     "Row",
     "ServerShutdown",
     "Step",

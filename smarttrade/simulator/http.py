@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import h11
 import msgspec
 
-if TYPE_CHECKING:
-    from .transport import Transport
+from .transport import Transport
 
-LONGEST_HEAD = 128 * 1024  # bytes; a request for 1024 streams has a URL of about 22 KB
-LONGEST_BODY = 64 * 1024  # bytes
+MAX_HEAD_SIZE = 128 * 1024  # bytes; a request for 1024 streams has a URL of about 22 KB
+MAX_BODY_SIZE = 64 * 1024  # bytes
 
 Headers = list[tuple[str, str]]
 
@@ -55,7 +54,7 @@ class HttpConnection:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
+        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
         self._bodiless = False
 
     async def receive(self) -> Request | None:
@@ -71,7 +70,7 @@ class HttpConnection:
         body = b""
         while isinstance(event := await self._next_event(), h11.Data):
             body += event.data
-            if len(body) > LONGEST_BODY:
+            if len(body) > MAX_BODY_SIZE:
                 raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
         target = urlsplit(head.target.decode("latin-1"))
         return Request(
@@ -83,7 +82,7 @@ class HttpConnection:
         )
 
     async def respond(self, response: Response, date: str) -> None:
-        """Send a response whole, or in drips."""
+        """Send a response at once, or in drips."""
         headers = [
             ("Date", date),
             ("Content-Type", response.content_type),
@@ -101,13 +100,13 @@ class HttpConnection:
         await self._transport.drip(body + end, response.bytes_per_second)
 
     async def switch_protocols(self, headers: Headers) -> bytes:
-        """Answer 101; what the client has sent beyond its request."""
+        """Answer 101; returns what the client has sent beyond its request."""
         switch = h11.InformationalResponse(status_code=101, headers=headers, reason=b"Switching")
         await self._transport.send_all(self._protocol.send(switch) or b"")
         return self._protocol.trailing_data[0]
 
     async def refuse(self, problem: h11.RemoteProtocolError, date: str) -> None:
-        """Say what was wrong, if there is still somebody to listen."""
+        """Report what was wrong, if the client still waits for an answer."""
         if self._protocol.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = msgspec.json.encode({"code": -1000, "msg": str(problem)})
             close = [("Connection", "close")]

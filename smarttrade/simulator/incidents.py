@@ -1,27 +1,19 @@
-"""What goes wrong once: connections cut, history changed, symbols renamed.
+"""What goes wrong once: connections cut, history changed, symbols halted or renamed.
 
-Each is a value that says what happens; `apply` makes it happen, at once and from anywhere.
+Each is a value; `apply` makes it happen, at once and from anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
-from smarttrade.market.interval import SECOND, Interval
-
-from .market import Closure
-from .session import GOING_AWAY
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
-    from .session import Session
-    from .transport import Transport
-
-Which = Literal["streams", "all"] | int
-"""Stream connections, those of REST as well, or one by its number."""
+from .calendar import SECOND, Interval
+from .connections import GOING_AWAY, Which
+from .exchange import Exchange
+from .history import Closure, Rollback
+from .listings import Halt as HaltedTime
 
 
 class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,10 +29,10 @@ class Cut(Incident, frozen=True):
 
     def apply(self, exchange: Exchange) -> None:
         if self.how == "close":
-            for session in _sessions(exchange, self.which):
-                session.close(GOING_AWAY, "cut")
+            for stream in exchange.connections.select_streams(self.which):
+                stream.close(GOING_AWAY, "cut")
             return
-        for transport in _transports(exchange, self.which):
+        for transport in exchange.connections.select(self.which):
             if self.how == "rst":
                 transport.reset()
             else:
@@ -48,12 +40,12 @@ class Cut(Incident, frozen=True):
 
 
 class HalfOpen(Incident, frozen=True):
-    """Present connections lose all bytes both ways from now on, and nobody is told."""
+    """Present connections lose all bytes both ways from now on, and neither side notices."""
 
     which: Which = "streams"
 
     def apply(self, exchange: Exchange) -> None:
-        for transport in _transports(exchange, self.which):
+        for transport in exchange.connections.select(self.which):
             transport.half_open = True
 
 
@@ -65,19 +57,19 @@ class Expire(Incident, frozen=True):
 
 
 class ServerShutdown(Incident, frozen=True):
-    """Present stream connections are told `serverShutdown`, and end so many seconds later."""
+    """Present streams get `serverShutdown`, and end so many seconds later."""
 
     seconds: float = 10.0
 
     def apply(self, exchange: Exchange) -> None:
-        for session in _sessions(exchange, "streams"):
-            session.announce_shutdown(self.seconds)
+        for stream in exchange.connections.select_streams("streams"):
+            stream.announce_shutdown(self.seconds)
 
 
 class Hole(Incident, frozen=True):
     """Trading stops now, for so many seconds of exchange time, of one symbol or of all.
 
-    The candle of the moment ends early, and those that would follow never exist; as on
+    The kline of the moment ends early, and those that would follow never exist; as on
     2023-03-24, 12:39:41.646 to 14:00 UTC.
     """
 
@@ -88,13 +80,13 @@ class Hole(Incident, frozen=True):
         now = exchange.now()
         if self.symbol is not None:
             _check(exchange, self.symbol)
-        exchange.market.close(Closure(now, now + int(self.seconds * SECOND), self.symbol))
+        exchange.history.close(Closure(now, now + int(self.seconds * SECOND), self.symbol))
 
 
 class Alter(Incident, frozen=True):
-    """History changes: a closed candle's volume, high and close are different from now on.
+    """History changes: a closed kline's volume, high and close are different from now on.
 
-    Without `open_time` (ms), it is the last closed candle of the series.
+    Without `open_time` (ms), it is the last closed one of the series.
     """
 
     symbol: str = "BTCUSDT"
@@ -105,15 +97,52 @@ class Alter(Incident, frozen=True):
         _check(exchange, self.symbol)
         interval = Interval(self.interval)
         now = exchange.now()
-        last = interval.back(interval.floor(now), 1)
+        last = interval.preceding(interval.opening(now))
         open_time = last if self.open_time is None else self.open_time
-        candle = exchange.market.candle(self.symbol, interval, open_time, now)
-        if candle is None or candle.close_time >= now or interval.floor(open_time) != open_time:
-            raise ValueError(f"no closed candle opens at: {open_time}")
-        bar = candle.bar
-        exchange.market.amendments[self.symbol, interval, open_time] = bar._replace(
+        kline = exchange.history.kline(self.symbol, interval, open_time, now)
+        if kline is None or kline.close_time >= now or interval.opening(open_time) != open_time:
+            raise ValueError(f"no closed kline opens at: {open_time}")
+        bar = kline.bar
+        exchange.history.amendments[self.symbol, interval, open_time] = bar._replace(
             high=bar.high + 2, close=bar.high + 1, volume=bar.volume + 7, trades=bar.trades + 1
         )
+
+
+class Halt(Incident, frozen=True):
+    """Some symbols, or all, do not trade for so many seconds of exchange time, and `exchangeInfo`
+    reports it.
+
+    As in maintenance: the status is BREAK or another meanwhile, and TRADING afterwards.
+    """
+
+    symbols: list[str] | None = None
+    status: Literal["BREAK", "HALT", "END_OF_DAY", "CANCEL_ONLY"] = "BREAK"
+    seconds: float = 600.0
+
+    def apply(self, exchange: Exchange) -> None:
+        names = list(exchange.listings) if self.symbols is None else self.symbols
+        for symbol in names:
+            _check(exchange, symbol)
+        start = exchange.now()
+        end = start + int(self.seconds * SECOND)
+        for symbol in names:
+            exchange.listings[symbol].halts.append(HaltedTime(start, end, self.status))
+            exchange.history.close(Closure(start, end, symbol))
+
+
+class RollBack(Incident, frozen=True):
+    """What a symbol trades within the next seconds is reported by streams and listed by no REST
+    answer, ever: klines that lie within it are left out.
+    """
+
+    symbol: str
+    seconds: float = 120.0
+
+    def apply(self, exchange: Exchange) -> None:
+        _check(exchange, self.symbol)
+        start = exchange.now()
+        end = start + int(self.seconds * SECOND)
+        exchange.history.rollbacks.append(Rollback(start, end, self.symbol))
 
 
 class Delist(Incident, frozen=True):
@@ -160,6 +189,8 @@ INCIDENTS: dict[str, type[Incident]] = {
     "expire": Expire,
     "server_shutdown": ServerShutdown,
     "hole": Hole,
+    "halt": Halt,
+    "roll_back": RollBack,
     "alter": Alter,
     "delist": Delist,
     "rename": Rename,
@@ -170,17 +201,3 @@ INCIDENTS: dict[str, type[Incident]] = {
 def _check(exchange: Exchange, symbol: str) -> None:
     if symbol not in exchange.listings:
         raise ValueError(f"not listed: {symbol}")
-
-
-def _sessions(exchange: Exchange, which: Which) -> Iterable[Session]:
-    sessions = list(exchange.sessions.values())
-    return [one for one in sessions if which in ("streams", "all", one.number)]
-
-
-def _transports(exchange: Exchange, which: Which) -> Iterable[Transport]:
-    transports = list(exchange.transports.values())
-    return [
-        one
-        for one in transports
-        if which in ("all", one.number) or (which == "streams" and one.number in exchange.sessions)
-    ]

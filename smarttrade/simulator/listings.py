@@ -1,4 +1,4 @@
-"""What `exchangeInfo` says about the exchange and its symbols.
+"""What `exchangeInfo` reports about the exchange and its symbols.
 
 Source: binance-spot-api-docs, rest-api.md, "Exchange information"; filters.md. All fields that
 public client libraries read are there; orders cannot be placed.
@@ -7,37 +7,51 @@ public client libraries read are there; orders cannot be placed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from .limits import WEIGHT_PER_MINUTE
-from .market import EVER
+from .history import END_OF_TIME
 from .symbols import Symbol
+
+RAW_REQUESTS = 300_000  # of one address in five minutes; CHANGELOG.md, 2026-04
 
 TRADING = "TRADING"
 BREAK = "BREAK"
 
 
+class Halt(NamedTuple):
+    start: int
+    """ms; `end` is exclusive."""
+
+    end: int
+    status: str
+
+
 @dataclass(slots=True)
 class Listing:
-    """A symbol, since when and until when it trades (ms), and what it is called meanwhile."""
+    """A symbol, since when and until when it trades (ms), and its status otherwise."""
 
     symbol: Symbol
     status: str = TRADING
     since: int = 0
-    until: int = EVER
+    until: int = END_OF_TIME
+    halts: list[Halt] = field(default_factory=list)
+    """Times without trading that end: maintenance, for instance."""
 
     def status_at(self, time: int) -> str:
-        return BREAK if time >= self.until and self.status == TRADING else self.status
+        if time >= self.until:
+            return BREAK if self.status == TRADING else self.status
+        halted = (halt.status for halt in self.halts if halt.start <= time < halt.end)
+        return next(halted, self.status)
 
 
-def exchange_info(listings: Iterable[Listing], time: int) -> dict[str, Any]:
+def exchange_info(listings: Iterable[Listing], time: int, weight_limit: int) -> dict[str, Any]:
     return {
         "timezone": "UTC",
         "serverTime": time,
         "rateLimits": [
-            _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE),
-            _rate_limit("RAW_REQUESTS", "MINUTE", 5, 61000),
+            _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, weight_limit),
+            _rate_limit("RAW_REQUESTS", "MINUTE", 5, RAW_REQUESTS),
         ],
         "exchangeFilters": [],
         "symbols": [_symbol(listing, time) for listing in listings],

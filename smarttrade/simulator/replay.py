@@ -12,18 +12,16 @@ import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import blake2b
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from random import Random
-
-from smarttrade.market.interval import DAY, MINUTE
 
 from .bar import Bar, flat, merge
-from .cache import Recent
+from .calendar import DAY, MINUTE
+from .price_series import Block
 from .render import DECIMALS
+from .seeded_rng import SeededRng
 from .symbols import Symbol
-from .tape import Block
 
 LEAD = 1000  # minutes of a recording that lie before the moment at which its replay starts
 USUAL_TRADES = 400  # a minute, where the recording does not say
@@ -132,20 +130,13 @@ class RecordedMarket:
         self.price_decimals = recording.price_decimals
         self.volume_decimals = recording.volume_decimals
         self._recording = recording
-        digest = blake2b(f"{seed}/{symbol.name}/replay".encode(), digest_size=8).digest()
-        self._key = int.from_bytes(digest, "big")
-        self._rng = Random(0)
+        self.rng_for = SeededRng(f"{seed}/{symbol.name}/replay").at
         self._first = recording.first // MINUTE
         self._ids = list(accumulate((bar.trades for bar in recording.minutes), initial=0))
-        self.day = Recent(self._day, DAYS_KEPT)
-        self.hours = Recent(self._hours, DAYS_KEPT)
-        self.quarters = Recent(self._quarters, HOURS_KEPT)
-        self.minutes = Recent(self._minutes, HOURS_KEPT)
-
-    def dice(self, level: int, number: int) -> Random:
-        """Random numbers that belong to one place; valid until the next call."""
-        self._rng.seed((self._key << 64) + (number << 8) + level)
-        return self._rng
+        self.day = lru_cache(DAYS_KEPT)(self._day)
+        self.hours = lru_cache(DAYS_KEPT)(self._hours)
+        self.quarters = lru_cache(HOURS_KEPT)(self._quarters)
+        self.minutes = lru_cache(HOURS_KEPT)(self._minutes)
 
     def _minute(self, minute: int) -> Bar:
         """Number `minute` since the epoch."""

@@ -1,4 +1,4 @@
-"""The public REST requests that candles need, and what is said to bad ones.
+"""The public REST requests that klines need, and the errors of bad ones.
 
 Sources: binance-spot-api-docs, rest-api.md, "General endpoints" and "Kline/Candlestick data";
 errors.md.
@@ -13,14 +13,16 @@ from typing import Any
 import msgspec
 import trio
 
-from smarttrade.market.interval import Interval
-
+from .calendar import Interval
 from .exchange import DEFAULT_LIMIT, MAX_ROWS, Exchange
-from .http import Headers, Request, Response, json_response
-from .limits import WEIGHT_PER_MINUTE, Refusal
+from .http import Request, Response, json_response
 from .listings import exchange_info
+from .refusals import refuse
+from .render import Row
 
-SYMBOL = r"^[A-Z0-9-_.]{1,20}$"
+# Symbols may hold letters of any script, but none of a to z. The legal range is spelled as the
+# exchange spells it, in Java's syntax; Python has no intersection of sets.
+SYMBOL, LEGAL_SYMBOL = r"(?:(?![a-z])[\w\-.]){1,50}", r"^[\w\-._&&[^a-z]]{1,50}$"
 NUMBER = r"^[0-9]{1,20}$"
 
 
@@ -41,25 +43,16 @@ def answer_api(exchange: Exchange, request: Request, peer: str) -> Response:
         return json_response(405, {"code": -1000, "msg": "Request method not supported"})
     weight, endpoint = known
     budget = exchange.limits.weight(peer)
-    refusal = budget.spend(weight, trio.current_time())
+    others = exchange.faults.others_weight.value or 0
+    refusal = budget.spend(weight, trio.current_time(), others)
     if refusal is not None:
-        return refuse(refusal)
-    used = str(budget.used)
+        return refuse(exchange, refusal)
+    used = str(budget.used + others)
     headers = [("X-MBX-USED-WEIGHT", used), ("X-MBX-USED-WEIGHT-1M", used)]
     try:
         return json_response(200, endpoint(exchange, request), headers)
     except ApiError as problem:
         return json_response(400, {"code": problem.code, "msg": str(problem)}, headers)
-
-
-def refuse(refusal: Refusal) -> Response:
-    """429: wait. 418: you did not."""
-    if refusal.status == 418:
-        message = "Way too much request weight used; IP banned. Please use WebSocket Streams."
-    else:
-        message = f"Too much request weight used; current limit is {WEIGHT_PER_MINUTE} a minute."
-    headers: Headers = [("Retry-After", str(refusal.retry_after))]
-    return json_response(refusal.status, {"code": -1003, "msg": message}, headers)
 
 
 def _ping(exchange: Exchange, request: Request) -> Any:  # noqa: ARG001
@@ -73,28 +66,29 @@ def _time(exchange: Exchange, request: Request) -> Any:  # noqa: ARG001
 def _exchange_info(exchange: Exchange, request: Request) -> Any:
     names = _symbols(request)
     if names is None:
-        names = list(exchange.listings)
+        names = [name for name in exchange.listings if _is_known(exchange, name)]
     for name in names:
         _check_listed(exchange, name)
-    return exchange_info([exchange.listings[name] for name in names], exchange.now())
+    listings = [exchange.listings[name] for name in names]
+    return exchange_info(listings, exchange.now(), exchange.limits.weight_limit)
 
 
 def _symbols(request: Request) -> list[str] | None:
-    """What was asked about; None for everything."""
+    """The symbols that were asked for; None for all."""
     one, several = request.parameter("symbol"), request.parameter("symbols")
     if one is not None and several is not None:
         raise ApiError(-1128, "Combination of optional parameters invalid.")
     if several is None:
-        return None if one is None else [_matching("symbol", one, SYMBOL)]
+        return None if one is None else [_symbol(one)]
     try:
         return msgspec.json.decode(several, type=list[str])
     except msgspec.DecodeError:
-        legal = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
-        raise _illegal("symbols", legal) from None
+        one = LEGAL_SYMBOL.strip("^$")
+        raise _illegal("symbols", rf'^\[("{one}"(,"{one}"){{0,}}){{0,1}}\]$') from None
 
 
 def _klines(exchange: Exchange, request: Request) -> Any:
-    symbol = _matching("symbol", _mandatory(request, "symbol"), SYMBOL)
+    symbol = _symbol(_mandatory(request, "symbol"))
     try:
         interval = Interval(_mandatory(request, "interval"))
     except ValueError:
@@ -108,12 +102,35 @@ def _klines(exchange: Exchange, request: Request) -> Any:
     _check_listed(exchange, symbol)
     rows = min(limit or DEFAULT_LIMIT, MAX_ROWS, exchange.faults.rest_short.value or MAX_ROWS)
     at = exchange.now() - int((exchange.faults.rest_lag.value or 0.0) * 1000)
-    return exchange.klines(symbol, interval, start, end, rows, at)
+    listed = exchange.klines(symbol, interval, start, end, rows, at)
+    return [_as_read(exchange, symbol, interval, row, at) for row in listed]
+
+
+def _as_read(exchange: Exchange, symbol: str, interval: Interval, row: Row, at: int) -> Row:
+    """A row, without the trades of its end while those are not in the database yet."""
+    behind = int((exchange.faults.stale_rows.value or 0.0) * 1000)
+    open_time, close_time = row[0], row[6]
+    if not close_time < at <= close_time + behind:
+        return row
+    before = max(open_time, close_time - behind)
+    return exchange.kline(symbol, interval, open_time, before) or row
+
+
+def _is_known(exchange: Exchange, symbol: str) -> bool:
+    unknown = exchange.faults.unknown.value
+    hidden = unknown is not None and (not unknown or symbol in unknown)
+    return symbol in exchange.listings and not hidden
 
 
 def _check_listed(exchange: Exchange, symbol: str) -> None:
-    if symbol not in exchange.listings:
+    if not _is_known(exchange, symbol):
         raise ApiError(-1121, "Invalid symbol.")
+
+
+def _symbol(value: str) -> str:
+    if not re.fullmatch(SYMBOL, value):
+        raise _illegal("symbol", LEGAL_SYMBOL)
+    return value
 
 
 def _mandatory(request: Request, name: str) -> str:

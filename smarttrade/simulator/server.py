@@ -6,6 +6,7 @@ from base64 import b64encode
 from email.utils import formatdate
 from functools import partial
 from hashlib import sha1
+from urllib.parse import unquote
 
 import h11
 import structlog
@@ -14,12 +15,12 @@ import trio
 from .control import answer_control
 from .exchange import Exchange
 from .http import HttpConnection, Request, Response, json_response
-from .limits import Refusal
-from .rest import answer_api, refuse
-from .session import Session
+from .refusals import refuse
+from .rest import answer_api
+from .rest_faults import answer_with_faults, refuse_handshake
+from .stream_session import StreamSession
 from .subscriptions import Subscriptions, TooManyStreams
 from .transport import Transport
-from .trouble import answer_with_trouble, failure
 
 HANDSHAKE_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
@@ -35,13 +36,13 @@ async def serve_exchange(
 ) -> None:
     """Serve REST and streams on one port until cancelled; never returns.
 
-    Hands back the port that was bound, which is a free one for `port` 0.
+    Starts with the port that was bound, which is a free one for `port` 0.
 
     Raises:
         OSError: the port cannot be bound.
     """
     listeners = await trio.open_tcp_listeners(port, host=host)
-    exchange.now()  # its time starts here, not with the first visitor
+    exchange.now()  # its time starts here, not with the first client
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, partial(_serve_socket, exchange), listeners)
         task_status.started(listeners[0].socket.getsockname()[1])
@@ -55,28 +56,30 @@ async def _serve_socket(exchange: Exchange, stream: trio.SocketStream) -> None:
     await serve_connection(exchange, stream, peer)
 
 
-async def serve_connection(exchange: Exchange, stream: trio.abc.Stream, peer: str) -> None:
-    """Serve one connection until it ends, and close it.
+async def serve_connection(
+    exchange: Exchange, stream: trio.abc.Stream, peer: str = "memory"
+) -> None:
+    """Serve one connection until it ends, whatever kind of stream it is, and close it.
 
-    Nothing that a client does escapes from here; an error of our own ends this connection and is
-    logged.
+    No client's behaviour raises here; an error of our own ends this connection and is logged.
     """
     exchange.stats.connections += 1
     transport = Transport(stream, peer, exchange.stats.connections)
-    exchange.transports[transport.number] = transport
+    transports = exchange.connections.transports
+    transports[transport.number] = transport
     try:
         with transport.scope:
-            await _converse(exchange, transport)
+            await _run_connection(exchange, transport)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     except Exception:
         log.exception("simulator_connection_failed", peer=peer)
     finally:
-        del exchange.transports[transport.number]
+        del transports[transport.number]
         await transport.aclose()
 
 
-async def _converse(exchange: Exchange, transport: Transport) -> None:
+async def _run_connection(exchange: Exchange, transport: Transport) -> None:
     if exchange.faults.refuse.value is not None:
         transport.reset()
         return
@@ -86,22 +89,23 @@ async def _converse(exchange: Exchange, transport: Transport) -> None:
             if request.wants_websocket:
                 await _open_stream(exchange, http, transport, request)
                 return
-            response = await _answer(exchange, transport, request)
+            response = await answer(exchange, request, transport.peer)
             exchange.stats.requests[request.path, response.status] += 1
             await http.respond(response, _date(exchange))
-    except h11.RemoteProtocolError as problem:
-        await http.refuse(problem, _date(exchange))
+    except h11.RemoteProtocolError as error:
+        await http.refuse(error, _date(exchange))
 
 
 def _date(exchange: Exchange) -> str:
     return formatdate(exchange.now() / 1000, usegmt=True)
 
 
-async def _answer(exchange: Exchange, transport: Transport, request: Request) -> Response:
-    if request.path.startswith("/sim"):
-        return answer_control(exchange, request)
-    return await answer_with_trouble(
-        exchange.faults, lambda: answer_api(exchange, request, transport.peer)
+async def answer(exchange: Exchange, request: Request, peer: str) -> Response:
+    """Answer a request of an address, as the faults of the moment have it."""
+    if request.path == "/sim" or request.path.startswith("/sim/"):
+        return answer_control(exchange, request, peer)
+    return await answer_with_faults(
+        exchange, request, peer, lambda: answer_api(exchange, request, peer)
     )
 
 
@@ -128,32 +132,32 @@ async def _run_session(
     exchange: Exchange, transport: Transport, request: Request, trailing: bytes
 ) -> None:
     names, combined = _streams(request)
+    refusing = None
     try:
         subscriptions = Subscriptions(names, combined=combined)
-        too_many = False
     except TooManyStreams:
-        subscriptions, too_many = Subscriptions((), combined=combined), True
-    session = Session(exchange, transport, subscriptions, trailing)
-    exchange.sessions[session.number] = session
+        subscriptions, refusing = Subscriptions((), combined=combined), "Too many streams"
+    session = StreamSession(exchange, transport, subscriptions, trailing)
+    streams = exchange.connections.streams
+    streams[transport.number] = session
     try:
-        await session.run(refusing="Too many streams" if too_many else None)
+        await session.run(refusing=refusing)
     finally:
-        del exchange.sessions[session.number]
+        del streams[transport.number]
 
 
 async def _refuse_handshake(
     exchange: Exchange, transport: Transport, request: Request
 ) -> Response | None:
     """The answer to a handshake that fails; None for one that may go on."""
-    faults = exchange.faults
-    if faults.no_handshake.value is not None:
+    if exchange.faults.no_handshake.value is not None:
         exchange.stats.handshakes[0] += 1
         await trio.sleep_forever()
-    status = faults.handshake_status.value
-    if status is not None:
-        return failure(status, faults.handshake_status.seconds_left)
-    if not exchange.limits.attempts(transport.peer).admits(trio.current_time()):
-        return refuse(Refusal(429, 300))
+    if (refusal := refuse_handshake(exchange)) is not None:
+        return refusal
+    limit = exchange.limits.attempt(transport.peer, trio.current_time())
+    if limit is not None:
+        return refuse(exchange, limit)
     if request.path not in ("/stream", "/ws") and not request.path.startswith("/ws/"):
         return json_response(404, {"code": -1000, "msg": "Not found"})
     if "sec-websocket-key" not in request.headers:
@@ -165,7 +169,7 @@ def _streams(request: Request) -> tuple[list[str], bool]:
     """The streams that a URL names, and whether their payloads are combined."""
     if request.path == "/stream":
         return (request.parameter("streams") or "").split("/"), True
-    return request.path.removeprefix("/ws").split("/"), False
+    return unquote(request.path).removeprefix("/ws").split("/"), False
 
 
 def _accept(key: str) -> str:

@@ -1,4 +1,4 @@
-"""What the exchange has been asked and has said, since it was started."""
+"""What the exchange was asked and what it sent, since it was started."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class Stats:
     """Accepted, of any kind."""
 
     events: int = 0
-    """Sent in streams, to all connections together; those that a fault swallowed count."""
+    """Sent in streams, over all connections; those that a fault dropped count."""
+
+    ignored: int = 0
+    """Requests in streams that were too long to be answered."""
 
     faults: Counter[str] = field(default_factory=Counter)
     """How often each was injected."""

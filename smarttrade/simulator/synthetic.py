@@ -2,17 +2,16 @@
 
 Prices at midnight are noise of several wavelengths, from days to years, so that every interval's
 chart has trends and turns. A day's bar spans from one midnight's price to the next, and `split`
-does the rest, so any candle can be computed at any time without what came before.
+does the rest, so any kline can be computed at any time without what came before.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from functools import lru_cache
 from math import exp, floor
-from random import Random
 
 from .bar import Bar
-from .cache import Recent
+from .seeded_rng import SeededRng
 from .split import split
 from .symbols import Symbol
 
@@ -35,21 +34,14 @@ class SyntheticMarket:
         self.volume_decimals = symbol.volume_decimals
         self._symbol = symbol
         self._sparse = sparse
-        digest = blake2b(f"{seed}/{symbol.name}".encode(), digest_size=8).digest()
-        self._key = int.from_bytes(digest, "big")
-        self._rng = Random(0)
-        self.pin = Recent(self._pin, PINS_KEPT)
-        self.midnight = Recent(self._midnight, DAYS_KEPT)
-        self.trades_before = Recent(self._trades_before, DAYS_KEPT)
-        self.day = Recent(self._day, DAYS_KEPT)
-        self.hours = Recent(self._hours, HOURS_KEPT)
-        self.quarters = Recent(self._quarters, HOURS_KEPT)
-        self.minutes = Recent(self._minutes, MINUTES_KEPT)
-
-    def dice(self, level: int, number: int) -> Random:
-        """Random numbers that belong to one place; valid until the next call."""
-        self._rng.seed((self._key << 64) + (number << 8) + level)
-        return self._rng
+        self.rng_for = SeededRng(f"{seed}/{symbol.name}").at
+        self.pin = lru_cache(PINS_KEPT)(self._pin)
+        self.midnight = lru_cache(DAYS_KEPT)(self._midnight)
+        self.trades_before = lru_cache(DAYS_KEPT)(self._trades_before)
+        self.day = lru_cache(DAYS_KEPT)(self._day)
+        self.hours = lru_cache(HOURS_KEPT)(self._hours)
+        self.quarters = lru_cache(HOURS_KEPT)(self._quarters)
+        self.minutes = lru_cache(MINUTES_KEPT)(self._minutes)
 
     def _midnight(self, day: int) -> int:
         """The price in ticks at which `day` opens."""
@@ -63,23 +55,22 @@ class SyntheticMarket:
     def _noise(self, octave: int, place: float) -> float:
         """Between -1 and 1: random at whole places, straight in between."""
         whole = floor(place)
-        before, after = self.pin((octave, whole)), self.pin((octave, whole + 1))
+        before, after = self.pin(octave, whole), self.pin(octave, whole + 1)
         return before + (after - before) * (place - whole)
 
-    def _pin(self, place: tuple[int, int]) -> float:
-        octave, whole = place
-        return self.dice(_OCTAVE_LEVEL, whole * 16 + octave).random() * 2 - 1
+    def _pin(self, octave: int, whole: int) -> float:
+        return self.rng_for(_OCTAVE_LEVEL, whole * 16 + octave).random() * 2 - 1
 
     def _trades_before(self, day: int) -> int:
         """Trades since the epoch; steady but for a share that moves from day to day."""
         usual = self._symbol.daily_trades
-        return usual * day + int(0.7 * usual * self.dice(_DAY_LEVEL, 2 * day).random())
+        return usual * day + int(0.7 * usual * self.rng_for(_DAY_LEVEL, 2 * day).random())
 
     def _day(self, day: int) -> list[Bar]:
         start, end = self.midnight(day), self.midnight(day + 1)
         first_trade = self.trades_before(day)
         trades = self.trades_before(day + 1) - first_trade
-        rng = self.dice(_DAY_LEVEL, 2 * day + 1)
+        rng = self.rng_for(_DAY_LEVEL, 2 * day + 1)
         high = int(max(start, end) * (1 + WICK * rng.random() ** 2)) + 1
         low = int(min(start, end) * (1 - WICK * rng.random() ** 2)) - 1
         busy = 0.4 + 12 * (high - low) / start + 0.5 * rng.random()
@@ -90,15 +81,15 @@ class SyntheticMarket:
         return [Bar(start, high, low, end, volume, quote, trades, taker, first_trade)]
 
     def _hours(self, day: int) -> list[Bar]:
-        return split(self.day(day)[0], 24, self.dice(_HOUR_LEVEL, day), at_least=60)
+        return split(self.day(day)[0], 24, self.rng_for(_HOUR_LEVEL, day), at_least=60)
 
     def _quarters(self, hour: int) -> list[Bar]:
         parent = self.hours(hour // 24)[hour % 24]
-        return split(parent, 4, self.dice(_QUARTER_LEVEL, hour), at_least=15)
+        return split(parent, 4, self.rng_for(_QUARTER_LEVEL, hour), at_least=15)
 
     def _minutes(self, hour: int) -> list[Bar]:
         quarters = self.quarters(hour)
-        rng = self.dice(_MINUTE_LEVEL, hour)
+        rng = self.rng_for(_MINUTE_LEVEL, hour)
         return [
             minute
             for quarter in quarters

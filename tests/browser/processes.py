@@ -20,6 +20,8 @@ SPEED = 60  # exchange minutes in a minute, so that a candle takes a second
 START = "2024-12-02T12:00"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 INTERVALS = ("1m", "5m", "1h", "1d")
+CONTROL_TOKEN = "control"
+CONTROL = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
 STOP_TIMEOUT = 12  # seconds
 PATIENCE = 20  # seconds
 
@@ -106,7 +108,13 @@ class Exchange(_Process):
 
     def __init__(self, port: int) -> None:
         self.port = port
-        options = {"port": port, "speed": SPEED, "start": START, "symbols": ",".join(SYMBOLS)}
+        options = {
+            "port": port,
+            "speed": SPEED,
+            "start": START,
+            "symbols": ",".join(SYMBOLS),
+            "control-token": CONTROL_TOKEN,
+        }
         super().__init__(port, ["simulator", *_options(options)])
 
     def go_away(self) -> None:
@@ -115,10 +123,10 @@ class Exchange(_Process):
         self._fault(fault="cut", how="rst")
 
     def clear(self) -> None:
-        httpx.delete(f"{self.url}/sim/faults").raise_for_status()
+        httpx.delete(f"{self.url}/sim/faults", headers=CONTROL).raise_for_status()
 
     def _fault(self, **order: Any) -> None:
-        httpx.post(f"{self.url}/sim/faults", json=order).raise_for_status()
+        httpx.post(f"{self.url}/sim/faults", json=order, headers=CONTROL).raise_for_status()
 
 
 class Service(_Process):

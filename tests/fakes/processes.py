@@ -74,9 +74,9 @@ class Program:
         self._process = None
         return status
 
-    async def get(self, path: str) -> Any:
+    async def get(self, path: str, **headers: str) -> Any:
         async with httpx.AsyncClient(trust_env=False) as http:
-            return (await http.get(self.url + path)).json()
+            return (await http.get(self.url + path, headers=headers)).json()
 
     async def until(self, path: str, good: Callable[[Any], bool], within: float = 30.0) -> float:
         """Wait until `path` answers 200 and `good` accepts the body; seconds since the start."""

@@ -18,7 +18,7 @@ from smarttrade.environment import Environment
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.settings import Settings
-from smarttrade.simulator import Exchange
+from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.web.counters import Counters
 from smarttrade.web.server.sockets import CannotListenError
 from tests.fakes.chart import Charts, decode
@@ -101,7 +101,7 @@ class World:
 
     def _connect_to(self, exchange: Exchange) -> End:
         ours, theirs = link()
-        self.nursery.start_soon(exchange.serve_stream, theirs)
+        self.nursery.start_soon(serve_connection, exchange, theirs)
         return ours
 
     async def dial(self, url: str) -> End:
@@ -160,7 +160,7 @@ class World:
         """Differences between a client's chart and the exchange's rows."""
         chart, now = charts.by_series[series], self.exchange.now()
         first = min(chart.candles) * 1000
-        rows = self.exchange.klines(series.symbol, series.interval, first, limit=100_000)
+        rows = self.exchange.klines(series.symbol, series.interval.value, first, limit=100_000)
         _, faults = chart.compare(rows)
         over = series.interval.floor(now - 3_000)
         # The newest row is not known to be final, as no later row follows it.

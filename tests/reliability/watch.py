@@ -12,7 +12,7 @@ import trio
 from smarttrade.binance.limits import CONNECTION_PERIOD, EXCHANGE_CONNECTION_LIMIT
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
-from smarttrade.simulator.limits import Refusal, WeightBudget
+from smarttrade.simulator.rate_limits import AddressBudget, Refusal
 from tests.fakes.chart import Chart
 from tests.fakes.service import ReconnectingClient, World
 
@@ -24,7 +24,7 @@ LOOKED_AT = 6  # closed candles, the newest
 WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20}
 
 
-class Meter(WeightBudget):
+class Meter(AddressBudget):
     """Counts as the exchange does, and remembers the most."""
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class Meter(WeightBudget):
         self.most = 0
         self.refused = 0
 
-    def spend(self, weight: int, now: float) -> Refusal | None:
-        refusal = super().spend(weight, now)
+    def spend(self, weight: int, now: float, others: int = 0) -> Refusal | None:
+        refusal = super().spend(weight, now, others)
         self.most = max(self.most, self.used)
         self.refused += refusal is not None
         return refusal
@@ -164,7 +164,9 @@ class Watch:
         elif series.symbol not in self.quiet and now > since + FRESH_FOR:
             return "no news"
         over = series.interval.floor(self.world.exchange.now() - SETTLED_AFTER)
-        *earlier, _ = self.world.exchange.klines(series.symbol, series.interval, limit=LOOKED_AT)
+        *earlier, _ = self.world.exchange.klines(
+            series.symbol, series.interval.value, limit=LOOKED_AT
+        )
         for time, row in ((row[0] // 1000, row) for row in earlier if row[0] < over):
             if time not in chart.closed:
                 return f"{time} is not closed"

@@ -15,6 +15,7 @@ from typing import Any
 from smarttrade.market.interval import Interval
 from smarttrade.role import Role
 from smarttrade.simulator import RANDOM_FAULTS
+from tests.fakes.unhandled import UNHANDLED
 
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
 
@@ -115,7 +116,7 @@ REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis
          "redis_answers_lost", "redis_write_overtaken")  # fmt: skip
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
 
-FEED = (*sorted(RANDOM_FAULTS), "hole")
+FEED = (*sorted(RANDOM_FAULTS.keys() - UNHANDLED), "hole")
 
 
 def plan_for(

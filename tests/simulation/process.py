@@ -18,7 +18,7 @@ from smarttrade.environment import Environment
 from smarttrade.feed.rest import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
-from smarttrade.simulator import Exchange
+from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.web.counters import Counters
 from tests.fakes.memory_net import _Backend, _Stream
 
@@ -216,7 +216,7 @@ class Process:
         self._cut_off: set[str] = set()
 
     def serve_stream(self, theirs: End) -> None:
-        self._spawn(self._exchange.serve_stream, theirs, self.name)
+        self._spawn(serve_connection, self._exchange, theirs, self.name)
 
     async def reach(self, what: str) -> None:
         """Return when there is a way there."""

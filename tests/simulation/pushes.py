@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from smarttrade.market.interval import SECOND
-from smarttrade.simulator import plan, publisher
+from smarttrade.simulator import push_schedule, stream_events
 
 
 @contextmanager
 def pushes_every(seconds: int) -> Iterator[None]:
     """Within the block, series push so often; 2 is what the exchange documents."""
     with (
-        patch.object(plan, "PUSH_EVERY", seconds * SECOND),
-        patch.object(publisher, "PUSH_EVERY", seconds * SECOND),
+        patch.object(push_schedule, "PUSH_INTERVAL", seconds * SECOND),
+        patch.object(stream_events, "PUSH_INTERVAL", seconds * SECOND),
     ):
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from unittest.mock import patch
@@ -12,9 +11,8 @@ import trio
 from trio.testing import MockClock
 
 import smarttrade.simulator.server as server_module
-from smarttrade.simulator.exchange import Exchange
+from smarttrade.simulator import Exchange
 from smarttrade.simulator.http import Request, Response
-from smarttrade.simulator.transport import Transport
 
 from .plan import Plan, plan_for
 from .process import leaves
@@ -92,25 +90,22 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
     return outcome
 
 
-Answer = Callable[[Exchange, Transport, Request], object]
-
-
 def _watched(world: World) -> AbstractContextManager[object]:
     """The exchange as it is, but whoever asks it is noted."""
-    answer = server_module._answer
+    answer = server_module.answer
     processes = {process.name: process for process in world.processes}
 
-    async def noted(exchange: Exchange, transport: Transport, request: Request) -> Response:
+    async def noted(exchange: Exchange, request: Request, peer: str) -> Response:
         processes.update({process.name: process for process in world.processes})
-        process = processes[transport.peer]
+        process = processes[peer]
         world.requests.asked(process)
         began = trio.current_time()
-        response = await answer(exchange, transport, request)
+        response = await answer(exchange, request, peer)
         was_told = trio.current_time() - began < GIVEN_UP_AFTER and not response.bytes_per_second
         waits = [value for name, value in response.headers if name == "Retry-After"]
         if response.status in (418, 429) and waits and was_told:
             world.requests.told_to_wait(process, float(waits[0]))
-        world.trace.note("exchange", f"{transport.peer} {request.path} -> {response.status}")
+        world.trace.note("exchange", f"{peer} {request.path} -> {response.status}")
         return response
 
-    return patch.object(server_module, "_answer", noted)
+    return patch.object(server_module, "answer", noted)

@@ -47,19 +47,20 @@ class Truth:
         raise Violation("final-is-final", text)
 
     def _values(self, series: Series, time: int, *, amended: bool) -> Values | None:
-        market, key = self._exchange.market, (series.symbol, series.interval, time * 1000)
-        if amended and key not in market.amendments:
+        history = self._exchange.history
+        key = series.symbol, series.interval.value, time * 1000
+        if amended and key not in history.amendments:
             return self._known[series, time]
-        kept = None if amended else market.amendments.pop(key, None)
-        row = self._exchange.candle(series.symbol, series.interval, time * 1000)
+        kept = None if amended else history.amendments.pop(key, None)
+        row = self._exchange.kline(series.symbol, series.interval.value, time * 1000)
         if kept is not None:
-            market.amendments[key] = kept
+            history.amendments[key] = kept
         return None if row is None else values_of_row(row)
 
     def note_alterations(self) -> None:
         """Note when history changed; to be called whenever it has."""
-        for symbol, interval, open_time in self._exchange.market.amendments:
-            key = Series(symbol, interval), open_time // 1000
+        for symbol, interval, open_time in self._exchange.history.amendments:
+            key = Series(symbol, Interval(interval)), open_time // 1000
             self._altered.setdefault(key, trio.current_time())
             self._had.setdefault(key, []).append(self._values(*key, amended=True))
 
@@ -82,7 +83,7 @@ class Truth:
         start = first * 1000
         while start <= last * 1000:
             rows = self._exchange.klines(
-                series.symbol, series.interval, start, last * 1000, limit=1000
+                series.symbol, series.interval.value, start, last * 1000, limit=1000
             )
             found |= {row[0] // 1000: values_of_row(row) for row in rows}
             if len(rows) < 1000:
@@ -93,12 +94,12 @@ class Truth:
     def newest_closed(self, series: Series, before: float = 3.0) -> int:
         """The last candle that was over so many seconds ago."""
         now = self._exchange.now() - int(before * 1000)
-        rows = self._exchange.klines(series.symbol, series.interval, None, now, limit=3)
+        rows = self._exchange.klines(series.symbol, series.interval.value, None, now, limit=3)
         ended = [row[0] for row in rows if row[6] < now]
         return ended[-1] // 1000 if ended else 0
 
     def exists(self, series: Series, time: int) -> bool:
-        return self._exchange.candle(series.symbol, series.interval, time * 1000) is not None
+        return self._exchange.kline(series.symbol, series.interval.value, time * 1000) is not None
 
 
 def is_open_time(interval: Interval, time: int) -> bool:

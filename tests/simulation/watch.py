@@ -9,7 +9,6 @@ import trio
 
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
-from smarttrade.simulator.limits import WEIGHT_PER_MINUTE
 from smarttrade.store.memory import MemoryStore
 
 from .process import Life, Process
@@ -139,10 +138,9 @@ def _watch_windows(
 def _watch_budgets(world: World) -> None:
     limits = world.exchange.limits
     for peer, used in limits.used_weights().items():
-        if used > WEIGHT_PER_MINUTE:
+        if used > limits.weight_limit:
             raise Violation("budgets", f"{peer} used {used} of its weight")
-    for peer, budget in limits._weights.items():
-        if budget._banned_until > 0:
-            raise Violation("budgets", f"{peer} was banned")
+    for peer in limits.banned():
+        raise Violation("budgets", f"{peer} was banned")
     if 429 in world.exchange.stats.handshakes and not world.figures.faults["handshake_status"]:
         raise Violation("budgets", "too many attempts to connect")

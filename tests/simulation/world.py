@@ -261,9 +261,9 @@ class World(KlineUpdate):
             if process.life is not None and (left := process.life.tasks()):
                 text = f"{process.name}: {[task.name for task in left[:5]]}"
                 raise Violation("nothing-left", text)
-        half_open = [t for t in self.exchange.transports.values() if t.half_open]
-        if len(self.exchange.sessions) > len(half_open):
-            raise Violation("nothing-left", f"streams: {sorted(self.exchange.sessions)}")
+        half_open = [t for t in self.exchange.connections.transports.values() if t.half_open]
+        if len(self.exchange.connections.streams) > len(half_open):
+            raise Violation("nothing-left", f"streams: {sorted(self.exchange.connections.streams)}")
 
     async def _collect_garbage(self) -> None:
         while True:

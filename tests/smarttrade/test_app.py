@@ -226,7 +226,7 @@ async def test_stop_is_in_order_and_within_its_limits(autojump_clock: MockClock)
         assert visitor.codes == [1001]
         assert made.listeners[-1].is_closed
         assert {info.state.value for info in made.actors.values()} == {"stopped"}
-        assert made.exchange.sessions == {}
+        assert made.exchange.connections.streams == {}
         clients.cancel_scope.cancel()
 
 

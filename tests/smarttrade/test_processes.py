@@ -37,7 +37,9 @@ class Deployment:
         self._directory = directory
         self._numbers = count(1)
         self.programs: list[Program] = []
-        self.simulator = self._program("simulator", "--speed", str(SPEED)).start()
+        self.simulator = self._program(
+            "simulator", "--speed", str(SPEED), "--control-token", "control"
+        ).start()
 
     def _program(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
         log = self._directory / f"{next(self._numbers)}-{command}.log"
@@ -59,7 +61,7 @@ class Deployment:
 
     async def requests(self) -> int:
         """Requests for candles that the exchange has had."""
-        stats = await self.simulator.get("/sim/stats")
+        stats = await self.simulator.get("/sim/stats", Authorization="Bearer control")
         return sum(stats["requests"].get("/api/v3/klines", {}).values())
 
     async def differences(

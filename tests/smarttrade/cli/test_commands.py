@@ -381,6 +381,8 @@ def test_the_simulator_says_how_to_use_it_and_stops(tmp_path: Path) -> None:
     assert (
         line == f"BINANCE_REST_URL=http://127.0.0.1:{port} BINANCE_WS_URL=ws://127.0.0.1:{port}\n"
     )
+    process.stdout.readline()
+    assert process.stdout.readline().endswith(f"http://localhost:{port}/sim/faults\n")
     process.send_signal(signal.SIGINT)
     assert finish(process) == (0, "", "")
 

@@ -13,10 +13,10 @@ import trio
 from trio.testing import memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from smarttrade.market.interval import DAY, Interval
-from smarttrade.simulator import Exchange
+from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.simulator.bar import Bar, merge
-from smarttrade.simulator.tape import Tape
+from smarttrade.simulator.calendar import DAY, Interval
+from smarttrade.simulator.price_series import PriceSeries
 
 START = 1_785_000_030_000  # 2026-07-25 17:20:30 UTC, in the middle of a minute
 MINUTE = 60_000
@@ -47,10 +47,14 @@ class HttpClient:
         self._stream = stream
         self._protocol = h11.Connection(h11.CLIENT)
 
-    async def ask(self, method: str, target: str, body: bytes = b"") -> Answer:
+    async def ask(
+        self, method: str, target: str, body: bytes = b"", **headers_given: str
+    ) -> Answer:
         if self._protocol.our_state is h11.DONE:
             self._protocol.start_next_cycle()
-        headers = [("Host", "exchange"), ("Content-Length", str(len(body)))]
+        given = {name.replace("_", "-"): value for name, value in headers_given.items()}
+        fields = {"Host": "exchange", "Content-Length": str(len(body))} | given
+        headers = list(fields.items())
         request = h11.Request(method=method, target=target.encode(), headers=headers)
         sent = (self._protocol.send(request) or b"") + (
             self._protocol.send(h11.Data(data=body)) or b""
@@ -61,8 +65,8 @@ class HttpClient:
         received = b""
         while isinstance(event := await self._event(), h11.Data):
             received += event.data
-        fields = {name.decode(): value.decode() for name, value in head.headers}
-        return Answer(head.status_code, fields, received)
+        answered = {name.decode(): value.decode() for name, value in head.headers}
+        return Answer(head.status_code, answered, received)
 
     async def _event(self) -> Any:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
@@ -75,7 +79,7 @@ async def http_client(venue: Exchange, peer: str = "memory") -> AsyncIterator[Ht
     ours, theirs = memory_stream_pair()
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(venue.serve_stream, theirs, peer)
+            nursery.start_soon(serve_connection, venue, theirs, peer)
             yield HttpClient(ours)
             nursery.cancel_scope.cancel()
 
@@ -93,7 +97,7 @@ async def stream_client(
     ours, theirs = memory_stream_pair()
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(venue.serve_stream, theirs, peer)
+            nursery.start_soon(serve_connection, venue, theirs, peer)
             connection = await wrap_client_stream(
                 nursery, ours, "exchange", resource, message_queue_size=4096
             )
@@ -115,22 +119,22 @@ async def bare_client(venue: Exchange, resource: str) -> AsyncIterator[trio.abc.
     ours, theirs = memory_stream_pair()
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(venue.serve_stream, theirs)
+            nursery.start_soon(serve_connection, venue, theirs)
             await ours.send_all(handshake(resource))
             yield ours
             nursery.cancel_scope.cancel()
 
 
-async def hear(connection: WebSocketConnection, seconds: float) -> list[Any]:
+async def receive_for(connection: WebSocketConnection, seconds: float) -> list[Any]:
     """All messages of the next so many seconds, decoded."""
-    heard = []
+    received = []
     with trio.move_on_after(seconds):
         while True:
-            heard.append(json.loads(await connection.get_message()))
-    return heard
+            received.append(json.loads(await connection.get_message()))
+    return received
 
 
-async def its_end(connection: WebSocketConnection) -> int:
+async def close_code(connection: WebSocketConnection) -> int:
     """Listen until the connection ends; the close code."""
     try:
         while True:
@@ -144,11 +148,11 @@ def as_row(kline: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(kline[name] for name in "tohlcvTqnVQB")
 
 
-def every_part(tape: Tape, start: int, interval: Interval, parts: Interval) -> list[Bar]:
-    bars, end = [], interval.next(start)
+def every_part(prices: PriceSeries, start: int, interval: Interval, parts: Interval) -> list[Bar]:
+    bars, end = [], interval.following(start)
     while start < end:
-        bars.append(tape.bar(start, parts.next(start)))
-        start = parts.next(start)
+        bars.append(prices.bar(start, parts.following(start)))
+        start = parts.following(start)
     return bars
 
 

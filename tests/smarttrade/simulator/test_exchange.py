@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, HandshakeError
 
-from smarttrade.market.interval import Interval
 from smarttrade.simulator import DEFAULT_SYMBOLS, Exchange, random_script, run_script
+from smarttrade.simulator.calendar import Interval
 from smarttrade.simulator.exchange import OPENED
 
 from .clients import START, exchange, get, http_client, stream_client
@@ -25,7 +25,7 @@ BROKEN = (
 STREAMS = "/stream?streams=btcusdt@kline_1m/ethusdt@kline_5m/btcusdt@kline_1s"
 
 
-async def listen(venue: Exchange, heard: list[str]) -> None:
+async def listen(venue: Exchange, received: list[str]) -> None:
     """A simple-minded client: connects again, whatever happened."""
     while True:
         try:
@@ -33,32 +33,32 @@ async def listen(venue: Exchange, heard: list[str]) -> None:
                 async with stream_client(venue, STREAMS) as connection:
                     while True:
                         with trio.fail_after(60):
-                            heard.append(str(await connection.get_message()))
+                            received.append(str(await connection.get_message()))
         except* BROKEN:
             pass
         await trio.sleep(1)
 
 
-async def ask(venue: Exchange, heard: list[str]) -> None:
+async def ask(venue: Exchange, received: list[str]) -> None:
     while True:
         try:
             with trio.fail_after(30):
                 answer = await get(venue, "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=5")
-                heard.append(f"{answer.status} {answer.body!r}")
+                received.append(f"{answer.status} {answer.body!r}")
         except* BROKEN:
             pass
         await trio.sleep(7)
 
 
 async def a_bad_day(venue: Exchange, seed: int) -> list[str]:
-    heard: list[str] = []
+    received: list[str] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(listen, venue, heard)
-        nursery.start_soon(ask, venue, heard)
+        nursery.start_soon(listen, venue, received)
+        nursery.start_soon(ask, venue, received)
         await run_script(venue, random_script(seed, 600, per_minute=6))
         nursery.cancel_scope.cancel()
     venue.faults.clear()
-    return heard
+    return received
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -67,8 +67,8 @@ async def test_the_exchange_outlives_whatever_goes_wrong_with_it(
 ) -> None:
     venue = exchange(seed=seed)
     assert len(await a_bad_day(venue, seed)) > 100
-    assert venue.sessions == {}
-    assert venue.transports == {}
+    assert venue.connections.streams == {}
+    assert venue.connections.transports == {}
     assert (await get(venue, "/api/v3/ping")).status == 200
 
 

@@ -8,7 +8,6 @@ import pytest
 import trio
 from trio_websocket import ConnectionRejected
 
-from smarttrade.market.interval import Interval
 from smarttrade.simulator import (
     Alter,
     Cut,
@@ -19,16 +18,17 @@ from smarttrade.simulator import (
     Rename,
     ServerShutdown,
 )
+from smarttrade.simulator.calendar import Interval
 
 from .clients import (
     MINUTE,
     START,
     bare_client,
+    close_code,
     exchange,
     get,
-    hear,
     http_client,
-    its_end,
+    receive_for,
     stream_client,
 )
 
@@ -36,34 +36,34 @@ STREAM = "/stream?streams=btcusdt@kline_1m"
 KLINES = "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=200"
 
 
-def times(heard: list[Any]) -> list[int]:
-    return [message["data"]["E"] for message in heard]
+def times(received: list[Any]) -> list[int]:
+    return [message["data"]["E"] for message in received]
 
 
 async def raw_messages(connection: Any, seconds: float) -> list[str]:
-    heard = []
+    received = []
     with trio.move_on_after(seconds):
         while True:
-            heard.append(await connection.get_message())
-    return heard
+            received.append(await connection.get_message())
+    return received
 
 
 @pytest.mark.parametrize(("how", "code"), [("rst", 1006), ("fin", 1006), ("close", 1001)])
 async def test_a_cut_ends_every_stream(how: Any, code: int, autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as one, stream_client(venue, STREAM) as other:
-        await hear(one, 10)
+        await receive_for(one, 10)
         Cut(how).apply(venue)
-        assert await its_end(one) == code
-        assert await its_end(other) == code
+        assert await close_code(one) == code
+        assert await close_code(other) == code
 
 
 async def test_a_cut_of_one_leaves_the_other(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as one, stream_client(venue, STREAM) as other:
-        Cut(which=min(venue.sessions)).apply(venue)
-        assert await its_end(one) == 1006
-        assert len(await hear(other, 10)) >= 5
+        Cut(which=min(venue.connections.streams)).apply(venue)
+        assert await close_code(one) == 1006
+        assert len(await receive_for(other, 10)) >= 5
 
 
 async def test_a_cut_of_all_reaches_rest_too(autojump_clock: Any) -> None:
@@ -77,18 +77,18 @@ async def test_a_cut_of_all_reaches_rest_too(autojump_clock: Any) -> None:
 async def test_half_open_is_silence_without_an_end(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
-        await hear(connection, 10)
+        await receive_for(connection, 10)
         HalfOpen().apply(venue)
-        assert await hear(connection, 3600) == []
+        assert await receive_for(connection, 3600) == []
         assert connection.closed is None
-        assert venue.sessions
+        assert venue.connections.streams
 
 
 async def test_expiry_is_the_24_hours_early(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         Expire().apply(venue)
-        assert await its_end(connection) == 1001
+        assert await close_code(connection) == 1001
 
 
 @pytest.mark.parametrize("resource", [STREAM, "/ws/btcusdt@kline_1m"])
@@ -101,7 +101,7 @@ async def test_server_shutdown_is_announced(resource: str, autojump_clock: Any) 
         assert first in (event, {"stream": "!serverShutdown", "data": event})
         assert ("stream" in first) == (resource == STREAM)
         began = trio.current_time()
-        assert await its_end(connection) == 1001
+        assert await close_code(connection) == 1001
         assert trio.current_time() - began == pytest.approx(30)
 
 
@@ -110,11 +110,11 @@ async def test_a_stall_of_one_stream_or_of_all(autojump_clock: Any) -> None:
     resource = "/stream?streams=btcusdt@kline_1m/ethusdt@kline_1m"
     async with stream_client(venue, resource) as connection:
         venue.faults.stall.on(frozenset({"btcusdt@kline_1m"}), 20)
-        assert {one["stream"] for one in await hear(connection, 20)} == {"ethusdt@kline_1m"}
-        assert len({one["stream"] for one in await hear(connection, 20)}) == 2
+        assert {one["stream"] for one in await receive_for(connection, 20)} == {"ethusdt@kline_1m"}
+        assert len({one["stream"] for one in await receive_for(connection, 20)}) == 2
         venue.faults.stall.on(seconds=20)
-        assert await hear(connection, 20) == []
-        assert await hear(connection, 20) != []
+        assert await receive_for(connection, 20) == []
+        assert await receive_for(connection, 20) != []
 
 
 async def test_late_events_are_as_they_were(autojump_clock: Any) -> None:
@@ -132,7 +132,7 @@ async def test_duplicates(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         venue.faults.duplicate.on(1.0)
-        counts = Counter(json.dumps(one) for one in await hear(connection, 20))
+        counts = Counter(json.dumps(one) for one in await receive_for(connection, 20))
         assert set(counts.values()) == {2}
 
 
@@ -140,18 +140,18 @@ async def test_disorder_loses_nothing(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         venue.faults.disorder.on(0.4, seconds=300)
-        heard = times(await hear(connection, 600))
+        received = times(await receive_for(connection, 600))
     async with stream_client(exchange(), STREAM) as connection:
-        in_order = times(await hear(connection, 600))
-    assert heard != in_order
-    assert sorted(heard) == in_order
+        in_order = times(await receive_for(connection, 600))
+    assert received != in_order
+    assert sorted(received) == in_order
 
 
 async def test_everything_in_disorder_still_comes(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         venue.faults.disorder.on(1.0)
-        assert len(await hear(connection, 120)) > 40
+        assert len(await receive_for(connection, 120)) > 40
 
 
 async def test_truncated_messages_and_garbage(autojump_clock: Any) -> None:
@@ -162,25 +162,25 @@ async def test_truncated_messages_and_garbage(autojump_clock: Any) -> None:
             with pytest.raises(json.JSONDecodeError):
                 json.loads(message)
         venue.faults.garbage.on(1.0, seconds=20)
-        heard = await raw_messages(connection, 20)
-        assert sum("kline" in message and "E" in message for message in heard) >= 10
-        assert len(heard) >= 20
+        received = await raw_messages(connection, 20)
+        assert sum("kline" in message and "E" in message for message in received) >= 10
+        assert len(received) >= 20
 
 
 async def test_broken_frames_break_the_connection(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         venue.faults.broken_frames.on(1.0)
-        assert await its_end(connection) == 1002
+        assert await close_code(connection) == 1002
 
 
 async def test_closing_events_may_be_missing(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
         venue.faults.missing_close.on()
-        heard = await hear(connection, 300)
-        assert len({one["data"]["k"]["t"] for one in heard}) >= 5
-        assert not any(one["data"]["k"]["x"] for one in heard)
+        received = await receive_for(connection, 300)
+        assert len({one["data"]["k"]["t"] for one in received}) >= 5
+        assert not any(one["data"]["k"]["x"] for one in received)
 
 
 async def test_pings_and_pongs_may_be_missing(autojump_clock: Any) -> None:
@@ -289,19 +289,19 @@ async def test_history_may_change(autojump_clock: Any) -> None:
     changed = [number for number in range(200) if before[number] != after[number]]
     assert changed == [195, 198]
     assert float(after[195][2]) > float(before[195][2])
-    with pytest.raises(ValueError, match="no closed candle"):
+    with pytest.raises(ValueError, match="no closed kline"):
         Alter("BTCUSDT", "1m", before[-1][0]).apply(venue)
 
 
 async def test_a_hole_is_silent_and_stays_in_history(autojump_clock: Any) -> None:
     venue = exchange()
     async with stream_client(venue, STREAM) as connection:
-        await hear(connection, 5)
+        await receive_for(connection, 5)
         Hole(seconds=600).apply(venue)
-        heard = await hear(connection, 660)
-        after = [at for at in times(heard) if at > START + 6_000]  # one tells what was before it
+        received = await receive_for(connection, 660)
+        after = [at for at in times(received) if at > START + 6_000]  # one tells what was before it
         assert min(after) >= START + 605_000
-        opened = {one["data"]["k"]["t"] for one in heard}
+        opened = {one["data"]["k"]["t"] for one in received}
     rows = (await get(venue, KLINES)).json
     ended = [row for row in rows if row[6] != row[0] + MINUTE - 1]
     assert [(row[0], row[6]) for row in ended] == [(START - 30_000, START + 5_000)]
@@ -314,10 +314,10 @@ async def test_a_renamed_symbol_ends_and_its_successor_begins(autojump_clock: An
     resource = "/stream?streams=maticusdt@kline_1m/newusdt@kline_1m"
     venue.listings["MATICUSDT"].status = "TRADING"
     async with stream_client(venue, resource) as connection:
-        await hear(connection, 5)
+        await receive_for(connection, 5)
         Rename("MATICUSDT", "NEWUSDT").apply(venue)
-        heard = await hear(connection, 100)
-    assert {one["stream"] for one in heard} == {"newusdt@kline_1m"}
+        received = await receive_for(connection, 100)
+    assert {one["stream"] for one in received} == {"newusdt@kline_1m"}
     symbols = (await get(venue, "/api/v3/exchangeInfo")).json["symbols"]
     assert {one["symbol"]: one["status"] for one in symbols} == {
         "MATICUSDT": "BREAK",
@@ -338,4 +338,4 @@ async def test_clearing_ends_every_switch(autojump_clock: Any) -> None:
         switch.on()
     venue.faults.clear()
     assert all(switch.value is None for _, switch in venue.faults.switches())
-    assert not venue.faults.troubles_events()
+    assert not venue.faults.alter_events()

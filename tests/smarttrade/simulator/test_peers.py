@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
-from smarttrade.market.interval import Interval
 from smarttrade.simulator import Exchange, serve_exchange
+from smarttrade.simulator.calendar import Interval
 
 # What these libraries warn of, and leave open, is theirs.
 pytestmark = [
@@ -189,7 +189,7 @@ async def test_python_binance_reads_history_and_symbols() -> None:
 
 
 @needs("python-binance")
-async def test_python_binance_hears_streams() -> None:
+async def test_python_binance_receives_streams() -> None:
     binance = module("binance")
     async with venue() as place:
         client_class: Any = type("Client", (binance.AsyncClient,), {"API_URL": f"{place.rest}/api"})
@@ -218,23 +218,23 @@ async def test_python_binance_hears_streams() -> None:
 
 
 @needs("binance-connector")
-async def test_binance_connector_reads_and_hears() -> None:
+async def test_binance_connector_reads_and_receives() -> None:
     module("binance.spot")
     spot = module("binance.spot")
     streams = module("binance.websocket.spot.websocket_stream")
     error = module("binance.error")
-    heard: list[Any] = []
+    received: list[Any] = []
 
     def listen() -> None:
         for combined in (False, True):
-            before = len(heard)
+            before = len(received)
             client = streams.SpotWebsocketStreamClient(
                 stream_url=place.streams,
-                on_message=lambda _, text: heard.append(json.loads(text)),
+                on_message=lambda _, text: received.append(json.loads(text)),
                 is_combined=combined,
             )
             client.kline(symbol="btcusdt", interval="1m")
-            while len(heard) < before + 3:
+            while len(received) < before + 3:
                 time.sleep(0.1)
             client.stop()
 
@@ -249,10 +249,10 @@ async def test_binance_connector_reads_and_hears() -> None:
         with pytest.raises(error.ClientError, match="-1121"):
             await in_thread(lambda: client.klines("NOPEUSDT", "1m"))
         await in_thread(listen)
-    answers = [each for each in heard if "id" in each]
+    answers = [each for each in received if "id" in each]
     assert [each["result"] for each in answers] == [None, None]
-    assert any(each.get("e") == "kline" for each in heard)
-    assert any(each.get("stream") == "btcusdt@kline_1m" for each in heard)
+    assert any(each.get("e") == "kline" for each in received)
+    assert any(each.get("stream") == "btcusdt@kline_1m" for each in received)
 
 
 @needs("binance-sdk-spot")
@@ -277,17 +277,17 @@ async def test_binance_sdk_reads_history_and_symbols() -> None:
 
 
 @needs("binance-sdk-spot")
-async def test_binance_sdk_hears_streams() -> None:
+async def test_binance_sdk_receives_streams() -> None:
     spot = module("binance_sdk_spot.spot")
 
     async def listen() -> list[Any]:
         configuration = spot.ConfigurationWebSocketStreams(stream_url=place.streams)
         api = spot.Spot(config_ws_streams=configuration).websocket_streams
         connection = await api.create_connection()
-        heard: asyncio.Queue[Any] = asyncio.Queue()
+        received: asyncio.Queue[Any] = asyncio.Queue()
         stream = await connection.kline(symbol="btcusdt", interval="1m")
-        stream.on("message", heard.put_nowait)
-        found = [await heard.get() for _ in range(3)]
+        stream.on("message", received.put_nowait)
+        found = [await received.get() for _ in range(3)]
         await stream.unsubscribe()
         await connection.close_connection(close_session=True)
         return found

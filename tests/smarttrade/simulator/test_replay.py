@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from smarttrade.market.interval import DAY, MINUTE, Interval
 from smarttrade.simulator import Exchange, replay_start
+from smarttrade.simulator.calendar import DAY, MINUTE, Interval
 from smarttrade.simulator.replay import read_recording
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
@@ -56,7 +56,7 @@ def test_recorded_minutes_come_as_recorded_and_again_after_whole_days(tmp_path: 
     loop = 2 * DAY
 
     def minute(time: int) -> list[Decimal]:
-        return values(venue.candle("BTCUSDT", Interval.MINUTE_1, time, at=time + DAY))
+        return values(venue.kline("BTCUSDT", Interval.MINUTE_1, time, at=time + DAY))
 
     assert minute(FIRST) == [
         Decimal(text) for text in ("100.25", "102.5", "100", "101.75", "1.125")
@@ -70,7 +70,7 @@ def test_a_recorded_day_is_the_sum_of_its_minutes_and_of_its_seconds(tmp_path: P
     venue = replaying(write_recording(tmp_path / "recording.csv"))
     day, minute, second = Interval.DAY_1, Interval.MINUTE_1, Interval.SECOND_1
     start = FIRST + DAY - FIRST % DAY
-    whole = venue.candle("BTCUSDT", day, start, at=start + DAY)
+    whole = venue.kline("BTCUSDT", day, start, at=start + DAY)
     assert whole is not None
     rows = [
         row
@@ -92,7 +92,7 @@ def test_a_minute_that_was_not_recorded_had_no_trades(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     del lines[11]
     path.write_text("\n".join(lines))
-    row = replaying(path).candle("BTCUSDT", Interval.MINUTE_1, FIRST + 10 * MINUTE, at=FIRST + DAY)
+    row = replaying(path).kline("BTCUSDT", Interval.MINUTE_1, FIRST + 10 * MINUTE, at=FIRST + DAY)
     assert row is not None
     assert row[8] == 0
     assert row[1] == row[4]
@@ -146,4 +146,4 @@ def test_a_recorded_month_has_a_thousand_days_of_history() -> None:
     for interval in (Interval.MINUTE_1, Interval.DAY_1):
         rows = venue.klines("BTCUSDT", interval, limit=1000, at=at)
         assert len(rows) == 1000
-        assert all(later[0] == interval.next(row[0]) for row, later in pairwise(rows))
+        assert all(later[0] == interval.following(row[0]) for row, later in pairwise(rows))

@@ -8,8 +8,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smarttrade.market.interval import DAY, Interval
 from smarttrade.simulator import DEFAULT_SYMBOLS
+from smarttrade.simulator.calendar import DAY, Interval
 from smarttrade.simulator.exchange import OPENED
 
 from .clients import MINUTE, START, exchange, get, http_client
@@ -116,7 +116,9 @@ async def test_limits_of_a_page(autojump_clock: Any) -> None:
         ("symbol=BTCUSDT&interval=1m&startTime=1.5", -1100),
     ],
 )
-async def test_bad_requests_are_told_apart(query: str, code: int, autojump_clock: Any) -> None:
+async def test_bad_requests_have_codes_of_their_own(
+    query: str, code: int, autojump_clock: Any
+) -> None:
     answer = await get(exchange(), f"/api/v3/klines?{query}")
     assert answer.status == 400
     assert answer.json["code"] == code
@@ -188,7 +190,7 @@ async def test_elsewhere_there_is_nothing(autojump_clock: Any) -> None:
         assert (await get(exchange(), target)).status == 404
 
 
-async def test_what_is_no_http_is_told_so(autojump_clock: Any) -> None:
+async def test_what_is_no_http_is_refused(autojump_clock: Any) -> None:
     async with http_client(exchange()) as client:
         await client._stream.send_all(b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
         assert (await client._stream.receive_some()).startswith(b"HTTP/1.1 400")

@@ -7,6 +7,7 @@ import trio
 
 from smarttrade.simulator import (
     RANDOM_FAULTS,
+    SYMBOL_FAULTS,
     Step,
     inject,
     play_random,
@@ -27,7 +28,7 @@ def test_a_seed_always_draws_the_same_script() -> None:
     assert all(0 <= step.at < 86_400 for step in script)
 
 
-def test_only_the_faults_that_were_asked_for() -> None:
+def test_only_the_requested_faults_are_drawn() -> None:
     script = random_script(1, 3600, per_minute=2, faults=["cut", "stall"])
     assert {step.fault for step in script} == {"cut", "stall"}
 
@@ -43,24 +44,27 @@ def test_with_symbols_their_faults_are_drawn_too() -> None:
     script = random_script(7, 86_400, symbols=symbols)
     assert script == random_script(7, 86_400, symbols=symbols)
     faults = {step.fault for step in script}
-    assert faults == set(RANDOM_FAULTS) | {"hole", "rename"}
+    assert faults == set(RANDOM_FAULTS) | set(SYMBOL_FAULTS)
     assert [step.fault for step in script].count("rename") == 1
     altered = [step.arguments.get("symbol") for step in script if step.fault == "alter"]
     assert set(altered) == {None, *symbols}
+    assert any(step.arguments.get("symbols") == ["BTCUSDT"] for step in script)
     assert any(step.arguments.get("value") == ["ethusdt@kline_1m"] for step in script)
 
 
-async def test_random_faults_go_on_for_ever(autojump_clock: Any) -> None:
+async def test_random_faults_go_on_until_cancelled(autojump_clock: Any) -> None:
     venue = exchange()
     with trio.move_on_after(3 * 86_400):
         await play_random(venue, 5)
-    assert set(venue.stats.faults) == set(RANDOM_FAULTS) | {"hole", "rename"}
+    assert set(venue.stats.faults) == set(RANDOM_FAULTS) | set(SYMBOL_FAULTS)
     assert venue.stats.faults.total() > 1800
 
 
 def test_every_fault_is_drawn_at_random_or_left_out_on_purpose() -> None:
     names = {name for name, _ in exchange().faults.switches()} | set(INCIDENTS)
-    assert names - set(RANDOM_FAULTS) == {"hole", "delist", "rename", "list"}
+    drawn = set(RANDOM_FAULTS) | set(SYMBOL_FAULTS)
+    assert names - drawn == {"delist", "list", "peer_stall", "peer_late"}
+    assert drawn <= names
 
 
 async def test_steps_happen_at_their_times_and_last_as_long_as_they_say(

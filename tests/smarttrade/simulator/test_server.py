@@ -14,7 +14,10 @@ from trio_websocket import open_websocket_url
 
 from smarttrade.simulator import Exchange, inject, serve_exchange
 
-from .clients import exchange, get, http_client, its_end
+from .clients import Answer, close_code, exchange, get, http_client
+
+TOKEN = "a token"
+BEARER = f"Bearer {TOKEN}"
 
 
 @asynccontextmanager
@@ -35,20 +38,22 @@ async def test_rest_and_stream_share_a_port() -> None:
         assert len(rows) == 1000
         url = f"ws://{address}/stream?streams=btcusdt@kline_1m"
         async with open_websocket_url(url) as connection:
-            heard = [json.loads(await connection.get_message()) for _ in range(5)]
-        assert heard[0]["data"]["k"]["t"] >= rows[-1][0]
+            received = [json.loads(await connection.get_message()) for _ in range(5)]
+        assert received[0]["data"]["k"]["t"] >= rows[-1][0]
 
 
 async def test_a_cut_over_the_control_path() -> None:
-    venue = exchange(speed=20.0)
-    async with serving(venue) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+    venue = exchange(speed=20.0, control_token=TOKEN)
+    client = httpx.AsyncClient(headers={"Authorization": BEARER})
+    async with serving(venue) as address, client:
+        client.base_url = httpx.URL(f"http://{address}")
         async with open_websocket_url(f"ws://{address}/ws/btcusdt@kline_1m") as connection:
             await connection.get_message()
             stats = (await client.get("/sim/stats")).json()
             assert [one["streams"] for one in stats["connections"]["streams"].values()] == [1]
             answer = await client.post("/sim/faults", json={"fault": "cut", "how": "rst"})
             assert answer.status_code == 200
-            assert await its_end(connection) == 1006
+            assert await close_code(connection) == 1006
             # trio-websocket leaves the socket open when the other side has ended it.
             await trio.aclose_forcefully(connection._stream)
         stats = (await client.get("/sim/stats")).json()
@@ -58,7 +63,7 @@ async def test_a_cut_over_the_control_path() -> None:
         assert stats["faults"] == {"cut": 1}
 
 
-async def test_a_reset_and_a_bare_end_are_told_apart() -> None:
+async def test_a_reset_and_a_bare_end_differ() -> None:
     venue = exchange()
     async with serving(venue) as address:
         host, port = address.split(":")
@@ -83,32 +88,86 @@ async def test_refusing_resets_the_socket() -> None:
             await client.get(f"http://{address}/api/v3/ping")
 
 
+async def control(
+    venue: Exchange, method: str, target: str, body: bytes = b"", peer: str = "memory", **given: str
+) -> Answer:
+    headers = {"Host": "localhost:9000", "Authorization": BEARER} | given
+    if method == "POST":
+        headers = {"Content_Type": "application/json"} | headers
+    async with http_client(venue, peer) as client:
+        return await client.ask(method, target, body, **headers)
+
+
+def order(**given: Any) -> bytes:
+    return json.dumps(given).encode()
+
+
 async def test_faults_are_listed_set_and_cleared_over_http(autojump_clock: Any) -> None:
-    venue = exchange()
-    async with http_client(venue) as client:
-        listed = (await client.ask("GET", "/sim/faults")).json
-        assert all(entry["help"] for kind in listed.values() for entry in kind.values())
-        order = json.dumps({"fault": "rest_status", "value": 429, "for": 30}).encode()
-        assert (await client.ask("POST", "/sim/faults", order)).status == 200
-        assert (await client.ask("GET", "/api/v3/time")).status == 429
-        status = (await client.ask("GET", "/sim/faults")).json["switches"]["rest_status"]
-        assert (status["value"], status["seconds_left"]) == (429, 30.0)
-        cleared = (await client.ask("DELETE", "/sim/faults")).json["switches"]
-        assert all(switch["value"] is None for switch in cleared.values())
-        assert (await client.ask("GET", "/api/v3/time")).status == 200
+    venue = exchange(control_token=TOKEN)
+    listed = (await control(venue, "GET", "/sim/faults")).json
+    assert all(entry["help"] for kind in listed.values() for entry in kind.values())
+    body = order(fault="rest_status", value=429, **{"for": 30})
+    assert (await control(venue, "POST", "/sim/faults", body)).status == 200
+    assert (await get(venue, "/api/v3/time")).status == 429
+    status = (await control(venue, "GET", "/sim/faults")).json["switches"]["rest_status"]
+    assert (status["value"], status["seconds_left"]) == (429, 30.0)
+    cleared = (await control(venue, "DELETE", "/sim/faults")).json["switches"]
+    assert all(switch["value"] is None for switch in cleared.values())
+    assert (await get(venue, "/api/v3/time")).status == 200
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"fault": "nosuch"}', b'{"fault": "cut", "for": "long"}']
 )
-async def test_bad_orders_are_refused(body: bytes, autojump_clock: Any) -> None:
-    async with http_client(exchange()) as client:
-        answer = await client.ask("POST", "/sim/faults", body)
-        assert answer.status == 400
-        assert answer.json["error"]
+async def test_bad_requests_are_refused(body: bytes, autojump_clock: Any) -> None:
+    answer = await control(exchange(control_token=TOKEN), "POST", "/sim/faults", body)
+    assert answer.status == 400
+    assert answer.json["error"]
 
 
-async def test_the_control_path_explains_itself(autojump_clock: Any) -> None:
-    answer = await get(exchange(), "/sim")
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {}),
+        (200, {"Origin": "http://localhost:9000"}),
+        (200, {"Host": "[::1]:9000"}),
+        (200, {"Content_Type": "application/json; charset=utf-8"}),
+        (415, {"Content_Type": "text/plain"}),
+        (415, {"Content_Type": "application/x-www-form-urlencoded"}),
+        (403, {"Origin": "https://evil.example"}),
+        (403, {"Origin": "null"}),
+        (403, {"Host": "evil.example"}),
+        (403, {"Host": "localhost.evil.example"}),
+        (401, {"Authorization": "Bearer guessed"}),
+        (401, {"Authorization": ""}),
+    ],
+)
+async def test_a_web_page_cannot_cause_faults(
+    status: int, headers: dict[str, str], autojump_clock: Any
+) -> None:
+    venue = exchange(control_token=TOKEN)
+    answer = await control(venue, "POST", "/sim/faults", order(fault="stall"), **headers)
+    assert answer.status == status
+    assert (venue.faults.stall.value is not None) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("peer", "status"), [("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403), ("unknown", 403)]
+)
+async def test_faults_are_controlled_from_this_machine_only(
+    peer: str, status: int, autojump_clock: Any
+) -> None:
+    venue = exchange(control_token=TOKEN)
+    assert (await control(venue, "GET", "/sim/stats", peer=peer)).status == status
+
+
+async def test_without_a_token_nothing_is_controlled(autojump_clock: Any) -> None:
+    for given in ("", "Bearer None"):
+        answer = await control(exchange(), "GET", "/sim/stats", Authorization=given)
+        assert answer.status == 404
+
+
+async def test_the_control_path_documents_itself(autojump_clock: Any) -> None:
+    answer = await control(exchange(control_token=TOKEN), "GET", "/sim")
     assert answer.status == 404
     assert b"/sim/faults" in answer.body

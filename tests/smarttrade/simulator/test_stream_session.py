@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import lockstep_stream_pair
 
-from smarttrade.market.interval import DAY, Interval
+from smarttrade.simulator import serve_connection
+from smarttrade.simulator.calendar import DAY, Interval
 from smarttrade.simulator.subscriptions import MAX_STREAMS
 
 from .clients import (
@@ -17,10 +18,10 @@ from .clients import (
     START,
     as_row,
     bare_client,
+    close_code,
     exchange,
     handshake,
-    hear,
-    its_end,
+    receive_for,
     stream_client,
 )
 
@@ -37,9 +38,9 @@ async def test_a_minute_of_a_combined_stream(autojump_clock: Any) -> None:
     """Every two seconds while it forms, once when it is closed, and then the next one."""
     venue = exchange()
     async with stream_client(venue, "/stream?streams=btcusdt@kline_1m") as connection:
-        heard = await hear(connection, 60)
-    assert {message["stream"] for message in heard} == {"btcusdt@kline_1m"}
-    events = [message["data"] for message in heard]
+        received = await receive_for(connection, 60)
+    assert {message["stream"] for message in received} == {"btcusdt@kline_1m"}
+    events = [message["data"] for message in received]
     assert all((e["e"], e["s"], e["k"]["i"]) == ("kline", "BTCUSDT", "1m") for e in events)
     times = [event["E"] for event in events]
     assert times == sorted(times)
@@ -57,35 +58,35 @@ async def test_rest_and_stream_say_the_same_at_every_moment(autojump_clock: Any)
     venue = exchange()
     names = "/".join(f"ethusdt@kline_{interval}" for interval in SIX)
     async with stream_client(venue, f"/stream?streams={names}") as connection:
-        heard = await hear(connection, 600)
-    for message in heard:
+        received = await receive_for(connection, 600)
+    for message in received:
         kline, time = message["data"]["k"], message["data"]["E"]
         interval = Interval(kline["i"])
-        assert as_row(kline) == venue.candle("ETHUSDT", interval, kline["t"], time)
+        assert as_row(kline) == venue.kline("ETHUSDT", interval, kline["t"], time)
         assert kline["x"] == (time > kline["T"])
         assert kline["L"] - kline["f"] + 1 == kline["n"]
-    assert {message["data"]["k"]["i"] for message in heard} == set(SIX)
+    assert {message["data"]["k"]["i"] for message in received} == set(SIX)
 
 
 async def test_all_intervals_of_a_symbol_come_together(autojump_clock: Any) -> None:
     names = [f"{symbol}@kline_{i}" for i in SIX for symbol in ("btcusdt", "ethusdt")]
     by_time = defaultdict(set)
     async with stream_client(exchange(), "/stream?streams=" + "/".join(names)) as connection:
-        for message in await hear(connection, 20):
+        for message in await receive_for(connection, 20):
             by_time[message["data"]["E"]].add(message["stream"])
-    assert all(len({name.split("@")[0] for name in said}) == 1 for said in by_time.values())
-    assert all(len(said) == 6 for said in by_time.values())
+    assert all(len({name.split("@")[0] for name in sent}) == 1 for sent in by_time.values())
+    assert all(len(sent) == 6 for sent in by_time.values())
 
 
 async def test_every_closed_candle_is_announced_once_and_in_order(autojump_clock: Any) -> None:
     venue = exchange()
     streams = "/stream?streams=btcusdt@kline_1m/btcusdt@kline_5m"
     async with stream_client(venue, streams) as connection:
-        heard = await hear(connection, 3600)
+        received = await receive_for(connection, 3600)
     for interval, length, count in (("1m", MINUTE, 60), ("5m", 5 * MINUTE, 12)):
         closes = [
             message["data"]["k"]["t"]
-            for message in heard
+            for message in received
             if message["data"]["k"]["x"] and message["data"]["k"]["i"] == interval
         ]
         assert closes == list(range(closes[0], closes[0] + count * length, length))
@@ -93,48 +94,48 @@ async def test_every_closed_candle_is_announced_once_and_in_order(autojump_clock
 
 async def test_seconds_are_pushed_every_second(autojump_clock: Any) -> None:
     async with stream_client(exchange(), "/ws/btcusdt@kline_1s") as connection:
-        heard = await hear(connection, 10)
-    assert [event["k"]["t"] for event in heard if event["k"]["x"]] == [
+        received = await receive_for(connection, 10)
+    assert [event["k"]["t"] for event in received if event["k"]["x"]] == [
         START + second * 1000 for second in range(-1, 9)
     ]
 
 
 async def test_exchange_time_may_run_faster(autojump_clock: Any) -> None:
     async with stream_client(exchange(speed=60.0), "/ws/btcusdt@kline_1h") as connection:
-        heard = await hear(connection, 60)
-    assert sum(event["k"]["x"] for event in heard) == 1
-    assert len(heard) > 1700
+        received = await receive_for(connection, 60)
+    assert sum(event["k"]["x"] for event in received) == 1
+    assert len(received) > 1700
 
 
 async def test_a_raw_stream_has_bare_payloads(autojump_clock: Any) -> None:
     for resource in ("/ws/btcusdt@kline_1m", "/ws/btcusdt@kline_1m/nosuch@kline_1m"):
         async with stream_client(exchange(), resource) as connection:
-            heard = await hear(connection, 4)
-        assert [event["e"] for event in heard] == ["kline", "kline"]
+            received = await receive_for(connection, 4)
+        assert [event["e"] for event in received] == ["kline", "kline"]
 
 
 async def test_unknown_streams_are_accepted_and_silent(autojump_clock: Any) -> None:
     names = ["nosuch@kline_1m", "btcusdt@kline_7m", "BTCUSDT@kline_1m", "btcusdt@trade", "x"]
     async with stream_client(exchange(), "/stream?streams=" + "/".join(names)) as connection:
         assert await request(connection, "LIST_SUBSCRIPTIONS") == {"result": names, "id": 1}
-        assert await hear(connection, 120) == []
+        assert await receive_for(connection, 120) == []
 
 
 async def test_subscribing_and_unsubscribing_live(autojump_clock: Any) -> None:
     async with stream_client(exchange(), "/ws") as connection:
-        assert await hear(connection, 300) == []
+        assert await receive_for(connection, 300) == []
         name = "ethusdt@kline_1m"
         reply = await request(connection, "SUBSCRIBE", [name], "a1")
         assert reply == {"result": None, "id": "a1"}
-        heard = await hear(connection, 4)
-        assert [event["s"] for event in heard] == ["ETHUSDT", "ETHUSDT"]
-        assert all(event["E"] > START + 300_000 for event in heard)
+        received = await receive_for(connection, 4)
+        assert [event["s"] for event in received] == ["ETHUSDT", "ETHUSDT"]
+        assert all(event["E"] > START + 300_000 for event in received)
         assert (await request(connection, "LIST_SUBSCRIPTIONS"))["result"] == [name]
         assert (await request(connection, "SET_PROPERTY", ["combined", True]))["result"] is None
-        assert {message["stream"] for message in await hear(connection, 4)} == {name}
+        assert {message["stream"] for message in await receive_for(connection, 4)} == {name}
         assert (await request(connection, "GET_PROPERTY", ["combined"]))["result"] is True
         assert (await request(connection, "UNSUBSCRIBE", [name]))["result"] is None
-        assert await hear(connection, 60) == []
+        assert await receive_for(connection, 60) == []
 
 
 @pytest.mark.parametrize(
@@ -162,12 +163,12 @@ async def test_as_many_streams_as_allowed_in_one_url(autojump_clock: Any) -> Non
     names = [f"coin{number:04}usdt@kline_1m" for number in range(MAX_STREAMS - 1)]
     names.append("btcusdt@kline_1m")
     async with stream_client(exchange(), "/stream?streams=" + "/".join(names)) as connection:
-        assert len(await hear(connection, 4)) == 2
+        assert len(await receive_for(connection, 4)) == 2
         reply = await request(connection, "SUBSCRIBE", ["ethusdt@kline_1m"])
         assert "error" in reply
     names.append("one-more")
     async with stream_client(exchange(), "/stream?streams=" + "/".join(names)) as connection:
-        assert await its_end(connection) == 1008
+        assert await close_code(connection) == 1008
 
 
 async def test_more_than_five_messages_a_second_end_it(autojump_clock: Any) -> None:
@@ -178,7 +179,7 @@ async def test_more_than_five_messages_a_second_end_it(autojump_clock: Any) -> N
         for _ in range(5):
             await request(connection, "LIST_SUBSCRIPTIONS")
         await connection.pong(b"unasked")
-        assert await its_end(connection) == 1008
+        assert await close_code(connection) == 1008
 
 
 async def test_pings_are_answered_with_their_payload(autojump_clock: Any) -> None:
@@ -190,11 +191,11 @@ async def test_who_answers_pings_may_stay_for_24_hours(autojump_clock: Any) -> N
     venue = exchange()
     async with stream_client(venue, "/ws") as connection:
         began = trio.current_time()
-        code = await its_end(connection)
+        code = await close_code(connection)
         assert trio.current_time() - began == DAY / 1000
         assert code == 1001
         await trio.testing.wait_all_tasks_blocked()
-        assert venue.sessions == {}
+        assert venue.connections.streams == {}
 
 
 async def test_who_does_not_answer_pings_is_cut_off(autojump_clock: Any) -> None:
@@ -213,12 +214,12 @@ async def test_who_does_not_read_is_cut_off(autojump_clock: Any) -> None:
     ours, theirs = lockstep_stream_pair()
     with trio.fail_after(100):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(venue.serve_stream, theirs)
+            nursery.start_soon(serve_connection, venue, theirs)
             await ours.send_all(handshake("/ws/btcusdt@kline_1m"))
             await ours.receive_some()
             began = trio.current_time()
         assert 30 < trio.current_time() - began < 33
-    assert venue.sessions == {}
+    assert venue.connections.streams == {}
 
 
 async def test_the_handshake_of_the_rfc(autojump_clock: Any) -> None:
@@ -231,8 +232,7 @@ async def test_the_handshake_of_the_rfc(autojump_clock: Any) -> None:
 
 async def test_300_attempts_in_five_minutes_are_enough(autojump_clock: Any) -> None:
     venue = exchange()
-    attempts = venue.limits.attempts("memory")
-    assert all(attempts.admits(trio.current_time()) for _ in range(299))
+    assert not any(venue.limits.attempt("memory", trio.current_time()) for _ in range(299))
     async with stream_client(venue, "/ws"):
         pass
     with pytest.RaisesGroup(pytest.RaisesExc(Exception, match="429"), allow_unwrapped=True):
@@ -247,7 +247,7 @@ async def test_minutes_without_trades_may_be_silent(autojump_clock: Any) -> None
     for quiet_closes in (True, False):
         venue = exchange(quiet=["ADAUSDT"], quiet_closes=quiet_closes)
         async with stream_client(venue, "/ws/adausdt@kline_1m") as connection:
-            heard = await hear(connection, 1800)
+            received = await receive_for(connection, 1800)
         rows = venue.klines("ADAUSDT", Interval.MINUTE_1, START + 30_000, START + 1_740_000)
         empty = {row[0] for row in rows if row[8] == 0}
         assert empty
@@ -255,7 +255,7 @@ async def test_minutes_without_trades_may_be_silent(autojump_clock: Any) -> None
             if row[0] in empty:
                 assert row[1] == row[2] == row[3] == row[4]
                 assert row[5] == "0.00000000"
-        said = {event["k"]["t"] for event in heard}
-        assert (empty <= said) == quiet_closes
-        assert bool(empty & said) == quiet_closes
-        assert {row[0] for row in rows} - empty <= said
+        sent = {event["k"]["t"] for event in received}
+        assert (empty <= sent) == quiet_closes
+        assert bool(empty & sent) == quiet_closes
+        assert {row[0] for row in rows} - empty <= sent

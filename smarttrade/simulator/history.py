@@ -1,8 +1,8 @@
-"""The exchange's books: which candles exist at a moment, and what they say.
+"""Which klines exist at a moment, and their values then.
 
-A candle exists from its first millisecond on, and says what was traded up to and including the
+A kline exists from its first millisecond on, and covers what was traded up to and including the
 second of the moment. Where trading was closed (before a symbol was listed, after it was removed,
-while the exchange stood still) there are no candles at all.
+during a halt) there are no klines at all.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from smarttrade.market.interval import SECOND, Interval
-
 from .bar import Bar, merge
-from .tape import Tape
+from .calendar import SECOND, Interval
+from .price_series import PriceSeries
 
-EVER = 1 << 53  # a time that never comes; JSON readers keep such a number exactly
+END_OF_TIME = 1 << 53  # a time that never comes; JSON readers keep such a number exactly
 
 
-class Candle(NamedTuple):
+class Kline(NamedTuple):
     open_time: int
     """The first millisecond covered, by the calendar even where trading began later."""
 
     close_time: int
-    """The last millisecond covered; earlier than the interval's where trading stopped in it."""
+    """The last millisecond covered; earlier than the calendar's where trading stopped in it."""
 
     bar: Bar
 
@@ -42,7 +41,7 @@ class Closure:
 
     @classmethod
     def forever(cls, start: int, symbol: str) -> Closure:
-        return cls(start, EVER, symbol)
+        return cls(start, END_OF_TIME, symbol)
 
     @property
     def seconds(self) -> tuple[int, int]:
@@ -50,19 +49,35 @@ class Closure:
         return -(-self.start // SECOND) * SECOND, -(-self.end // SECOND) * SECOND
 
 
-class Market:
-    """Candles of every symbol. Symbols and closures may come at any moment."""
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Trades from `start` to `end` (exclusive, ms) that streams reported and REST never lists."""
+
+    start: int
+    end: int
+    symbol: str
+
+    def hides(self, symbol: str, kline: Kline) -> bool:
+        """Whether the whole of a kline was rolled back."""
+        inside = self.start <= kline.open_time and kline.close_time < self.end
+        return symbol == self.symbol and inside
+
+
+class History:
+    """Klines of every symbol. Symbols, closures and rollbacks may come at any moment."""
 
     def __init__(self) -> None:
-        self.tapes: dict[str, Tape] = {}
-        self.amendments: dict[tuple[str, Interval, int], Bar] = {}
+        self.prices: dict[str, PriceSeries] = {}
+        self.amendments: dict[tuple[str, str, int], Bar] = {}
         """History that the exchange changed: by symbol, interval and open time."""
+
+        self.rollbacks: list[Rollback] = []
 
         self._everywhere: list[Closure] = []
         self._closures: dict[str, list[Closure]] = {}
 
-    def add(self, symbol: str, tape: Tape) -> None:
-        self.tapes[symbol] = tape
+    def add(self, symbol: str, prices: PriceSeries) -> None:
+        self.prices[symbol] = prices
         self._closures[symbol] = list(self._everywhere)
 
     def close(self, closure: Closure) -> None:
@@ -74,11 +89,11 @@ class Market:
         else:
             self._closures[closure.symbol].append(closure)
 
-    def candle(self, symbol: str, interval: Interval, open_time: int, at: int) -> Candle | None:
-        """The candle as it stands at `at`, or None where there is none (yet)."""
+    def kline(self, symbol: str, interval: Interval, open_time: int, at: int) -> Kline | None:
+        """The kline as it stands at `at`, or None where there is none (yet)."""
         if at < open_time:
             return None
-        end = interval.next(open_time)
+        end = interval.following(open_time)
         until = min(end, at - at % SECOND + SECOND)
         closures = [
             closure
@@ -97,50 +112,55 @@ class Market:
             stretches = [(open_time, until)]
         amended = self.amendments.get((symbol, interval, open_time)) if at > close_time else None
         bar = amended or self._bar(symbol, stretches, forming=until < end)
-        return Candle(open_time, close_time, bar)
+        return Kline(open_time, close_time, bar)
 
     def _bar(self, symbol: str, stretches: list[tuple[int, int]], *, forming: bool) -> Bar:
-        tape = self.tapes[symbol]
+        prices = self.prices[symbol]
         if len(stretches) == 1:
             start, end = stretches[0]
-            return tape.forming(start, end) if forming else tape.bar(start, end)
-        return merge([tape.bar(start, end) for start, end in stretches])
+            return prices.forming(start, end) if forming else prices.bar(start, end)
+        return merge([prices.bar(start, end) for start, end in stretches])
 
     def traded(self, symbol: str, start: int, end: int) -> int:
         """The number of trades from `start` to `end` (exclusive), both whole seconds."""
         stretches = _open_stretches(start, end, self._closures[symbol])
         return self._bar(symbol, stretches, forming=False).trades if stretches else 0
 
+    def is_rolled_back(self, symbol: str, kline: Kline) -> bool:
+        return bool(self.rollbacks) and any(one.hides(symbol, kline) for one in self.rollbacks)
+
     def oldest(
         self, symbol: str, interval: Interval, start: int, end: int, at: int
-    ) -> Iterator[Candle]:
-        """The candles that open from `start` to `end`, both inclusive, oldest first."""
-        open_time = interval.floor(start)
+    ) -> Iterator[Kline]:
+        """The klines listed that open from `start` to `end`, both inclusive, oldest first."""
+        open_time = interval.opening(start)
         if open_time < start:
-            open_time = interval.next(open_time)
+            open_time = interval.following(open_time)
         while open_time <= min(end, at):
-            candle = self.candle(symbol, interval, open_time, at)
-            if candle is not None:
-                yield candle
-                open_time = interval.next(open_time)
+            kline = self.kline(symbol, interval, open_time, at)
+            if kline is not None:
+                if not self.is_rolled_back(symbol, kline):
+                    yield kline
+                open_time = interval.following(open_time)
             else:
                 open_time = self._resumption(symbol, interval, open_time)
 
-    def newest(self, symbol: str, interval: Interval, end: int, at: int) -> Iterator[Candle]:
-        """The candles that open up to `end`, inclusive, newest first."""
-        open_time = interval.floor(min(end, at))
+    def newest(self, symbol: str, interval: Interval, end: int, at: int) -> Iterator[Kline]:
+        """The klines listed that open up to `end`, inclusive, newest first."""
+        open_time = interval.opening(min(end, at))
         while open_time >= 0:
-            candle = self.candle(symbol, interval, open_time, at)
-            if candle is not None:
-                yield candle
-                open_time = interval.back(open_time, 1)
+            kline = self.kline(symbol, interval, open_time, at)
+            if kline is not None:
+                if not self.is_rolled_back(symbol, kline):
+                    yield kline
+                open_time = interval.preceding(open_time)
             else:
-                open_time = interval.floor(self._interruption(symbol, open_time) - 1)
+                open_time = interval.opening(self._interruption(symbol, open_time) - 1)
 
     def _resumption(self, symbol: str, interval: Interval, open_time: int) -> int:
         """The open time after `open_time`, where nothing trades, at which something may again."""
         ends = [end for _, end in self._closed(symbol, open_time)]
-        return max(interval.floor(max(ends, default=0)), interval.next(open_time))
+        return max(interval.opening(max(ends, default=0)), interval.following(open_time))
 
     def _interruption(self, symbol: str, open_time: int) -> int:
         """The time before which there may be trading again, looking back from `open_time`."""

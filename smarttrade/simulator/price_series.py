@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Protocol
 
-from smarttrade.market.interval import DAY, HOUR, MINUTE, SECOND
-
 from .bar import Bar, merge
-from .cache import Recent
+from .calendar import DAY, HOUR, MINUTE, SECOND
 from .split import split
 
 QUARTER = 15 * MINUTE
@@ -20,7 +19,7 @@ _SECOND_LEVEL = 20
 Block = Callable[[int], Sequence[Bar]]
 
 
-class Source(Protocol):
+class PriceSource(Protocol):
     """Where a symbol's prices come from; days and hours are numbered since the epoch.
 
     Everything is a pure function of the number, however often and in whatever order it is asked.
@@ -45,17 +44,17 @@ class Source(Protocol):
     def minutes(self) -> Block:
         """The 60 of an hour."""
 
-    def dice(self, level: int, number: int) -> Random:
+    def rng_for(self, level: int, number: int) -> Random:
         """Random numbers that belong to one place; valid until the next call."""
 
 
-class Tape:
+class PriceSeries:
     """Times are milliseconds; a stretch begins and ends (exclusive) at a whole second."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PriceSource) -> None:
         self.source = source
-        self._seconds = Recent(self._split_minute, SECONDS_KEPT)
-        self._tail = Recent(self._merge_tail, TAILS_KEPT)
+        self._seconds = lru_cache(SECONDS_KEPT)(self._split_minute)
+        self._tail = lru_cache(TAILS_KEPT)(self._merge_tail)
         self._levels: tuple[tuple[int, int, Block], ...] = (
             (DAY, DAY, source.day),
             (HOUR, DAY, source.hours),
@@ -84,16 +83,15 @@ class Tape:
         return found
 
     def forming(self, start: int, end: int) -> Bar:
-        """As `bar`, for candles that form at one moment and have their last hours in common."""
+        """As `bar`, for klines that form at one moment and have their last hours in common."""
         for unit in (DAY, HOUR, MINUTE):
             whole = end - end % unit
             if start <= whole < end and start % unit == 0:
-                return merge([*self.bars(start, whole), self._tail((unit, end))])
+                return merge([*self.bars(start, whole), self._tail(unit, end)])
         return self.bar(start, end)
 
-    def _merge_tail(self, key: tuple[int, int]) -> Bar:
+    def _merge_tail(self, unit: int, end: int) -> Bar:
         """What there is before `end` of an unfinished day, hour or minute."""
-        unit, end = key
         start = end - end % unit
         if unit == MINUTE:
             return self.bar(start, end)
@@ -101,9 +99,9 @@ class Tape:
         whole = end - end % smaller
         bars = self.bars(start, whole)
         if whole < end:
-            bars.append(self._tail((smaller, end)))
+            bars.append(self._tail(smaller, end))
         return merge(bars)
 
     def _split_minute(self, minute: int) -> list[Bar]:
         parent = self.source.minutes(minute // 60)[minute % 60]
-        return split(parent, 60, self.source.dice(_SECOND_LEVEL, minute))
+        return split(parent, 60, self.source.rng_for(_SECOND_LEVEL, minute))
