@@ -23,7 +23,6 @@ with atheris.instrument_imports(include=["smarttrade"]):
         decode_symbol_statuses,
     )
     from smarttrade.feed.errors import Malformed
-    from smarttrade.feed.frames import BrokenFrame, FrameReader
     from smarttrade.market.interval import Interval
     from smarttrade.market.series import Series
     from smarttrade.session.protocol import SessionProtocol
@@ -59,12 +58,6 @@ def rest(data: bytes) -> None:
     decode_error(data)
 
 
-def frames(data: bytes) -> None:
-    """WebSocket frames of the exchange."""
-    with suppress(BrokenFrame):
-        FrameReader(4096).feed(data)
-
-
 def heads(data: bytes) -> None:
     """Request heads, and who may ask."""
     parse_fast_request(data)
@@ -76,7 +69,7 @@ def heads(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], Any]] = {
-    target.__name__: target for target in (session, stream, rest, frames, heads)
+    target.__name__: target for target in (session, stream, rest, heads)
 }
 
 if __name__ == "__main__":

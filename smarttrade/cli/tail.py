@@ -17,7 +17,6 @@ from actors import Backoff
 from ..feed.connection import Connection, run_connection
 from ..feed.dial import Dial, dial
 from ..feed.errors import StreamDown
-from ..feed.websocket import WebSocketClosed
 from ..session.errors import CloseCode
 from ..settings.values import url
 from .candle_table import Candle, Table
@@ -171,8 +170,7 @@ def _is_permanent(error: StreamDown) -> bool:
     """Whether connecting again makes no sense."""
     if error.status is not None:
         return 400 <= error.status < 500 and error.status != 429
-    closed = error.__cause__
-    return isinstance(closed, WebSocketClosed) and closed.code in PERMANENT_CLOSES
+    return error.close_code in PERMANENT_CLOSES
 
 
 def _print_notice(text: str) -> None:

@@ -27,6 +27,8 @@ class StreamDown(ExchangeUnavailable):
 
     status: int | None = None
     """Of the refused handshake, if that was the reason."""
+    close_code: int | None = None
+    """Of a connection that was open. Source: RFC 6455, 7.4.1."""
     retry_after: float = 0.0
     """Seconds that the exchange asked us to wait before connecting again."""
     advice: str | None = None

@@ -11,6 +11,10 @@ from ..market.candle import supersedes
 from ..market.series import Series
 from .venue import CandleUpdate
 
+BURST_TURNS = 2
+"""Turns of the scheduler without an update after which a burst is over. In one, a sender that is
+not done may not have run yet: the order of tasks within a turn is random."""
+
 
 class Updates:
     """A queue that loses nothing while it is short, and no final state when it is long.
@@ -24,6 +28,7 @@ class Updates:
         self._room = room
         self._whole: deque[CandleUpdate] = deque()
         self._newest: dict[tuple[Series, int], CandleUpdate] = {}
+        self._added = 0
         self._arrived = trio.lowlevel.ParkingLot()
         self._taken = trio.lowlevel.ParkingLot()
 
@@ -40,6 +45,7 @@ class Updates:
             self._whole.append(told)
         else:
             self._keep_newest(told)
+        self._added += 1
         self._arrived.unpark()
 
     async def tell(self, told: CandleUpdate) -> None:
@@ -52,15 +58,28 @@ class Updates:
             else:
                 return
 
-    async def receive_batch(self, most: int) -> list[CandleUpdate]:
-        """Take up to `most` updates: waits for the first, then takes what is there."""
+    async def receive_batch(self, max_size: int) -> list[CandleUpdate]:
+        """Take up to `max_size` updates: wait for the first, then until a burst is over.
+
+        trio-websocket hands over one message per turn of the scheduler, however many came in one
+        read of the socket. Here they become one batch again.
+        """
         while not self:
             await self._arrived.park()
-        batch = [self._whole.popleft() for _ in range(min(most, len(self._whole)))]
-        keys = list(islice(self._newest, most - len(batch)))
+        await self._end_of_burst(self._added + max_size)
+        batch = [self._whole.popleft() for _ in range(min(max_size, len(self._whole)))]
+        keys = list(islice(self._newest, max_size - len(batch)))
         batch += [self._newest.pop(key) for key in keys]
         self._taken.unpark_all()
         return batch
+
+    async def _end_of_burst(self, limit: int) -> None:
+        """Wait until no update arrives, or `limit` have been added in all."""
+        arrived = None
+        while arrived != self._added < limit:
+            arrived = self._added
+            for _ in range(BURST_TURNS):
+                await trio.lowlevel.checkpoint()
 
     def _keep_newest(self, told: CandleUpdate) -> None:
         key = told.series, told.candle.open_time

@@ -15,9 +15,10 @@ from time import thread_time_ns
 from typing import Any
 
 import trio
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
 
 from smarttrade.binance.wire import BinanceDecoder
-from smarttrade.feed.frames import Control, FrameReader
 from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
@@ -68,7 +69,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     wanted = [SubscriptionSpec(series) for series in store.listed]
     opened = OpenSubscriptions(Subscriber(outbox), wanted, b"")
     hub.handle(_for_hub(store.open_subscriptions(opened)))
-    reader, decoder = FrameReader(1024 * 1024), BinanceDecoder(store.listed)
+    reader, decoder = Connection(ConnectionType.CLIENT), BinanceDecoder(store.listed)
     lines = cycle([Line(series.symbol, series.interval.value) for series in store.listed])
     spent = dict.fromkeys(STAGES, 0)
     now = NOW
@@ -76,9 +77,10 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
         now += 1
         data = b"".join([line.frames(now) for line in islice(lines, BATCH)])
         a = thread_time_ns()
-        messages = reader.feed(data)
+        reader.receive_data(data)
+        messages = [event.data for event in reader.events() if isinstance(event, TextMessage)]
         b = thread_time_ns()
-        told = [decoder.decode(m) for m in messages if not isinstance(m, Control)]
+        told = [decoder.decode(message) for message in messages]
         c = thread_time_ns()
         updates = [(t.series, t.candle) for t in told if isinstance(t, CandleUpdate)]
         events = store.put_updates(updates, 0.0, 0.0)

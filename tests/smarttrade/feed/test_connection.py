@@ -9,14 +9,14 @@ from itertools import pairwise
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
-from wsproto.events import CloseConnection, Ping
+from wsproto.events import AcceptConnection, CloseConnection, Ping
 
 from smarttrade.feed.connection import (
     CONNECT_TIMEOUT,
-    MAX_BYTES,
+    MAX_MESSAGE_SIZE,
     PONG_TIMEOUT,
     PROBE_AFTER,
-    QUEUE,
+    QUEUE_SIZE,
     SEND_TIMEOUT,
     Connection,
     run_connection,
@@ -147,7 +147,7 @@ async def test_pings_are_answered_while_nobody_receives(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """For a minute, with as many messages as a burst has; and nothing of it is lost."""
-    texts = [str(number) for number in range(QUEUE)]
+    texts = [str(number) for number in range(QUEUE_SIZE)]
 
     async def pinging(peer: Peer) -> None:
         await peer.accept()
@@ -223,13 +223,66 @@ async def test_no_pings_while_messages_come(
     assert exchange.peers[0].pings == []
 
 
+async def test_messages_right_behind_the_handshake_are_received(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def hasty(peer: Peer) -> None:
+        send_all, held = peer.stream.send_all, []
+
+        async def hold(data: bytes) -> None:
+            held.append(data)
+
+        peer.stream.send_all = hold  # type: ignore[assignment, method-assign]
+        await peer.accept()
+        await send_all(b"".join(held) + b"\x81\x05hello\x81\x05again")
+        await peer.stream.aclose()
+
+    listener = Listener()
+    await conversation(StreamExchange(nursery, hasty), listener)
+    assert listener.heard == ["hello", "again"]
+
+
+async def test_connection_that_ended_tells_its_close_code(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Also when it had ended before anything was received, and again for what is sent then."""
+
+    async def late(connection: Connection) -> None:
+        await trio.sleep(1)
+        assert [await connection.receive(), await connection.receive()] == ["one", "two"]
+        for _ in range(2):
+            with pytest.raises(StreamDown, match="1012"):
+                await connection.receive()
+        await connection.send("late")
+
+    down = await conversation(StreamExchange(nursery, closing("one", "two", code=1012)), late)
+    assert down.close_code == 1012
+
+
 # Ending, and how long it takes
+
+
+async def resetting_at_once(peer: Peer) -> None:
+    await peer.hear_request()
+    peer.stream.reset()
+
+
+def accepting(headers: list[tuple[bytes, bytes]]) -> Behaviour:
+    """Agrees, and says more than it was asked for."""
+
+    async def accept(peer: Peer) -> None:
+        await peer.hear_request()
+        await peer.say(AcceptConnection(extra_headers=headers))
+        await peer.hear()
+
+    return accept
+
 
 ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
     "close frame without FIN": (closing(after=3), 3.0, "1001"),
     "close frame at once": (closing(), 0.0, "1001"),
     "RST": (resetting(after=3), 3.0, "1006"),
-    "message too big": (telling("x" * (MAX_BYTES + 1)), 0.0, "1009"),
+    "message too big": (telling("x" * (MAX_MESSAGE_SIZE + 1)), 0.0, "1009"),
     "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_TIMEOUT, "no pong"),
     "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_TIMEOUT, "no pong"),
     "no word": (silent, CONNECT_TIMEOUT, "no handshake"),
@@ -247,6 +300,17 @@ ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
     "503 without length": (answering(b"HTTP/1.1 503 Busy\r\n\r\n"), 0.0, "status 503"),
     "refused": (refusing(503), 0.0, "status 503"),
     "refused with a page": (refusing(451, body=b"<html>not here</html>"), 0.0, "status 451"),
+    "refused with half a page": (
+        answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nhalf"),
+        0.0,
+        "status 429",
+    ),
+    "RST instead of an answer": (resetting_at_once, 0.0, "protocol"),
+    "an extension that was not requested": (
+        accepting([(b"Sec-WebSocket-Extensions", b"permessage-deflate")]),
+        0.0,
+        "protocol",
+    ),
     "redirected": (refusing(302, [(b"location", b"https://elsewhere.test")]), 0.0, "status 302"),
 }
 ending = pytest.mark.parametrize(
@@ -379,7 +443,7 @@ async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: 
 
 
 @pytest.mark.parametrize(
-    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MAX_BYTES + 1))]
+    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MAX_MESSAGE_SIZE + 1))]
 )
 async def test_sending_on_a_connection_that_has_ended(
     behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
@@ -539,7 +603,7 @@ MOMENTS: dict[str, Behaviour] = {
     "handshake": silent,
     "talk": listening,
     "half-open": vanishing(0),
-    "flood": telling(*map(str, range(2 * QUEUE))),
+    "flood": telling(*map(str, range(2 * QUEUE_SIZE))),
 }
 
 

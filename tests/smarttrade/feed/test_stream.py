@@ -398,22 +398,22 @@ def assert_ordered(feed: Feeding) -> None:
         newest[series] = key
 
 
-async def test_store_that_is_busy_for_a_minute_costs_no_final_state(
+async def test_store_that_is_busy_for_two_minutes_costs_no_final_state(
     autojump_clock: MockClock,
 ) -> None:
     """Nor the connection: the exchange's pings are answered meanwhile."""
-    async with feeding(market(0, 130), series=HUNDRED) as feed:
+    async with feeding(market(0, 190), series=HUNDRED) as feed:
         await trio.sleep(5.5)
         feed.store.keep_busy()
-        await trio.sleep(65)
+        await trio.sleep(125)
         feed.store.go_on()
         await trio.sleep(60)
-    assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1)}
+    assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1, 2)}
     assert_ordered(feed)
-    assert feed.counters.updates == 131 * 100
+    assert feed.counters.updates == 191 * 100
     assert len(feed.store.updates) < feed.counters.updates  # states between were skipped
     [peer] = feed.exchange.peers
-    assert [at for at, _ in peer.pongs] == [0, 20, 40, 60, 80, 100, 120]
+    assert [at for at, _ in peer.pongs] == [0, 20, 40, 60, 80, 100, 120, 140, 160, 180]
 
 
 async def test_store_that_is_busy_while_we_connect_costs_no_final_state(
