@@ -76,7 +76,7 @@ class KnownGaps:
             return
         found = self._absences(rows)
         if first is not None and first < rows[0].open_time:
-            found.insert(0, Span(first, self._interval.back(rows[0].open_time, 1)))
+            found.insert(0, self._span(first, rows[0].open_time))
         for span in found:
             if not any(h.first <= span.first and span.last <= h.last for h in self.holes):
                 self.holes.append(span)
@@ -133,10 +133,14 @@ class KnownGaps:
     def _absences(self, candles: Sequence[Candle]) -> list[Span]:
         interval = self._interval
         return [
-            Span(interval.next(a.open_time), interval.back(b.open_time, 1))
+            self._span(interval.next(a.open_time), b.open_time)
             for a, b in pairwise(candles)
             if interval.next(a.open_time) < b.open_time
         ]
+
+    def _span(self, first: int, end: int) -> Span:
+        """From `first` up to the candle at `end`, which may be off the grid."""
+        return Span(first, self._interval.last_before(end, first))
 
     def _cause(self, span: Span) -> Literal["exchange", "unfilled"]:
         end = self._interval.next(span.last)

@@ -1,10 +1,15 @@
 """How long a candle is, and where one ends and the next begins.
 
-Every boundary is UTC. Intervals up to a day and the three days divide the time since the epoch;
-weeks begin on Monday; months follow the calendar, so their lengths differ.
+Every boundary is UTC. Intervals up to a day divide the time since the epoch; weeks begin on
+Monday; the three-day grid includes 2017-08-17 and 2024-01-01; months follow the calendar, so their
+lengths differ.
+
+The exchange's rows are the grid, and this is only what most of them follow: its history has rows
+off any grid (binance-public-data, issue 14, of 2017-12 and 2018-02). So nothing here may be used to
+reject a candle.
 
 Source: binance-spot-api-docs, rest-api.md, "Kline/Candlestick data" (the sixteen intervals,
-case-sensitive).
+case-sensitive); the three-day grid: the exchange's public data, from its first row on.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 
 FIRST_MONDAY = 4 * DAY  # 1970-01-05, the first Monday after the epoch
+FIRST_THREE_DAYS = DAY  # 1970-01-02: three-day candles open on epoch days with day % 3 == 1
 
 
 class Interval(Enum):
@@ -59,8 +65,7 @@ class Interval(Enum):
         length = _LENGTHS[self]
         if length is None:
             return _month_start(_month_number(time))
-        offset = FIRST_MONDAY if self is Interval.WEEK_1 else 0
-        return time - (time - offset) % length
+        return time - (time - _FIRST_OPEN.get(self, 0)) % length
 
     def next(self, open_time: int) -> int:
         """The open time that follows `open_time`, in ms since the epoch."""
@@ -79,6 +84,18 @@ class Interval(Enum):
         if length is None:
             return _month_start(_month_number(open_time) - candles)
         return open_time - candles * length
+
+    def last_before(self, end: int, first: int) -> int:
+        """The last of `first` and the open times that follow it to open before `end` (ms).
+
+        `first` itself when it is not before `end`.
+        """
+        if end <= first:
+            return first
+        length = _LENGTHS[self]
+        if length is None:
+            return max(first, _month_start(_month_number(end - 1)))
+        return first + (end - 1 - first) // length * length
 
     def count(self, first: int, last: int) -> int:
         """How many candles open from `first` to `last`, both inclusive; 0 when none."""
@@ -108,6 +125,8 @@ _LENGTHS: dict[Interval, int | None] = {
     Interval.WEEK_1: WEEK,
     Interval.MONTH_1: None,
 }
+
+_FIRST_OPEN = {Interval.WEEK_1: FIRST_MONDAY, Interval.DAY_3: FIRST_THREE_DAYS}
 
 # What charts write for hours, days and weeks. `1M` is a month and `1m` a minute, always, so
 # nothing here may fold their case.

@@ -282,7 +282,7 @@ def _stored_window(series: Series, texts: Any, gaps: Any) -> StoredWindow:
     try:
         if not texts:
             return StoredWindow(series, None, None)
-        state = WindowState(candles_from_list(series, texts), *gaps_from_text(gaps))
+        state = WindowState(candles_from_list(texts), *gaps_from_text(gaps))
     except Damaged as error:
         return StoredWindow(series, None, str(error))
     return StoredWindow(series, state, None)

@@ -73,11 +73,11 @@ _decode_candles = msgspec.json.Decoder(tuple[Candle, ...]).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def candles_from_list(series: Series, texts: Sequence[bytes]) -> tuple[Candle, ...]:
+def candles_from_list(texts: Sequence[bytes]) -> tuple[Candle, ...]:
     """A whole list.
 
     Raises:
-        Damaged: one of them is no candle of this series, or they are not in order.
+        Damaged: one of them is no candle, or they are not in order.
     """
     try:
         candles = _decode_candles(b"[" + b",".join(texts) + b"]")
@@ -85,16 +85,16 @@ def candles_from_list(series: Series, texts: Sequence[bytes]) -> tuple[Candle, .
         raise Damaged(str(error)) from None
     if len(candles) != len(texts) or len(candles) > WINDOW_SIZE:
         raise Damaged(f"{len(candles)} candles in {len(texts)} entries")
-    _check(series.interval, candles)
+    _check(candles)
     return candles
 
 
-def _check(interval: Interval, candles: Sequence[Candle]) -> None:
+def _check(candles: Sequence[Candle]) -> None:
     before = -1
     for candle in candles:
         time = candle.open_time
-        if not before < time < LAST_OPEN_TIME or interval.floor(time) != time:
-            raise Damaged(f"candle out of order, or not of this interval: {time}")
+        if not before < time < LAST_OPEN_TIME:
+            raise Damaged(f"candle out of order: {time}")
         if not candle.low <= candle.high or candle.volume < 0:
             raise Damaged(f"impossible candle at {time}")
         before = time

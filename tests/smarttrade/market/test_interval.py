@@ -67,7 +67,7 @@ def test_typical_lengths_order_the_intervals() -> None:
         ("8h", ms(2024, 2, 29, 15, 59), ms(2024, 2, 29, 8)),
         ("12h", ms(2024, 2, 29, 12), ms(2024, 2, 29, 12)),
         ("1d", ms(2024, 2, 29, 23, 59), ms(2024, 2, 29)),
-        ("3d", ms(1970, 1, 6, 23, 59), ms(1970, 1, 4)),
+        ("3d", ms(1970, 1, 7, 23, 59), ms(1970, 1, 5)),
         ("1w", ms(2024, 12, 1, 23, 59), ms(2024, 11, 25)),  # a Sunday
         ("1w", ms(2024, 12, 2), ms(2024, 12, 2)),  # a Monday
         ("1w", ms(2021, 1, 1), ms(2020, 12, 28)),
@@ -214,3 +214,56 @@ def test_only_known_spellings_are_read(text: str) -> None:
     else:
         assert text.lower() == interval.value.lower()
         assert text == interval.value or interval.value[-1] in "hdw"
+
+
+# Boundaries of the exchange's own rows. Sources: its public data (data.binance.vision), where the
+# first three-day row of BTCUSDT is 2017-08-17; ISO 8601 weeks; the calendar, over leap years.
+ROWS = {
+    "3d": [
+        (ms(2017, 8, 17), ms(2017, 8, 20)),
+        (ms(2019, 12, 29), ms(2020, 1, 1)),
+        (ms(2020, 2, 27), ms(2020, 3, 1)),
+        (ms(2023, 12, 29), ms(2024, 1, 1)),
+        (ms(2024, 1, 1), ms(2024, 1, 4)),
+        (ms(2024, 2, 27), ms(2024, 3, 1)),
+    ],
+    "1w": [
+        (ms(2017, 8, 14), ms(2017, 8, 21)),
+        (ms(2019, 12, 30), ms(2020, 1, 6)),
+        (ms(2020, 2, 24), ms(2020, 3, 2)),
+        (ms(2023, 12, 25), ms(2024, 1, 1)),
+        (ms(2024, 2, 26), ms(2024, 3, 4)),
+    ],
+    "1M": [
+        (ms(2017, 8, 1), ms(2017, 9, 1)),
+        (ms(2019, 12, 1), ms(2020, 1, 1)),
+        (ms(2020, 2, 1), ms(2020, 3, 1)),
+        (ms(2023, 2, 1), ms(2023, 3, 1)),
+        (ms(2024, 2, 1), ms(2024, 3, 1)),
+        (ms(2100, 2, 1), ms(2100, 3, 1)),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "opens", "following"),
+    [(spelling, *row) for spelling, table in ROWS.items() for row in table],
+)
+def test_boundaries_are_the_exchanges(spelling: str, opens: int, following: int) -> None:
+    interval = Interval(spelling)
+    assert interval.floor(opens) == interval.floor(following - 1) == opens
+    assert interval.next(opens) == interval.floor(following) == following
+    assert interval.back(following, 1) == opens
+
+
+@given(intervals, times, st.integers(min_value=0, max_value=50), st.integers(1, 10**6))
+def test_last_before_is_the_last_step_before_any_end(
+    interval: Interval, time: int, steps: int, rest: int
+) -> None:
+    first = interval.floor(time)
+    last = first
+    for _ in range(steps):
+        last = interval.next(last)
+    end = min(last + rest, interval.next(last))
+    assert interval.last_before(end, first) == last
+    assert interval.last_before(first, first) == first

@@ -85,7 +85,6 @@ async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
         [f"[{at(0)},1,1,1,1,1,true,0,false]", "[", f"{at(2)},1,1,1,1,1,true,0,false]"],
         [f"[{at(1)},1,1,1,1,1,true,0,false]", f"[{at(0)},1,1,1,1,1,true,0,false]"],
         [f"[{at(0)},1,1,1,1,1,true,0,false]"] * 2,
-        [f"[{at(0) + 1},1,1,1,1,1,true,0,false]"],
         [f"[{at(0)},1,1,2,1,1,true,0,false]"],
         [f"[{at(0)},1,1,1,1,-1,true,0,false]"],
         [f"[{10**17},1,1,1,1,1,true,0,false]"],
