@@ -19,6 +19,7 @@ import trio
 from .binance.venue import BINANCE
 from .feed.dial import Dial, dial
 from .feed.rest import http_client
+from .feed.subtree import VenueAccess
 from .feed.venue import Venue
 from .linux.systemd import Notifier
 from .role import Role
@@ -49,10 +50,15 @@ class Environment:
     database: Database | None = None
     """Where candles are kept; None keeps them in memory only. A gateway needs one."""
     notifier: Notifier | None = None
-    """Who is told how the service does."""
+    """systemd, if it started this process."""
     wall_clock: Callable[[], float] = time.time
     cost_clock: Callable[[], float] = lambda: 0.0
-    """Tells how much of the processor something has cost, in seconds; by default, nothing."""
+    """Processor time of this thread in seconds; the default does not measure."""
+
+    @property
+    def venue_access(self) -> VenueAccess:
+        """For the feed."""
+        return VenueAccess(VENUE, self.http, self.rest_urls, self.dial, self.stream_urls)
 
 
 @asynccontextmanager

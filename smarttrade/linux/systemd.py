@@ -14,11 +14,12 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
 
-from actors import ActorDied, Mailbox, MailboxClosed
+from actors import ActorDied, Child, Mailbox, MailboxClosed
 
 from ..store.messages import GetCatalogue, StoreMessage
 
@@ -53,6 +54,14 @@ class Notifier:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.sendto("\n".join(lines).encode(), self.address)
+
+
+def watchdog_children(notifier: Notifier | None, store: Mailbox[StoreMessage]) -> list[Child]:
+    """The actor `watchdog` if systemd expects one; to be started last."""
+    if notifier is None or notifier.watchdog_timeout is None:
+        return []
+    watchdog = partial(run_watchdog, notifier, notifier.watchdog_timeout, store)
+    return [Child("watchdog", watchdog)]
 
 
 async def run_watchdog(

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..binance.limits import EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from ..feed.audit import AUDIT_ROUND
+from ..feed.subtree import FeedOptions
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
 from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
@@ -350,6 +351,15 @@ class Settings(BaseModel):
     def scheme(self) -> str:
         """Of the URLs that we serve."""
         return "http" if self.tls_cert is None else "https"
+
+    @property
+    def feed_options(self) -> FeedOptions:
+        return FeedOptions(
+            symbols=self.symbols,
+            weight_ceiling=self.weight_ceiling,
+            rotate_after=self.rotate_after,
+            audit_round=self.audit_round,
+        )
 
     @property
     def server_limits(self) -> ServerLimits:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import trio
 
-import smarttrade.app as app_module
+import smarttrade.feed.subtree as feed_module
 import smarttrade.market.window as window_module
 import smarttrade.market.window_state as copies_module
 from smarttrade.feed.backfill import _Backfill
@@ -94,7 +94,7 @@ def no_audit() -> Iterator[None]:
         task_status.started()
         await trio.sleep_forever()
 
-    with patch.object(app_module, "run_audit", nothing):
+    with patch.object(feed_module, "run_audit", nothing):
         yield
 
 

@@ -1,0 +1,107 @@
+"""The feed's part of the supervision tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+
+from actors import Child, Mailbox, Restart, RestartBudget, Strategy, Supervisor
+
+from ..store.events import CandlesMissing
+from ..store.messages import StoreMessage
+from .audit import AuditCounters, run_audit
+from .backfill import run_backfill
+from .budgets import AttemptBudget, WeightBudget
+from .dial import Dial
+from .listing import run_listing
+from .rest import RestClient
+from .stream import run_stream
+from .stream_shard import StreamCounters
+from .venue import Venue
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """What the feed reads, and how eagerly."""
+
+    symbols: Sequence[str]
+    weight_ceiling: int
+    """Request weight per period of the venue."""
+    rotate_after: float
+    """Seconds after which a stream connection is replaced."""
+    audit_round: float
+    """Seconds in which the audit compares every series once."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAccess:
+    """How the venue is reached."""
+
+    venue: Venue
+    http: httpx.AsyncClient
+    """Owned by the caller."""
+    rest_urls: Sequence[str]
+    """Base URLs, tried in order."""
+    dial: Dial
+    stream_urls: Sequence[str]
+    """Base URLs, tried in order."""
+
+    def rest_client(self, weight_ceiling: int) -> RestClient:
+        """A client with a weight budget of its own."""
+        budget = WeightBudget(weight_ceiling, self.venue.limits.weight_period)
+        return RestClient(self.venue, self.http, self.rest_urls, budget)
+
+
+def build_feed(
+    options: FeedOptions,
+    access: VenueAccess,
+    rest: RestClient,
+    store: Mailbox[StoreMessage],
+    gaps: Mailbox[CandlesMissing],
+    *,
+    progress: Callable[[int, int], None],
+    stream_counters: StreamCounters,
+    audit_counters: AuditCounters,
+    wall_clock: Callable[[], float],
+) -> Supervisor:
+    """The supervisor `feed`, not running yet.
+
+    feed                 one_for_one
+    ├── listing          which symbols the venue lists; ends when that is known
+    ├── stream           live klines -> store
+    ├── backfill         history and gaps over REST -> store
+    └── audit            compares published candles with the venue, until stopped
+    """
+    limits = access.venue.limits
+    stream = partial(
+        run_stream,
+        store,
+        rest,
+        access.venue,
+        access.stream_urls,
+        dial=access.dial,
+        # Half of what is allowed: other programs at this address connect too.
+        attempts=AttemptBudget(limits.connection_attempts // 2, limits.connection_period),
+        counters=stream_counters,
+        rotate_after=options.rotate_after,
+        wall_clock=wall_clock,
+    )
+    listing = partial(run_listing, options.symbols, store, rest)
+    backfill = partial(run_backfill, gaps, store, rest, progress=progress)
+    audit = partial(
+        run_audit, store, rest, counters=audit_counters, round_within=options.audit_round
+    )
+    return Supervisor(
+        "feed",
+        [
+            Child("listing", listing, restart=Restart.TRANSIENT),
+            Child("stream", stream),
+            Child("backfill", backfill, mailbox=gaps),
+            Child("audit", audit),
+        ],
+        strategy=Strategy.ONE_FOR_ONE,
+        budget=RestartBudget(5, within=60),
+    )
