@@ -90,6 +90,21 @@ class _Process:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """Without any goodbye."""
+        self._signal(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def _is_up(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"{self._arguments[0]} ended"
@@ -122,6 +137,10 @@ class Exchange(_Process):
         self._fault(fault="handshake_status", value=503)
         self._fault(fault="cut", how="rst")
 
+    def stall(self) -> None:
+        """Streams stay open and send nothing."""
+        self._fault(fault="stall", value=[])
+
     def clear(self) -> None:
         httpx.delete(f"{self.url}/sim/faults", headers=CONTROL).raise_for_status()
 
@@ -134,12 +153,12 @@ class Service(_Process):
 
     _sign = "/ready"
 
-    def __init__(self, port: int, exchange: Exchange) -> None:
+    def __init__(self, port: int, exchange: Exchange, heartbeat: float = 1) -> None:
         options = {
             "port": port,
             "symbols": ",".join(SYMBOLS),
             "intervals": ",".join(INTERVALS),
-            "heartbeat": 1,
+            "heartbeat": heartbeat,
             "binance-rest-url": exchange.url,
             "binance-ws-url": exchange.url.replace("http", "ws"),
         }

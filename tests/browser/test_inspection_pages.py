@@ -18,7 +18,7 @@ def test_inspect_shows_every_series_and_what_runs(watched: Watched) -> None:
     watched.wait_for("document.querySelector('#summary').className === 'good'", "all is well")
     assert watched.text("#feed") == "live"
     first = watched.page.locator("#series tr").first.locator("th, td").all_inner_texts()
-    assert first[:4] == ["BTCUSDT", "1m", "whole and fresh", "1,000"]
+    assert first[:4] == ["BTCUSDT", "1m", "complete and up to date", "1,000"]
     watched.wait_for("document.querySelector('#series').innerText.includes('none')", "gaps")
     assert "running" in watched.text("#actors")
     close = "document.querySelector('#series tr').cells[8].textContent"

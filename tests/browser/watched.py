@@ -25,6 +25,8 @@ class Watched:
         )
         self._url = url
         self.complaints: list[str] = []
+        self.words = "#state"
+        """Where the page says whether it is live."""
         self.page: Page = self._context.new_page()
         self.page.add_init_script(REPORT_VIOLATIONS)
         self.page.on("console", self._console)

@@ -14,15 +14,19 @@ export type Feed = "live" | "stale" | "down";
 export interface ClientState {
   /**
    * - `connecting`: no answer yet
-   * - `open`: connected; candles come as the exchange tells them
+   * - `open`: connected; candles come as the exchange sends them
    * - `waiting`: not connected, the next attempt is at `retryAt`
    * - `ended`: not connected and not coming back: closed here, or the server said not to
    */
   readonly phase: "connecting" | "open" | "waiting" | "ended";
-  /** Null until the server has said it; the last known one while not connected. */
+  /** Null until the server has reported it; the last known one while not connected. */
   readonly feed: Feed | null;
   /** Epoch seconds, the server's clock. */
   readonly feedSince: number | null;
+  /** The server has not answered a ping for seconds: what is shown may be old. */
+  readonly silent: boolean;
+  /** Whether the server's prices are invented by the simulator; null before it has answered. */
+  readonly simulated: boolean | null;
   /** Epoch milliseconds, this machine's clock; only when `waiting`. */
   readonly retryAt: number | null;
   /** Why the connection is not there, in words; may be empty. */
@@ -45,9 +49,9 @@ export interface CandleDetails {
 }
 
 export interface Watcher {
-  /** Candles to begin with, 1 to 1000; 500 if not said. */
+  /** Candles to begin with, 1 to 1000; 500 by default. */
   snapshot?: number;
-  /** Candles to hold, the newest, give or take a quarter; 5000 if not said. */
+  /** Candles to hold, the newest, give or take a quarter; 5000 by default. */
   keep?: number;
   /** Everything that is held, ascending: for `series.setData()`. Do not change the array. */
   onReset(candles: readonly Candle[]): void;
@@ -69,6 +73,8 @@ export interface ClientOptions {
 export declare class SmartTradeClient {
   constructor(url: string | URL, options?: ClientOptions);
   readonly state: ClientState;
+  /** When the newest candle of any series arrived, epoch milliseconds by this machine's clock. */
+  readonly candleAt: number | null;
   /** Symbols in any case, intervals as `GET /intervals` or charts spell them. Returns a function that ends it. */
   subscribe(symbol: string, interval: string, watcher: Watcher): () => void;
   close(): void;

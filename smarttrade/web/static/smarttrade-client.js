@@ -1,12 +1,12 @@
 /**
- * Live candles from SmartTrade's `/ws/candles`, whole again by themselves after any interruption.
+ * Live candles from SmartTrade's `/ws/candles`, complete again after any interruption.
  *
- * One file without dependencies; `smarttrade-client.d.ts` has its types. What each part decides:
+ * One file without dependencies; `smarttrade-client.d.ts` has its types. Its parts:
  *
  * - `CandleList` holds a series and says what a message changed: a candle at the end, a candle in
  *   the past, or so much that everything is to be drawn again.
- * - `SmartTradeClient` owns the connection: it asks for what is wanted, resumes with `since`,
- *   notices silence, and comes back after growing pauses, unless it was told to stay away.
+ * - `SmartTradeClient` owns the connection: it subscribes, resumes with `since`, detects silence,
+ *   and reconnects after growing pauses, unless the server's close code forbids it.
  */
 
 const DAY_AND_BELOW = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 }; // seconds
@@ -98,34 +98,41 @@ export class CandleList {
   }
 }
 
-const HANDSHAKE_WITHIN = 10_000; // ms until `welcome`; a connection that hangs is given up
-const HEARTBEATS_MISSED = 2.5; // of the server's own heartbeat, before silence counts as loss
-const ANSWER_WITHIN = 5_000; // ms for a ping after the machine woke up
+const HANDSHAKE_TIMEOUT = 10_000; // ms until `welcome`; a connection that hangs is given up
+const MAX_HEARTBEATS_MISSED = 2.5; // of the server's own heartbeat, before silence counts as loss
+const PING_AFTER = 2_000; // ms without any message
+const SILENT_AFTER = 4_000; // ms without any message, the pong included: what is shown may be old
+const LISTEN_INTERVAL = 500; // ms
+const PONG_TIMEOUT = 5_000; // ms, after the machine woke up
 const FIRST_PAUSE = 500; // ms; doubles
-const LONGEST_PAUSE = 30_000; // ms
-const OVERLOADED_PAUSE = 5_000; // ms, the least after the server said that it has too much to do
-const STEADY_AFTER = 10_000; // ms of connection after which pauses start small again
-const ASK_EVERY = 250; // ms between two batches of requests: the server counts them
-const CLOSE_POLICY = 1008; // do not come back before the client is mended
+const MAX_PAUSE = 30_000; // ms
+const MIN_OVERLOADED_PAUSE = 5_000; // ms, after the server closed because of overload
+const STABLE_AFTER = 10_000; // ms of connection after which pauses start small again
+const REQUEST_INTERVAL = 250; // ms between two batches of requests: the server limits their rate
+const CLOSE_POLICY = 1008; // do not reconnect before the client is fixed
 const CLOSE_TOO_BIG = 1009; // the same
-const CLOSE_OVERLOADED = 1013; // come back later
-const MOST_SINGLE_UPDATES = 100; // more than these at once are quicker drawn anew
+const CLOSE_OVERLOADED = 1013; // reconnect later
+const MAX_SINGLE_UPDATES = 100; // more than these at once are drawn faster as a reset
 
 export class SmartTradeClient {
   #url;
   #onState;
   #onError;
-  #series = new Map(); // "BTCUSDT 1m" -> what is held and who watches
-  #asked = new Map(); // of this connection: the same keys -> the series, and candles asked for
+  #series = new Map(); // "BTCUSDT 1m" -> the candles and their watchers
+  #requested = new Map(); // of this connection: the same keys -> the series, and candles requested
   #socket = null;
-  #state = { phase: "connecting", feed: null, feedSince: null, retryAt: null, reason: "" };
+  #state = {
+    phase: "connecting", feed: null, feedSince: null, silent: false, simulated: null, retryAt: null, reason: "",
+  };
   #attempt = 0;
   #openedAt = 0;
   #heardAt = 0;
-  #askedAt = 0;
+  #candleAt = null;
+  #pingedAt = 0;
+  #requestedAt = 0;
   #heartbeat = 30_000;
   #connecting = null; // timers
-  #asking = null;
+  #requesting = null;
   #watching = null;
   #wake = () => this.#wakeUp();
 
@@ -142,6 +149,11 @@ export class SmartTradeClient {
     return this.#state;
   }
 
+  /** When the newest candle of any series arrived, in ms by this machine's clock; null before. */
+  get candleAt() {
+    return this.#candleAt;
+  }
+
   /**
    * Watch a series. `onReset` is given everything held, for `series.setData()`; `onUpdate` one
    * candle at the end, for `series.update()`; `onCorrect` one in the past, for
@@ -156,20 +168,20 @@ export class SmartTradeClient {
       this.#series.set(key, series);
     }
     const { snapshot = 500, keep = 5000 } = watcher;
-    series.watchers.set(watcher, false); // not before it has been given everything
+    series.watchers.set(watcher, false); // no updates before its first reset
     if (snapshot <= series.snapshot && series.list.newest) reset(series, watcher);
     series.snapshot = Math.max(series.snapshot, snapshot);
     series.list.keep = Math.max(series.list.keep, keep);
-    this.#askSoon();
+    this.#requestSoon();
     return () => {
       series.watchers.delete(watcher);
       if (series.watchers.size > 0 || this.#series.get(key) !== series) return;
       this.#series.delete(key);
-      this.#askSoon();
+      this.#requestSoon();
     };
   }
 
-  /** End the connection for good. */
+  /** Close the connection; there is no other. */
   close() {
     globalThis.removeEventListener?.("online", this.#wake);
     globalThis.document?.removeEventListener("visibilitychange", this.#wake);
@@ -180,31 +192,39 @@ export class SmartTradeClient {
   // -- the connection ---------------------------------------------------------------------
 
   #connect() {
-    this.#tell({ phase: "connecting", retryAt: null, reason: "" });
-    this.#asked.clear();
+    this.#emit({ phase: "connecting", silent: false, retryAt: null, reason: "" });
+    this.#requested.clear();
     this.#openedAt = 0;
     this.#heardAt = Date.now();
     const socket = (this.#socket = new WebSocket(this.#url));
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_WITHIN);
+    this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_TIMEOUT);
   }
 
-  #opened({ heartbeat }) {
+  #opened({ heartbeat, simulated = false }) {
     clearTimeout(this.#connecting);
     this.#openedAt = Date.now();
     this.#heartbeat = heartbeat * 1000;
-    this.#watching = setInterval(() => this.#listen(), Math.max(500, this.#heartbeat / 2));
-    this.#tell({ phase: "open" });
-    this.#ask();
+    this.#watching = setInterval(() => this.#listen(), LISTEN_INTERVAL);
+    this.#emit({ phase: "open", simulated });
+    this.#requestAll();
   }
 
-  /** Has anything come within what the server promises? The wall clock counts sleep, too. */
+  /** Ping a silent server, report one that does not answer, drop it. The wall clock counts sleep, too. */
   #listen() {
-    if (Date.now() - this.#heardAt > HEARTBEATS_MISSED * this.#heartbeat) this.#drop("silence");
+    const silence = Date.now() - this.#heardAt;
+    if (silence > MAX_HEARTBEATS_MISSED * this.#heartbeat) return this.#drop("silence");
+    if (silence > PING_AFTER && this.#pingedAt < this.#heardAt) this.#ping();
+    if (silence > SILENT_AFTER && !this.#state.silent) this.#emit({ silent: true });
   }
 
-  /** Give up a connection without waiting for it: on a dead network, closing takes minutes. */
+  #ping() {
+    this.#pingedAt = Date.now();
+    this.#send({ action: "ping" });
+  }
+
+  /** Abandon a connection without waiting for it: on a dead network, closing takes minutes. */
   #drop(reason) {
     const socket = this.#abandon();
     socket?.close();
@@ -216,7 +236,7 @@ export class SmartTradeClient {
     if (code === CLOSE_POLICY || code === CLOSE_TOO_BIG) {
       this.#end(reason || `the server refused this page (${code})`);
     } else {
-      this.#pause(reason, code === CLOSE_OVERLOADED ? OVERLOADED_PAUSE : 0);
+      this.#pause(reason, code === CLOSE_OVERLOADED ? MIN_OVERLOADED_PAUSE : 0);
     }
   }
 
@@ -225,26 +245,26 @@ export class SmartTradeClient {
     if (socket) socket.onmessage = socket.onclose = null;
     this.#socket = null;
     clearTimeout(this.#connecting);
-    clearTimeout(this.#asking);
+    clearTimeout(this.#requesting);
     clearInterval(this.#watching);
-    this.#asking = null;
+    this.#requesting = null;
     return socket;
   }
 
   #pause(reason, least) {
-    if (this.#openedAt && Date.now() - this.#openedAt > STEADY_AFTER) this.#attempt = 0;
-    const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++);
+    if (this.#openedAt && Date.now() - this.#openedAt > STABLE_AFTER) this.#attempt = 0;
+    const longest = Math.min(MAX_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++);
     const pause = Math.max(least, longest * (0.5 + Math.random() / 2));
     this.#connecting = setTimeout(() => this.#connect(), pause);
-    this.#tell({ phase: "waiting", retryAt: Date.now() + pause, reason });
+    this.#emit({ phase: "waiting", retryAt: Date.now() + pause, reason });
   }
 
   #end(reason) {
     this.#abandon()?.close();
-    this.#tell({ phase: "ended", retryAt: null, reason });
+    this.#emit({ phase: "ended", retryAt: null, reason });
   }
 
-  /** The network is back, or somebody looks again: do not wait for a timer. */
+  /** The network is back, or the page is visible again: do not wait for a timer. */
   #wakeUp() {
     if (globalThis.document?.visibilityState === "hidden") return;
     if (this.#state.phase === "waiting") {
@@ -253,38 +273,38 @@ export class SmartTradeClient {
     } else if (this.#state.phase === "open") {
       const since = this.#heardAt;
       const socket = this.#socket;
-      this.#send({ action: "ping" });
+      this.#ping();
       setTimeout(() => {
         if (this.#socket === socket && this.#heardAt === since) this.#drop("no answer");
-      }, ANSWER_WITHIN);
+      }, PONG_TIMEOUT);
     }
   }
 
-  #tell(changes) {
+  #emit(changes) {
     this.#state = { ...this.#state, ...changes };
     this.#onState(this.#state);
   }
 
-  // -- what is asked ----------------------------------------------------------------------
+  // -- requests ---------------------------------------------------------------------------
 
-  #askSoon() {
-    if (this.#state.phase !== "open" || this.#asking !== null) return;
-    const pause = Math.max(0, this.#askedAt + ASK_EVERY - Date.now());
-    this.#asking = setTimeout(() => this.#ask(), pause);
+  #requestSoon() {
+    if (this.#state.phase !== "open" || this.#requesting !== null) return;
+    const pause = Math.max(0, this.#requestedAt + REQUEST_INTERVAL - Date.now());
+    this.#requesting = setTimeout(() => this.#requestAll(), pause);
   }
 
-  /** Ask for the difference between what is wanted and what this connection has been asked. */
-  #ask() {
-    this.#asking = null;
-    this.#askedAt = Date.now();
-    const gone = [...this.#asked.keys()].filter((key) => !this.#series.has(key));
+  /** Request the difference between the watched series and what this connection subscribes to. */
+  #requestAll() {
+    this.#requesting = null;
+    this.#requestedAt = Date.now();
+    const gone = [...this.#requested.keys()].filter((key) => !this.#series.has(key));
     const added = [...this.#series].filter(([key, series]) => {
-      const asked = this.#asked.get(key);
-      return asked?.series !== series || asked.snapshot < series.snapshot;
+      const requested = this.#requested.get(key);
+      return requested?.series !== series || requested.snapshot < series.snapshot;
     });
     if (gone.length) {
       this.#send({ action: "unsubscribe", subscriptions: gone.map(nameSeries) });
-      gone.forEach((key) => this.#asked.delete(key));
+      gone.forEach((key) => this.#requested.delete(key));
     }
     if (added.length) {
       const subscriptions = added.map(([key, series]) => this.#request(key, series));
@@ -292,11 +312,11 @@ export class SmartTradeClient {
     }
   }
 
-  /** Resume from what is held; but what was never held in such number begins with a snapshot. */
+  /** Resume from what is held; a longer snapshot than any before is requested anew. */
   #request(key, series) {
     const { symbol, interval, snapshot, list } = series;
-    const resumes = !this.#asked.has(key) && list.newest !== undefined;
-    this.#asked.set(key, { series, snapshot });
+    const resumes = !this.#requested.has(key) && list.newest !== undefined;
+    this.#requested.set(key, { series, snapshot });
     return { symbol, interval, ...(resumes ? { since: list.since } : { snapshot }) };
   }
 
@@ -304,23 +324,25 @@ export class SmartTradeClient {
     if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(request));
   }
 
-  // -- what is told -----------------------------------------------------------------------
+  // -- messages ---------------------------------------------------------------------------
 
   #receive(data) {
     this.#heardAt = Date.now();
+    if (this.#state.silent) this.#emit({ silent: false });
     const message = JSON.parse(data);
     switch (message.type) {
       case "candle": return this.#candle(message);
       case "snapshot": return this.#snapshot(message);
       case "welcome": return this.#opened(message);
-      case "status": return this.#tell({ feed: message.feed, feedSince: message.since });
+      case "status": return this.#emit({ feed: message.feed, feedSince: message.since });
       case "subscribed": return message.errors.forEach((error) => this.#refused(error));
       case "error": return this.#onError(message);
-      // Any other type is news of a later server, or only a sign of life.
+      // Any other type is of a later server, or only a sign of life.
     }
   }
 
   #candle({ symbol, interval, candle, closed, corrected = false }) {
+    this.#candleAt = Date.now();
     const series = this.#series.get(`${symbol} ${interval}`);
     // Before its snapshot, a candle says nothing about those before it.
     if (series?.list.newest) handOver(series, [candle], { closed, corrected });
@@ -332,7 +354,7 @@ export class SmartTradeClient {
     const first = candles[0];
     const held = series.list.candles[0];
     if (truncated || !held || first?.time <= held.time) {
-      // The whole truth: all that there is now, or all that was ever asked for.
+      // All that there is now, or all that was ever requested.
       series.list.replace(candles);
       for (const watcher of series.watchers.keys()) reset(series, watcher);
     } else {
@@ -352,11 +374,11 @@ function nameSeries(key) {
   return { symbol, interval };
 }
 
-/** Put candles into the list, and tell the watchers the least that shows all of them. */
+/** Put candles into the list, and call each watcher with the least that shows all of them. */
 function handOver(series, candles, details) {
   const { list, watchers } = series;
   const effects = candles.map((candle) => list.put(candle));
-  const anew = effects.includes("reset") || candles.length > MOST_SINGLE_UPDATES;
+  const anew = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
   for (const [watcher, isReady] of watchers) {
     if (anew) reset(series, watcher);
     else if (isReady) candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
