@@ -24,7 +24,9 @@ def own_service(exchange: Exchange) -> Iterator[Service]:
 
 
 @pytest.fixture(params=PAGES)
-def live_page(request: pytest.FixtureRequest, browser: Browser, own_service: Service) -> Iterator[Watched]:
+def live_page(
+    request: pytest.FixtureRequest, browser: Browser, own_service: Service
+) -> Iterator[Watched]:
     """A page that shows that all is well."""
     with Watched(browser, own_service.url) as watched:
         watched.open(request.param)
