@@ -1,1 +1,1 @@
-"""The whole service in virtual time, and everything that can happen to it: docs/simulation.md."""
+"""The service in virtual time, and all that can go wrong with it: docs/simulation.md."""

@@ -28,7 +28,7 @@ def main() -> int:
     if options.replay is not None:
         outcome = _run(options.replay, options)
         print(*outcome.trace.lines, sep="\n")
-        print(described(outcome.plan.happenings))
+        print(described(outcome.plan.actions))
         print(_line(outcome))
         return 0 if outcome.is_good else 1
     if options.failed:
@@ -115,11 +115,11 @@ def _shrink(outcome: Outcome, options: argparse.Namespace) -> int:
     if outcome.is_good:
         print(_line(outcome))
         return 0
-    print(f"{len(outcome.plan.happenings)} happenings; looking for fewer ...", flush=True)
+    print(f"{len(outcome.plan.actions)} actions; looking for fewer ...", flush=True)
     small = shrink(outcome)
     print(*list(small.trace.lines)[-LINES:], sep="\n")
-    print(f"-- what is needed, of {len(outcome.plan.happenings)} happenings:")
-    print(described(small.plan.happenings))
+    print(f"-- what is needed, of {len(outcome.plan.actions)} actions:")
+    print(described(small.plan.actions))
     print(_line(small))
     if small.error is not None:
         sys.excepthook(type(small.error), small.error, small.error.__traceback__)

@@ -1,6 +1,6 @@
 """Clients: the steady ones, whose views are compared in the end, and the crowd that comes and goes.
 
-Every one checks all that it is told (view.py), whatever else it does.
+Each checks all that it receives (view.py).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 
-from .network import NOTICED_AFTER, End
-from .sealed import virtual_time
+from .deterministic import virtual_time
+from .network import KEEPALIVE_TIMEOUT, End
 from .socket import BINARY, GONE, TEXT, Closed, Refused, WebSocket, get
 from .truth import Values
-from .view import Bar, Talk, View
+from .view import Bar, SessionView, View
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .world import World
 
 RECONNECT_PAUSE = (0.2, 2.0)  # seconds
-PATIENCE = 20.0  # seconds for a handshake or an answer
+REQUEST_TIMEOUT = 20.0  # seconds for a handshake or an answer
 
 ANSWER_TIMEOUT = 1.5
 """Seconds. Nothing in the service takes any virtual time, so longer is a wait for nothing."""
@@ -40,7 +40,7 @@ CLOSE_CODES = {0, 1000, 1001, 1008, 1009, 1013}
 
 
 class Client:
-    """One that wants to see some series, for as long as it runs."""
+    """Follows some series for as long as it runs."""
 
     def __init__(self, world: World, name: str, wanted: Sequence[Series], rng: Random) -> None:
         self.world = world
@@ -51,14 +51,14 @@ class Client:
         self.connects = 0
         self.messages = 0
         self.end: End | None = None
-        self.talk: Talk | None = None
+        self.session: SessionView | None = None
         self.process: Process | None = None
         """The one that it is, or was last, connected to."""
 
     @property
     def feed(self) -> str:
-        """What it was told last about the feed."""
-        return "" if self.talk is None else self.talk.feed
+        """The last state of the feed that it received."""
+        return "" if self.session is None else self.session.feed
 
     async def stay(self) -> None:
         """Come back with `since` whenever the connection is lost."""
@@ -66,13 +66,13 @@ class Client:
             await self.visit(self.listen)
             await trio.sleep(self.rng.uniform(*RECONNECT_PAUSE))
 
-    async def stay_drowsy(self) -> None:
+    async def stay_with_pauses(self) -> None:
         """The same, but it stops reading for a few seconds all the time, and has little room."""
 
-        async def behave(websocket: WebSocket, talk: Talk) -> None:
-            await websocket.send(talk.subscribe(self.wanted, 1))
+        async def behave(websocket: WebSocket, session: SessionView) -> None:
+            await websocket.send(session.subscribe(self.wanted, 1))
             while True:
-                await self.take(websocket, talk)
+                await self.take(websocket, session)
                 if self.rng.random() < 0.3 and not self.world.is_calm:
                     await trio.sleep(self.rng.uniform(3, 9))
 
@@ -81,11 +81,11 @@ class Client:
             await self.visit(behave)
             await trio.sleep(self.rng.uniform(*RECONNECT_PAUSE))
 
-    async def visit(self, behave: Callable[[WebSocket, Talk], Any]) -> None:
-        """One connection, from handshake to whatever ends it."""
+    async def visit(self, behave: Callable[[WebSocket, SessionView], Any]) -> None:
+        """One connection, from the handshake to its end."""
         try:
-            async with self.connection() as (websocket, talk):
-                await behave(websocket, talk)
+            async with self.connection() as (websocket, session):
+                await behave(websocket, session)
         except Refused as refused:
             if refused.status not in (404, 503):
                 text = f"{self.name}: a handshake was answered with {refused.status}"
@@ -99,7 +99,7 @@ class Client:
             self.world.trace.note(self.name, f"lost: {type(gone).__name__}")
 
     def _has_seen_a_crash(self, code: int) -> bool:
-        """1011 is what a client is told whose own session was made to crash."""
+        """1011 is the close code of a session that was made to crash."""
         process = self.process
         recent = process is not None and trio.current_time() < process.crashed_at + 5
         return code == INTERNAL_ERROR and recent
@@ -107,28 +107,28 @@ class Client:
     @asynccontextmanager
     async def connection(
         self, path: str = "/ws/candles", capacity: int | None = None
-    ) -> AsyncIterator[tuple[WebSocket, Talk]]:
+    ) -> AsyncIterator[tuple[WebSocket, SessionView]]:
         self.end, self.process = end, _ = self.world.open_to(self.rng, None, capacity)
         try:
             websocket = WebSocket(end)
-            talk = self.talk = Talk(self.view)
-            with trio.move_on_after(PATIENCE) as waiting:
+            session = self.session = SessionView(self.view)
+            with trio.move_on_after(REQUEST_TIMEOUT) as waiting:
                 await websocket.open(path)
             if waiting.cancelled_caught:
                 raise Closed(0)
             self.connects += 1
-            yield websocket, talk
+            yield websocket, session
         finally:
-            self.end = self.talk = None
+            self.end = self.session = None
             await trio.aclose_forcefully(end)
 
-    async def listen(self, websocket: WebSocket, talk: Talk) -> None:
-        await websocket.send(talk.subscribe(self.wanted, self.rng.choice((1, 100, WINDOW_SIZE))))
+    async def listen(self, websocket: WebSocket, session: SessionView) -> None:
+        await websocket.send(session.subscribe(self.wanted, self.rng.choice((1, 100, WINDOW_SIZE))))
         while True:
-            await self.take(websocket, talk)
+            await self.take(websocket, session)
 
-    async def take(self, websocket: WebSocket, talk: Talk) -> None:
-        take = talk.take
+    async def take(self, websocket: WebSocket, session: SessionView) -> None:
+        take = session.take
         for message in await websocket.receive():
             self.messages += 1
             self.world.trace.data(self.name, message)
@@ -145,20 +145,20 @@ async def visit(client: Client) -> None:
 async def churn(client: Client) -> None:
     """Subscribes and unsubscribes all the time."""
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
         async def ask() -> None:
             while True:
                 series = client.rng.choice(client.wanted)
-                if series in talk.lines and client.rng.random() < 0.6:
-                    await websocket.send(talk.unsubscribe(series))
+                if series in session.subscribed and client.rng.random() < 0.6:
+                    await websocket.send(session.unsubscribe(series))
                 else:
-                    await websocket.send(talk.subscribe([series], client.rng.choice((3, 300))))
+                    await websocket.send(session.subscribe([series], client.rng.choice((3, 300))))
                 await trio.sleep(client.rng.uniform(0.2, 8))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             while True:
-                await client.take(websocket, talk)
+                await client.take(websocket, session)
 
     while True:
         try:
@@ -172,7 +172,7 @@ async def flood(client: Client) -> None:
     """Asks for too much, and for nonsense."""
     nonsense = ('{"action": "subscribe"', "[]", '{"action": 7}', '{"action":"list"}', "{}")
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
         async def ask() -> None:
             for _ in range(client.rng.randint(10, 400)):
                 kind = TEXT if client.rng.random() < 0.9 else BINARY
@@ -183,7 +183,7 @@ async def flood(client: Client) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             while True:
-                await client.take(websocket, talk)
+                await client.take(websocket, session)
 
     while True:
         try:
@@ -196,11 +196,11 @@ async def flood(client: Client) -> None:
 async def stall(client: Client) -> None:
     """Does not read for a while, or never again; its buffers are small."""
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
-        await websocket.send(talk.subscribe(client.wanted, client.rng.choice((1, 100, 1000))))
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
+        await websocket.send(session.subscribe(client.wanted, client.rng.choice((1, 100, 1000))))
         while True:
             for _ in range(client.rng.randint(1, 20)):
-                await client.take(websocket, talk)
+                await client.take(websocket, session)
             await trio.sleep(client.rng.choice((5, 20, 90, 600)))
 
     while True:
@@ -209,11 +209,11 @@ async def stall(client: Client) -> None:
         await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
-async def stare(client: Client) -> None:
-    """Subscribes, and never reads anything, for ever."""
+async def never_read(client: Client) -> None:
+    """Subscribes, and never reads."""
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
-        await websocket.send(talk.subscribe(client.wanted, 1000))
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
+        await websocket.send(session.subscribe(client.wanted, 1000))
         await trio.sleep_forever()
 
     client.world.next_capacity = 2000
@@ -223,10 +223,10 @@ async def stare(client: Client) -> None:
 async def trickle(client: Client) -> None:
     """Reads slowly, all the time."""
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
-        await websocket.send(talk.subscribe(client.wanted, client.rng.choice((1, 10))))
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
+        await websocket.send(session.subscribe(client.wanted, client.rng.choice((1, 10))))
         while True:
-            await client.take(websocket, talk)
+            await client.take(websocket, session)
             await trio.sleep(client.rng.uniform(1, 8))
 
     while True:
@@ -236,32 +236,32 @@ async def trickle(client: Client) -> None:
 
 
 async def vanish(client: Client) -> None:
-    """Its network goes away and nobody is told; it comes back on another one."""
+    """Its network disappears without a FIN; it comes back on another one."""
 
-    async def behave(websocket: WebSocket, talk: Talk) -> None:
+    async def behave(websocket: WebSocket, session: SessionView) -> None:
         end = client.end
         assert end is not None
         with trio.move_on_after(client.rng.uniform(1, 40)):
-            await client.listen(websocket, talk)
+            await client.listen(websocket, session)
         end.cut()
-        client.world.later(NOTICED_AFTER, end._peer.break_)
+        client.world.later(KEEPALIVE_TIMEOUT, end._peer.break_)
 
     while True:
         await client.visit(behave)
         await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
 
-async def flat(client: Client) -> None:
-    """A front end of the first hour."""
+async def legacy(client: Client) -> None:
+    """A front end that uses the legacy single-symbol endpoint."""
     series = client.rng.choice(client.wanted)
     path = f"/ws/candles/{series.symbol}?interval={series.interval.value}"
     while True:
         try:
-            async with client.connection(path) as (websocket, talk):
+            async with client.connection(path) as (websocket, session):
                 while True:
                     for message in await websocket.receive():
                         client.world.trace.data(client.name, message)
-                        talk.take_flat(message, series.interval)
+                        session.take_legacy(message, series.interval)
         except (Refused, Closed, *GONE):
             await trio.sleep(client.rng.uniform(*RECONNECT_PAUSE))
 
@@ -292,7 +292,7 @@ CROWD = {
     "stall": stall,
     "trickle": trickle,
     "vanish": vanish,
-    "flat": flat,
+    "legacy": legacy,
     "herd": herd,
     "poll": poll,
 }
@@ -327,9 +327,9 @@ async def ask(
         end, process = world.open_to(rng, only, None)
     except GONE:
         return 0, b""
-    began, life = trio.current_time(), process.life
+    began, current = trio.current_time(), process.current
     try:
-        with trio.move_on_after(PATIENCE) as patience:
+        with trio.move_on_after(REQUEST_TIMEOUT) as patience:
             status, _, body = await get(end, path)
             return status, body
     except (Closed, *GONE):
@@ -337,7 +337,7 @@ async def ask(
     finally:
         await trio.aclose_forcefully(end)
         took = trio.current_time() - began
-        if took > ANSWER_TIMEOUT + 4 * world.plan.shape.latency and process.should_answer(life):
+        if took > ANSWER_TIMEOUT + 4 * world.plan.shape.latency and process.must_answer(current):
             text = f"{process.name}: {path} took {took:.1f} s"
             raise Violation("answers-in-time", text + " without an end" * patience.cancelled_caught)
     return 0, b""
@@ -365,22 +365,22 @@ def check_page(world: World, series: Series, page: Page, limit: int) -> dict[int
         raise Violation("ascending-and-capped", f"REST: {series}: {len(times)} candles")
     if not times:
         return {}
-    told = {bar.time: bar.values for bar in page.candles}
+    received = {bar.time: bar.values for bar in page.candles}
     truth = world.truth.rows(series, times[0], times[-1])
     gaps = [(gap.from_, gap.to, gap.cause) for gap in page.gaps]
-    for time in sorted(truth.keys() - told.keys()):
+    for time in sorted(truth.keys() - received.keys()):
         causes = [cause for first, last, cause in gaps if first <= time <= last]
         if causes != ["unfilled"]:
-            text = f"REST: {series} {time} is missing; told as a gap: {causes}"
+            text = f"REST: {series} {time} is missing; reported as a gap: {causes}"
             raise Violation("rest-is-the-truth-or-a-gap", text)
     now = virtual_time()
-    for time in sorted(told.keys() - truth.keys()):
+    for time in sorted(received.keys() - truth.keys()):
         raise Violation("rest-is-the-truth-or-a-gap", f"REST: {series} {time} never was, {now}")
     last = times[-1]
-    for time, values in told.items():
+    for time, values in received.items():
         if (time == last and not page.closed) or truth[time] == values:
             continue
         if any(first <= series.interval.next(time * 1000) // 1000 for first, _, _ in gaps):
-            continue  # published over while it was forming, and told as a gap after it
+            continue  # published over while it was forming, and reported as a gap after it
         world.truth.check_closed(series, time, values, "REST")
-    return told
+    return received

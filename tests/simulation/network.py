@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-NOTICED_AFTER = 45.0
+KEEPALIVE_TIMEOUT = 45.0
 """Seconds until a machine notices that the other one is gone: KEEPALIVE_* in server/sockets.py."""
 
 
@@ -102,7 +102,7 @@ class End(trio.abc.HalfCloseableStream):
         now, data = trio.current_time(), b""
         while flow.arriving and flow.arriving[0][0] <= now and len(data) < most:
             due, chunk = flow.arriving.popleft()
-            if not chunk:  # the end, for ever
+            if not chunk:  # the end stays
                 flow.arriving.appendleft((due, chunk))
                 break
             if len(data) + len(chunk) > most:
@@ -158,7 +158,7 @@ class End(trio.abc.HalfCloseableStream):
         self._peer.break_()
 
     def cut(self) -> None:
-        """From now on whatever is sent vanishes, both ways, and nobody learns of it."""
+        """From now on all data is lost, in both directions, and neither end notices."""
         for flow in (self._in, self._out):
             flow.is_lost = True
             flow.arriving.clear()
@@ -218,7 +218,7 @@ def connect(
     back: int = 1 << 20,
     as_socket: bool = False,
 ) -> tuple[End, End]:
-    """Two ends; `there` and `back` are the bytes that may be under way each way.
+    """Two ends; `there` and `back` are the bytes that may be in flight in each direction.
 
     The second end is the one that accepts.
     """
@@ -237,11 +237,11 @@ class Listener(trio.abc.Listener[Any]):
         self._arriving, self._arrived = trio.open_memory_channel[End](4096)
 
     def arrive(self, end: End) -> None:
-        """Raises `ConnectionRefusedError` when nobody listens."""
+        """Raises `ConnectionRefusedError` when it is closed."""
         try:
             self._arriving.send_nowait(end)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):
-            raise ConnectionRefusedError("nobody listens") from None
+            raise ConnectionRefusedError("not listening") from None
 
     async def accept(self) -> End:
         return await self._arrived.receive()

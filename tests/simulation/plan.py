@@ -1,6 +1,6 @@
 """What a seed means: the shape of the world, and everything that is to happen to it.
 
-A plan is a value. Each happening has a seed of its own, so that leaving one out changes nothing of
+A plan is a value. Each action has a seed of its own, so that leaving one out changes nothing of
 the others: that is how a failing run is shrunk.
 """
 
@@ -32,10 +32,10 @@ class Shape:
     processes: tuple[Role, ...] = (Role.SERVE,)
     has_redis: bool = False
     steady: int = 3
-    """Clients that stay for the whole run and come back whenever they lose their connection."""
+    """Clients that stay until the end and reconnect whenever they lose their connection."""
     series_each: int = 2
     latency: float = 0.0
-    """Seconds each way between a client and a process."""
+    """Seconds in each direction between a client and a process."""
     sockets: float = 0.8
     """Share of client connections that look like sockets to the service."""
     push_every: int = 2
@@ -46,7 +46,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Happening:
+class Action:
     at: float
     """Seconds after the world is ready."""
     kind: str
@@ -66,11 +66,11 @@ class Plan:
     seed: int
     shape: Shape
     seconds: float
-    happenings: tuple[Happening, ...]
+    actions: tuple[Action, ...]
     is_liveness: bool = False
 
-    def only(self, happenings: tuple[Happening, ...]) -> Plan:
-        return replace(self, happenings=happenings)
+    def only(self, actions: tuple[Action, ...]) -> Plan:
+        return replace(self, actions=actions)
 
 
 SHAPES: tuple[tuple[int, Shape], ...] = (
@@ -109,7 +109,7 @@ NAMED = {
 }
 """To be asked for by name; the first two are those that speed is measured with."""
 
-CROWD = ("churn", "flood", "stall", "trickle", "vanish", "flat", "poll", "herd", "visit")
+CROWD = ("churn", "flood", "stall", "trickle", "vanish", "legacy", "poll", "herd", "visit")
 """What a client that is here for a while does; see clients.py."""
 
 REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis_restored",
@@ -137,18 +137,18 @@ def plan_for(
     shape = _varied(shape, rng) if named is None else NAMED[named]
     seconds = hours * 3600
     if kinds:
-        happenings = _crowd(rng, seconds, per_minute=0.5)
-        happenings += [
+        actions = _crowd(rng, seconds, per_minute=0.5)
+        actions += [
             _of_kind(rng, at, rng.choice(kinds), shape, seconds)
             for at in _times(rng, seconds, per_minute=1.0)
         ]
     elif not liveness:
-        happenings = _draw(rng, shape, seconds)
+        actions = _draw(rng, shape, seconds)
     else:
-        happenings = [_broken_for_good(rng, shape)]
-        happenings += _crowd(rng, seconds, per_minute=0.3)
-    happenings.sort(key=lambda one: one.at)
-    return Plan(seed, shape, seconds, tuple(happenings), is_liveness=liveness)
+        actions = [_broken_for_good(rng, shape)]
+        actions += _crowd(rng, seconds, per_minute=0.3)
+    actions.sort(key=lambda one: one.at)
+    return Plan(seed, shape, seconds, tuple(actions), is_liveness=liveness)
 
 
 def _varied(shape: Shape, rng: Random) -> Shape:
@@ -167,7 +167,7 @@ def _varied(shape: Shape, rng: Random) -> Shape:
     )
 
 
-def _draw(rng: Random, shape: Shape, seconds: float) -> list[Happening]:
+def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
     found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))
     if rng.random() < FAULT_FREE:
         return found
@@ -194,9 +194,9 @@ def _times(rng: Random, seconds: float, per_minute: float) -> list[float]:
     return times
 
 
-def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Happening]:
+def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Action]:
     return [
-        Happening(
+        Action(
             at,
             "client",
             {"does": rng.choice(CROWD)},
@@ -207,16 +207,16 @@ def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Happening]:
     ]
 
 
-def _feed_fault(rng: Random, at: float, name: str, seconds: float) -> Happening:
+def _feed_fault(rng: Random, at: float, name: str, seconds: float) -> Action:
     if name == "hole":
         lasting = round(min(rng.uniform(20, 200), seconds - at), 1)
-        return Happening(at, "hole", {"seconds": lasting}, 0, rng.getrandbits(32))
+        return Action(at, "hole", {"seconds": lasting}, 0, rng.getrandbits(32))
     draw, shortest, longest = RANDOM_FAULTS[name]
     lasting = round(rng.uniform(shortest, longest), 3) if longest else 0
-    return Happening(at, name, draw(rng), lasting, rng.getrandbits(32))
+    return Action(at, name, draw(rng), lasting, rng.getrandbits(32))
 
 
-def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) -> Happening:
+def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) -> Action:
     if kind in PROCESS:
         return _process_fault(rng, at, kind, shape)
     if kind in REDIS:
@@ -224,18 +224,18 @@ def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) ->
     return _feed_fault(rng, at, kind, seconds)
 
 
-def _process_fault(rng: Random, at: float, kind: str, shape: Shape) -> Happening:
+def _process_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
     arguments: dict[str, Any] = {"process": rng.randrange(len(shape.processes))}
     lasting = 0.0
     if kind == "clock_jump":
         arguments["by"] = rng.choice((-3600.0, -30.0, 30.0, 10_000.0))
     elif kind == "cut_off":
         lasting = round(rng.uniform(1, 60), 1)
-        arguments["way"] = rng.choice(("exchange", "redis", "clients"))
-    return Happening(at, kind, arguments, lasting, rng.getrandbits(32))
+        arguments["part"] = rng.choice(("exchange", "redis", "clients"))
+    return Action(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
-def _redis_fault(rng: Random, at: float, kind: str) -> Happening:
+def _redis_fault(rng: Random, at: float, kind: str) -> Action:
     arguments: dict[str, Any] = {}
     lasting = round(rng.uniform(1, 60), 1)
     if kind == "redis_refusing":
@@ -253,10 +253,10 @@ def _redis_fault(rng: Random, at: float, kind: str) -> Happening:
     elif kind in ("redis_emptied", "redis_restored"):
         lasting = 0.0
         arguments["age"] = round(rng.uniform(5, 120), 1)
-    return Happening(at, kind, arguments, lasting, rng.getrandbits(32))
+    return Action(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
-def _broken_for_good(rng: Random, shape: Shape) -> Happening:
+def _broken_for_good(rng: Random, shape: Shape) -> Action:
     """One part that never works again: all others must go on."""
     kinds = ["endpoint_dead", "clients_dead"]
     if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
@@ -265,4 +265,4 @@ def _broken_for_good(rng: Random, shape: Shape) -> Happening:
         kinds.append("redis_gone" if Role.GATEWAY not in shape.processes else "gateway_alone")
     if shape.processes.count(Role.INGEST) > 1:
         kinds.append("ingest_dead")
-    return Happening(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))
+    return Action(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))

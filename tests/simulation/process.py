@@ -22,9 +22,9 @@ from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.web.counters import Counters
 from tests.fakes.memory_net import _Backend, _Stream
 
+from .deterministic import START
 from .network import End, Listener, connect
-from .redis import TroubledRedis, Way
-from .sealed import START
+from .redis import FaultyRedis, RedisLink
 from .trace import Trace
 from .truth import Truth
 from .violation import Violation
@@ -33,7 +33,7 @@ STARTED_AGAIN_AFTER = (1.0, 5.0)  # seconds, as a service manager would
 CRASH_FORGOTTEN = 90.0
 """Seconds after which a crash but the last one makes no restart pause longer: `Backoff`."""
 
-LIFE: ContextVar[Life | None] = ContextVar("LIFE", default=None)
+CURRENT_RUN: ContextVar[ProcessRun | None] = ContextVar("CURRENT_RUN", default=None)
 
 
 class InjectedCrash(Exception):
@@ -49,12 +49,12 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def is_our_doing(error: BaseException) -> bool:
+def is_injected(error: BaseException) -> bool:
     """Whether a failure is injected failure, or follows from one."""
     if isinstance(error, InjectedCrash | ActorDied | MailboxClosed):
         return True
     causes = [error.__cause__, error.__context__]
-    return any(cause is not None and all(map(is_our_doing, leaves(cause))) for cause in causes)
+    return any(cause is not None and all(map(is_injected, leaves(cause))) for cause in causes)
 
 
 class _ByHost(_Backend):
@@ -70,7 +70,7 @@ class _ByHost(_Backend):
             raise httpcore.ConnectError(str(error)) from error
 
 
-class Life:
+class ProcessRun:
     """A process from its start to its end: what it reaches, and what reaches it."""
 
     def __init__(self, process: Process) -> None:
@@ -80,7 +80,7 @@ class Life:
         self.to_exchange: list[End] = []
         self.listeners: list[Listener] = []
         self.counters = Counters()
-        self.way = None if process.redis is None else Way(process.redis)
+        self.redis_link = None if process.redis is None else RedisLink(process.redis)
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
         self.began = trio.current_time()
@@ -101,7 +101,7 @@ class Life:
             self._dial,
             ["ws://stream-1", "ws://stream-2"],
             self._listen,
-            database=self.way,
+            database=self.redis_link,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )
         self.service = build_service(
@@ -110,7 +110,7 @@ class Life:
 
     async def run(self) -> None:
         """Until it ends by itself or is killed."""
-        LIFE.set(self)
+        CURRENT_RUN.set(self)
         with self.scope:
             try:
                 await self.service.run()
@@ -121,8 +121,8 @@ class Life:
     def kill(self) -> None:
         """Nothing that it does from now on has any effect on others."""
         self.is_dead = True
-        if self.way is not None:
-            self.way.is_dead = True
+        if self.redis_link is not None:
+            self.redis_link.is_dead = True
         for end in self.ends:
             end.reset()
         self.scope.cancel()
@@ -156,7 +156,7 @@ class Life:
     def arrive(self, latency: float, capacity: int, *, as_socket: bool) -> End:
         """A client connects. Raises `ConnectionRefusedError`."""
         if self.is_dead or not self.listeners or self.process.is_cut_off("clients"):
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("not listening")
         theirs, ours = connect(latency, back=capacity, as_socket=as_socket)
         self.listeners[-1].arrive(ours)
         self.ends = [end for end in self.ends if not (end._is_closed or end._is_reset)]
@@ -171,7 +171,7 @@ class Life:
         assert root is not None
         found: list[trio.lowlevel.Task] = []
         for system in tasks_below(root):
-            is_ours = system.context.get(LIFE) is self and "/" in system.name
+            is_ours = system.context.get(CURRENT_RUN) is self and "/" in system.name
             if is_ours and (actor is None or system.name.endswith(f"/{actor}")):
                 found += tasks_below(system)
         return found
@@ -190,7 +190,7 @@ class Process:
         role: Role,
         settings: Settings,
         exchange: Exchange,
-        redis: TroubledRedis | None,
+        redis: FaultyRedis | None,
         trace: Trace,
         spawn: Callable[..., None],
         rng: Random,
@@ -201,7 +201,7 @@ class Process:
         self.role = role
         self.settings = settings
         self.redis = redis
-        self.life: Life | None = None
+        self.current: ProcessRun | None = None
         self.clock_error = 0.0
         self.starts = 0
         self.crashed_at = self.crashed_before = self.troubled_at = -1e9
@@ -219,7 +219,7 @@ class Process:
         self._spawn(serve_connection, self._exchange, theirs, self.name)
 
     async def reach(self, what: str) -> None:
-        """Return when there is a way there."""
+        """Return when it can be reached."""
         await trio.lowlevel.checkpoint()
         if what in self._cut_off:
             await trio.sleep_forever()
@@ -230,28 +230,28 @@ class Process:
     def cut_off(self, what: str) -> None:
         """A partition: bytes vanish and connections are not answered, until `rejoin`."""
         self._cut_off.add(what)
-        life = self.life
-        if life is None:
+        current = self.current
+        if current is None:
             return
         if what == "redis":
-            if life.way is not None:
-                life.way.is_cut = True
+            if current.redis_link is not None:
+                current.redis_link.is_cut = True
         elif what == "exchange":
-            for end in life.to_exchange:
+            for end in current.to_exchange:
                 end.cut()
         else:
-            for end in life.ends:
-                if end not in life.to_exchange:
+            for end in current.ends:
+                if end not in current.to_exchange:
                     end.cut()
 
-    def should_answer(self, life: Life | None) -> bool:
-        """Whether that life goes on, and nothing is wrong with it that may hold an answer up."""
+    def must_answer(self, current: ProcessRun | None) -> bool:
+        """Whether that current goes on, and nothing is wrong with it that may hold an answer up."""
         calm_since = max(self.crashed_before, self.troubled_at)
         return (
-            life is not None
-            and self.life is life
-            and not life.is_dead
-            and life.stop_began is None
+            current is not None
+            and self.current is current
+            and not current.is_dead
+            and current.stop_began is None
             and not self._cut_off
             and trio.current_time() - calm_since > CRASH_FORGOTTEN
         )
@@ -264,26 +264,26 @@ class Process:
         if self._cut_off:
             self.troubled_at = trio.current_time()
         self._cut_off.clear()
-        if self.life is not None and self.life.way is not None:
-            self.life.way.is_cut = False
+        if self.current is not None and self.current.redis_link is not None:
+            self.current.redis_link.is_cut = False
 
     def lose_connections(self) -> None:
         """All its clients' connections are reset."""
-        if self.life is not None:
-            for end in self.life.ends:
-                if end not in self.life.to_exchange:
+        if self.current is not None:
+            for end in self.current.ends:
+                if end not in self.current.to_exchange:
                     end.reset()
 
     async def run(self) -> None:
         """Start it, again and again, until `finish`."""
         while not self.is_over:
-            self.life = life = Life(self)
+            self.current = current = ProcessRun(self)
             self.starts += 1
-            self._truth.began_anew = trio.current_time()
-            if "redis" in self._cut_off and life.way is not None:
-                life.way.is_cut = True
+            self._truth.last_started = trio.current_time()
+            if "redis" in self._cut_off and current.redis_link is not None:
+                current.redis_link.is_cut = True
             self._trace.note(self.name, "starts")
-            await self._run(life)
+            await self._run(current)
             if self.has_left():
                 return
             await trio.sleep(self._rng.uniform(*STARTED_AGAIN_AFTER))
@@ -291,26 +291,28 @@ class Process:
     def has_left(self) -> bool:
         return self.is_over or self.stays_away
 
-    async def _run(self, life: Life) -> None:
+    async def _run(self, current: ProcessRun) -> None:
         try:
-            await life.run()
-        except BaseException as error:  # noqa: BLE001 - judged there, whatever it is
-            self._judge_end(life, error)
+            await current.run()
+        except BaseException as error:  # noqa: BLE001 - judged there
+            self._judge_end(current, error)
         else:
-            self._trace.note(self.name, "killed" if life.is_dead else "ended in order")
-            if life.stop_began is None and not life.is_dead:
-                raise Violation("tree-comes-back", f"{self.name} ended, and nobody had asked it to")
-        for end in life.ends:
+            self._trace.note(self.name, "killed" if current.is_dead else "ended in order")
+            if current.stop_began is None and not current.is_dead:
+                raise Violation(
+                    "tree-comes-back", f"{self.name} ended, without having been stopped"
+                )
+        for end in current.ends:
             end.reset()
 
-    def _judge_end(self, life: Life, error: BaseException) -> None:
-        if isinstance(error, trio.Cancelled) or life.is_dead:
+    def _judge_end(self, current: ProcessRun, error: BaseException) -> None:
+        if isinstance(error, trio.Cancelled) or current.is_dead:
             if isinstance(error, Exception):
                 self._trace.note(self.name, f"killed, with {error!r}")
                 return
             raise error
         gives_up = isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError)
-        if gives_up and all(map(is_our_doing, leaves(error))):
+        if gives_up and all(map(is_injected, leaves(error))):
             self._trace.note(self.name, f"gives up: {error}")
             return
         raise Violation("tree-comes-back", f"{self.name} ended with {error!r}") from error
@@ -318,15 +320,17 @@ class Process:
     async def finish(self, within: float) -> None:
         """Stop in order, for good."""
         self.is_over = True
-        life = self.life
-        if life is None:
+        current = self.current
+        if current is None:
             return
-        life.stop()
+        current.stop()
         with trio.move_on_after(within):
-            while any(info.state.value != "stopped" for info in life.actors.values()):
-                if all(info.state.value in ("stopped", "failed") for info in life.actors.values()):
+            while any(info.state.value != "stopped" for info in current.actors.values()):
+                if all(
+                    info.state.value in ("stopped", "failed") for info in current.actors.values()
+                ):
                     return
                 await trio.sleep(0.1)
             return
-        states = {name: info.state.value for name, info in life.actors.items()}
+        states = {name: info.state.value for name, info in current.actors.items()}
         raise Violation("stops-in-time", f"{self.name} after {within} s: {states}")

@@ -23,8 +23,8 @@ from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
 from .violation import Violation
 
 
-class TroubledRedis(VirtualRedis):
-    """One server for the whole world."""
+class FaultyRedis(VirtualRedis):
+    """One server, which all processes share."""
 
     def __init__(self, later: Callable[[float, Callable[[], Awaitable[object]]], None]) -> None:
         """`later` runs something so many seconds later."""
@@ -45,10 +45,10 @@ class TroubledRedis(VirtualRedis):
         self.delay, self.is_frozen, self.refusal = 0.0, False, None
 
 
-class Way(VirtualDatabase):
-    """One process's way to the server; a dead process's leads nowhere."""
+class RedisLink(VirtualDatabase):
+    """One process's connections to the server; a dead process has none."""
 
-    def __init__(self, server: TroubledRedis) -> None:
+    def __init__(self, server: FaultyRedis) -> None:
         super().__init__(server)
         self._redis = server
         self.is_dead = False
@@ -67,7 +67,7 @@ class Way(VirtualDatabase):
         self, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
         if self.late_by:
-            write = partial(Way(self._redis)._write_late, leader, epoch, lease, batch)
+            write = partial(RedisLink(self._redis)._write_late, leader, epoch, lease, batch)
             self._redis.later(self.late_by, write)
             self.late_by, self.is_cut = 0.0, True
             await trio.sleep(1.0)

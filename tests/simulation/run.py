@@ -14,15 +14,15 @@ import smarttrade.simulator.server as server_module
 from smarttrade.simulator import Exchange
 from smarttrade.simulator.http import Request, Response
 
+from .deterministic import deterministic
 from .plan import Plan, plan_for
 from .process import leaves
 from .pushes import pushes_every
-from .sealed import sealed
 from .trace import Trace, logs_to
 from .violation import Violation
 from .world import Figures, World
 
-GIVEN_UP_AFTER = 9.9  # seconds; nobody waits for an answer any more: the timeouts of `http_client`
+CLIENT_TIMEOUT = 9.9  # seconds; the timeouts of `http_client`
 
 
 @dataclass
@@ -74,7 +74,7 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
 
     began, cpu_began = time.perf_counter(), time.process_time()
     error: BaseException | None = None
-    with plant or nullcontext(), sealed(plan.seed), pushes_every(plan.shape.push_every):
+    with plant or nullcontext(), deterministic(plan.seed), pushes_every(plan.shape.push_every):
         try:
             trio.run(main, clock=MockClock(autojump_threshold=0))
         except (Exception, BaseExceptionGroup) as caught:  # noqa: BLE001 - it is the outcome
@@ -91,7 +91,7 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
 
 
 def _watched(world: World) -> AbstractContextManager[object]:
-    """The exchange as it is, but whoever asks it is noted."""
+    """The exchange as it is, with every request noted."""
     answer = server_module.answer
     processes = {process.name: process for process in world.processes}
 
@@ -101,10 +101,12 @@ def _watched(world: World) -> AbstractContextManager[object]:
         world.requests.asked(process)
         began = trio.current_time()
         response = await answer(exchange, request, peer)
-        was_told = trio.current_time() - began < GIVEN_UP_AFTER and not response.bytes_per_second
+        was_received = (
+            trio.current_time() - began < CLIENT_TIMEOUT and not response.bytes_per_second
+        )
         waits = [value for name, value in response.headers if name == "Retry-After"]
-        if response.status in (418, 429) and waits and was_told:
-            world.requests.told_to_wait(process, float(waits[0]))
+        if response.status in (418, 429) and waits and was_received:
+            world.requests.block(process, float(waits[0]))
         world.trace.note("exchange", f"{peer} {request.path} -> {response.status}")
         return response
 

@@ -1,11 +1,11 @@
-"""From a run that fails to the fewest happenings with which it still does."""
+"""From a run that fails to the fewest actions with which it still does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .plan import Happening, Plan
+from .plan import Action, Plan
 from .run import Outcome, run
 
 MAX_RUNS = 60
@@ -14,7 +14,7 @@ Progress = Callable[[str], None]
 
 
 def shrink(failed: Outcome, run_plan: Callable[[Plan], Outcome] = run) -> Outcome:
-    """The smallest failing run that is found: the same rule broken, with fewer happenings.
+    """The smallest failing run that is found: the same rule broken, with fewer actions.
 
     Halves, quarters and so on are left out in turn, as in Zeller's ddmin.
     """
@@ -28,8 +28,8 @@ def shrink(failed: Outcome, run_plan: Callable[[Plan], Outcome] = run) -> Outcom
 
     best = _cut_short(failed, fails)
     parts = 2
-    while runs < MAX_RUNS and best.plan.happenings:
-        kept = best.plan.happenings
+    while runs < MAX_RUNS and best.plan.actions:
+        kept = best.plan.actions
         size = max(1, len(kept) // parts)
         smaller = None
         for start in range(0, len(kept), size):
@@ -51,18 +51,18 @@ def _cut_short(failed: Outcome, fails: Callable[[Plan], Outcome | None]) -> Outc
     end = failed.figures.simulated
     if end >= failed.plan.seconds:
         return failed
-    before = tuple(one for one in failed.plan.happenings if one.at < end)
-    return fails(replace(failed.plan, happenings=before, seconds=end + 10)) or failed
+    before = tuple(one for one in failed.plan.actions if one.at < end)
+    return fails(replace(failed.plan, actions=before, seconds=end + 10)) or failed
 
 
 def _shortened(best: Outcome, fails: Callable[[Plan], Outcome | None]) -> Outcome:
-    """No longer than the last happening needs."""
-    ends = [one.at + min(one.seconds, 600) for one in best.plan.happenings]
+    """No longer than the last action needs."""
+    ends = [one.at + min(one.seconds, 600) for one in best.plan.actions]
     seconds = max(ends, default=0) + 120
     if seconds < best.plan.seconds:
         return fails(replace(best.plan, seconds=seconds)) or best
     return best
 
 
-def described(happenings: Sequence[Happening]) -> str:
-    return "\n".join(map(str, happenings)) or "(nothing happens)"
+def described(actions: Sequence[Action]) -> str:
+    return "\n".join(map(str, actions)) or "(nothing happens)"

@@ -1,5 +1,5 @@
 """A client's own HTTP and WebSocket: a few lines, because hundreds of thousands of messages go
-through them. The real client libraries talk to the service in tests/smarttrade/web."""
+through them. The real client libraries session to the service in tests/smarttrade/web."""
 
 from __future__ import annotations
 
@@ -139,6 +139,6 @@ async def get(end: End, path: str, **headers: Any) -> tuple[int, dict[str, str],
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     await end.send_all(f"GET {path} HTTP/1.1\r\nHost: charts.example\r\n{lines}\r\n".encode())
     reader = Reader(end)
-    status, told = await reader.head()
-    size = int(told.get("content-length", "0"))
-    return status, told, await reader.body(size)
+    status, fields = await reader.head()
+    size = int(fields.get("content-length", "0"))
+    return status, fields, await reader.body(size)

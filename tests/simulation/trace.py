@@ -1,4 +1,4 @@
-"""What happened, in order: a digest of all of it, and the lines that a reader wants."""
+"""What happened, in order: a digest of all of it, and the lines worth reading."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from .sealed import virtual_time
+from .deterministic import virtual_time
 
 LINES_KEPT = 4000
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
@@ -28,13 +28,13 @@ class Trace:
         self.bytes = 0
 
     def note(self, who: str, what: str) -> None:
-        """Something that a reader wants to know."""
+        """Something that a reader of the trace looks for."""
         line = f"{virtual_time():12.3f} {who:<12} {_ADDRESS.sub('0x', what)}"
         self.lines.append(line)
         self._digest.update(line.encode())
 
     def data(self, who: str, data: bytes) -> None:
-        """What went over a line; only the digest has it."""
+        """What went over a connection; only the digest has it."""
         self._digest.update(f"{virtual_time():.6f} {who} ".encode())
         self._digest.update(data)
         self.bytes += len(data)
@@ -45,25 +45,25 @@ class Trace:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, told: KlineUpdate) -> None:
+    def __init__(self, receive: LogReceiver) -> None:
         super().__init__()
-        self._told = told
+        self._receive = receive
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        self._told("actors", record.getMessage(), error)
+        self._receive("actors", record.getMessage(), error)
 
 
-class KlineUpdate:
-    """Whoever wants to know what the service logs."""
+class LogReceiver:
+    """Receives what the service logs."""
 
     def __call__(self, who: str, what: str, error: BaseException | None) -> None:
         raise NotImplementedError
 
 
 @contextmanager
-def logs_to(told: KlineUpdate) -> Iterator[None]:
-    """Within the block, whatever is logged goes there and nowhere else."""
+def logs_to(receive: LogReceiver) -> Iterator[None]:
+    """Within the block, what is logged goes there and nowhere else."""
 
     def process(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         error = event.pop("exc_info", None)
@@ -72,10 +72,12 @@ def logs_to(told: KlineUpdate) -> Iterator[None]:
         name = event.pop("event")
         level = event.pop("level", "")
         words = " ".join(f"{key}={value}" for key, value in sorted(event.items()))
-        told(level or "log", f"{name} {words}", error if isinstance(error, BaseException) else None)
+        receive(
+            level or "log", f"{name} {words}", error if isinstance(error, BaseException) else None
+        )
         raise structlog.DropEvent
 
-    handler = _Handler(told)
+    handler = _Handler(receive)
     actors = logging.getLogger("actors")
     before = actors.propagate, actors.level
     actors.addHandler(handler)

@@ -1,4 +1,4 @@
-"""What the exchange has: the measure of whatever the service tells."""
+"""What the exchange has: the measure of what the service serves."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ class Truth:
         self._altered: dict[tuple[Series, int], float] = {}
         self._had: dict[tuple[Series, int], list[Values | None]] = {}
         """What each candle was altered to, one alteration after the other."""
-        self.began_anew = 0.0
-        """When a process of the service last began to live: it cannot know what was told before."""
+        self.last_started = 0.0
+        """When a process of the service last started: it cannot know what was served before."""
 
     def check_closed(self, series: Series, time: int, values: Values, who: str) -> None:
-        """A candle that is told as final is over, and as the exchange has it, or had it."""
+        """A candle that is served as final is over, and as the exchange has it, or had it."""
         interval = series.interval
         if interval.close_time(time * 1000) >= self._exchange.now():
-            raise Violation("final-is-final", f"{who}: {series} {time} is told closed too early")
+            raise Violation(
+                "final-is-final", f"{who}: {series} {time} is served as closed too early"
+            )
         key = series, time
         if key not in self._known:
             self._known[key] = self._values(series, time, amended=False)
         now = self._values(series, time, amended=True)
         if values in (self._known[key], now, *self._had.get(key, ())):
             return
-        text = f"{who}: {series} {time} is told as {values}, the exchange has {self._known[key]}"
+        text = f"{who}: {series} {time} is served as {values}, the exchange has {self._known[key]}"
         raise Violation("final-is-final", text)
 
     def _values(self, series: Series, time: int, *, amended: bool) -> Values | None:
@@ -68,12 +70,12 @@ class Truth:
         """Whether a client may show what the exchange had before it altered this candle.
 
         A process that begins after the alteration reads history as it is then. So it has nothing to
-        correct, and a client that comes back with `since` is not told.
+        correct, and a client that comes back with `since` gets nothing.
         """
         altered = self._altered.get((series, time))
         return (
             altered is not None
-            and self.began_anew > altered
+            and self.last_started > altered
             and values == self._values(series, time, amended=False)
         )
 

@@ -1,6 +1,6 @@
-"""What one client makes of what it is told, and what it must never be told.
+"""What one client shows, and what it must never receive.
 
-A view outlives its client's connections, as a chart does; `Talk` is one of those connections.
+A view outlives its client's connections, as a chart does; `SessionView` is one of those connections.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Bar(msgspec.Struct):
         return (self.open, self.high, self.low, self.close, self.volume)
 
 
-class CandleTold(msgspec.Struct, tag="candle"):
+class CandleMessage(msgspec.Struct, tag="candle"):
     symbol: str
     interval: Interval
     candle: Bar
@@ -41,7 +41,7 @@ class CandleTold(msgspec.Struct, tag="candle"):
     corrected: bool = False
 
 
-class SnapshotTold(msgspec.Struct, tag="snapshot"):
+class SnapshotMessage(msgspec.Struct, tag="snapshot"):
     symbol: str
     interval: Interval
     candles: list[Bar]
@@ -82,11 +82,13 @@ class Refused(msgspec.Struct, tag="error"):
     id: int | str | None = None
 
 
-Message = CandleTold | SnapshotTold | Welcome | Subscribed | Status | Heartbeat | Pong | Refused
+Message = (
+    CandleMessage | SnapshotMessage | Welcome | Subscribed | Status | Heartbeat | Pong | Refused
+)
 decode = msgspec.json.Decoder(Message).decode
 
 
-class FlatTold(msgspec.Struct):
+class LegacyCandle(msgspec.Struct):
     symbol: str
     timestamp: int
     open: float
@@ -97,7 +99,7 @@ class FlatTold(msgspec.Struct):
     is_closed: bool
 
 
-decode_flat = msgspec.json.Decoder(FlatTold).decode
+decode_legacy = msgspec.json.Decoder(LegacyCandle).decode
 
 
 @dataclass
@@ -127,27 +129,27 @@ class View:
         """What is not as the exchange has it, once the world is calm."""
         chart = self.charts.get(series)
         if chart is None or not chart.candles:
-            return [f"{self.name}: nothing was ever told of {series}"]
+            return [f"{self.name}: nothing was ever received of {series}"]
         newest_closed = self.truth.newest_closed(series)
-        # What was told at first and has left the service's window since is not corrected any more.
+        # What has left the service's window since it was sent is not corrected any more.
         first = sorted(chart.candles)[-(WINDOW_SIZE - 20) :][0]
         rows = self.truth.rows(series, first, chart.newest)
         faults = []
         for time in sorted(rows.keys() | {t for t in chart.candles if t >= first}):
-            told, there = chart.candles.get(time), rows.get(time)
-            if told and told != there and self.truth.may_be_as_before(series, time, told):
+            shown, there = chart.candles.get(time), rows.get(time)
+            if shown and shown != there and self.truth.may_be_as_before(series, time, shown):
                 continue
-            if time <= newest_closed and told != there:
-                faults.append(f"{self.name}: {series} {time} is {told}, the exchange has {there}")
+            if time <= newest_closed and shown != there:
+                faults.append(f"{self.name}: {series} {time} is {shown}, the exchange has {there}")
             elif time <= newest_closed and time not in chart.closed:
-                faults.append(f"{self.name}: {series} {time} was never told to be final")
+                faults.append(f"{self.name}: {series} {time} was never sent as final")
         if first <= newest_closed and max(chart.closed, default=0) < newest_closed:
             faults.append(f"{self.name}: {series} ends at {max(chart.closed, default=0)}")
         return faults
 
 
 @dataclass
-class _Line:
+class _Subscription:
     """One series within one connection."""
 
     newest: int = 0
@@ -158,12 +160,12 @@ class _Line:
     awaits_snapshot: bool = False
 
 
-class Talk:
+class SessionView:
     """One connection of a client: what was asked, and a check of every answer."""
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.lines: dict[Series, _Line] = {}
+        self.subscribed: dict[Series, _Subscription] = {}
         self.leaving: dict[int, Series] = {}
         """Unsubscribed, but not yet acknowledged; by the request's number."""
         self.messages = 0
@@ -179,15 +181,15 @@ class Talk:
         for series in wanted:
             chart = self.view.charts.get(series)
             entry: dict[str, Any] = {"symbol": series.symbol, "interval": series.interval.value}
-            is_new = series not in self.lines
-            line = self.lines.setdefault(series, _Line())
+            is_new = series not in self.subscribed
+            subscription = self.subscribed.setdefault(series, _Subscription())
             self.leaving = {n: s for n, s in self.leaving.items() if s != series}
             if chart is not None and chart.candles:
-                line.since = entry["since"] = chart.newest
+                subscription.since = entry["since"] = chart.newest
             elif snapshot is not None:
                 entry["snapshot"] = snapshot
             if is_new:
-                line.awaits_snapshot = "since" in entry or "snapshot" in entry
+                subscription.awaits_snapshot = "since" in entry or "snapshot" in entry
             entries.append(entry)
         self._numbers += 1
         return json.dumps({"action": "subscribe", "id": self._numbers, "subscriptions": entries})
@@ -198,7 +200,7 @@ class Talk:
         entry = {"symbol": series.symbol, "interval": series.interval.value}
         return json.dumps({"action": "unsubscribe", "id": self._numbers, "subscriptions": [entry]})
 
-    # Being told
+    # Receiving
 
     def take(self, data: bytes) -> None:
         self.messages += 1
@@ -207,9 +209,9 @@ class Talk:
         except msgspec.DecodeError as error:
             raise Violation("contract", f"{self.view.name}: {error}: {data[:200]!r}") from error
         match message:
-            case CandleTold():
+            case CandleMessage():
                 self._candle(message)
-            case SnapshotTold():
+            case SnapshotMessage():
                 self._snapshot(message)
             case Subscribed():
                 self._acknowledged(message)
@@ -218,28 +220,28 @@ class Talk:
             case Refused():
                 self.errors += 1
 
-    def take_flat(self, data: bytes, interval: Interval) -> None:
+    def take_legacy(self, data: bytes, interval: Interval) -> None:
         self.messages += 1
-        flat = decode_flat(data)
+        flat = decode_legacy(data)
         series = Series(flat.symbol, interval)
-        self.lines.setdefault(series, _Line())
+        self.subscribed.setdefault(series, _Subscription())
         values = (flat.open, flat.high, flat.low, flat.close, flat.volume)
         self._update(series, flat.timestamp // 1000, values, closed=flat.is_closed, corrected=False)
 
     def _acknowledged(self, message: Subscribed) -> None:
         if isinstance(message.id, int) and (series := self.leaving.pop(message.id, None)):
-            self.lines.pop(series, None)
+            self.subscribed.pop(series, None)
 
-    def _line(self, series: Series) -> _Line:
-        line = self.lines.get(series)
-        if line is None:
+    def _subscription(self, series: Series) -> _Subscription:
+        subscription = self.subscribed.get(series)
+        if subscription is None:
             raise self._wrong("only-what-was-asked", series, "was not subscribed")
-        return line
+        return subscription
 
     def _wrong(self, invariant: str, series: Series, what: str) -> Violation:
         return Violation(invariant, f"{self.view.name}: {series} {what}")
 
-    def _candle(self, message: CandleTold) -> None:
+    def _candle(self, message: CandleMessage) -> None:
         series = Series(message.symbol, message.interval)
         self._update(
             series,
@@ -252,25 +254,29 @@ class Talk:
     def _update(
         self, series: Series, time: int, values: Values, *, closed: bool, corrected: bool
     ) -> None:
-        line = self._line(series)
-        if line.awaits_snapshot:
+        subscription = self._subscription(series)
+        if subscription.awaits_snapshot:
             raise self._wrong("no-gap-at-hand-over", series, f"{time} before the snapshot")
         self._check_bar(series, time, values)
         if corrected and not closed:
             raise self._wrong("contract", series, f"{time} corrected, but not closed")
         if not corrected:
-            if time < line.newest:
-                raise self._wrong("never-back", series, f"from {line.newest} to {time}")
-            if time in line.closed:
+            if time < subscription.newest:
+                raise self._wrong("never-back", series, f"from {subscription.newest} to {time}")
+            if time in subscription.closed:
                 raise self._wrong("each-close-once", series, f"{time} again after its close")
-            if time == line.newest and values[4] < line.volume and not self.view.may_shrink:
-                text = f"{time} had a volume of {line.volume}, and now {values[4]}"
+            if (
+                time == subscription.newest
+                and values[4] < subscription.volume
+                and not self.view.may_shrink
+            ):
+                text = f"{time} had a volume of {subscription.volume}, and now {values[4]}"
                 raise self._wrong("never-back", series, text)
-            line.volume = values[4]
+            subscription.volume = values[4]
         if closed:
             self.view.truth.check_closed(series, time, values, self.view.name)
-            line.closed.add(time)
-        line.newest = max(line.newest, time)
+            subscription.closed.add(time)
+        subscription.newest = max(subscription.newest, time)
         chart = self.view.charts.setdefault(series, Chart())
         if corrected and chart.candles and time < min(chart.candles):
             return  # of a past that this client does not show
@@ -287,22 +293,29 @@ class Talk:
         if not is_open_time(series.interval, time):
             raise self._wrong("contract", series, f"{time} is no open time")
 
-    def _snapshot(self, message: SnapshotTold) -> None:  # noqa: C901 - one rule after the other
+    def _snapshot(self, message: SnapshotMessage) -> None:  # noqa: C901 - one rule after the other
         series = Series(message.symbol, message.interval)
-        line = self._line(series)
-        line.awaits_snapshot = False
+        subscription = self._subscription(series)
+        subscription.awaits_snapshot = False
         times = [bar.time for bar in message.candles]
         if times != sorted(set(times)) or len(times) > WINDOW_SIZE:
             raise self._wrong("ascending-and-capped", series, f"snapshot of {len(times)}")
         chart = self.view.charts.setdefault(series, Chart())
-        if line.since is not None and times and times[0] > line.since and not message.truncated:
-            text = f"snapshot from {times[0]}, asked since {line.since}"
+        if (
+            subscription.since is not None
+            and times
+            and times[0] > subscription.since
+            and not message.truncated
+        ):
+            text = f"snapshot from {times[0]}, asked since {subscription.since}"
             raise self._wrong("no-gap-at-hand-over", series, text)
         if message.truncated:
             chart.candles.clear()
             chart.closed.clear()
-        if times and times[-1] < line.newest:
-            raise self._wrong("never-back", series, f"snapshot to {times[-1]} after {line.newest}")
+        if times and times[-1] < subscription.newest:
+            raise self._wrong(
+                "never-back", series, f"snapshot to {times[-1]} after {subscription.newest}"
+            )
         final = times if message.closed else times[:-1]
         for bar in message.candles[-4:]:
             self._check_bar(series, bar.time, bar.values)
@@ -315,9 +328,9 @@ class Talk:
         for bar in message.candles:
             chart.candles[bar.time] = bar.values
         chart.closed.update(final)
-        line.closed.update(final)
+        subscription.closed.update(final)
         if times:
-            line.newest = times[-1]
-            line.volume = message.candles[-1].volume
+            subscription.newest = times[-1]
+            subscription.volume = message.candles[-1].volume
             if not message.closed:
                 chart.closed.discard(times[-1])

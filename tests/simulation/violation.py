@@ -6,19 +6,19 @@ INVARIANTS = {
     "ascending-and-capped": "a window, a page, a snapshot: ascending, no time twice, at most 1000",
     "never-back": "within one process and one connection no series goes back to an older candle,"
     " and a forming candle loses no volume",
-    "final-is-final": "a candle that is told as closed is over, and as the exchange has it (or had"
+    "final-is-final": "a candle that is served as closed is over, and as the exchange has it (or had"
     " it before it altered its history)",
-    "each-close-once": "within one connection no candle is told again after its close, unless as"
+    "each-close-once": "within one connection no candle is sent again after its close, unless as"
     " a correction",
     "no-gap-at-hand-over": "no update comes before the snapshot, and a snapshot `since` reaches"
     " back to what the client holds, or says that it does not",
     "only-what-was-asked": "nothing comes of a series that was not subscribed, or no longer is",
     "rest-is-the-truth-or-a-gap": "what a page has not got, the exchange has not either, or it is"
-    " told as an unfilled gap; what it has, the exchange has",
+    " reported as an unfilled gap; what it has, the exchange has",
     "contract": "every message can be read, every status and close code is one of the contract's",
     "answers-in-time": "an answer takes no virtual time unless something is broken just then",
     "bounded": "mailboxes and what is pending for a client are within their bounds",
-    "budgets": "the exchange's limits are never exceeded; whom it told to wait asks nothing",
+    "budgets": "the exchange's limits are never exceeded; a process that it blocked asks nothing",
     "one-writer": "nothing is written to Redis but by the one who leads",
     "no-failure-of-our-own": "no actor and no connection fails, but for crashes on purpose",
     "tree-comes-back": "a process ends only when it was asked to, was killed, or has had more"
@@ -27,7 +27,7 @@ INVARIANTS = {
     "equal-once-calm": "then every window that is served, and every view that a steady client has"
     " built from nothing but what it was sent, over all its connections, equals the exchange's:"
     " every candle, each one closed",
-    "stops-in-time": "a stop, at any moment and whatever clients do, ends within its limit",
+    "stops-in-time": "a stop, at any moment and with any clients, ends within its limit",
     "nothing-left": "after a stop no task and no connection to the exchange is left",
 }
 

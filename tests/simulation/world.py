@@ -17,14 +17,14 @@ from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange
 
 from .clients import CROWD, Client, ask, check_page, decode_page
+from .deterministic import START
+from .faults import perform
 from .memory import remember_history
 from .network import End
-from .plan import Happening, Plan
-from .process import LIFE, Process, is_our_doing, leaves
-from .redis import TroubledRedis
-from .sealed import START
-from .trace import KlineUpdate, Trace
-from .trouble import make_happen
+from .plan import Action, Plan
+from .process import CURRENT_RUN, Process, is_injected, leaves
+from .redis import FaultyRedis
+from .trace import LogReceiver, Trace
 from .truth import Truth
 from .violation import Violation
 from .watch import Requests, watch
@@ -55,8 +55,8 @@ class Figures:
     stopped_after: float = 0.0
 
 
-class World(KlineUpdate):
-    """Build it inside `trio.run`; `live` is the whole of a run."""
+class World(LogReceiver):
+    """Build it inside `trio.run`; `live` runs it from start to stop."""
 
     def __init__(self, plan: Plan, trace: Trace) -> None:
         shape = plan.shape
@@ -70,12 +70,12 @@ class World(KlineUpdate):
             quiet=shape.symbols[-1:] if shape.quiet else (),
         )
         remember_history(self.exchange)
-        self.redis = TroubledRedis(self.later) if shape.has_redis else None
+        self.redis = FaultyRedis(self.later) if shape.has_redis else None
         self.truth = Truth(self.exchange)
         self.requests = Requests()
         self.figures = Figures()
         self.codes: Counter[int] = Counter()
-        kinds = {one.kind for one in plan.happenings}
+        kinds = {one.kind for one in plan.actions}
         # One that comes after the next push is as late as pushes are apart.
         self.has_late_events = "late" in kinds or ("disorder" in kinds and shape.push_every > 4)
         self.next_capacity: int | None = None
@@ -142,31 +142,31 @@ class World(KlineUpdate):
             rng = Random(f"client {self.plan.seed} {number}")
             wanted = rng.sample(self.series, min(shape.series_each, len(self.series)))
             client = self.new_client(f"steady-{number}", wanted, rng)
-            is_drowsy = 1 < shape.steady == number + 1
-            self._nursery.start_soon(client.stay_drowsy if is_drowsy else client.stay)
+            has_pauses = 1 < shape.steady == number + 1
+            self._nursery.start_soon(client.stay_with_pauses if has_pauses else client.stay)
 
     async def _trouble(self) -> None:
         began = trio.current_time()
         with self._crowd:
             async with trio.open_nursery() as nursery:
-                for happening in self.plan.happenings:
-                    await trio.sleep_until(began + happening.at)
-                    nursery.start_soon(self._happen, happening)
+                for action in self.plan.actions:
+                    await trio.sleep_until(began + action.at)
+                    nursery.start_soon(self._happen, action)
                 await trio.sleep_until(began + self.plan.seconds)
                 nursery.cancel_scope.cancel()
 
-    async def _happen(self, happening: Happening) -> None:
-        self.trace.note("FAULT" if happening.kind != "client" else "arrives", str(happening))
-        rng = Random(happening.seed)
-        if happening.kind != "client":
-            self.figures.faults[happening.kind] += 1
-            await make_happen(self, happening, rng)
+    async def _happen(self, action: Action) -> None:
+        self.trace.note("FAULT" if action.kind != "client" else "arrives", str(action))
+        rng = Random(action.seed)
+        if action.kind != "client":
+            self.figures.faults[action.kind] += 1
+            await perform(self, action, rng)
             return
-        does = happening.arguments["does"]
+        does = action.arguments["does"]
         wanted = rng.sample(self.series, rng.randint(1, len(self.series)))
         client = self.new_client(f"{does}-{self.figures.clients}", wanted, rng)
         try:
-            with trio.move_on_after(happening.seconds):
+            with trio.move_on_after(action.seconds):
                 await CROWD[does](client)
         finally:
             self.figures.messages += client.messages
@@ -205,7 +205,7 @@ class World(KlineUpdate):
         for client in self.clients:
             if client.process is not None and client.process.name in self.broken:
                 if client.feed != "stale":
-                    text = f"{client.name} is not told that {client.process.name} is stale"
+                    text = f"{client.name} does not know that {client.process.name} is stale"
                     raise Violation("equal-once-calm", text)
                 continue
             for series in client.wanted:
@@ -235,14 +235,14 @@ class World(KlineUpdate):
             if status != 200:
                 raise Violation("equal-once-calm", f"{process.name}: {path}: {status}")
             page = decode_page(body)
-            told = check_page(self, series, page, 1000)
+            received = check_page(self, series, page, 1000)
             missing = [gap for gap in page.gaps if gap.cause == "unfilled"]
             newest = self.truth.newest_closed(series)
-            rows = self.truth.rows(series, min(told), newest)
-            differ = [t for t in sorted(rows) if told.get(t) != rows[t]]
-            if missing or differ or len(told) < 1000:
-                text = f"{process.name}: {series}: {len(told)} candles, gaps {missing}"
-                differences = [(t, told.get(t), rows[t]) for t in differ[:3]]
+            rows = self.truth.rows(series, min(received), newest)
+            differ = [t for t in sorted(rows) if received.get(t) != rows[t]]
+            if missing or differ or len(received) < 1000:
+                text = f"{process.name}: {series}: {len(received)} candles, gaps {missing}"
+                differences = [(t, received.get(t), rows[t]) for t in differ[:3]]
                 raise Violation("equal-once-calm", f"{text}, {differences}")
 
     async def _stop(self) -> None:
@@ -258,7 +258,7 @@ class World(KlineUpdate):
 
     def _check_nothing_left(self) -> None:
         for process in self.processes:
-            if process.life is not None and (left := process.life.tasks()):
+            if process.current is not None and (left := process.current.tasks()):
                 text = f"{process.name}: {[task.name for task in left[:5]]}"
                 raise Violation("nothing-left", text)
         half_open = [t for t in self.exchange.connections.transports.values() if t.half_open]
@@ -285,10 +285,10 @@ class World(KlineUpdate):
         latency = self.plan.shape.latency
         serving = [p for p in self.processes if p.role is not Role.INGEST]
         for process in rng.sample(serving, len(serving)) if only is None else [only]:
-            if process.life is None:
+            if process.current is None:
                 continue
             try:
-                return process.life.arrive(latency, capacity, as_socket=as_socket), process
+                return process.current.arrive(latency, capacity, as_socket=as_socket), process
             except ConnectionRefusedError:
                 continue
         raise ConnectionRefusedError("no process serves")
@@ -304,14 +304,14 @@ class World(KlineUpdate):
     # What the service says
 
     def __call__(self, who: str, what: str, error: BaseException | None) -> None:
-        life = LIFE.get()
-        self.trace.note(who if life is None else life.process.name, what)
-        if error is not None and not (life is not None and life.is_dead):
+        current = CURRENT_RUN.get()
+        self.trace.note(who if current is None else current.process.name, what)
+        if error is not None and not (current is not None and current.is_dead):
             self.judge(error, what)
 
     def judge(self, error: BaseException, what: str) -> None:
         """No actor and no connection fails by itself."""
-        strange = [leaf for leaf in leaves(error) if not is_our_doing(leaf)]
+        strange = [leaf for leaf in leaves(error) if not is_injected(leaf)]
         if strange and isinstance(strange[0], Violation):
             self.unexpected(strange[0], error)
         elif strange and not isinstance(strange[0], trio.Cancelled):

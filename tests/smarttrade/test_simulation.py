@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.plan import NAMED, Happening, Plan, plan_for
+from tests.simulation.plan import NAMED, Action, Plan, plan_for
 from tests.simulation.plants import PLANTS, Plant, find
 from tests.simulation.run import Outcome, run, run_seed
 from tests.simulation.seeds import FAILED, Failed
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def check(outcome: Outcome) -> None:
-    assert outcome.is_good, f"{outcome.reason}\n{described(outcome.plan.happenings)}"
+    assert outcome.is_good, f"{outcome.reason}\n{described(outcome.plan.actions)}"
 
 
 def digest_elsewhere(seed: int, hash_seed: str) -> str:
@@ -72,23 +72,23 @@ def test_failing_run_is_shrunk_to_the_one_happening_that_it_needs() -> None:
         NAMED["one"],
         150,
         (
-            Happening(10, "cut", {"how": "rst"}, 0, seed=1),
-            Happening(20, "client", {"does": "churn"}, 100, seed=2),
-            Happening(30, "expire", {}, 0, seed=3),
+            Action(10, "cut", {"how": "rst"}, 0, seed=1),
+            Action(20, "client", {"does": "churn"}, 100, seed=2),
+            Action(30, "expire", {}, 0, seed=3),
         ),
     )
     failed = run(plan, plant.breaks())
     assert failed.invariant == "only-what-was-asked"
     small = shrink(failed, lambda smaller: run(smaller, plant.breaks()))
     assert small.invariant == failed.invariant
-    assert small.plan.happenings == plan.happenings[1:2]
+    assert small.plan.actions == plan.actions[1:2]
 
 
 def test_leaving_out_a_happening_leaves_the_others_alone() -> None:
     plan = plan_for(4, 0.2)
     assert plan == plan_for(4, 0.2)
-    fewer = plan.only(plan.happenings[1:])
-    assert fewer.happenings[0] == plan.happenings[1]
+    fewer = plan.only(plan.actions[1:])
+    assert fewer.actions[0] == plan.actions[1]
 
 
 @pytest.mark.parametrize(

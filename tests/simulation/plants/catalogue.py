@@ -21,7 +21,7 @@ class Plant:
     """Seeds in which it must be found."""
     shape: str = "one"
     kinds: tuple[str, ...] = ()
-    """Of trouble, one a minute; none: whatever a seed brings."""
+    """Of faults, one a minute; none: what the seed draws."""
 
     def plan(self, seed: int) -> Plan:
         return plan_for(seed, HOURS, named=self.shape, kinds=self.kinds)
@@ -34,7 +34,7 @@ PLANTS = (
     ),
     Plant("a staler REST row wins", feed.staler_row_wins, 10, "two"),
     Plant(
-        "a second connection's close is told again",
+        "a second connection's close is sent again",
         feed.closes_twice,
         5,
         "two",
@@ -77,7 +77,7 @@ PLANTS = (
         "one",
         ("crash", "crash_on_message"),
     ),
-    Plant("a reconnecting client is told nothing new", sessions.since_is_not_attached, 10),
+    Plant("a reconnecting client gets no updates", sessions.since_is_not_attached, 10),
 )
 
 

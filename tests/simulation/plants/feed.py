@@ -21,8 +21,8 @@ from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window
 from smarttrade.store.events import CandlesMissing
 
-from ..process import LIFE
-from ..sealed import START
+from ..deterministic import START
+from ..process import CURRENT_RUN
 
 
 @contextmanager
@@ -41,12 +41,12 @@ def no_watchdog() -> Iterator[None]:
     async def sleep(_: Connection) -> None:
         await trio.sleep_forever()
 
-    def nobody(*_: Any) -> list[Series]:
+    def none(*_: Any) -> list[Series]:
         return []
 
     with (
         patch.object(Connection, "probe_when_silent", sleep),
-        patch.object(Silence, "suspects", nobody),
+        patch.object(Silence, "suspects", none),
     ):
         yield
 
@@ -104,9 +104,9 @@ def wall_clock() -> Iterator[None]:
     merge = Window.merge
 
     def by_the_wall(self: Window, rows: Sequence[Candle], first: int | None = None) -> Change:
-        life = LIFE.get()
-        assert life is not None
-        wall = 1000 * (START + trio.current_time() + life.process.clock_error)
+        current = CURRENT_RUN.get()
+        assert current is not None
+        wall = 1000 * (START + trio.current_time() + current.process.clock_error)
         ended = [row._replace(closed=self.interval.close_time(row[0]) < wall) for row in rows]
         return merge(self, ended, first)
 

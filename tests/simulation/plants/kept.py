@@ -32,7 +32,7 @@ def no_fencing() -> Iterator[None]:
     """As if the script in Redis did not compare who leads."""
     write = VirtualDatabase.write
 
-    async def as_whoever_leads(
+    async def as_the_leader(
         self: VirtualDatabase, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
         c = self.server.contents
@@ -41,7 +41,7 @@ def no_fencing() -> Iterator[None]:
             return await write(self, c.leader, c.epoch, lease, batch)
         return await write(self, leader, epoch, lease, batch)
 
-    with patch.object(VirtualDatabase, "write", as_whoever_leads):
+    with patch.object(VirtualDatabase, "write", as_the_leader):
         yield
 
 
@@ -60,7 +60,7 @@ def backlog_forgotten() -> Iterator[None]:
 
 @contextmanager
 def relay_is_blind() -> Iterator[None]:
-    """It takes whatever entries come, and never looks whether the stream is still the same."""
+    """It takes all entries, and never checks whether the stream is still the same."""
 
     async def follow(self: _Relay) -> None:
         while True:

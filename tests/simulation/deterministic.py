@@ -29,7 +29,7 @@ def virtual_time() -> float:
 
 
 @contextmanager
-def sealed(seed: int) -> Iterator[None]:
+def deterministic(seed: int) -> Iterator[None]:
     """Around `trio.run`: the same seed gives the same run, to the byte.
 
     The modules `random`, `secrets` and `os.urandom` give what follows from the seed; `time.time`

@@ -1,4 +1,4 @@
-"""How each kind of trouble of a plan is made to happen."""
+"""How each kind of action of a plan is performed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from actors.testing import crash
 from smarttrade.simulator import RANDOM_FAULTS, inject
 from smarttrade.store.messages import GetPage
 
-from .clients import stare
-from .network import NOTICED_AFTER
-from .plan import Happening
+from .clients import never_read
+from .network import KEEPALIVE_TIMEOUT
+from .plan import Action
 from .process import InjectedCrash, Process
 from .violation import Violation
 
@@ -32,34 +32,34 @@ ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "jour
           "feed", "redis")  # fmt: skip
 
 
-async def make_happen(world: World, happening: Happening, rng: Random) -> None:
+async def perform(world: World, action: Action, rng: Random) -> None:
     """Begin it, and end it when it is over."""
-    kind = happening.kind
+    kind = action.kind
     if kind in RANDOM_FAULTS or kind == "hole":
-        seconds = happening.seconds or inf
+        seconds = action.seconds or inf
         try:
-            inject(world.exchange, kind, happening.arguments, seconds)
+            inject(world.exchange, kind, action.arguments, seconds)
         except ValueError as error:  # while trading was halted there is nothing to alter
             world.trace.note("exchange", str(error))
         world.truth.note_alterations()
         return
-    await KINDS[kind](world, happening, rng)
+    await KINDS[kind](world, action, rng)
 
 
-def _process(world: World, happening: Happening) -> Process:
-    number: int = happening.arguments["process"]
+def _process(world: World, action: Action) -> Process:
+    number: int = action.arguments["process"]
     return world.processes[number % len(world.processes)]
 
 
-async def _crash(world: World, happening: Happening, rng: Random) -> None:
-    """Any actor, at whatever it waits for."""
-    process = _process(world, happening)
+async def _crash(world: World, action: Action, rng: Random) -> None:
+    """Any actor, at any await."""
+    process = _process(world, action)
     for _ in range(TRIES):
-        life = process.life
-        names = [name for name in ACTORS if life is not None and name in life.actors]
-        if life is not None and names:
+        current = process.current
+        names = [name for name in ACTORS if current is not None and name in current.actors]
+        if current is not None and names:
             actor = rng.choice(names)
-            tasks = life.tasks(actor)
+            tasks = current.tasks(actor)
             # Half of the time the actor's own task, else anything that it has started.
             if not tasks:
                 continue
@@ -71,11 +71,11 @@ async def _crash(world: World, happening: Happening, rng: Random) -> None:
         await trio.sleep(rng.uniform(0, 0.05))
 
 
-async def _crash_on_message(world: World, happening: Happening, rng: Random) -> None:
+async def _crash_on_message(world: World, action: Action, rng: Random) -> None:
     """An actor fails with a message in its hands."""
-    process = _process(world, happening)
-    life = process.life
-    if life is None:
+    process = _process(world, action)
+    current = process.current
+    if current is None:
         return
     name = rng.choice(("store", "hub", "gaps"))
     mailbox = _mailbox(world, process, name)
@@ -105,8 +105,8 @@ async def _crash_on_message(world: World, happening: Happening, rng: Random) -> 
 
 
 def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | None:
-    assert process.life is not None
-    pending = [process.life.service]
+    assert process.current is not None
+    pending = [process.current.service]
     while pending:
         for slot in pending.pop()._slots.values():
             if slot.child.mailbox is not None and slot.child.mailbox.name == name:
@@ -116,37 +116,37 @@ def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | Non
     return None
 
 
-async def _kill(world: World, happening: Happening, rng: Random) -> None:
-    process = _process(world, happening)
-    if process.life is not None:
+async def _kill(world: World, action: Action, rng: Random) -> None:
+    process = _process(world, action)
+    if process.current is not None:
         world.trace.note(process.name, "is killed")
-        process.life.kill()
+        process.current.kill()
 
 
-async def _stop(world: World, happening: Happening, rng: Random) -> None:
+async def _stop(world: World, action: Action, rng: Random) -> None:
     """SIGTERM, at any moment: it must end in time, and is started again."""
-    process = _process(world, happening)
-    life = process.life
-    if life is None or life.is_dead:
+    process = _process(world, action)
+    current = process.current
+    if current is None or current.is_dead:
         return
-    life.stop()
+    current.stop()
     began, within = trio.current_time(), world.settings.stop_timeout + 2.5
     with trio.move_on_after(within):
-        while process.life is life and life.service.inspect().state.value not in (
+        while process.current is current and current.service.inspect().state.value not in (
             "stopped", "failed", "waiting",
         ):  # fmt: skip
             await trio.sleep(0.1)
         return
-    states = {name: info.state.value for name, info in life.actors.items()}
+    states = {name: info.state.value for name, info in current.actors.items()}
     text = f"{process.name} {trio.current_time() - began:.1f} s after it was asked: {states}"
     raise Violation("stops-in-time", text)
 
 
-async def _cut_off(world: World, happening: Happening, rng: Random) -> None:
+async def _cut_off(world: World, action: Action, rng: Random) -> None:
     """A partition of one process from the exchange, Redis or its clients."""
-    process = _process(world, happening)
-    way = happening.arguments["way"]
-    before = list(process.life.ends) if process.life else []
+    process = _process(world, action)
+    part = action.arguments["part"]
+    before = list(process.current.ends) if process.current else []
 
     def notice() -> None:
         for end in before:
@@ -154,93 +154,93 @@ async def _cut_off(world: World, happening: Happening, rng: Random) -> None:
                 end.break_()
                 end._peer.break_()
 
-    process.cut_off(way)
+    process.cut_off(part)
     try:
-        await trio.sleep(happening.seconds)
+        await trio.sleep(action.seconds)
     finally:
         process.rejoin()
-        world.later(NOTICED_AFTER, notice)  # whatever ended it: what is lost stays lost
+        world.later(KEEPALIVE_TIMEOUT, notice)  # what was lost before stays lost
 
 
-async def _clock_jump(world: World, happening: Happening, rng: Random) -> None:
-    process = _process(world, happening)
-    process.clock_error += happening.arguments["by"]
+async def _clock_jump(world: World, action: Action, rng: Random) -> None:
+    process = _process(world, action)
+    process.clock_error += action.arguments["by"]
 
 
-async def _connections_lost(world: World, happening: Happening, rng: Random) -> None:
-    _process(world, happening).lose_connections()
+async def _connections_lost(world: World, action: Action, rng: Random) -> None:
+    _process(world, action).lose_connections()
 
 
 # Redis
 
 
-async def _redis_frozen(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_frozen(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
     world.redis.is_frozen = True
     try:
-        await trio.sleep(happening.seconds)
+        await trio.sleep(action.seconds)
     finally:
         world.redis.is_frozen = False
 
 
-async def _redis_refusing(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_refusing(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
-    world.redis.refusal = happening.arguments["with"]
+    world.redis.refusal = action.arguments["with"]
     try:
-        await trio.sleep(happening.seconds)
+        await trio.sleep(action.seconds)
     finally:
         world.redis.refusal = None
 
 
-async def _redis_slow(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_slow(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
-    world.redis.delay = happening.arguments["by"]
+    world.redis.delay = action.arguments["by"]
     try:
-        await trio.sleep(happening.seconds)
+        await trio.sleep(action.seconds)
     finally:
         world.redis.delay = 0.0
 
 
-async def _redis_emptied(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_emptied(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
     world.redis.flush()
 
 
-async def _redis_restored(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_restored(world: World, action: Action, rng: Random) -> None:
     """It comes back from a dump that is some time old."""
     assert world.redis is not None
     contents = world.redis.remember()
-    await trio.sleep(happening.arguments["age"])
+    await trio.sleep(action.arguments["age"])
     world.redis.restore(contents)
 
 
-async def _redis_write_overtaken(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_write_overtaken(world: World, action: Action, rng: Random) -> None:
     """The next write of one process comes so late that another process leads by then.
 
-    It was given up long before; nothing but fencing keeps it from doing harm.
+    The writer has given it up long before; only fencing prevents harm.
     """
-    process = _process(world, happening)
-    if world.redis is None or process.life is None or process.life.way is None:
+    process = _process(world, action)
+    if world.redis is None or process.current is None or process.current.redis_link is None:
         return
-    way = process.life.way
-    way.late_by = happening.seconds
+    link = process.current.redis_link
+    link.late_by = action.seconds
     try:
-        await trio.sleep(happening.seconds + 1)
+        await trio.sleep(action.seconds + 1)
     finally:
-        way.late_by = 0.0
-        way.is_cut = process.is_cut_off("redis")
+        link.late_by = 0.0
+        link.is_cut = process.is_cut_off("redis")
 
 
-async def _redis_answers_lost(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_answers_lost(world: World, action: Action, rng: Random) -> None:
     for process in world.processes:
-        if process.life is not None and process.life.way is not None:
-            process.life.way.lose_answers = happening.arguments["count"]
+        if process.current is not None and process.current.redis_link is not None:
+            process.current.redis_link.lose_answers = action.arguments["count"]
 
 
 # Broken for good
 
 
-async def _symbol_silent(world: World, happening: Happening, rng: Random) -> None:
+async def _symbol_silent(world: World, action: Action, rng: Random) -> None:
     """The streams of one symbol say nothing any more; REST still has it."""
     symbol = rng.choice(world.settings.symbols)
     names = [f"{symbol.lower()}@kline_{i.value}" for i in world.settings.intervals]
@@ -248,32 +248,32 @@ async def _symbol_silent(world: World, happening: Happening, rng: Random) -> Non
     await trio.lowlevel.checkpoint()
 
 
-async def _clients_dead(world: World, happening: Happening, rng: Random) -> None:
+async def _clients_dead(world: World, action: Action, rng: Random) -> None:
     """Some clients are connected and never read anything."""
     async with trio.open_nursery() as nursery:
         for number in range(5):
             client = world.new_client(f"dead-{number}", world.series, Random(number))
             world.clients.remove(client)
-            nursery.start_soon(stare, client)
+            nursery.start_soon(never_read, client)
 
 
-async def _endpoint_dead(world: World, happening: Happening, rng: Random) -> None:
-    """The first of the two REST endpoints, and of the streams', answers nobody any more."""
+async def _endpoint_dead(world: World, action: Action, rng: Random) -> None:
+    """The first of the two REST endpoints, and of the streams', does not answer any more."""
     for process in world.processes:
         process.dead_hosts |= {"rest-1", "stream-1"}
-        if process.life is not None:
-            for end in process.life.to_exchange:
+        if process.current is not None:
+            for end in process.current.to_exchange:
                 end.reset()
     await trio.lowlevel.checkpoint()
 
 
-async def _redis_gone(world: World, happening: Happening, rng: Random) -> None:
+async def _redis_gone(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
     world.redis.is_frozen = True
     await trio.lowlevel.checkpoint()
 
 
-async def _gateway_alone(world: World, happening: Happening, rng: Random) -> None:
+async def _gateway_alone(world: World, action: Action, rng: Random) -> None:
     """One gateway cannot reach Redis any more."""
     process = world.processes[-1]
     process.cut_off("redis")
@@ -281,15 +281,15 @@ async def _gateway_alone(world: World, happening: Happening, rng: Random) -> Non
     await trio.lowlevel.checkpoint()
 
 
-async def _ingest_dead(world: World, happening: Happening, rng: Random) -> None:
+async def _ingest_dead(world: World, action: Action, rng: Random) -> None:
     process = world.processes[0]
     process.stays_away = True
-    if process.life is not None:
-        process.life.kill()
+    if process.current is not None:
+        process.current.kill()
     await trio.lowlevel.checkpoint()
 
 
-KINDS: dict[str, Callable[[World, Happening, Random], Awaitable[None]]] = {
+KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
     "crash": _crash,
     "crash_on_message": _crash_on_message,
     "kill": _kill,
