@@ -12,7 +12,7 @@ from tests.reliability.watch import most_attempts
 
 ALWAYS_WHOLE = [
     "cut by RST",
-    "one stream mute on one connection",
+    "one stream stalled on one connection",
     "half of the events disordered for 2 min",
     "serverShutdown",
     "REST 451 at the first host, and a cut",

@@ -19,7 +19,7 @@ from tests.fakes.service import World, running
 from tests.fakes.unhandled import UNHANDLED
 
 from .events import Journal, counted
-from .report import what_was_done
+from .report import describe_reaction
 from .trial import Crowd
 from .watch import Limits, Spending, Watch
 
@@ -77,7 +77,7 @@ async def _suffer(world: World, steps: Sequence[Step], hours: float) -> Counter[
     """Play the script; what cannot happen at its moment is left out."""
     began, clock = trio.current_time(), time.monotonic()
     played: Counter[str] = Counter()
-    told = 0
+    printed = 0
     for step in steps:
         await trio.sleep_until(began + step.at)
         try:
@@ -85,10 +85,10 @@ async def _suffer(world: World, steps: Sequence[Step], hours: float) -> Counter[
         except ValueError:
             continue  # an alteration while nothing has closed
         played[step.fault] += 1
-        if step.at >= (told + 6) * 3600:
-            told = int(step.at // 3600)
+        if step.at >= (printed + 6) * 3600:
+            printed = int(step.at // 3600)
             took = time.monotonic() - clock
-            print(f"{told:3} h of {hours:g} after {took:.0f} s", file=sys.stderr, flush=True)
+            print(f"{printed:3} h of {hours:g} after {took:.0f} s", file=sys.stderr, flush=True)
     return played
 
 
@@ -111,7 +111,7 @@ async def _endure(seed: int, hours: float, journal: Journal) -> Report:
         await crowd.finish()
         wrong = [*await world.differences(), *crowd.faults(), *limits.check(), *journal.crashes]
         wrong += [f"not played: {kind}" for kind in FAULTS if not played[kind]]
-        did = what_was_done(journal.counts, (), (), spending.skipped, crowd.corrections)
+        did = describe_reaction(journal.counts, (), (), spending.skipped, crowd.corrections)
         seen = crowd.staying.charts.by_series
         closed = sum(len(chart.closes) for chart in seen.values())
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(played.items()))
@@ -123,7 +123,7 @@ async def _endure(seed: int, hours: float, journal: Journal) -> Report:
             "candles that closed there": closed,
             "connections of the clients": f"{crowd.staying.connects}, {crowd.restless.connects}",
             "the service": did,
-            "not whole": f"at {watch.troubled} of {watch.looks} looks, {watch.every:g} s apart",
+            "not complete": f"at {watch.incomplete} of {watch.looks} looks, {watch.every:g} s apart",
             "REST weight beyond the audit": spending.weight,
             "most weight in a minute": limits.most_weight,
             "most attempts to connect in 5 minutes": limits.most_attempts,

@@ -113,10 +113,10 @@ FAULTS = [
     Fault("everything cut and refused for 16 h", lasting("refuse", seconds=16 * HOURS, cut="all")),
     Fault("half-open stream", once("half_open")),
     Fault("half-open stream and REST", once("half_open", which="all")),
-    Fault("all streams mute for 90 s", lasting("stall", seconds=90)),
-    Fault("one stream mute on one connection", _one_stream_of_one_connection),
+    Fault("all streams stalled for 90 s", lasting("stall", seconds=90)),
+    Fault("one stream stalled on one connection", _one_stream_of_one_connection),
     Fault(
-        "one stream mute everywhere for 10 min",
+        "one stream stalled everywhere for 10 min",
         lasting("stall", ["btcusdt@kline_1m"], seconds=10 * MINUTES),
     ),
     Fault("events 10 s late for 2 min", lasting("late", 10, seconds=120)),

@@ -11,14 +11,14 @@ NAMES = {
     "stream_connected": "connected",
     "stream_down": "lost or refused",
     "stream_rotates": "rotated",
-    "stream_mute": "found mute",
+    "stream_mute": "found stalled",
     "history_unavailable": "REST failed",
     "history_refused": "REST refused",
     "audit_skipped": "audit put off",
     "audit_difference": "repaired",
-    "symbol_stopped": "stopped symbol told",
+    "symbol_stopped": "stopped symbol reported",
 }
-HEADER = ("fault", "what the service did", "whole again", "wrong afterwards", "REST weight")
+HEADER = ("fault", "what the service did", "complete again", "wrong afterwards", "REST weight")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Result:
     name: str
     did: str
     seconds: float | None
-    """Until it was whole again, from the end of the fault on; None if it was whole all along."""
+    """Until it was complete again, from the end of the fault on; None if it was throughout."""
     wrong: Sequence[str]
     """Candles missing or wrong, at REST or at a client, and limits exceeded."""
     weight: int
@@ -34,7 +34,7 @@ class Result:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        again = "was all along" if self.seconds is None else f"{self.seconds:.0f} s"
+        again = "was throughout" if self.seconds is None else f"{self.seconds:.0f} s"
         return (
             self.name,
             self.did,
@@ -44,7 +44,7 @@ class Result:
         )
 
 
-def what_was_done(
+def describe_reaction(
     events: Counter[str],
     feeds: Sequence[str],
     advice: Sequence[str],
@@ -56,12 +56,12 @@ def what_was_done(
     if skipped:
         parts.append(f"messages skipped {skipped}")
     if corrections:
-        parts.append(f"corrections told {corrections}")
+        parts.append(f"corrections sent {corrections}")
     states = [state for state, _ in groupby(feeds)]
     if len(states) > 4:
         states = [f"{state} {times}" for state, times in Counter(states).items()]
     if states:
-        parts.append(f"clients told: {', '.join(states)}")
+        parts.append(f"feed: {', '.join(states)}")
     parts += [f"advice: {each}" for each in advice]
     return "; ".join(parts) or "nothing"
 

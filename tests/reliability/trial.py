@@ -1,4 +1,4 @@
-"""One fault, played against the whole service while clients are connected."""
+"""One fault, played against the service while clients are connected."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.fakes.service import ReconnectingClient, World, running
 
 from .events import Journal, counted
 from .faults import Fault
-from .report import Result, what_was_done
+from .report import Result, describe_reaction
 from .watch import EVERY, Limits, Spending, Watch
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 INTERVALS = (Interval.MINUTE_1, Interval.MINUTE_5)
-WITHIN = 900.0  # seconds to be whole again
-CALM = 30.0  # seconds without trouble by which it counts as whole
+WITHIN = 900.0  # seconds to be complete again
+CALM = 30.0  # seconds without a problem after which it counts as complete
 STAYS, AWAY = 95.0, 20.0  # seconds, of the client that comes and goes
 
 
@@ -81,26 +81,26 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
         world.exchange.faults.clear()
         await trio.sleep(fault.at_least)
         await _calm(watch)
-        troubled_at = watch.troubled_at
-        did = what_was_done(
+        last_problem_at = watch.last_problem_at
+        did = describe_reaction(
             journal.counts, journal.feeds, journal.advice, spending.skipped, crowd.corrections
         )
         weight = spending.weight
         await world.next_minute(plus=5)
         await crowd.finish()
         wrong = [*await world.differences(), *crowd.faults(), *limits.check(), *journal.crashes]
-        if not watch.is_whole:
-            wrong.append(f"not whole within {WITHIN:.0f} s: {watch.trouble}")
+        if not watch.is_complete:
+            wrong.append(f"not complete within {WITHIN:.0f} s: {watch.problem}")
         nursery.cancel_scope.cancel()
-    seconds = None if troubled_at == -math.inf else max(0.0, troubled_at + EVERY - ended)
+    seconds = None if last_problem_at == -math.inf else max(0.0, last_problem_at + EVERY - ended)
     return Result(fault.name, did, seconds, wrong, weight)
 
 
 async def _calm(watch: Watch) -> None:
-    """Return once nothing has been wrong for a while, or patience is over."""
+    """Return once nothing has been wrong for a while, or `WITHIN` is over."""
     since = trio.current_time()
     with trio.move_on_after(WITHIN):
-        while trio.current_time() < max(since, watch.troubled_at) + CALM:
+        while trio.current_time() < max(since, watch.last_problem_at) + CALM:
             await trio.sleep(EVERY)
 
 

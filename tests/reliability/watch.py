@@ -1,4 +1,4 @@
-"""Watches a running service from outside: whether it is whole, and what it spends."""
+"""Watches a running service from outside: whether it is complete, and what it spends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakes.service import ReconnectingClient, World
 
 EVERY = 1.0  # seconds between two looks
 SETTLED_AFTER = 3_000  # ms after a candle's end by which its client should have it
-FRESH_FOR = 15.0  # seconds; less than anybody would call a busy chart dead
+FRESH_FOR = 15.0  # seconds; a busy chart is stale after that
 LOOKED_AT = 6  # closed candles, the newest
 
 WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20}
@@ -125,35 +125,35 @@ class Watch:
     visitor: ReconnectingClient
     quiet: frozenset[str] = frozenset()
     """Symbols that may have nothing to say."""
-    troubled_at: float = -math.inf
+    last_problem_at: float = -math.inf
     """When something was last not as it should be."""
-    trouble: str = ""
-    is_whole: bool = True
+    problem: str = ""
+    is_complete: bool = True
     every: float = EVERY
     looks: int = 0
-    troubled: int = 0
-    """Looks at which it was not whole."""
+    incomplete: int = 0
+    """Looks at which it was not complete."""
     _seen: dict[Series, tuple[int, float]] = field(default_factory=dict)
 
     async def run(self) -> None:
         while True:
-            trouble = self.look()
-            if trouble is None and not await self.world.is_ready():
-                trouble = "not ready"
-            self.is_whole = trouble is None
+            problem = self.look()
+            if problem is None and not await self.world.is_ready():
+                problem = "not ready"
+            self.is_complete = problem is None
             self.looks += 1
-            if trouble is not None:
-                self.troubled += 1
-                self.troubled_at = trio.current_time()
-                self.trouble = trouble
+            if problem is not None:
+                self.incomplete += 1
+                self.last_problem_at = trio.current_time()
+                self.problem = problem
             await trio.sleep(self.every)
 
     def look(self) -> str | None:
         for series in self.visitor.series:
             chart = self.visitor.charts.by_series.get(series)
-            trouble = "nothing yet" if chart is None else self._look_at(series, chart)
-            if trouble:
-                return f"{series}: {trouble}"
+            problem = "nothing yet" if chart is None else self._look_at(series, chart)
+            if problem:
+                return f"{series}: {problem}"
         return None
 
     def _look_at(self, series: Series, chart: Chart) -> str | None:
