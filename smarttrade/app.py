@@ -34,6 +34,7 @@ from actors import Child, Mailbox, Overflow, RestartBudget, Strategy, Supervisor
 from .environment import Environment, open_environment
 from .feed.subtree import build_feed
 from .linux.systemd import Notifier, watchdog_children
+from .market.origin import SIMULATED
 from .role import Role
 from .session.draining import Draining
 from .session.hub import run_hub
@@ -159,6 +160,7 @@ def build_service(
         has_clients=role.has_clients,
         counters=counters,
         wall_clock=environment.wall_clock,
+        origin=lambda: SIMULATED if environment.simulated else None,
     )
     children += [
         _build_web(settings, environment, services),

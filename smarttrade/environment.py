@@ -35,6 +35,9 @@ logger = structlog.get_logger("app")
 VENUE: Venue = BINANCE
 """The exchange that candles come from: the one line that chooses it."""
 
+SIMULATED_SUFFIX = "-simulated"
+"""Appended to the Redis namespace with the built-in simulator."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -51,6 +54,8 @@ class Environment:
     """Where candles are kept; None keeps them in memory only. A gateway needs one."""
     notifier: Notifier | None = None
     """systemd, if it started this process."""
+    simulated: bool = False
+    """Whether the exchange is the built-in simulator."""
     wall_clock: Callable[[], float] = time.time
     cost_clock: Callable[[], float] = lambda: 0.0
     """Processor time of this thread in seconds; the default does not measure."""
@@ -76,8 +81,9 @@ async def open_environment(
             dial,
             stream_urls,
             listen=partial(_listen, settings),
-            database=await _open_database(settings, role),
+            database=await _open_database(settings, role, simulated=simulated),
             notifier=notifier,
+            simulated=simulated,
             cost_clock=time.thread_time,
         )
 
@@ -92,6 +98,9 @@ async def _exchange(
         return
     from .simulator import Exchange, serve_exchange
 
+    logger.warning(
+        "simulated", advice="prices are invented; start without --simulated for real ones"
+    )
     exchange = Exchange(symbols=settings.symbols, start_ms=int(time.time() * 1000))
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
@@ -108,24 +117,37 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
     return listeners
 
 
-async def _open_database(settings: Settings, role: Role) -> Database | None:
-    """What is configured; else the Redis at the default address, if `role` can do without it."""
-    if settings.use_memory_store:
-        return None
-    url = settings.redis_url or DEFAULT_REDIS_URL
-    if settings.redis_url is None and role is Role.SERVE and not await redis_answers(url):
-        logger.warning(
-            "memory_only",
-            reason=f"no Redis answers at {url}: candles are lost when this process ends",
-            advice="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
-        )
+async def _open_database(settings: Settings, role: Role, *, simulated: bool) -> Database | None:
+    """The configured Redis, or for `serve` the one at the default address; None for memory.
+
+    Simulated candles are never stored beside real ones: they have a namespace of their own, and
+    `serve` stores them only in a Redis that is configured.
+    """
+    if settings.use_memory_store or not await _has_redis(settings, role, simulated=simulated):
         return None
     from .store.redis_database import RedisDatabase  # takes as long to import as Trio
 
-    logger.info("redis", url=masked(url), namespace=settings.redis_namespace)
+    url = settings.redis_url or DEFAULT_REDIS_URL
+    namespace = settings.redis_namespace + (SIMULATED_SUFFIX if simulated else "")
+    logger.info("redis", url=masked(url), namespace=namespace)
     return RedisDatabase(
         url,
-        settings.redis_namespace,
+        namespace,
         within=settings.redis_timeout,
         stream_length=settings.max_stored_changes,
     )
+
+
+async def _has_redis(settings: Settings, role: Role, *, simulated: bool) -> bool:
+    if settings.redis_url is not None or role is not Role.SERVE:
+        return True
+    if simulated:
+        return False
+    if await redis_answers(DEFAULT_REDIS_URL):
+        return True
+    logger.warning(
+        "memory_only",
+        reason=f"no Redis answers at {DEFAULT_REDIS_URL}: candles are lost when this process ends",
+        advice="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
+    )
+    return False

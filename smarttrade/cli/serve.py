@@ -60,6 +60,7 @@ async def serve(
         from actors import Fatal, RestartLimit, Unkillable
 
         from ..app import run_service
+        from ..errors import Misconfigured
         from ..linux.descriptors import raise_descriptor_limit
         from ..linux.systemd import Notifier
 
@@ -83,6 +84,9 @@ async def serve(
     except Exception as error:
         if (stuck := matching_error_text(error, (Unkillable,))) is not None:
             end_now(1, stuck)  # Trio would wait for it
+        if (wrong := matching_error_text(error, (Misconfigured,))) is not None:
+            print(f"smarttrade: {wrong}", file=sys.stderr)
+            return 2
         reason = matching_error_text(error, (RestartLimit, Fatal))
         if reason is None:
             log.critical("crashed", exc_info=error)

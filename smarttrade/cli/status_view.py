@@ -37,6 +37,8 @@ def draw(snapshot: Snapshot) -> RenderableType:
 
 def _parts(snapshot: Snapshot) -> Iterator[RenderableType]:
     yield _heading(snapshot)
+    if snapshot.system.simulated:
+        yield Text("SIMULATED prices: they are invented", "bold magenta")
     yield _feed(snapshot.streaming)
     yield _store(snapshot.system.store)
     yield Text()

@@ -21,6 +21,8 @@ from ..market.series import parse_symbol
 from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
 from ..web.access import Access
 from ..web.server_limits import ServerLimits
+from .redis_url import ALLOWED as REDIS_URL_ALLOWED
+from .redis_url import read_redis_url
 from .values import (
     host_name,
     list_of,
@@ -74,13 +76,11 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
     )
 
-    redis_url: Annotated[
-        str | None, BeforeValidator(or_none(url("redis", "rediss", "unix", with_query=True)))
-    ] = _variable(
+    redis_url: Annotated[str | None, BeforeValidator(or_none(read_redis_url))] = _variable(
         "REDIS_URL",
         None,
         f"Redis to keep candles in; if not set, the one at {DEFAULT_REDIS_URL} if it answers",
-        allowed="a redis://, rediss:// or unix:// URL",
+        allowed=REDIS_URL_ALLOWED,
     )
     use_memory_store: Annotated[bool, BeforeValidator(lower)] = _variable(
         "USE_MEMORY_STORE",

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from .deprecated import DEPRECATED
 from .model import PREFIX, Settings
-from .values import masked
+from .values import Explained, masked
 from .variables import VARIABLES
 
 SECRETS = frozenset((f"{PREFIX}TOKENS",))
@@ -120,5 +120,8 @@ def _problem(details: Any, origins: Mapping[str, str]) -> str:
     shown = masked(given if len(given) <= 200 else given[:200] + "...")
     wrong = details.get("ctx", {}).get("error", "")
     # An entry of a list is half a URL if the password has a comma in it.
-    why = f"{wrong}; " if str(wrong).startswith("wrong: ") and "@" not in given else ""
+    is_safe = isinstance(wrong, Explained) or (
+        str(wrong).startswith("wrong: ") and "@" not in given
+    )
+    why = f"{wrong}; " if is_safe else ""
     return f"{name}={shown!r} ({origins[name]}): {why}must be {VARIABLES[name].allowed}"

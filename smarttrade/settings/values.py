@@ -13,6 +13,10 @@ from pydantic import BeforeValidator, SecretStr
 from ..market.interval import Interval
 
 
+class Explained(ValueError):
+    """A message that is fit to be shown: it names what is wrong, and no secret."""
+
+
 def list_of(parse: Callable[[Any], Any]) -> BeforeValidator:
     """Entries separated by commas, without repetition, in the given order."""
 
@@ -41,6 +45,8 @@ def url(*schemes: str, with_query: bool = False) -> Callable[[str], str]:
     def read(text: str) -> str:
         text = text.strip()
         parts = urlsplit(text)
+        if "@" in parts.path + parts.query + parts.fragment:  # then the host is half a password
+            raise Explained("a password with any of / ? # needs these percent-encoded")
         if parts.scheme not in schemes or text.split() != [text]:
             raise ValueError(f"wrong scheme: {parts.scheme!r}")
         if parts.scheme == "unix":

@@ -19,6 +19,7 @@ import actors
 import smarttrade
 from smarttrade.cli import COMMANDS, run
 from smarttrade.cli.serve import serve
+from smarttrade.errors import Misconfigured
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.settings.sources import Loaded
 
@@ -208,6 +209,19 @@ async def test_a_service_that_gives_up_is_one_line_and_status_1(
     monkeypatch.setitem(sys.modules, "smarttrade.app", app)
     assert await serve(Loaded(Settings(), {}), False, trio.Event()) == 1
     assert capsys.readouterr().err == "smarttrade: feed failed too often\n"
+
+
+async def test_configuration_that_does_not_fit_what_was_found_is_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run_service(*_: object, **__: object) -> None:
+        raise ExceptionGroup("", [Misconfigured("another exchange's candles")])
+
+    app = ModuleType("smarttrade.app")
+    vars(app)["run_service"] = run_service
+    monkeypatch.setitem(sys.modules, "smarttrade.app", app)
+    assert await serve(Loaded(Settings(), {}), False, trio.Event()) == 2
+    assert capsys.readouterr().err == "smarttrade: another exchange's candles\n"
 
 
 def test_an_error_that_nobody_foresaw_is_logged_with_its_traceback(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from actors import ActorInfo, State
 from smarttrade.cli.status import BackendUnavailable, Status, base_url
 from smarttrade.cli.status_view import Snapshot, draw, duration
 from smarttrade.market.interval import Interval
+from smarttrade.market.origin import SIMULATED
 from smarttrade.store.feed import Feed
 from tests.fakes.candles import BTC, ETH, candle, rows
 from tests.fakes.memory_net import http_over
@@ -70,6 +71,12 @@ async def test_backend_that_is_ready_is_shown_with_all_its_parts() -> None:
     assert "├── web  pausing  2 restarts  last: OSError: reset" in lines
     assert "└── listing  stopped" in lines
     assert any(line.startswith("BTCUSDT  0.") for line in lines)
+
+
+async def test_simulated_prices_are_said_to_be_so() -> None:
+    async with backend(intervals=MINUTES, tree=TREE, origin=SIMULATED) as server:
+        await fill(server, BTC, ETH)
+        assert drawn(await seen_of(server)).splitlines()[1].startswith("SIMULATED prices")
 
 
 async def test_what_is_not_ready_is_named() -> None:

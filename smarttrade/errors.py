@@ -1,0 +1,12 @@
+"""Errors that the program's exit status tells apart."""
+
+from __future__ import annotations
+
+from actors import Fatal
+
+
+class Misconfigured(Fatal):
+    """What was found at run time does not fit the configuration; exit status 2.
+
+    The message says what to change. Like `BadSettings`, but known only after the start.
+    """
