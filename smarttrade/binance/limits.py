@@ -19,9 +19,9 @@ CONNECTION_PERIOD = 300.0  # seconds
 MAX_STREAMS = 1024
 """Per connection. Source: the same."""
 
-REQUEST_INTERVAL = 0.25
-"""Seconds between two SUBSCRIBE messages: at most 5 incoming messages a second are allowed, pongs
-included. Source: the same."""
+REQUEST_INTERVAL = 0.5
+"""Seconds between two SUBSCRIBE messages: at most 5 incoming messages in any second are allowed,
+and 3 of these leave room for a ping and a pong. Source: the same."""
 
 ROTATE_AFTER = 23 * 3600.0
 """Seconds after which a stream connection is replaced; the exchange ends it at 24 hours.

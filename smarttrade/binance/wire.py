@@ -20,6 +20,7 @@ from ..feed.venue import (
     CandleUpdate,
     ServerShutdown,
     StreamMessage,
+    Subscribed,
     SubscribeFailed,
     SymbolStatus,
 )
@@ -59,6 +60,7 @@ class _Envelope(msgspec.Struct):
     kind: str | None = msgspec.field(name="e", default=None)
     error: object = None
     code: int | None = None
+    id: object = None
 
 
 class BinanceDecoder:
@@ -87,6 +89,8 @@ class BinanceDecoder:
         if event is None:
             if envelope.error is not None or envelope.code is not None:
                 return SubscribeFailed(str(message)[:200])
+            if envelope.id is not None:
+                return Subscribed()
             return _notice(envelope.kind)
         kline = event.kline
         if kline is None:

@@ -8,6 +8,17 @@ from ..market.series import Series
 
 
 def plan_shards(series: Sequence[Series], max_streams: int) -> list[Sequence[Series]]:
-    """As few connections as allowed, evenly filled."""
-    connections = -(-len(series) // max_streams)
-    return [series[index::connections] for index in range(connections)]
+    """As few connections as allowed, evenly filled; all intervals of a symbol on one of them.
+
+    The silence of one series is judged by the others of its symbol.
+    """
+    by_symbol: dict[str, list[Series]] = {}
+    for each in series:
+        by_symbol.setdefault(each.symbol, []).append(each)
+    widest = max(map(len, by_symbol.values()), default=1)
+    symbols_per_shard = max(1, max_streams // widest)
+    shards = -(-len(by_symbol) // symbols_per_shard)
+    symbols = list(by_symbol.values())
+    return [
+        [each for symbol in symbols[number::shards] for each in symbol] for number in range(shards)
+    ]

@@ -33,6 +33,7 @@ from .venue import (
     ServerShutdown,
     StreamDecoder,
     StreamMessage,
+    Subscribed,
     SubscribeFailed,
     Venue,
 )
@@ -53,6 +54,9 @@ trading has been told by the new one."""
 REPLACEMENT_BACKOFF = Backoff(first=30.0, max_pause=600.0)
 """Seconds between two replacements because of silence: if the exchange itself is mute, another
 connection does not help, and REST reads bring what there is."""
+SUBSCRIBE_TIMEOUT = 10.0
+"""Seconds for the reply to a subscription. The exchange ignores some without a word."""
+
 LOOK_EVERY = 2.0  # seconds between two looks for silence
 STRANGE_AFTER = 20
 """Messages that make no sense, and none that does, by which a connection is somebody else's."""
@@ -251,7 +255,8 @@ class StreamShard:
         self, leg: StreamConnection, connection: Connection, nursery: trio.Nursery
     ) -> None:
         context = self._context
-        await self._subscribe_rest(connection)
+        decoder = context.venue.stream_decoder(self._series)
+        await self._subscribe(leg, connection, decoder)
         context.counters.connects += 1
         logger.info("stream_connected", series=len(self._series))
         if not self._open and not self._searching:
@@ -264,43 +269,82 @@ class StreamShard:
         jitter = random.random() * min(ROTATE_JITTER, context.rotate_after / 10)
         leg.rotate_at = now + context.rotate_after - jitter
         leg.changed()
-        await self._take_all(leg, connection)
+        while True:
+            await self._handle(await connection.receive(), leg, decoder)
 
     def _retire(self, leg: StreamConnection) -> None:
         leg.is_due = True
         leg.changed()
 
-    async def _subscribe_rest(self, connection: Connection) -> None:
-        for message in self._request.messages:
-            await connection.send(message)
-            await trio.sleep(self._context.venue.limits.request_interval)
+    async def _subscribe(
+        self, leg: StreamConnection, connection: Connection, decoder: StreamDecoder
+    ) -> None:
+        """Send what the URL did not carry, one request after the other has been confirmed.
 
-    async def _take_all(self, leg: StreamConnection, connection: Connection) -> None:
-        """Take what the exchange says, until the connection ends."""
-        context = self._context
-        decoder = context.venue.stream_decoder(self._series)
+        Raises:
+            StreamDown: a request was refused, or not answered within `SUBSCRIBE_TIMEOUT` seconds.
+        """
+        for request in self._request.messages:
+            await connection.send(request)
+            sent_at = trio.current_time()
+            if not await self._handle_until(
+                sent_at + SUBSCRIBE_TIMEOUT, leg, connection, decoder, for_reply=True
+            ):
+                raise StreamDown(f"no reply to a subscription in {SUBSCRIBE_TIMEOUT:.0f} s")
+            interval = self._context.venue.limits.request_interval
+            await self._handle_until(sent_at + interval, leg, connection, decoder, for_reply=False)
+
+    async def _handle_until(
+        self,
+        deadline: float,
+        leg: StreamConnection,
+        connection: Connection,
+        decoder: StreamDecoder,
+        *,
+        for_reply: bool,
+    ) -> bool:
+        """Handle messages until then, or until a reply came when waiting `for_reply`."""
         while True:
-            match self._decode(decoder, await connection.receive(), leg):
-                case CandleUpdate() as told:
-                    now = trio.current_time()
-                    context.counters.updates += 1
-                    context.health.heard_at = now
-                    self._silence.told(told.series, told.candle, now)
-                    if not leg.heard:
-                        leg.heard = True
-                        leg.strange = 0
-                        leg.changed()
-                    try:
-                        context.updates.tell_nowait(told)
-                    except trio.WouldBlock:
-                        await context.updates.tell(told)
-                case ServerShutdown():
-                    logger.info("stream_rotates", series=len(self._series), reason="shutdown")
-                    self._retire(leg)
-                case SubscribeFailed(detail):
-                    logger.error("subscribe_failed", detail=detail)
-                case None:
-                    pass
+            message = None
+            with trio.move_on_at(deadline):  # around nothing that could lose an update
+                message = await connection.receive()
+            if message is None:
+                return False
+            if await self._handle(message, leg, decoder) and for_reply:
+                return True
+
+    async def _handle(
+        self, message: str | bytes, leg: StreamConnection, decoder: StreamDecoder
+    ) -> bool:
+        """Whether it was a reply to a subscription."""
+        match self._decode(decoder, message, leg):
+            case CandleUpdate() as update:
+                await self._take(update, leg)
+            case ServerShutdown():
+                logger.info("stream_rotates", series=len(self._series), reason="shutdown")
+                self._retire(leg)
+            case Subscribed():
+                return True
+            case SubscribeFailed(detail):
+                raise StreamDown(f"subscription refused: {detail}")
+            case None:
+                pass
+        return False
+
+    async def _take(self, update: CandleUpdate, leg: StreamConnection) -> None:
+        context = self._context
+        now = trio.current_time()
+        context.counters.updates += 1
+        context.health.heard_at = now
+        self._silence.told(update.series, update.candle, now)
+        if not leg.heard:
+            leg.heard = True
+            leg.strange = 0
+            leg.changed()
+        try:
+            context.updates.tell_nowait(update)
+        except trio.WouldBlock:
+            await context.updates.tell(update)
 
     def _decode(
         self, decoder: StreamDecoder, message: str | bytes, leg: StreamConnection

@@ -59,7 +59,8 @@ class StreamRequest:
     path: str
     """Appended to the endpoint; may carry subscriptions in its query."""
     messages: Sequence[str] = ()
-    """Sent on the open connection one by one, for what the path does not carry."""
+    """Sent on the open connection, for what the path does not carry: the next one when the one
+    before is confirmed by `Subscribed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,17 @@ class ServerShutdown(msgspec.Struct, frozen=True):
     """The connection ends soon: open another at once."""
 
 
+class Subscribed(msgspec.Struct, frozen=True):
+    """The venue confirms one of the messages of a `StreamRequest`."""
+
+
 class SubscribeFailed(msgspec.Struct, frozen=True):
     """The venue refused streams that were requested."""
 
     detail: str
 
 
-StreamMessage = CandleUpdate | ServerShutdown | SubscribeFailed
+StreamMessage = CandleUpdate | ServerShutdown | Subscribed | SubscribeFailed
 
 
 class StreamDecoder(Protocol):

@@ -124,8 +124,8 @@ class Peer:
     async def tell(self, text: str) -> None:
         await self.say(TextMessage(text))
 
-    async def hear(self, *, pong: bool = True) -> None:
-        """Hear the client out, and answer its pings; returns when it is gone."""
+    async def hear(self, *, pong: bool = True, confirm: bool = True) -> None:
+        """Hear the client out, answer its pings and confirm its requests; returns when it is gone."""
         while True:
             data = await self.stream.receive_some()
             self._ws.receive_data(data or None)
@@ -133,6 +133,9 @@ class Peer:
                 self.heard.append((trio.current_time(), event))
                 if isinstance(event, Ping) and pong:
                     await self.say(event.response())
+                if isinstance(event, TextMessage) and confirm:
+                    reply = {"result": None, "id": json.loads(event.data).get("id")}
+                    await self.tell(json.dumps(reply))
             if not data:
                 return
 

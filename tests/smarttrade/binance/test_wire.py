@@ -18,7 +18,13 @@ from smarttrade.binance.wire import (
     decode_symbol_statuses,
 )
 from smarttrade.feed.errors import Malformed
-from smarttrade.feed.venue import CandleUpdate, ServerShutdown, SubscribeFailed, SymbolStatus
+from smarttrade.feed.venue import (
+    CandleUpdate,
+    ServerShutdown,
+    Subscribed,
+    SubscribeFailed,
+    SymbolStatus,
+)
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -102,8 +108,17 @@ def test_server_shutdown_in_both_forms(text: str) -> None:
     [
         '{"result":null,"id":1}',
         '{"result":null,"id":"b1946ac9"}',
-        '{"result":["bnbbtc@kline_1m"],"id":3}',
         '{"error":null,"result":null,"id":1}',
+    ],
+)
+def test_confirmed_subscription(text: str) -> None:
+    """Source: web-socket-streams.md, "Subscribe to a stream"."""
+    assert decode(text) == Subscribed()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         '{"stream":"bnbbtc@trade","data":{"e":"trade","E":1672515782136,"s":"BNBBTC","p":"0.001"}}',
         "{}",
     ],

@@ -19,18 +19,23 @@ def some_series(count: int, name: str = "S{}USDT") -> list[Series]:
     ]
 
 
-@given(st.integers(0, 5000))
-def test_every_series_is_on_exactly_one_connection(count: int) -> None:
-    series = some_series(count)
-    groups = plan_shards(series, MAX_STREAMS)
-    assert Counter(each for group in groups for each in group) == Counter(series)
-    sizes = [len(group) for group in groups]
-    assert all(0 < size <= MAX_STREAMS for size in sizes)
-    assert len(groups) == -(-count // MAX_STREAMS)
-    assert max(sizes, default=0) - min(sizes, default=0) <= 1
+@given(st.integers(0, 300), st.integers(1, 16))
+def test_intervals_of_a_symbol_share_a_connection(symbols: int, intervals: int) -> None:
+    series = [
+        Series(f"S{number}USDT", interval)
+        for interval in list(Interval)[:intervals]
+        for number in range(symbols)
+    ]
+    shards = plan_shards(series, 64)
+    assert Counter(each for shard in shards for each in shard) == Counter(series)
+    assert sum(len({each.symbol for each in shard}) for shard in shards) == symbols
+    sizes = [len(shard) for shard in shards]
+    assert all(0 < size <= 64 for size in sizes)
+    assert len(shards) == -(-symbols // (64 // intervals))
+    assert max(sizes, default=0) - min(sizes, default=0) <= intervals
 
 
 def test_documented_limit_of_streams() -> None:
     """Source: web-socket-streams.md, "WebSocket Limits"."""
-    assert [len(group) for group in plan_shards(some_series(1024), MAX_STREAMS)] == [1024]
-    assert [len(group) for group in plan_shards(some_series(1025), MAX_STREAMS)] == [513, 512]
+    assert [len(shard) for shard in plan_shards(some_series(1024), MAX_STREAMS)] == [1024]
+    assert [len(shard) for shard in plan_shards(some_series(1040), MAX_STREAMS)] == [528, 512]

@@ -19,7 +19,13 @@ from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.budgets import AttemptBudget, WeightBudget
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.stream import LOOK_EVERY, LOOK_FIRST, run_stream
-from smarttrade.feed.stream_shard import COMPLAIN_EVERY, HEALTHY_AFTER, PAUSE, StreamCounters
+from smarttrade.feed.stream_shard import (
+    COMPLAIN_EVERY,
+    HEALTHY_AFTER,
+    PAUSE,
+    SUBSCRIBE_TIMEOUT,
+    StreamCounters,
+)
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.feed import Feed
@@ -340,14 +346,61 @@ async def test_malformed_messages_are_counted_and_the_others_go_on(
     assert COMPLAIN_EVERY == 60
 
 
-async def test_refused_subscription_is_told_and_the_others_go_on(
+MANY = [Series(f"SOMELONGNAME{number:05}USDT", Interval.MINUTE_15) for number in range(300)]
+"""More than a URL holds."""
+
+
+async def ignoring(peer: Peer) -> None:
+    """Takes requests and never replies, as the exchange does with some."""
+    await peer.accept()
+    await peer.hear(confirm=False)
+
+
+async def test_request_without_reply_ends_the_connection(autojump_clock: MockClock) -> None:
+    async with feeding(ignoring, listening, series=MANY) as feed:
+        await trio.sleep(SUBSCRIBE_TIMEOUT - 0.1)
+        assert feed.counters.connects == feed.counters.failures == 0
+        await trio.sleep(5)
+    assert (feed.counters.failures, feed.counters.connects) == (1, 1)
+    assert 0 <= feed.exchange.times[1] - SUBSCRIBE_TIMEOUT <= PAUSE.first
+
+
+async def test_next_request_waits_for_the_reply_to_the_one_before(
     autojump_clock: MockClock,
 ) -> None:
+    async def slow(peer: Peer) -> None:
+        await peer.accept()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(peer.hear, confirm=False))
+            for number in range(1, 10):
+                await trio.sleep(3)
+                await peer.tell(f'{{"result":null,"id":{number}}}')
+
+    async with feeding(slow, series=MANY) as feed:
+        await trio.sleep(60)
+    [peer] = feed.exchange.peers
+    times = [at for at, _ in peer.requests]
+    assert times == [3.0 * number for number in range(len(times))]
+    assert len(times) == 2
+
+
+async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockClock) -> None:
+    async def trading(peer: Peer) -> None:
+        await peer.accept()
+        await peer.tell(kline(MANY[0]))
+        await peer.hear()
+
+    async with feeding(trading, series=MANY) as feed:
+        await trio.sleep(60)
+    assert feed.told == [(MANY[0], 0, False)]
+    assert feed.counters.failures == 0
+
+
+async def test_refused_subscription_ends_the_connection(autojump_clock: MockClock) -> None:
     refusal = '{"error":{"code":2,"msg":"Invalid request"},"id":1}'
-    with capture_logs() as logs:
-        async with feeding(telling(refusal, '{"result":null,"id":2}', kline())) as feed:
-            await trio.sleep(1)
-    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["subscribe_failed"]
+    async with feeding(telling(refusal), telling(kline())) as feed:
+        await trio.sleep(5)
+    assert feed.counters.failures == 1
     assert feed.told == [(BTC, 0, False)]
     assert feed.counters.malformed == 0
 
@@ -518,15 +571,17 @@ async def test_feed_tells_the_time_of_the_wall(autojump_clock: MockClock) -> Non
     assert message.status.since == 1000 + at  # type: ignore[union-attr]
 
 
-async def test_one_line_of_several_down_is_stale(autojump_clock: MockClock) -> None:
+async def test_one_shard_of_several_down_is_stale(autojump_clock: MockClock) -> None:
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2000)]
 
     async def live(peer: Peer) -> None:
         await peer.accept()
         own = series[0] if stream_name(series[0]) in peer.url else series[1]
-        while True:
-            await trio.sleep(2)
-            await peer.tell(kline(own))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.hear)
+            while True:
+                await trio.sleep(2)
+                await peer.tell(kline(own))
 
     async with feeding(live, live, silent, series=series) as feed:
         await trio.sleep(20)
@@ -534,7 +589,6 @@ async def test_one_line_of_several_down_is_stale(autojump_clock: MockClock) -> N
         await trio.sleep(10)
     assert [state for _, state in feed.store.feeds] == [
         Feed.DOWN,
-        Feed.STALE,
         Feed.LIVE,
         Feed.STALE,
     ]
