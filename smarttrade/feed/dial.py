@@ -1,6 +1,6 @@
 """How a stream connection's bytes get to the exchange: the one place that opens sockets to it.
 
-A seam: whoever wires the service may pass another `Dial`, for example one that leads to a
+A seam: the wiring may pass another `Dial`, for example one that leads to a
 simulated exchange in memory.
 """
 

@@ -1,8 +1,8 @@
 """Which series have gone silent although they should not have: plain code.
 
 A symbol without trades is silent, and may be for hours; that is no reason to tear anything down.
-But every trade changes the candles of all of a symbol's intervals, so when one series is told and
-its sibling is not, the sibling's stream is suspected; and so is the one that talked last when a
+But every trade changes the candles of all of a symbol's intervals, so when one series is updated
+and its sibling is not, the sibling's stream is suspected; and so is the one that talked last when a
 whole connection says nothing, and any that has been silent for long. Suspicion is followed by a
 REST read, and only a state that the stream does not bring either is a proof.
 """
@@ -30,7 +30,7 @@ SETTLE = 4.0
 
 
 class _Heard:
-    """What a stream told last, and when it was looked at over REST."""
+    """What a stream brought last, and when it was checked over REST."""
 
     __slots__ = ("at", "candle", "looked_at", "pause", "read")
 
@@ -50,7 +50,7 @@ class Silence:
         self._symbols = {each.symbol: now for each in series}
         self._latest = now
 
-    def told(self, series: Series, candle: Candle, now: float) -> None:
+    def note_update(self, series: Series, candle: Candle, now: float) -> None:
         """The stream brought a candle."""
         heard = self._heard[series]
         heard.at = self._symbols[series.symbol] = self._latest = now
@@ -67,7 +67,8 @@ class Silence:
     def suspects(self, now: float) -> list[Series]:
         """Those to look at over REST now, the ones silent for longest first.
 
-        Whoever is named is not named again for a while, longer each time, unless it talks.
+        A series that was returned is not returned again for a while, longer each time, unless it
+        is updated.
         """
         found = [each for each in self._silent(now) if self._is_worth_a_look(each, now)]
         found.sort(key=lambda each: self._heard[each].at)
@@ -94,8 +95,8 @@ class Silence:
     def is_mute(self, series: Series, read: Candle, read_at: float) -> bool:
         """Whether the stream keeps back what was `read` over REST at `read_at`, `SETTLE` s ago.
 
-        It does not if it told a state at least as late, or a later one since. Of a series that it
-        never told, a second read proves it: one that shows trades after the first.
+        It does not if it brought a state at least as late, or a later one since. Of a series that
+        it never brought, a second read proves it: one that shows trades after the first.
         """
         heard = self._heard[series]
         is_mute = self._keeps_back(series, heard, read, read_at)
@@ -105,11 +106,11 @@ class Silence:
 
     def _keeps_back(self, series: Series, heard: _Heard, read: Candle, read_at: float) -> bool:
         before, heard.read = heard.read, read
-        told = heard.candle
-        if told is None:
+        newest = heard.candle
+        if newest is None:
             is_behind = self._symbols[series.symbol] > heard.at + SIBLING_AFTER
             return is_behind or (before is not None and _has_traded(before, read))
-        return heard.at < read_at and _has_traded(told, read)
+        return heard.at < read_at and _has_traded(newest, read)
 
 
 def _has_traded(before: Candle, after: Candle) -> bool:

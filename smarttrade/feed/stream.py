@@ -25,7 +25,7 @@ logger = structlog.get_logger("feed.stream")
 
 BATCH = 1024  # candles handed to the store in one message
 LOOK_EVERY = 1.0  # seconds between two looks at the feed's health
-LOOK_FIRST = 0.05  # the same until the feed is live for the first time: nobody is ready before
+LOOK_FIRST = 0.05  # the same until the feed is live for the first time: clients wait for that
 
 
 async def run_stream(
@@ -65,18 +65,18 @@ async def run_stream(
 async def _hand_over(updates: Updates, store: Mailbox[StoreMessage]) -> None:
     while True:
         batch = await updates.receive_batch(BATCH)
-        await store.tell(PutUpdates([(told.series, told.candle) for told in batch]))
+        await store.tell(PutUpdates([(update.series, update.candle) for update in batch]))
 
 
 async def _report_feed(
     health: FeedHealth, store: Mailbox[StoreMessage], wall_clock: Callable[[], float]
 ) -> None:
-    told: Feed | None = None
+    reported: Feed | None = None
     pause = LOOK_FIRST
     while True:
         feed = health.feed(trio.current_time())
-        if feed is not told:
-            told = feed
+        if feed is not reported:
+            reported = feed
             logger.info("feed", state=feed.value)
             await store.tell(ReportFeed(FeedStatus(feed, wall_clock())))
         if feed is Feed.LIVE:

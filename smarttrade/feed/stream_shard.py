@@ -49,7 +49,7 @@ DELIVER_TIMEOUT = 10.0
 """Seconds that a new connection has to deliver something before it is preferred to the old one."""
 OVERLAP = 3.0
 """Seconds for which both are kept then: more than the cadence of 2 s, so every series that is
-trading has been told by the new one."""
+trading has been updated by the new one."""
 
 REPLACEMENT_BACKOFF = Backoff(first=30.0, max_pause=600.0)
 """Seconds between two replacements because of silence: if the exchange itself is mute, another
@@ -99,7 +99,7 @@ class StreamContext:
 
 
 class StreamConnection:
-    """One connection of a line, from the attempt to its end."""
+    """One connection of a shard, from the attempt to its end."""
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
@@ -160,7 +160,7 @@ class StreamShard:
     async def _delivers(
         self, successor: StreamConnection, current: StreamConnection | None
     ) -> bool:
-        """Whether `successor` may take over: it delivers, or nobody is there to be better."""
+        """Whether `successor` may take over: it delivers, or there is none to replace."""
         while successor.opened_at is None and not successor.over.is_set():
             await successor.change()
         if successor.over.is_set():
@@ -206,8 +206,8 @@ class StreamShard:
             if failure.status is None
             else venue.status_hint(failure.status, venue.stream_variable)
         )
-        told = {} if advice is None else {"advice": advice}
-        logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **told)
+        fields = {} if advice is None else {"advice": advice}
+        logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **fields)
 
     # -- one connection --------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class StreamShard:
             await trio.sleep(wait)
 
     async def _find_missing(self) -> None:
-        """What was told before this moment is lost, and is read over REST.
+        """What was sent before this moment is lost, and is read over REST.
 
         A task of its own, and one at most: a busy store is no reason not to receive. Short
         intervals first, as the first ones are read as they come.
@@ -336,15 +336,15 @@ class StreamShard:
         now = trio.current_time()
         context.counters.updates += 1
         context.health.heard_at = now
-        self._silence.told(update.series, update.candle, now)
+        self._silence.note_update(update.series, update.candle, now)
         if not leg.heard:
             leg.heard = True
             leg.strange = 0
             leg.changed()
         try:
-            context.updates.tell_nowait(update)
+            context.updates.put_nowait(update)
         except trio.WouldBlock:
-            await context.updates.tell(update)
+            await context.updates.put(update)
 
     def _decode(
         self, decoder: StreamDecoder, message: str | bytes, leg: StreamConnection

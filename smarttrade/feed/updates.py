@@ -1,4 +1,4 @@
-"""What the exchange has told and the store has not taken yet."""
+"""What the exchange has sent and the store has not taken yet."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Updates:
     """A queue that loses nothing while it is short, and no final state when it is long.
 
     The first `room` updates are kept as they came. While there are more, only the newest state of
-    each candle is kept of what comes beyond them: at most `room` candles. So whoever receives from
-    the exchange need not wait for a store that is busy. The updates of one series stay in order.
+    each candle is kept of what comes beyond them: at most `room` candles. So the receiving task
+    need not wait for a store that is busy. The updates of one series stay in order.
     """
 
     def __init__(self, room: int) -> None:
@@ -35,24 +35,24 @@ class Updates:
     def __len__(self) -> int:
         return len(self._whole) + len(self._newest)
 
-    def tell_nowait(self, told: CandleUpdate) -> None:
+    def put_nowait(self, update: CandleUpdate) -> None:
         """Add an update if that needs no waiting.
 
         Raises:
             trio.WouldBlock: there is no room for one more candle.
         """
         if len(self._whole) < self._room and not self._newest:
-            self._whole.append(told)
+            self._whole.append(update)
         else:
-            self._keep_newest(told)
+            self._keep_newest(update)
         self._added += 1
         self._arrived.unpark()
 
-    async def tell(self, told: CandleUpdate) -> None:
+    async def put(self, update: CandleUpdate) -> None:
         """Add an update, waiting for room."""
         while True:
             try:
-                self.tell_nowait(told)
+                self.put_nowait(update)
             except trio.WouldBlock:
                 await self._taken.park()
             else:
@@ -81,10 +81,10 @@ class Updates:
             for _ in range(BURST_TURNS):
                 await trio.lowlevel.checkpoint()
 
-    def _keep_newest(self, told: CandleUpdate) -> None:
-        key = told.series, told.candle.open_time
+    def _keep_newest(self, update: CandleUpdate) -> None:
+        key = update.series, update.candle.open_time
         held = self._newest.get(key)
         if held is None and len(self._newest) >= self._room:
             raise trio.WouldBlock
-        if held is None or supersedes(told.candle, held.candle):
-            self._newest[key] = told
+        if held is None or supersedes(update.candle, held.candle):
+            self._newest[key] = update

@@ -33,7 +33,7 @@ def state(volume: float, open_time: int = 0, *, closed: bool = False) -> Candle:
 
 def talk(silence: Silence, now: float, *series: Series, volume: float = 1.0) -> None:
     for each in series:
-        silence.told(each, state(volume), now)
+        silence.note_update(each, state(volume), now)
 
 
 def test_series_that_talk_are_not_suspected() -> None:

@@ -24,7 +24,7 @@ def told(
 def updates(room: int, *begun: CandleUpdate) -> Updates:
     updates = Updates(room)
     for each in begun:
-        updates.tell_nowait(each)
+        updates.put_nowait(each)
     return updates
 
 
@@ -59,7 +59,7 @@ async def test_what_is_behind_stays_behind() -> None:
     """An update that comes when there is room again does not overtake those before it."""
     waiting = updates(2, told(0, 1), told(0, 2), told(0, 3))
     assert await waiting.receive_batch(2) == [told(0, 1), told(0, 2)]
-    waiting.tell_nowait(told(60, 4))
+    waiting.put_nowait(told(60, 4))
     assert await waiting.receive_batch(9) == [told(0, 3), told(60, 4)]
 
 
@@ -73,7 +73,7 @@ async def test_receiver_waits_for_the_first(nursery: trio.Nursery) -> None:
     nursery.start_soon(receive)
     await wait_all_tasks_blocked()
     assert batches == []
-    waiting.tell_nowait(told())
+    waiting.put_nowait(told())
     await wait_all_tasks_blocked()
     assert batches == [[told()]]
 
@@ -85,7 +85,7 @@ async def test_burst_that_arrives_one_per_turn_is_one_batch() -> None:
 
     async def arrive() -> None:
         for update in burst:
-            waiting.tell_nowait(update)
+            waiting.put_nowait(update)
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
@@ -98,7 +98,7 @@ async def test_burst_without_end_is_cut_at_the_size_of_a_batch() -> None:
 
     async def arrive() -> None:
         while True:
-            waiting.tell_nowait(told(0))
+            waiting.put_nowait(told(0))
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
@@ -113,11 +113,11 @@ async def test_sender_waits_when_there_are_too_many_candles(
 ) -> None:
     waiting = updates(1, told(0), told(1))
     with pytest.raises(trio.WouldBlock):
-        waiting.tell_nowait(told(2))
-    nursery.start_soon(waiting.tell, told(2))
+        waiting.put_nowait(told(2))
+    nursery.start_soon(waiting.put, told(2))
     await wait_all_tasks_blocked()
     assert len(waiting) == 2
-    waiting.tell_nowait(told(1, 5))  # there is a place for this one
+    waiting.put_nowait(told(1, 5))  # there is a place for this one
     assert await waiting.receive_batch(9) == [told(0), told(1, 5)]
     await wait_all_tasks_blocked()
     with trio.fail_after(1):
@@ -142,7 +142,7 @@ def test_last_states_come_through_in_order(steps: list[tuple[bool, int]], room: 
                 open_time, state = divmod(len(sent) // 2, 3)
                 update = told(open_time, len(sent) + 1, closed=state == 2, eth=len(sent) % 2 == 1)
                 try:
-                    waiting.tell_nowait(update)
+                    waiting.put_nowait(update)
                 except trio.WouldBlock:
                     break
                 sent.append(update)
