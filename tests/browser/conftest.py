@@ -1,4 +1,4 @@
-"""A real browser, and a real service beside a simulated exchange whose minutes are seconds."""
+"""A real browser and a real service, with a simulated exchange whose minutes take seconds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def service(exchange: Exchange) -> Iterator[Service]:
 
 @pytest.fixture
 def watched(browser: Browser, service: Service, exchange: Exchange) -> Iterator[Watched]:
-    """A page of the service, not opened yet; whatever it complains about is kept."""
+    """A page of the service, not opened yet, that records console errors."""
     with Watched(browser, service.url) as watched:
         yield watched
     exchange.clear()

@@ -14,7 +14,7 @@ PREFIX = "/api/backend/"
 
 
 class PrefixProxy:
-    """Passes on `PREFIX` + path for each of `paths`, with content type and policy; else 404."""
+    """Forwards `PREFIX` + path for each of `paths`, with content type and policy; else 404."""
 
     def __init__(self, backend: str, paths: Collection[str]) -> None:
         class Handler(BaseHTTPRequestHandler):

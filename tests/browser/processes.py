@@ -1,4 +1,4 @@
-"""The exchange and the service as processes of their own, as a user starts them."""
+"""The exchange and the service as processes, as a user starts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVALS = ("1m", "5m", "1h", "1d")
 CONTROL_TOKEN = "control"
 CONTROL = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
 STOP_TIMEOUT = 12  # seconds
-PATIENCE = 20  # seconds
+POLL_TIMEOUT = 20  # seconds
 
 T = TypeVar("T")
 
@@ -38,8 +38,8 @@ def free_port() -> int:
 BUSY = 3  # a busy machine takes longer; what passes takes no longer for it
 
 
-def eventually(look: Callable[[], T | None], what: str, within: float = PATIENCE) -> T:
-    """What `look` returns as soon as it is not None or False."""
+def eventually(look: Callable[[], T | None], what: str, within: float = POLL_TIMEOUT) -> T:
+    """Poll `look` until it returns neither None nor False."""
     deadline = time.monotonic() + BUSY * within
     while time.monotonic() < deadline:
         if found := look():
@@ -91,11 +91,11 @@ class _Process:
             process.wait()
 
     def kill(self) -> None:
-        """Without any goodbye."""
+        """Send SIGKILL."""
         self._signal(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It keeps its connections and answers nothing, until `thaw`."""
+        """Stop answering, with connections open, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -117,7 +117,7 @@ class _Process:
 
 
 class Exchange(_Process):
-    """The simulated exchange, and what goes wrong with it."""
+    """The simulated exchange and its faults."""
 
     _sign = "/api/v3/ping"
 
@@ -133,12 +133,12 @@ class Exchange(_Process):
         super().__init__(port, ["simulator", *_options(options)])
 
     def go_away(self) -> None:
-        """Streams end, and no new one is granted."""
+        """End all streams and refuse new ones."""
         self._fault(fault="handshake_status", value=503)
         self._fault(fault="cut", how="rst")
 
     def stall(self) -> None:
-        """Streams stay open and send nothing."""
+        """Keep streams open and send nothing."""
         self._fault(fault="stall", value=[])
 
     def clear(self) -> None:
@@ -166,7 +166,7 @@ class Service(_Process):
         super().__init__(port, ["serve", "--memory", *_options(options)])
 
     def candles(self, symbol: str, interval: str) -> list[dict[str, float]]:
-        """The whole window."""
+        """The complete window."""
         answer = httpx.get(f"{self.url}/candles/{symbol}/{interval}?limit=1000")
         found: list[dict[str, float]] = answer.raise_for_status().json()["candles"]
         return found

@@ -1,4 +1,4 @@
-"""A network between browser and service that can be cut, or swallow everything in silence."""
+"""A network between browser and service that can be cut, or lose everything silently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .processes import free_port
 
 
 class Relay:
-    """Passes TCP connections on to `port` until told otherwise; runs in a thread of its own."""
+    """Forwards TCP connections to `port` until a fault is set; runs in a thread of its own."""
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
@@ -39,11 +39,11 @@ class Relay:
         self._thread.join()
 
     def swallow(self) -> None:
-        """From now on nothing comes through, and nobody is told: as when a laptop moves."""
+        """Lose everything from now on, without an error at either end, as when a laptop changes networks."""
         self._is_silent.set()
 
     def pass_on(self) -> None:
-        """New connections work again; the old ones are lost."""
+        """Forward new connections again; the old ones are lost."""
         self._is_silent.clear()
 
     def _run(self) -> None:
@@ -87,7 +87,7 @@ class Relay:
             selector.register(one, selectors.EVENT_READ)
 
     def _refuse_unanswered(self) -> None:
-        """What was sent in the silence arrives after all, where nobody knows of it."""
+        """Reset connections whose bytes were lost, as a host that does not know them would."""
         for one in self._unanswered:
             one.close()
         self._unanswered.clear()
@@ -96,7 +96,7 @@ class Relay:
     def _silenced(
         selector: selectors.BaseSelector, one: socket.socket, other: socket.socket
     ) -> None:
-        """Bytes were lost: this connection is of no use any more, but stays open."""
+        """Mark a connection that has lost bytes: it is useless, but stays open."""
         for each in (one, other):
             with contextlib.suppress(KeyError):
                 selector.unregister(each)

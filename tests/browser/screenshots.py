@@ -3,7 +3,7 @@
     python -m tests.browser.screenshots http://127.0.0.1:8000 docs/images
 
 Every page, at the size of a desktop and of a phone, light and dark: `chart-desktop-dark.png` and
-so on. With `--suffix -down`, the names say so: for a service whose feed is down.
+so on. `--suffix -down` is added to the names, for a service whose feed is down.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def take(browser: Browser, url: str, size: str, scheme: str, path: Path, settle:
 
 
 def point_at_a_candle(page: Page) -> None:
-    """So that the crosshair and its legend are seen."""
+    """Make the crosshair and its legend visible."""
     box = page.locator("#chart").bounding_box() if page.locator("#chart").count() else None
     if box is not None:
         page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4)

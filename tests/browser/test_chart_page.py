@@ -1,4 +1,4 @@
-"""The chart page as people use it."""
+"""The chart page in use."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def numbers(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def test_chart_shows_the_candles_that_the_api_gives(watched: Watched, service: Service) -> None:
+def test_chart_shows_the_candles_of_the_api(watched: Watched, service: Service) -> None:
     watched.open_chart("?symbol=ETHUSDT&interval=1h")
-    told = service.candles("ETHUSDT", "1h")
+    expected = service.candles("ETHUSDT", "1h")
     drawn = watched.drawn
-    assert len(drawn) == len(told) == 1000
-    assert [{name: each[name] for name in NUMBERS} for each in told[:-2]] == [
+    assert len(drawn) == len(expected) == 1000
+    assert [{name: each[name] for name in NUMBERS} for each in expected[:-2]] == [
         {name: each[name] for name in NUMBERS} for each in drawn[:-2]
     ]
     assert watched.complaints == []
@@ -47,9 +47,9 @@ def test_last_price_follows_the_stream(watched: Watched, service: Service) -> No
     eventually(lambda: watched.text("#price") != first, "another price")
 
     def page_and_api_agree() -> bool:
-        told = service.candles("BTCUSDT", "1m")[-1]["close"]
+        expected = service.candles("BTCUSDT", "1m")[-1]["close"]
         shown = numbers(watched.text("#price"))
-        return shown == told == watched.drawn[-1]["close"]
+        return shown == expected == watched.drawn[-1]["close"]
 
     eventually(page_and_api_agree, "page, chart and API show the same last price")
     row = watched.page.locator("#symbols li", has_text="BTCUSDT")
@@ -88,8 +88,8 @@ def test_series_is_switched_by_pointer_keyboard_and_address(watched: Watched) ->
     assert watched.complaints == []
 
 
-def test_holding_a_key_does_not_annoy_the_server(watched: Watched) -> None:
-    """Requests are paced: a session that asks too often is closed for good."""
+def test_holding_a_key_does_not_exceed_the_request_limit(watched: Watched) -> None:
+    """Requests are batched: a session with too many requests is closed."""
     watched.open_chart()
     watched.page.evaluate(HOLD_A_KEY)
     watched.wait_for("smarttrade.candles.length > 0", "candles")
@@ -97,7 +97,7 @@ def test_holding_a_key_does_not_annoy_the_server(watched: Watched) -> None:
     assert watched.text("#symbol") == SYMBOLS[150 % len(SYMBOLS)]
 
 
-def test_unknown_series_in_the_address_is_said_and_another_shown(watched: Watched) -> None:
+def test_unknown_series_in_the_address_is_reported_and_another_shown(watched: Watched) -> None:
     watched.open_chart("?symbol=%3Cb%3ENOPE&interval=7m")
     assert watched.text("#notice") == "There is no <B>NOPE 7m here."
     assert watched.text("#symbol") == "BTCUSDT"
@@ -146,7 +146,7 @@ def test_without_the_chart_library_prices_and_tables_remain(watched: Watched) ->
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_have_contrast(browser: Browser, service: Service, scheme: str) -> None:
-    """4.5 to 1 (WCAG 2.2, 1.4.3) for every colour of text on every ground that it stands on."""
+    """4.5 to 1 (WCAG 2.2, 1.4.3) for every colour of text on every background."""
     with Watched(browser, service.url, color_scheme=scheme) as watched:
         watched.open_chart()
         colours = watched.page.evaluate(

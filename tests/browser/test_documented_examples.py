@@ -1,4 +1,4 @@
-"""What the documentation tells people who make pages does what it says, in a real browser."""
+"""The examples for front ends in the documentation work in a real browser."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ BUILT = f"""{EMPTY}
 
 @pytest.fixture
 def library() -> str:
-    """The chart library, and a way to see what it was given."""
+    """The chart library, with a record of what it draws."""
     bundled = LIBRARY.bundled(files("smarttrade.web") / "static")
     if bundled is None:
         pytest.skip("the chart library is not bundled: there was no npm at the installation")
@@ -62,7 +62,7 @@ def library() -> str:
 
 
 def assert_follows(watched: Watched, service: Service) -> None:
-    """A chart of what the service has, that grows."""
+    """The chart shows the service's candles and grows."""
     watched.wait_for("globalThis.drawn?.data().length >= 500", "candles are drawn")
     newest = "drawn.data().at(-1).time"
     began: int = watched.page.evaluate(newest)
@@ -96,7 +96,7 @@ def test_page_of_ones_own_shows_live_candles(
 
 @contextmanager
 def front_end(directory: Path, files_of_it: dict[str, str]) -> Iterator[str]:
-    """Somebody else's web server on this machine; its URL."""
+    """Another web server on this machine; its URL."""
     for name, text in files_of_it.items():
         (directory / name).write_text(text, "utf-8")
     handler = partial(Quiet, directory=str(directory))
@@ -126,22 +126,22 @@ def test_series_of_a_built_front_end_follows(
         "series.js": placed(example("series.js").text, service.url),
     }
     with front_end(tmp_path, built) as url, Watched(browser, url) as watched:
-        told: list[str] = []
-        watched.page.on("console", lambda message: told.append(message.text))
+        printed: list[str] = []
+        watched.page.on("console", lambda message: printed.append(message.text))
         watched.open("/")
         assert_follows(watched, service)
-        assert "open live" in told
+        assert "open live" in printed
 
 
-def test_least_that_works_tells_candles_in_a_console(
+def test_minimal_example_prints_candles_to_the_console(
     browser: Browser, service: Service, tmp_path: Path
 ) -> None:
     saved(tmp_path, "least.js", service.url)
     page = {"index.html": f'{EMPTY}<script src="/least.js"></script>'}
     with front_end(tmp_path, page) as url, Watched(browser, url) as watched:
-        told: list[str] = []
-        watched.page.on("console", lambda message: told.append(message.text))
+        printed: list[str] = []
+        watched.page.on("console", lambda message: printed.append(message.text))
         watched.open("/")
-        while len(told) < 5:
+        while len(printed) < 5:
             watched.page.wait_for_event("console", timeout=20_000)
-    assert all(re.fullmatch(r"\d+ [\d.]+ (true|false)", line) for line in told)
+    assert all(re.fullmatch(r"\d+ [\d.]+ (true|false)", line) for line in printed)

@@ -27,7 +27,7 @@ def test_inspect_shows_every_series_and_what_runs(watched: Watched) -> None:
     assert watched.complaints == []
 
 
-def test_inspect_says_that_the_feed_is_down(watched: Watched, exchange: Exchange) -> None:
+def test_inspect_shows_that_the_feed_is_down(watched: Watched, exchange: Exchange) -> None:
     watched.open("/inspect")
     exchange.go_away()
     watched.wait_for("document.querySelector('#feed').textContent === 'down'", "it is down")

@@ -1,4 +1,4 @@
-"""The chart is whole again by itself, whatever was interrupted."""
+"""The chart completes itself after every kind of interruption."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .relay import Relay
 from .watched import Watched
 
 
-def assert_whole(watched: Watched, service: Service) -> None:
-    """Every candle in order, none missing, each as the API tells it; and the chart shows them."""
+def assert_complete(watched: Watched, service: Service) -> None:
+    """All candles in order, none missing, equal to the API's, and shown by the chart."""
 
     def agrees() -> bool:
-        # Whatever changes while both are asked is still forming.
-        told = {each["time"]: each for each in service.candles("BTCUSDT", "1m")[:-3]}
+        # A candle that changes between the two reads is still forming.
+        expected = {each["time"]: each for each in service.candles("BTCUSDT", "1m")[:-3]}
         held = {each["time"]: each for each in watched.held}
-        return all(held.get(at) == each for at, each in told.items() if at >= min(held))
+        return all(held.get(at) == each for at, each in expected.items() if at >= min(held))
 
-    eventually(agrees, "the page holds what the API tells")
+    eventually(agrees, "the page equals the API")
     times = [each["time"] for each in watched.drawn]
     assert {after - before for before, after in pairwise(times)} == {60}
     eventually(lambda: abs(len(watched.drawn) - len(watched.held)) <= 1, "what is held is drawn")
@@ -35,10 +35,10 @@ def test_after_a_restart_of_the_server(watched: Watched, service: Service) -> No
     service.start()
     watched.wait_for_state("Live")
     watched.wait_for("smarttrade.client.state.phase === 'open'", "a connection")
-    assert_whole(watched, service)
+    assert_complete(watched, service)
 
 
-def test_after_the_exchange_was_away(
+def test_after_the_exchange_was_unreachable(
     watched: Watched, service: Service, exchange: Exchange
 ) -> None:
     watched.open_chart()
@@ -50,12 +50,12 @@ def test_after_the_exchange_was_away(
     time.sleep(3)  # three minutes of the exchange
     exchange.clear()
     watched.wait_for_state("Live", within=40)
-    assert_whole(watched, service)
+    assert_complete(watched, service)
     assert watched.complaints == []
 
 
-def test_after_a_network_that_swallowed_everything(browser: Browser, service: Service) -> None:
-    """Nobody tells that a connection is lost: the missing heartbeat does."""
+def test_after_a_network_that_lost_everything_silently(browser: Browser, service: Service) -> None:
+    """No error reports the loss of the connection; the missing heartbeat reveals it."""
     with Relay(service.port) as relay, Watched(browser, relay.url) as watched:
         watched.open_chart()
         watched.wait_for_state("Live")
@@ -66,11 +66,11 @@ def test_after_a_network_that_swallowed_everything(browser: Browser, service: Se
         relay.pass_on()
         watched.wait_for_state("Live", within=40)
         watched.wait_for(f"smarttrade.candles.at(-1).time >= {before} + 300", "five more minutes")
-        assert_whole(watched, service)
+        assert_complete(watched, service)
 
 
-def test_after_the_machine_slept(browser: Browser, service: Service) -> None:
-    """The wall clock has gone on, timers have not: the first look says that it is too late."""
+def test_after_the_machine_was_suspended(browser: Browser, service: Service) -> None:
+    """The wall clock has advanced and timers have not: the first check detects it."""
     with Watched(browser, service.url) as watched:
         watched.page.clock.install()
         watched.open_chart()
@@ -80,4 +80,4 @@ def test_after_the_machine_slept(browser: Browser, service: Service) -> None:
             watched.page.clock.run_for(5000)
         watched.page.clock.resume()
         watched.wait_for_state("Live")
-        assert_whole(watched, service)
+        assert_complete(watched, service)

@@ -1,4 +1,4 @@
-"""A page in the browser, and what it complained about."""
+"""A page in the browser, with its console errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ addEventListener("securitypolicyviolation", (event) => {
 
 
 class Watched:
-    """`page` is playwright's; `complaints` is what the console was told, and uncaught errors."""
+    """`page` is playwright's; `complaints` are console messages and uncaught errors."""
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         self._context = browser.new_context(
@@ -26,7 +26,7 @@ class Watched:
         self._url = url
         self.complaints: list[str] = []
         self.words = "#state"
-        """Where the page says whether it is live."""
+        """Selector of the element that shows whether the page is live."""
         self.page: Page = self._context.new_page()
         self.page.add_init_script(REPORT_VIOLATIONS)
         self.page.on("console", self._console)
@@ -60,16 +60,16 @@ class Watched:
         return self
 
     def wait_for(self, condition: str, what: str, within: float = 20) -> None:
-        """Wait until some JavaScript is true; like a user, it looks now and then."""
+        """Wait until a JavaScript expression is true, by polling."""
         eventually(lambda: bool(self.page.evaluate(condition)), what, within)
 
-    def wait_for_state(self, words: str, within: float = 20) -> None:
+    def wait_for_state(self, text: str, within: float = 20) -> None:
         selector = "document.querySelector('#state').textContent"
-        self.wait_for(f"{selector} === {words!r}", f"the page says {words!r}", within)
+        self.wait_for(f"{selector} === {text!r}", f"the page shows {text!r}", within)
 
     @property
     def held(self) -> list[dict[str, float]]:
-        """The candles that the page holds."""
+        """The candles that the page has."""
         found: list[dict[str, float]] = self.page.evaluate("smarttrade.candles")
         return found
 

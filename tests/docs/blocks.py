@@ -1,4 +1,4 @@
-"""The fenced blocks of what there is to read, as a reader copies them."""
+"""The fenced code blocks of the documentation, as a reader copies them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OTHERS = [ROOT / "CHANGELOG.md", ROOT / "actors" / "README.md", ROOT / ".github" / "SECURITY.md"]
+"""Without examples that are run here."""
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"\A(?:#|//|<!--) ([\w-]+\.\w+)(?: -->)?\n")
@@ -22,7 +24,7 @@ class Block:
 
     @property
     def name(self) -> str | None:
-        """Of the file that it is to be saved as: its first line says so."""
+        """Name of the file to save it as, from its first line."""
         found = _NAME.match(self.text)
         return found and found[1]
 
@@ -40,7 +42,7 @@ def example(name: str) -> Block:
 
 
 def commands(program: str) -> Iterator[tuple[str, str]]:
-    """Every line of the shell that begins with this program, and where it stands."""
+    """Every shell line that starts with `program`, and its document."""
     for block in blocks():
         if block.language == "sh":
             for line in block.text.replace("\\\n", " ").splitlines():

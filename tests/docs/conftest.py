@@ -1,4 +1,4 @@
-"""A service as the examples expect one, with minutes that take a second."""
+"""A service as the examples expect one, whose minutes take a second."""
 
 from __future__ import annotations
 

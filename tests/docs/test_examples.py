@@ -1,4 +1,4 @@
-"""What the documentation tells its readers to run does what it says."""
+"""The examples of the documentation do what it describes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def saved(directory: Path, name: str, url: str) -> Path:
 
 @contextmanager
 def running(*command: str, cwd: Path) -> Iterator[list[str]]:
-    """A program until the block ends; the lines that it has printed so far."""
+    """Run a program until the block ends; the lines that it has printed so far."""
     lines: list[str] = []
     process = subprocess.Popen(
         command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -51,7 +51,7 @@ def running(*command: str, cwd: Path) -> Iterator[list[str]]:
     reader.start()
     try:
         yield lines
-        assert process.poll() is None, f"it ended:\n{''.join(lines)}"
+        assert process.poll() is None, f"it exited:\n{''.join(lines)}"
     finally:
         process.kill()
         process.wait()
@@ -59,34 +59,34 @@ def running(*command: str, cwd: Path) -> Iterator[list[str]]:
         process.stdout.close()
 
 
-def told(lines: list[str]) -> list[tuple[int, float, bool]]:
-    """Time, close, and whether it is final, of lines that tell a candle."""
+def printed_candles(lines: list[str]) -> list[tuple[int, float, bool]]:
+    """Time, close and whether it is final, of each line that contains a candle."""
     pattern = re.compile(r"(\d+) ([\d.]+) (closed|forming|true|false)\n")
     found = [pattern.fullmatch(line) for line in list(lines)]
     return [(int(m[1]), float(m[2]), m[3] in ("closed", "true")) for m in found if m]
 
 
 def newest_final(lines: list[str]) -> int:
-    return max(time for time, _, is_closed in told(lines) if is_closed)
+    return max(time for time, _, is_closed in printed_candles(lines) if is_closed)
 
 
 def closes(service: Service) -> dict[int, float]:
-    """Of every candle that is final."""
+    """The close of every final candle."""
     *final, _ = service.candles("BTCUSDT", "1m")
     return {int(candle["time"]): candle["close"] for candle in final}
 
 
-def assert_true_and_whole(lines: list[str], service: Service) -> None:
-    """Every candle from the first to the last was told, in order, and in the end as it is."""
+def assert_complete_and_equal(lines: list[str], service: Service) -> None:
+    """All candles from the first to the last were printed, in order, with the final values of the API."""
     final: dict[int, float] = {}
-    for time, close, is_closed in told(lines):
+    for time, close, is_closed in printed_candles(lines):
         assert time >= max(final, default=0), f"{time} comes after a later one was final"
         if is_closed:
             final[time] = close
     times = list(final)
     assert times == list(range(times[0], times[-1] + 1, MINUTE))
-    truth = closes(service)
-    assert final == {time: truth[time] for time in final}
+    expected = closes(service)
+    assert final == {time: expected[time] for time in final}
 
 
 def test_no_example_is_left_out() -> None:
@@ -95,7 +95,7 @@ def test_no_example_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("command", "document"), CURLS)
-def test_what_curl_asks_for_is_answered(
+def test_curl_examples_are_answered(
     command: str, document: str, service: Service, tmp_path: Path
 ) -> None:
     words = shlex.split(placed(command, service.url))
@@ -113,7 +113,7 @@ def test_what_curl_asks_for_is_answered(
         assert isinstance(json.loads(done.stdout), dict)
 
 
-def test_history_in_python_is_the_whole_window(service: Service, tmp_path: Path) -> None:
+def test_history_in_python_is_the_complete_window(service: Service, tmp_path: Path) -> None:
     file = saved(tmp_path, "history.py", service.url)
     done = subprocess.run(
         [sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=True
@@ -125,21 +125,21 @@ def test_history_in_python_is_the_whole_window(service: Service, tmp_path: Path)
     assert time in {candle["time"] for candle in service.candles("BTCUSDT", "1m")}
 
 
-def test_follower_in_python_misses_nothing_while_its_network_was_away(
+def test_follower_in_python_misses_nothing_after_a_lost_network(
     service: Service, tmp_path: Path
 ) -> None:
     with Relay(service.port) as relay:
         file = saved(tmp_path, "follow.py", relay.url)
         with running(sys.executable, str(file), cwd=tmp_path) as lines:
-            eventually(lambda: len(told(lines)) > 500, "a snapshot, and more")
+            eventually(lambda: len(printed_candles(lines)) > 500, "a snapshot, and more")
             relay.swallow()
-            last = told(lines)[-1][0]
+            last = printed_candles(lines)[-1][0]
             eventually(lambda: max(closes(service)) > last + 2 * MINUTE, "two candles later")
             missed = max(closes(service))
-            assert told(lines)[-1][0] < missed
+            assert printed_candles(lines)[-1][0] < missed
             relay.pass_on()
-            eventually(lambda: newest_final(lines) > missed, "it has come back, and goes on")
-    assert_true_and_whole(lines, service)
+            eventually(lambda: newest_final(lines) > missed, "it has reconnected, and continues")
+    assert_complete_and_equal(lines, service)
 
 
 def node_arguments() -> list[str]:
@@ -151,7 +151,7 @@ def node_arguments() -> list[str]:
 
 @pytest.mark.skipif(NODE is None, reason="there is no node: apt-get install nodejs")
 @pytest.mark.parametrize("name", ["least.js", "follow.mjs"])
-def test_follower_in_node_prints_candles_as_they_are(
+def test_follower_in_node_prints_the_candles_of_the_api(
     name: str, service: Service, tmp_path: Path
 ) -> None:
     (download,) = [command for command, _ in CURLS if "smarttrade-client.mjs" in command]
@@ -160,5 +160,7 @@ def test_follower_in_node_prints_candles_as_they_are(
     )
     file = saved(tmp_path, name, service.url)
     with running(*node_arguments(), str(file), cwd=tmp_path) as lines:
-        eventually(lambda: sum(closed for *_, closed in told(lines)) >= 3, "three final candles")
-    assert_true_and_whole(lines, service)
+        eventually(
+            lambda: sum(closed for *_, closed in printed_candles(lines)) >= 3, "three final candles"
+        )
+    assert_complete_and_equal(lines, service)

@@ -1,8 +1,9 @@
-"""What the documentation names is there, and what there is to set is in it."""
+"""Names and links in the documentation have a target, and every setting is in it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,15 +11,17 @@ import pytest
 
 from smarttrade.settings import Settings
 
-from .blocks import DOCUMENTS, ROOT
+from .blocks import DOCUMENTS, OTHERS, ROOT
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 VARIABLE = re.compile(r"\b(?:SMARTTRADE_[A-Z_]*[A-Z]|REDIS_URL|USE_MEMORY_STORE|BINANCE_\w+_URL)\b")
 RELATIVE_TO = (ROOT, ROOT / "smarttrade", ROOT / "docs", ROOT / "docs" / "deploy", ROOT / "tests")
 
-documents = pytest.mark.parametrize(
-    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
-)
+
+def each_of(documents: Sequence[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "document", documents, ids=lambda path: str(path.relative_to(ROOT))
+    )
 
 
 def variables() -> set[str]:
@@ -26,13 +29,13 @@ def variables() -> set[str]:
 
 
 def headings(document: Path) -> set[str]:
-    """As links name them: lower case, no punctuation, dashes for spaces."""
+    """Anchors of the headings: lower case, no punctuation, dashes for spaces."""
     found = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
 
 
-@documents
-def test_links_lead_somewhere(document: Path) -> None:
+@each_of([*DOCUMENTS, *OTHERS])
+def test_links_have_a_target(document: Path) -> None:
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
         if "://" in target:
@@ -44,31 +47,31 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert broken == []
 
 
-@documents
-def test_variables_that_are_named_exist(document: Path) -> None:
+@each_of(DOCUMENTS)
+def test_named_variables_exist(document: Path) -> None:
     named = set(VARIABLE.findall(document.read_text("utf-8")))
     assert named - variables() == set()
 
 
-def test_every_variable_is_in_the_table_for_operators() -> None:
+def test_every_variable_is_in_a_table_of_operations_md() -> None:
     rows = [line for line in OPERATIONS.read_text("utf-8").splitlines() if line.startswith("|")]
     missing = [name for name in variables() if not any(_names(row, name) for row in rows)]
     assert sorted(missing) == []
 
 
 def _names(row: str, variable: str) -> bool:
-    """Spelled out, or without `SMARTTRADE_` in the tables that say so."""
+    """In full, or without `SMARTTRADE_` in tables that state the prefix."""
     return f"`{variable}`" in row or f"`{variable.removeprefix('SMARTTRADE_')}`" in row
 
 
-@documents
-def test_modules_that_are_to_be_run_exist(document: Path) -> None:
+@each_of(DOCUMENTS)
+def test_named_modules_exist(document: Path) -> None:
     named = set(re.findall(r"python3? -m (tests[\w.]*)", document.read_text("utf-8")))
     assert [name for name in named if find_spec(name) is None] == []
 
 
-@documents
-def test_files_that_are_named_exist(document: Path) -> None:
+@each_of(DOCUMENTS)
+def test_named_files_exist(document: Path) -> None:
     named = set(re.findall(r"`(\w[\w./-]*/[\w.-]+\.(?:py|js|lua))`", document.read_text("utf-8")))
     missing = [name for name in named if not any((base / name).exists() for base in RELATIVE_TO)]
     assert sorted(missing) == []
