@@ -10,6 +10,7 @@ from typing import NoReturn
 
 def main() -> None:
     """Run the command that the arguments name, and end the process with its status."""
+    open_standard_streams()
     try:
         from .cli import run
 
@@ -17,6 +18,14 @@ def main() -> None:
     except KeyboardInterrupt:  # before or after the commands, which deal with it themselves
         status = 130
     leave(status)
+
+
+def open_standard_streams() -> None:
+    """Open what was closed before we were started: a socket must not become standard output."""
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest descriptor that is free
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def leave(status: int) -> NoReturn:

@@ -76,16 +76,20 @@ async def run_service(
     async with open_environment(settings, role, notifier, simulated=simulated) as environment:
         service = build_service(settings, environment, progress, Counters(), role)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on, stop, service, notifier)
+            nursery.start_soon(_stop_on, stop, environment, service, settings.drain_delay)
             await service.run(task_status=task_status)
             nursery.cancel_scope.cancel()
 
 
-async def _stop_on(stop: trio.Event, service: Supervisor, notifier: Notifier | None) -> None:
+async def _stop_on(
+    stop: trio.Event, environment: Environment, service: Supervisor, drain_delay: float
+) -> None:
     await stop.wait()
-    logger.info("stopping")
-    if notifier is not None:
-        notifier.notify("STOPPING=1")
+    logger.info("stopping", drain_delay=drain_delay)
+    if environment.notifier is not None:
+        environment.notifier.notify("STOPPING=1")
+    environment.stopping.set()
+    await trio.sleep(drain_delay)
     service.stop()
 
 
@@ -152,6 +156,7 @@ def build_service(
         texts=texts,
         inspect=lambda: service.inspect(),  # noqa: PLW0108 - the tree is built below
         draining=Draining(),
+        stopping=environment.stopping,
         heartbeat=settings.heartbeat_interval,
         session_limits=settings.session_limits,
         cors_origins=settings.cors_origins,

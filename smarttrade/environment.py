@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
@@ -54,6 +54,8 @@ class Environment:
     """Where candles are kept; None keeps them in memory only. A gateway needs one."""
     notifier: Notifier | None = None
     """systemd, if it started this process."""
+    stopping: trio.Event = field(default_factory=trio.Event)
+    """Set before the service stops: from then on it is not ready."""
     simulated: bool = False
     """Whether the exchange is the built-in simulator."""
     wall_clock: Callable[[], float] = time.time

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = settings_from(arguments)
-    configure_logs("error")
+    configure_logs("error", "json" if loaded.settings.log_format == "json" else "text")
     return run_until_signal(partial(until_stopped, partial(report, loaded)))
 
 

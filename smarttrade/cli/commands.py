@@ -9,6 +9,7 @@ Libraries take longer to import than some commands to run, so each command impor
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from importlib import import_module
 from .. import __version__
 from .error_text import matching_error_text
 from .gc_tuning import gc_paused
+from .messages import print_message
 
 COMMANDS = {
     "serve": "everything in one process: feed, store, REST, WebSocket, pages",
@@ -28,6 +30,9 @@ COMMANDS = {
     "check": "report configuration, exchange reachability, Redis and clock",
 }
 """Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`."""
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,20 +50,24 @@ def run(argv: Sequence[str]) -> int:
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(rest))
-    except (BrokenPipeError, BaseExceptionGroup) as error:
-        if matching_error_text(error, (BrokenPipeError,)) is None:
-            raise
-        status = 0  # the reader of our output has closed it
-    _flush()
+        sys.stdout.flush()
+    except (OSError, BaseExceptionGroup) as error:
+        return _without_output(error)
     return status
 
 
-def _flush() -> None:
-    """Python would complain at the end about output that it cannot get rid of."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _without_output(error: BaseException) -> int:
+    """The status when standard output is closed or full; other errors are raised."""
+    closed = matching_error_text(error, (BrokenPipeError,)) is not None
+    full = matching_error_text(error, (OSError,), errnos=UNWRITABLE)
+    if not closed and full is None:
+        raise error
+    # Python would complain at the end about output that it cannot get rid of.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if closed:
+        return 0  # the reader has enough
+    print_message(f"standard output: {full}")
+    return 1
 
 
 def _split(argv: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def matching_error_text(error: BaseException, kinds: tuple[type[BaseException], ...]) -> str | None:
+def matching_error_text(
+    error: BaseException,
+    kinds: tuple[type[BaseException], ...],
+    errnos: tuple[int, ...] | None = None,
+) -> str | None:
     """The message of the first error of these kinds, groups included; None if there is none."""
     for leaf in _leaves(error):
-        if isinstance(leaf, kinds):
+        if isinstance(leaf, kinds) and (errnos is None or getattr(leaf, "errno", 0) in errnos):
             return _line(str(leaf))
     return None
 

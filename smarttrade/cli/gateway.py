@@ -19,4 +19,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
-    return run_until_signal(partial(serve, loaded, False, role=Role.GATEWAY))
+    main = partial(serve, loaded, False, role=Role.GATEWAY)
+    return run_until_signal(main, drain_delay=loaded.settings.drain_delay)

@@ -9,6 +9,7 @@ from functools import partial
 
 from ..role import Role
 from ..settings.sources import Loaded
+from .messages import print_message
 from .options import add_options, add_simulated
 from .serve import load, serve
 from .signals import run_until_signal
@@ -27,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
     if "PORT" not in loaded.origins:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"port": PORT}))
-    return run_until_signal(partial(serve, loaded, arguments.simulated, role=Role.INGEST))
+    main = partial(serve, loaded, arguments.simulated, role=Role.INGEST)
+    return run_until_signal(main, drain_delay=loaded.settings.drain_delay)
 
 
 def load_with_redis(arguments: argparse.Namespace) -> Loaded:
@@ -35,10 +37,9 @@ def load_with_redis(arguments: argparse.Namespace) -> Loaded:
     loaded = load(arguments)
     if loaded.settings.use_memory_store:
         origin = loaded.origins["USE_MEMORY_STORE"]
-        print(
-            f"smarttrade: USE_MEMORY_STORE='1' ({origin}): must not be set here, as ingest "
-            "and gateway exchange candles through Redis",
-            file=sys.stderr,
+        print_message(
+            f"USE_MEMORY_STORE='1' ({origin}): must not be set here, as ingest and gateway"
+            " exchange candles through Redis"
         )
         sys.exit(2)
     return loaded

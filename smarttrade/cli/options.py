@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Mapping
 
 from ..settings import VARIABLES, Variable
 from ..settings.deprecated import DEPRECATED
 from ..settings.files import check_files
 from ..settings.sources import BadSettings, Loaded, load_settings
 from ..settings.variables import option_of
+from ..telemetry.logs import configure_logs
+from .messages import print_message
 
 
 def add_simulated(parser: argparse.ArgumentParser) -> None:
@@ -46,10 +50,18 @@ def settings_from(arguments: argparse.Namespace) -> Loaded:
         loaded = load_settings({name: value for name, value in given.items() if value is not None})
         check_files(loaded.settings)
     except BadSettings as error:
+        if _wants_json(given):
+            configure_logs(log_format="json")
         for problem in error.problems:
-            print(f"smarttrade: {problem}", file=sys.stderr)
+            print_message(problem)
         sys.exit(2)
     return loaded
+
+
+def _wants_json(given: Mapping[str, str | None]) -> bool:
+    """Whether even this message is to be JSON, although the settings cannot be used."""
+    text = given["LOG_FORMAT"] or os.environ.get("LOG_FORMAT", "")
+    return text.strip().lower() == "json"
 
 
 def url_of(host: str, port: int, scheme: str = "http") -> str:

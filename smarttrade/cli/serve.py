@@ -15,9 +15,10 @@ import trio
 from ..role import Role
 from ..settings import Settings
 from ..settings.sources import Loaded
-from ..telemetry.logs import configure_logs
+from ..telemetry.logs import configure_logs, writes_json
 from .error_text import matching_error_text
 from .gc_tuning import gc_paused, resume_gc
+from .messages import print_message
 from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
 from .signals import end_now, run_until_signal
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_until_signal(partial(serve, load(arguments), arguments.simulated))
+    loaded = load(arguments)
+    main = partial(serve, loaded, arguments.simulated)
+    return run_until_signal(main, drain_delay=loaded.settings.drain_delay)
 
 
 def load(arguments: argparse.Namespace) -> Loaded:
@@ -66,7 +69,7 @@ async def serve(
 
     fit = raise_descriptor_limit(loaded.settings.server_limits)
     if not fit:
-        print("smarttrade: too few open files are allowed: see `ulimit -n`", file=sys.stderr)
+        print_message("too few open files are allowed: see `ulimit -n`")
         return 1
     settings = loaded.settings.model_copy(update={"max_connections": fit})
     notifier = Notifier.from_environment(os.environ)
@@ -85,13 +88,13 @@ async def serve(
         if (stuck := matching_error_text(error, (Unkillable,))) is not None:
             end_now(1, stuck)  # Trio would wait for it
         if (wrong := matching_error_text(error, (Misconfigured,))) is not None:
-            print(f"smarttrade: {wrong}", file=sys.stderr)
+            print_message(wrong)
             return 2
         reason = matching_error_text(error, (RestartLimit, Fatal))
         if reason is None:
             log.critical("crashed", exc_info=error)
         else:
-            print(f"smarttrade: {reason}", file=sys.stderr)
+            print_message(reason)
         return 1
     log.info("stopped")
     return 0
@@ -109,7 +112,9 @@ class _Announcement:
         resume_gc()
         if self._notifier is not None:
             self._notifier.notify("READY=1")
-        if self._settings.port:  # for port 0, the log has the port that was taken
-            url = url_of(self._settings.host, self._settings.port, self._settings.scheme)
-            with suppress(BrokenPipeError):
-                print(f"SmartTrade serves {url}", flush=True)
+        url = url_of(self._settings.host, self._settings.port, self._settings.scheme)
+        if writes_json():
+            log.info("started")
+        elif self._settings.port:  # for port 0, the log has the port that was taken
+            with suppress(OSError):
+                print(f"SmartTrade serves {url}", file=sys.stderr, flush=True)

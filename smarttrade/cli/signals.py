@@ -17,22 +17,27 @@ from typing import NoReturn
 
 import trio
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from .messages import message_line
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_TIMEOUT = 10.0  # seconds for an ordered stop, whatever clients and the exchange do
 STUCK = 70  # the exit status when it took longer; EX_SOFTWARE of sysexits.h
 WRITE_TIMEOUT = 1.0  # seconds for the reason to be written: the reader may be stuck as well
 
 
-def run_until_signal(main: Callable[[trio.Event], Awaitable[int]]) -> int:
+def run_until_signal(
+    main: Callable[[trio.Event], Awaitable[int]], *, drain_delay: float = 0.0
+) -> int:
     """Run `main` under Trio and return its exit status.
 
-    The first SIGINT or SIGTERM sets the event that `main` is given. A second ends the process at
-    once, with status 128 and the signal's number, and so does the end of `STOP_TIMEOUT` seconds,
-    with status 70 and a line that says so. To be called from the main thread, once.
+    The first SIGINT, SIGTERM or SIGHUP sets the event that `main` is given. A second ends the
+    process at once, with status 128 and the signal's number, and so does the end of `STOP_TIMEOUT`
+    seconds after `drain_delay`, with status 70 and a line that says so. To be called from the main
+    thread, once.
     """
     # Before there is any other thread, as threads inherit it.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    return trio.run(_run, main)
+    return trio.run(_run, main, STOP_TIMEOUT + drain_delay)
 
 
 async def until_stopped(work: Callable[[], Awaitable[int]], stop: trio.Event) -> int:
@@ -51,7 +56,7 @@ async def until_stopped(work: Callable[[], Awaitable[int]], stop: trio.Event) ->
     return status
 
 
-async def _run(main: Callable[[trio.Event], Awaitable[int]]) -> int:
+async def _run(main: Callable[[trio.Event], Awaitable[int]], stop_timeout: float) -> int:
     stop = trio.Event()
     token = trio.lowlevel.current_trio_token()
 
@@ -59,22 +64,24 @@ async def _run(main: Callable[[trio.Event], Awaitable[int]]) -> int:
         with suppress(trio.RunFinishedError):
             token.run_sync_soon(stop.set)
 
-    threading.Thread(target=_wait_for_signals, args=(ask,), name="signals", daemon=True).start()
+    threading.Thread(
+        target=_wait_for_signals, args=(ask, stop_timeout), name="signals", daemon=True
+    ).start()
     return await main(stop)
 
 
-def _wait_for_signals(ask: Callable[[], None]) -> None:
+def _wait_for_signals(ask: Callable[[], None], stop_timeout: float) -> None:
     signal.sigwait(SIGNALS)
     ask()
-    second = signal.sigtimedwait(SIGNALS, STOP_TIMEOUT)
+    second = signal.sigtimedwait(SIGNALS, stop_timeout)
     if second is not None:
         end_now(128 + second.si_signo)
-    end_now(STUCK, f"not stopped after {STOP_TIMEOUT:g} s, ending now; it was at\n{_main_stack()}")
+    end_now(STUCK, f"not stopped after {stop_timeout:g} s, ending now; it was at\n{_main_stack()}")
 
 
 def end_now(status: int, reason: str = "") -> NoReturn:
     """End the process at once, with a reason on standard error."""
-    text = f"smarttrade: {reason}\n" if reason else ""
+    text = f"{message_line(reason)}\n" if reason else ""
     if sys.stderr.isatty():
         text += "\x1b[?25h"  # a progress bar hides the cursor
     # Not through sys.stderr, whose lock a frozen thread may hold.

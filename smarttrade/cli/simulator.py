@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +15,7 @@ import trio
 from ..market.series import parse_symbol
 from ..telemetry.logs import configure_logs
 from .error_text import root_cause_text
+from .messages import print_message
 from .signals import run_until_signal
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         exchange = _exchange(arguments)
     except (OSError, ValueError) as error:
-        print(f"smarttrade: {error}", file=sys.stderr)
+        print_message(str(error))
         return 2
     seed = arguments.faults_seed
     serve = partial(_serve, exchange, arguments.host, arguments.port, faults_seed=seed)
@@ -125,7 +125,7 @@ async def _serve(
             nursery.cancel_scope.cancel()
     except* OSError as errors:
         reason = root_cause_text(errors)
-        print(f"smarttrade: cannot serve on {host} port {port}: {reason}", file=sys.stderr)
+        print_message(f"cannot serve on {host} port {port}: {reason}")
         status = 1
     return status
 

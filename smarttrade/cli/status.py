@@ -6,7 +6,6 @@ Exit statuses: 0 it is ready; 1 it is not, or it cannot be asked.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -20,6 +19,7 @@ from ..settings.files import access_of
 from ..settings.values import url
 from ..web.response_schemas import Problem, StreamingStatus, System
 from .error_text import root_cause_text
+from .messages import print_message
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
 from .status_view import Snapshot, draw
@@ -81,7 +81,7 @@ class Status:
             try:
                 snapshot = await self.ask(http)
             except BackendUnavailable as error:
-                print(f"smarttrade: {error}", file=sys.stderr)
+                print_message(str(error))
                 return 1
         Console(highlight=False).print(draw(snapshot))
         return int(snapshot.reason is not None)

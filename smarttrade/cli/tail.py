@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Sequence
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +20,7 @@ from ..session.errors import CloseCode
 from ..settings.values import url
 from .candle_table import Candle, Table
 from .error_text import root_cause_text
+from .messages import print_message
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
 
@@ -174,7 +174,7 @@ def _is_permanent(error: StreamDown) -> bool:
 
 
 def _print_notice(text: str) -> None:
-    print(f"smarttrade: {text}", file=sys.stderr, flush=True)
+    print_message(text, level="warning")
 
 
 # -- Arguments ----------------------------------------------------------------------------------

@@ -273,6 +273,13 @@ class Settings(BaseModel):
     stop_timeout: float = _number(
         f"{PREFIX}STOP_TIMEOUT", 6.0, "clients have so long to leave when we stop", 0, 9, "s"
     )
+    drain_delay: float = _number(
+        f"{PREFIX}DRAIN_DELAY",
+        0.0,
+        "after a signal to stop, time in which the service is not ready but still accepts clients,"
+        " for load balancers to notice",
+        *(0, 300, "s"),
+    )
     weight_ceiling: int = _number(
         f"{PREFIX}WEIGHT_CEILING",
         EXCHANGE_WEIGHT_LIMIT // 2,

@@ -30,6 +30,7 @@ def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
 
     `auto` is readable on a terminal, and JSON lines elsewhere.
     """
+    logging.captureWarnings(capture=True)  # Python's warnings are lines of the log as well
     is_terminal = sys.stderr.isatty()
     colors = is_terminal and not os.environ.get("NO_COLOR")  # see https://no-color.org
     if log_format == "auto":
@@ -47,7 +48,14 @@ def configure_logs(level: str = "info", log_format: LogFormat = "auto") -> None:
         # Loggers are made when modules are imported, before this is called or called again.
         cache_logger_on_first_use=False,
     )
-    _route_logging(level, shared, _rendering(log_format, colors=colors))
+    rendering = _rendering(log_format, colors=colors)
+    _route_logging(level, shared, rendering, is_json=log_format == "json")
+
+
+def writes_json() -> bool:
+    """Whether logging is set up, and every line of the log is JSON."""
+    handlers = logging.getLogger().handlers
+    return any(isinstance(each, _StandardError) and each.is_json for each in handlers)
 
 
 def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:
@@ -64,8 +72,10 @@ def _rendering(log_format: LogFormat, *, colors: bool) -> list[Processor]:
     ]
 
 
-def _route_logging(level: str, shared: list[Processor], rendering: list[Processor]) -> None:
-    handler = _StandardError()
+def _route_logging(
+    level: str, shared: list[Processor], rendering: list[Processor], *, is_json: bool
+) -> None:
+    handler = _StandardError(is_json=is_json)
     handler.addFilter(LogThrottle())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -85,8 +95,9 @@ def _route_logging(level: str, shared: list[Processor], rendering: list[Processo
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to the current `sys.stderr`: a progress bar replaces it for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_json: bool) -> None:
         logging.Handler.__init__(self)
+        self.is_json = is_json
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # an attribute in the base class

@@ -89,7 +89,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
         check = readiness_check(request.args)
         overview = await ask(services.store, GetOverview)
         store, simulated = services.describe_store(), services.is_simulated
-        check(overview, stopping=services.draining.is_set(), store=store, simulated=simulated)
+        check(overview, stopping=services.is_stopping, store=store, simulated=simulated)
         return _json(Ready("ready", dict(store), simulated))
 
     @app.get("/streaming/status")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import trio
+
 from actors import ActorInfo, Mailbox
 
 from .. import __version__
@@ -54,8 +56,15 @@ class Services:
     """In seconds since the epoch."""
     origin: Callable[[], str | None] = lambda: None
     """Which exchange the candles come from, see `market/origin.py`; None while that is unknown."""
+    stopping: trio.Event = field(default_factory=trio.Event)
+    """Set before the server drains: it is not ready any more, but still accepts clients."""
     server: str = f"smarttrade/{__version__}"
     new_session_name: Callable[[], str] = _random_name
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether load balancers should send clients elsewhere."""
+        return self.stopping.is_set() or self.draining.is_set()
 
     @property
     def is_simulated(self) -> bool:

@@ -66,8 +66,12 @@ class Program:
             self._process = None
 
     async def stop(self) -> int:
+        self.send(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """The status, once the process has ended."""
         assert self._process is not None
-        self._process.terminate()
         with trio.fail_after(15):
             while (status := self._process.poll()) is None:
                 await trio.sleep(0.02)

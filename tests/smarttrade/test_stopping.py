@@ -7,9 +7,10 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
 
@@ -84,6 +85,33 @@ def deaf_clients(port: int, number: int) -> Iterator[None]:
             sock.sendall(upgrade_request("/ws/candles"))
             sock.sendall(frame(TEXT, json.dumps({"subscriptions": SERIES}).encode()))
         yield
+
+
+async def unready(program: Program) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        with trio.fail_after(1):
+            while (await http.get(f"{program.url}/ready?for=traffic")).status_code != 503:
+                await trio.sleep(0.01)
+
+
+async def test_drain_delay_is_spent_unready_but_accepting(tmp_path: Path) -> None:
+    program = Program(
+        *(tmp_path / "service.log", "serve", "--simulated", "--memory"),
+        *("--port", str(free_port()), "--symbols", "BTCUSDT", "--intervals", "1m"),
+        SMARTTRADE_DRAIN_DELAY="1.5",
+    ).start()
+    try:
+        await program.ready()
+        program.send(signal.SIGTERM)
+        await unready(program)
+        with closing(socket.create_connection(("127.0.0.1", program.port), 1)) as client:
+            client.sendall(upgrade_request("/ws/candles"))
+            assert client.recv(12) == b"HTTP/1.1 101"
+        began = time.monotonic()
+        assert await program.ended() == 0
+        assert 0.5 < time.monotonic() - began < 5
+    finally:
+        program.kill()
 
 
 async def test_a_hundred_clients_that_read_nothing(world: World) -> None:

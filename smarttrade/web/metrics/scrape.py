@@ -109,7 +109,7 @@ def _series_labels(symbol: str, interval: str) -> str:
 
 def _is_ready(services: Services, overview: Overview) -> bool:
     try:
-        check_ready(overview, stopping=services.draining.is_set())
+        check_ready(overview, stopping=services.is_stopping)
     except ProblemError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -50,7 +51,7 @@ def start(
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=tmp_path,
-        env={**usual, "PYTHONPATH": str(ROOT), **variables},
+        env={**usual, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "text", **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -79,6 +80,14 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if text in line:
+            return
+    raise AssertionError(process.communicate())
+
+
+def wait_started(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "SmartTrade serves" in line:
             return
     raise AssertionError(process.communicate())
 
@@ -179,12 +188,89 @@ def test_options_reach_the_service_and_unknown_variables_are_warned_about(tmp_pa
         SMARTTRADE_SYMBOL="x",
     )
     assert status == 0
-    assert out.splitlines() == [
-        "8321 ('ETHUSDT', 'BTCUSDT') True True",
-        "SmartTrade serves http://127.0.0.1:8321",
-    ]
+    assert out == "8321 ('ETHUSDT', 'BTCUSDT') True True\n"
+    assert "SmartTrade serves http://127.0.0.1:8321\n" in err
     (warning,) = [line for line in err.splitlines() if "unknown_variable" in line]
     assert "SMARTTRADE_SYMBOLS" in warning
+
+
+# -- Output -------------------------------------------------------------------------------------
+
+TALKING = """
+import warnings
+async def run_service(settings, *, task_status, **_):
+    task_status.started()
+    warnings.warn("a library complains", stacklevel=1)
+    raise actors.Fatal("the port is taken")
+import actors
+"""
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("serve", "--port", "x"), ("gateway",)])
+def test_every_line_is_json_when_that_is_asked_for(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    variables = {"SMARTTRADE_SYMBOL": "x", "SMARTTRADE_LEASE": "5", "LOG_FORMAT": "json"}
+    if arguments == ("gateway",):
+        variables["USE_MEMORY_STORE"] = "1"
+    status, out, err = outcome(tmp_path, *arguments, service=TALKING, **variables)
+    assert status != 0
+    assert out == ""
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert all(line["level"] for line in lines)
+    assert lines[-1]["event"] == "message"
+
+
+def shell(tmp_path: Path, command: str, service: str = "") -> tuple[int, str]:
+    """Status and standard error of a shell command, in which `$PROGRAM` is the program."""
+    code = PROGRAM.format(service=dedent(service)) if service else ""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env={
+            **{name: value for name, value in os.environ.items() if name not in VARIABLES},
+            "PYTHONPATH": str(ROOT),
+            "CODE": code,
+            "PYTHON": sys.executable,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "redirections",
+    [
+        *(">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"),
+        *(">&-", "2>&-", "<&- >&- 2>&-"),
+    ],
+)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_service_does_not_mind_outputs_that_are_full_or_closed(
+    tmp_path: Path, redirections: str, log_format: str
+) -> None:
+    service = """
+    import structlog
+    async def run_service(settings, *, task_status, **_):
+        task_status.started()
+        structlog.get_logger("app").warning("stopping")
+    """
+    command = f'LOG_FORMAT={log_format} "$PYTHON" -c "$CODE" serve {redirections}'
+    status, err = shell(tmp_path, command, service)
+    assert status == 0
+    assert "Traceback" not in err
+
+
+def test_answer_that_cannot_be_written_is_status_1_and_one_line(tmp_path: Path) -> None:
+    command = '"$PYTHON" -m smarttrade check --memory >/dev/full'
+    quick = "BINANCE_REST_URL=http://127.0.0.1:1 BINANCE_WS_URL=ws://127.0.0.1:1 "
+    status, err = shell(tmp_path, quick + command)
+    assert status == 1
+    assert err.splitlines() == ["smarttrade: standard output: [Errno 28] No space left on device"]
 
 
 # -- Failures -----------------------------------------------------------------------------------
@@ -259,7 +345,7 @@ def test_a_simulator_whose_port_is_taken_says_so(tmp_path: Path, taken_port: int
     status, out, err = outcome(tmp_path, "simulator", "--port", str(taken_port))
     assert status == 1
     assert out == ""
-    assert err.startswith(f"smarttrade: cannot serve on 127.0.0.1 port {taken_port}: ")
+    assert f"cannot serve on 127.0.0.1 port {taken_port}: " in err
     assert len(err.splitlines()) == 1
 
 
@@ -296,13 +382,13 @@ async def run_service(settings, *, task_status, **_):
         pass
 """
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path, "serve", service=OBEDIENT)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(number)
     status, out, err = finish(process)
     assert (status, out) == (0, "stopped in order\n")
@@ -313,7 +399,7 @@ def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signal
 def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
     service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(STUBBORN)}"
     process = start(tmp_path, "serve", service=service)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(signal.SIGTERM)
     wait_for(process, "asked")
     process.send_signal(number)
@@ -323,7 +409,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal
 def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
     service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(FROZEN)}"
     process = start(tmp_path, "serve", service=service)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
@@ -334,7 +420,7 @@ def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", [STUBBORN, FROZEN, BUSY])
 def test_a_stop_that_takes_too_long_is_ended_with_the_reason(tmp_path: Path, service: str) -> None:
     process = start(tmp_path, "serve", service=service)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
     assert status == 70
@@ -352,7 +438,7 @@ def test_the_reason_names_the_line_that_was_frozen(tmp_path: Path) -> None:
         the_culprit()
     """
     process = start(tmp_path, "serve", service=service)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(signal.SIGTERM)
     assert "in the_culprit" in finish(process)[2]
 
@@ -368,7 +454,7 @@ def test_a_stop_that_takes_too_long_is_ended_even_if_nobody_reads_the_reason(
             os.write(2, b"x" * 65536)
     """
     process = start(tmp_path, "serve", service=service)
-    wait_for(process, "SmartTrade serves")
+    wait_started(process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(WITHIN) == 70
     finish(process)
