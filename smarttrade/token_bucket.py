@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Allows `burst` at once, and `rate` a second after that."""
+    """Allows `burst` at once, and `rate` a second after that.
+
+    `now` is in seconds of any steady clock.
+    """
 
     __slots__ = ("_burst", "_rate", "_tokens", "_updated_at")
 
@@ -15,12 +18,24 @@ class TokenBucket:
         self._updated_at: float | None = None
 
     def take(self, now: float, cost: float = 1) -> bool:
-        """Whether `cost` tokens are there at `now`, in seconds of any steady clock; takes them."""
+        """Whether `cost` tokens are there, or all that there can be; takes them."""
+        self._refill(now)
+        if self._tokens < min(cost, self._burst):
+            return False
+        self._tokens -= cost
+        return True
+
+    def debit(self, cost: float) -> None:
+        """Take tokens for what has been done already; there may be fewer than none afterwards."""
+        self._tokens -= cost
+
+    def debt(self, now: float) -> float:
+        """Seconds until there are no fewer than none."""
+        self._refill(now)
+        return max(0.0, -self._tokens / self._rate)
+
+    def _refill(self, now: float) -> None:
         if self._updated_at is not None:
             earned = (now - self._updated_at) * self._rate
             self._tokens = min(self._burst, self._tokens + earned)
         self._updated_at = now
-        if self._tokens < cost:
-            return False
-        self._tokens -= cost
-        return True

@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["smarttrade"]):
     from smarttrade.feed.errors import Malformed
     from smarttrade.market.interval import Interval
     from smarttrade.market.series import Series
+    from smarttrade.session.budget import Budget
     from smarttrade.session.protocol import SessionProtocol
     from smarttrade.session.session_limits import SessionLimits
     from smarttrade.store.messages import Catalogue
@@ -38,7 +39,7 @@ DOOR = AccessPolicy(Access(tokens=("0123456789abcdef",), origins=("https://a.tes
 
 def session(data: bytes) -> None:
     """The client protocol: any text gets an answer."""
-    protocol = SessionProtocol("s", "v", 25, SessionLimits())
+    protocol = SessionProtocol("s", "v", 25, SessionLimits(), Budget(SessionLimits()))
     text = data.decode("utf-8", "ignore")
     assert protocol.receive(text, CATALOGUE, 0.0)
     assert protocol.receive(data, CATALOGUE, 1.0)
@@ -65,7 +66,7 @@ def heads(data: bytes) -> None:
     asked = request_info(b"GET", data, [(name.lower(), value) for name, _, value in lines])
     assert not DOOR.is_authorized(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
     DOOR.allows_origin(asked)
-    DOOR.allows_rate(DOOR.client_of("127.0.0.1", asked.forwarded), 0.0)
+    DOOR.bucket_of(DOOR.client_of("127.0.0.1", asked.forwarded))
 
 
 TARGETS: dict[str, Callable[[bytes], Any]] = {

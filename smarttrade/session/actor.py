@@ -19,13 +19,20 @@ from ..store.messages import (
     StoreMessage,
     SubscriptionSpec,
 )
-from ..token_bucket import TokenBucket
+from .budget import MESSAGE_BYTES_PER_TURN, Verdict
 from .draining import Draining
 from .errors import CloseCode
 from .hub import Subscriber
 from .outbox import ClosedReason
-from .protocol import End, Send, SessionCounters, SessionProtocol, Subscribe, Unsubscribe
-from .session_limits import SessionLimits
+from .protocol import (
+    End,
+    Send,
+    SessionCounters,
+    SessionProtocol,
+    Subscribe,
+    Unsubscribe,
+    flood_end,
+)
 
 ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
 CLOSE_TIMEOUT = 2.0  # seconds to say goodbye to a client that may not be reading
@@ -51,8 +58,8 @@ async def run_session(
 ) -> None:
     """Serve a client until it misbehaves or is too slow, or until `draining` is set.
 
-    Returns when it has been told goodbye; cancelled when it goes by itself. What it gets meanwhile
-    comes from the hub.
+    Returns after the close handshake was started; cancelled when the client leaves by itself. What
+    it receives meanwhile comes from the hub.
     """
 
     async def serve() -> End:
@@ -68,6 +75,9 @@ async def run_session(
             if waiting.cancelled_caught:
                 protocol.counters.closed_idle += 1
                 return End(CloseCode.POLICY, f"no subscription for {limits.idle_timeout:g} s")
+            await protocol.budget.settle()
+            if len(message) > MESSAGE_BYTES_PER_TURN:
+                await protocol.budget.turns.take()
             try:
                 with trio.fail_after(ANSWER_TIMEOUT):
                     catalogue = await store.ask(GetCatalogue)
@@ -78,49 +88,49 @@ async def run_session(
                     return action
                 await _carry_out(action, subscriber, store)
 
-    # Not by way of the hub: nothing may come before it, and answers to bad requests go straight.
+    # Posted directly: what comes through the hub may come later than the answer to a bad request.
     subscriber.outbox.post_once(protocol.welcome())
-    beginning = OpenSubscriptions(subscriber, (), b"")
-    await _run(client, subscriber, beginning, store, draining, serve)
+    opening = OpenSubscriptions(subscriber, (), b"")
+    await _run(client, subscriber, opening, store, draining, serve)
 
 
 async def run_legacy_session(
     client: Client,
     subscriber: Subscriber,
     series: Series,
-    limits: SessionLimits,
     store: Mailbox[StoreMessage],
     *,
     counters: SessionCounters | None = None,
     draining: Draining,
 ) -> None:
-    """Serve a front end of the first hour: one series, and nothing is asked of it.
+    """Serve a client of the legacy single-symbol endpoint, which sends no requests.
 
-    What it sends all the same is read and forgotten, so that its pings and its close are seen.
+    Anything that it sends is read and dropped, so that its pings and its close are seen.
     """
 
     async def serve() -> End:
-        bucket = TokenBucket(limits.burst, limits.requests_per_second)
-        while bucket.take(trio.current_time()):
+        verdict = Verdict.PAID
+        while verdict is Verdict.PAID:
             await client.receive()
+            verdict = subscriber.budget.spend_message(trio.current_time())
         if counters is not None:
             counters.closed_flooding += 1
-        return End(CloseCode.POLICY, "too many messages")
+        return flood_end(verdict)
 
-    beginning = OpenSubscriptions(subscriber, (SubscriptionSpec(series, snapshot=1),), b"")
-    await _run(client, subscriber, beginning, store, draining, serve)
+    opening = OpenSubscriptions(subscriber, (SubscriptionSpec(series, snapshot=1),), b"")
+    await _run(client, subscriber, opening, store, draining, serve)
 
 
 async def _run(
     client: Client,
     subscriber: Subscriber,
-    beginning: OpenSubscriptions[Subscriber],
+    opening: OpenSubscriptions[Subscriber],
     store: Mailbox[StoreMessage],
     draining: Draining,
     serve: Callable[[], Awaitable[End]],
 ) -> None:
     try:
-        await store.tell(beginning)
+        await store.tell(opening)
         end = await _until_over(subscriber, draining, serve)
         if end is not None:
             with trio.move_on_after(CLOSE_TIMEOUT):
@@ -158,8 +168,10 @@ async def _carry_out(
 ) -> None:
     match action:
         case Send(frame):
+            subscriber.budget.debit_bytes(len(frame))
             subscriber.outbox.post_once(frame)
         case Subscribe(wanted, acknowledgement):
+            subscriber.budget.debit_bytes(len(acknowledgement))
             await store.tell(OpenSubscriptions(subscriber, wanted, acknowledgement))
         case Unsubscribe(series, acknowledgement):
             await store.tell(CloseSubscriptions(subscriber, series, acknowledgement))

@@ -28,6 +28,7 @@ from typing import Any, cast
 import trio
 
 from .pending import Frame, Pending
+from .waiting_bytes import WaitingBytes
 from .write_deadline import WriteDeadline, write_socket, write_stream
 
 MAX_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
@@ -63,6 +64,9 @@ class OutboxCounters:
     overflowed: int = 0
     """Clients that had too much pending."""
 
+    closed_for_memory: int = 0
+    """Of those, the largest that were closed because too much waited for all clients."""
+
     failed: int = 0
     """Connections found broken while writing."""
 
@@ -93,6 +97,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         "_gone",
         "_lock",
         "_max_pending_bytes",
+        "_memory",
         "_pending",
         "_send_now",
         "_socket",
@@ -107,8 +112,10 @@ class Outbox(trio.abc.HalfCloseableStream):
         *,
         stall_limit: float = 30.0,
         max_pending_bytes: int = MAX_PENDING_BYTES,
+        memory: WaitingBytes | None = None,
         counters: OutboxCounters,
     ) -> None:
+        """`memory` counts what waits here beside what waits for other clients."""
         self._stream = stream
         self._deadline = WriteDeadline(stall_limit)
         self._max_pending_bytes = max_pending_bytes
@@ -117,7 +124,9 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._direct_send: Callable[[bytes], int] | None = None
         if self._socket is not None:
             self._direct_send = cast("Any", self._socket)._sock.send  # noqa: SLF001 - _socket_of
-        self._pending = Pending()
+        self._memory = memory or WaitingBytes(max_pending_bytes)
+        self._pending = Pending(self._memory)
+        self._memory.join(self)
         self._lock = trio.Lock()
         self._wake: trio.Event | None = None  # there only while `run` has nothing to do
         self._gone = False
@@ -164,8 +173,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         if self.closed_reason is None:
             self._counters.messages += 1
             self._put(data)
-            if self._pending.bytes > self._max_pending_bytes:
-                self.overflow()
+            self._check_size()
 
     # What the session calls
 
@@ -198,6 +206,33 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._end(ClosedReason.OVERFLOWED)
         self._start_final()
 
+    # What the limit on memory calls
+
+    def count_for(self, memory: WaitingBytes) -> None:
+        """From now on, `memory` counts what waits here; before anything does."""
+        assert not self._pending
+        self._memory.leave(self)
+        self._memory = memory
+        self._pending = Pending(memory)
+        memory.join(self)
+
+    def held(self, share: Callable[[bytes], float]) -> float:
+        return self._pending.held(share)
+
+    def exceed(self) -> None:
+        """Overflow, because too much waits for all clients."""
+        if self.closed_reason is None and self._pending:
+            self._counters.closed_for_memory += 1
+            self.overflow()
+
+    def reset(self) -> None:
+        """Drop everything, and break the connection; its tasks notice."""
+        if self._pending:
+            self._end(ClosedReason.FAILED)
+            self._leave()
+            if (sock := self._discard_unsent()) is not None:
+                sock.close()
+
     # What Hypercorn calls: the interface of a Trio stream
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -214,6 +249,7 @@ class Outbox(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("the outbox is closed")
         if data:
             self._put(bytes(data))
+            self._memory.enforce()
         ticket = self._pending.ticket
         if not self._pending:
             await trio.lowlevel.checkpoint()
@@ -248,10 +284,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         """Reset the transport: what the kernel still holds for the client is thrown away too."""
         self._end(ClosedReason.FINISHED)
         self._leave()
-        if self._socket is not None:
-            with suppress(OSError):  # it was closed before
-                no_linger = struct.pack("ii", 1, 0)
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+        self._discard_unsent()
         await trio.aclose_forcefully(self._stream)
 
     # The pending queue
@@ -299,8 +332,12 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._counters.conflated += self._pending.keep(frames, is_behind=is_behind)
         self._counters.messages += len(frames)
         self._pend()
+        self._check_size()
+
+    def _check_size(self) -> None:
         if self._pending.bytes > self._max_pending_bytes:
             self.overflow()
+        self._memory.enforce()
 
     def _pend(self) -> None:
         self._send_now = None
@@ -374,6 +411,22 @@ class Outbox(trio.abc.HalfCloseableStream):
     def _leave(self) -> None:
         self._gone = True
         self._pending.drop_all()
+        self._memory.leave(self)
+
+    def _discard_unsent(self) -> trio.socket.SocketType | None:
+        """Have the kernel throw away what it still holds when the socket is closed."""
+        sock = _transport_socket(self._stream)
+        if sock is not None:
+            with suppress(OSError):  # it was closed before
+                no_linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+        return sock
+
+
+def _transport_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    transport = getattr(stream, "transport_stream", stream)
+    found: trio.socket.SocketType | None = getattr(transport, "socket", None)
+    return found
 
 
 def _socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:

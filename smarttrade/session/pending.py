@@ -6,7 +6,9 @@ per key.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+
+from .waiting_bytes import WaitingBytes
 
 Frame = tuple[Hashable, bytes]
 """A key, (series, open time), and the bytes of a whole WebSocket frame."""
@@ -17,9 +19,16 @@ _NOTHING = memoryview(b"")
 
 
 class Pending:
-    __slots__ = ("_barriers", "_frames", "_started", "bytes", "current", "ticket")
+    __slots__ = (
+        *("_barriers", "_current_data", "_frame_bytes", "_frames", "_memory", "_started"),
+        *("bytes", "current", "ticket"),
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, memory: WaitingBytes) -> None:
+        """`memory` counts what is held here."""
+        self._memory = memory
+        self._current_data = b""
+        self._frame_bytes = 0
         self.current = _NOTHING
         """What is left of the chunk that is being written."""
         self._barriers: list[bytes] = []
@@ -43,10 +52,13 @@ class Pending:
         """Add `data` after everything else; frames before it can no longer be replaced."""
         self._freeze_frames()
         self._append(data)
+        self._memory.hold(data)
         self.bytes += len(data)
 
     def start_partial(self, data: bytes, taken: int) -> None:
         """Continue with `data`, of which the socket took `taken` bytes; nothing else waits."""
+        self._memory.hold(data)
+        self._current_data = data
         self.current = memoryview(data)[taken:]
         self.bytes += len(self.current)
 
@@ -55,22 +67,30 @@ class Pending:
 
         Unless the client `is_behind`, none is: both go out.
         """
-        kept, replaced = self._frames, 0
+        kept, replaced, added = self._frames, 0, 0
         for key, frame in frames:
             older = kept.get(key)
             if older is not None and not is_behind:
+                self._frame_bytes += added
+                self.bytes += added
+                self._memory.add(added)
+                added = 0
                 self._freeze_frames()
             elif older is not None:
                 replaced += 1
-                self.bytes -= len(older)
+                added -= len(older)
             kept[key] = frame
-            self.bytes += len(frame)
+            added += len(frame)
+        self._frame_bytes += added
+        self.bytes += added
+        self._memory.add(added)
         return replaced
 
     def _freeze_frames(self) -> None:
         if self._frames:
-            self._append(b"".join(self._frames.values()))
-            self._frames.clear()
+            data = b"".join(self._pop_frames(list(self._frames)))
+            self._append(data)
+            self._memory.hold(data)
 
     def _append(self, data: bytes) -> None:
         self._barriers.append(data)
@@ -82,35 +102,61 @@ class Pending:
         """The chunk to write next; it stays `current` until it is consumed."""
         if not self.current:
             if self._barriers:
-                self.current = memoryview(self._barriers.pop(0))
+                self._current_data = self._barriers.pop(0)
                 self._started += 1
             elif self._frames:
-                self.current = memoryview(b"".join(self._pop_chunk()))
+                self._current_data = b"".join(self._pop_frames(self._chunk()))
+                self._memory.hold(self._current_data)
+            self.current = memoryview(self._current_data)
         return self.current
 
     def consume(self, size: int) -> None:
         """The transport took `size` bytes of the current chunk."""
         self.current = self.current[size:]
         self.bytes -= size
+        if not self.current:
+            self._release_current()
 
-    def _pop_chunk(self) -> Iterable[bytes]:
+    def _release_current(self) -> None:
+        self.current = _NOTHING
+        if self._current_data:
+            self._memory.release(self._current_data)
+            self._current_data = b""
+
+    def _chunk(self) -> list[Hashable]:
+        """The keys of about one chunk of frames, the oldest."""
         keys, size = [], 0
         for key, frame in self._frames.items():
             keys.append(key)
             size += len(frame)
             if size >= CHUNK:
                 break
-        return [self._frames.pop(key) for key in keys]
+        return keys
+
+    def _pop_frames(self, keys: Iterable[Hashable]) -> list[bytes]:
+        popped = [self._frames.pop(key) for key in keys]
+        size = sum(map(len, popped))
+        self._frame_bytes -= size
+        self._memory.add(-size)
+        return popped
 
     # -- giving up -------------------------------------------------------------------------
 
     def drop(self) -> None:
         """Drop all but the current chunk, which must be finished: a frame may be cut in it."""
         self._started += len(self._barriers)
+        for data in self._barriers:
+            self._memory.release(data)
         self._barriers.clear()
-        self._frames.clear()
+        self._pop_frames(list(self._frames))
         self.bytes = len(self.current)
 
     def drop_all(self) -> None:
-        self.current = _NOTHING
+        self._release_current()
         self.drop()
+
+    # -- memory ----------------------------------------------------------------------------
+
+    def held(self, share: Callable[[bytes], float]) -> float:
+        """Bytes that are held; of an object that other clients hold too, this one's `share`."""
+        return self._frame_bytes + sum(map(share, (self._current_data, *self._barriers)))

@@ -16,6 +16,7 @@ from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.messages import Catalogue, SubscriptionSpec
 from ..token_bucket import TokenBucket
+from .budget import ENTRY, Budget, Verdict
 from .errors import CloseCode, RequestError
 from .messages import (
     Error,
@@ -60,6 +61,13 @@ class End:
     reason: str
 
 
+def flood_end(verdict: Verdict) -> End:
+    """How a session ends whose budget, or that of its address, is used up."""
+    if verdict is Verdict.FLOODING:
+        return End(CloseCode.POLICY, "too many requests")
+    return End(CloseCode.OVERLOADED, "too many requests from your address")
+
+
 Action = Send | Subscribe | Unsubscribe | End
 """An `End` comes last."""
 
@@ -96,17 +104,17 @@ class SessionProtocol:
     heartbeat: float
     """Seconds between two heartbeats."""
     limits: SessionLimits
+    budget: Budget
+    """What its client may still cause."""
     simulated: bool = False
     """Whether the prices are invented."""
     counters: SessionCounters = field(default_factory=SessionCounters)
     """Usually those of all sessions."""
     subscribed: dict[Series, None] = field(default_factory=dict)
     """In the order in which they were asked for."""
-    _requests: TokenBucket = field(init=False)
     _faults: TokenBucket = field(init=False)
 
     def __post_init__(self) -> None:
-        self._requests = TokenBucket(self.limits.burst, self.limits.requests_per_second)
         self._faults = TokenBucket(self.limits.bad_requests, 1 / BAD_REQUEST_INTERVAL)
 
     def welcome(self) -> bytes:
@@ -123,9 +131,10 @@ class SessionProtocol:
     def receive(self, message: str | bytes, catalogue: Catalogue, now: float) -> list[Action]:
         """What to do about one message. `now` is in seconds of any steady clock."""
         self.counters.requests += 1
-        if not self._requests.take(now):
+        verdict = self.budget.spend_message(now)
+        if verdict is not Verdict.PAID:
             self.counters.closed_flooding += 1
-            return [End(CloseCode.POLICY, "too many requests")]
+            return [flood_end(verdict)]
         fields: dict[str, Any] = {}
         try:
             fields = decode(message)
@@ -169,13 +178,13 @@ class SessionProtocol:
                 parse_entry(fields)  # alone, one that is not understood is a request that is not
                 return [fields]
             raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
-        # A bad entry costs the client a few bytes and us a hundred, and an exception.
         count, most = len(request.subscriptions), self.limits.subscriptions
         if count > most:
             self.counters.refused_subscriptions += count
             raise RequestError(
                 "too_many_subscriptions", f"at most {most} series in one session, not {count}"
             )
+        self.budget.debit(count * ENTRY)
         return request.subscriptions
 
     def _subscribe(

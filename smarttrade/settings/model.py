@@ -194,6 +194,18 @@ class Settings(BaseModel):
         "a client with more waiting for it is closed with 1013",
         *(256 * 1024, 1024**3, "bytes"),
     )
+    max_waiting_bytes: int = _number(
+        f"{PREFIX}MAX_WAITING_BYTES",
+        _SERVER.max_waiting_bytes,
+        "with more waiting for all clients, those that most waits for are closed with 1013",
+        *(1024**2, 1024**4, "bytes"),
+    )
+    max_waiting_bytes_per_ip: int = _number(
+        f"{PREFIX}MAX_WAITING_BYTES_PER_IP",
+        _SERVER.max_waiting_bytes_per_address,
+        "the same for the clients of one IPv4 address or IPv6 /64 network",
+        *(256 * 1024, 1024**4, "bytes"),
+    )
     max_subscriptions: int = _number(
         f"{PREFIX}MAX_SUBSCRIPTIONS",
         _SESSION.subscriptions,
@@ -375,6 +387,9 @@ class Settings(BaseModel):
             max_connections_per_ip=self.max_connections_per_ip,
             stall_limit=self.stall_timeout,
             max_pending_bytes=self.max_pending_bytes,
+            max_waiting_bytes=self.max_waiting_bytes,
+            max_waiting_bytes_per_address=self.max_waiting_bytes_per_ip,
+            session=self.session_limits,
             message_size=self.max_message_bytes,
             head_size=self.max_head_bytes,
             body_size=self.max_body_bytes,

@@ -40,7 +40,6 @@ PUBLIC_PATHS = frozenset(
 PUBLIC_PREFIX = b"/static/"
 QUERY_TOKEN = "access_token"  # noqa: S105 - its name, from RFC 6750
 MAX_ADDRESSES = 16_384  # whose rates are known at a time; some 400 bytes each
-HANDSHAKE = 5  # requests that a WebSocket's handshake counts for; it costs that much, too
 MAX_HOPS = 16  # proxies between a client and us; anything before them may be made up
 
 
@@ -90,7 +89,7 @@ class AccessPolicy:
         self._origins = frozenset(access.origins)
         self._proxies = access.trusted_proxies
         self._rates = Rates(access.requests_per_second, access.burst)
-        self._spares_loopback = access.exempts_loopback
+        self._exempts_loopback = access.exempts_loopback
 
     def is_proxy(self, address: str) -> bool:
         """Whether it is a trusted proxy; those have no limits of their own."""
@@ -114,11 +113,11 @@ class AccessPolicy:
                 return client
         return client
 
-    def allows_rate(self, client: str, now: float, cost: float = 1) -> bool:
-        """Whether the address may send one more request now; if so, it is counted."""
-        if self._spares_loopback and is_loopback(client):
-            return True
-        return self._rates.take(network_of(client), now, cost)
+    def bucket_of(self, client: str) -> TokenBucket | None:
+        """What the address may still ask for; None when it has no limit."""
+        if self._exempts_loopback and is_loopback(client):
+            return None
+        return self._rates.bucket(network_of(client))
 
     def is_authorized(self, request: RequestInfo) -> bool:
         """Whether the request carries a valid token, or needs none."""
@@ -156,7 +155,7 @@ class Rates:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, network: str, now: float, cost: float = 1) -> bool:
+    def bucket(self, network: str) -> TokenBucket:
         bucket = self._buckets.get(network)
         if bucket is None:
             bucket = self._buckets[network] = TokenBucket(self._burst, self._rate)
@@ -164,7 +163,7 @@ class Rates:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(network)
-        return bucket.take(now, min(cost, self._burst))
+        return bucket
 
 
 def _token_in(request: RequestInfo) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..session.outbox import MAX_PENDING_BYTES, OutboxCounters
+from ..session.session_limits import SessionLimits
+from ..session.waiting_bytes import MAX_WAITING_BYTES, MAX_WAITING_BYTES_PER_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,15 @@ class ServerLimits:
 
     max_pending_bytes: int = MAX_PENDING_BYTES
     """A client with more waiting for it is closed with 1013."""
+
+    max_waiting_bytes: int = MAX_WAITING_BYTES
+    """With more waiting for all clients together, those that most waits for are closed, 1013."""
+
+    max_waiting_bytes_per_address: int = MAX_WAITING_BYTES_PER_ADDRESS
+    """The same for the clients of one address."""
+
+    session: SessionLimits = field(default_factory=SessionLimits)
+    """What one connection may send, too."""
 
     message_size: int = 64 * 1024
     """A longer WebSocket message from a client ends its session with 1009."""
@@ -62,6 +74,10 @@ class ServerCounters:
 
     open: int = 0
     accepted: int = 0
+
+    waiting_bytes: Callable[[], int] = lambda: 0
+    """Memory that holds what waits for clients, now."""
+
     refused_full: int = 0
     refused_per_ip: int = 0
 
@@ -82,6 +98,9 @@ class ServerCounters:
 
     failed: int = 0
     """Connections ended by an exception, which went no further."""
+
+    flooding: int = 0
+    """Connections closed for too many frames or small pieces, of them or of their address."""
 
     flooded: int = 0
     """Sessions ended because their application did not take what the client sent."""

@@ -34,17 +34,19 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
     """`/ws/candles`: as many series as the client asks for."""
     _refuse_when_stopping(services)
     await websocket.accept()
+    state = websocket.scope["state"]
     protocol = SessionProtocol(
         session=services.new_session_name(),
         server=services.server,
         heartbeat=services.heartbeat,
         limits=services.session_limits,
+        budget=state["budget"],
         simulated=services.is_simulated,
         counters=services.counters.session,
     )
     await run_session(
         QuartClient(websocket),
-        Subscriber(websocket.scope["state"]["outbox"]),
+        Subscriber(state["outbox"], state["budget"]),
         protocol,
         services.store,
         draining=services.draining,
@@ -56,11 +58,11 @@ async def serve_legacy_candles(websocket: Websocket, services: Services, symbol:
     _refuse_when_stopping(services)
     series = await _find(services, symbol, websocket.args.get("interval", "1m"))
     await websocket.accept()
+    state = websocket.scope["state"]
     await run_legacy_session(
         QuartClient(websocket),
-        Subscriber(websocket.scope["state"]["outbox"], flat=True),
+        Subscriber(state["outbox"], state["budget"], legacy=True),
         series,
-        services.session_limits,
         services.store,
         counters=services.counters.session,
         draining=services.draining,

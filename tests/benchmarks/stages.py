@@ -22,8 +22,10 @@ from smarttrade.binance.wire import BinanceDecoder
 from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
+from smarttrade.session.budget import Budget
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
 from smarttrade.session.outbox import Outbox, OutboxCounters
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.wire import CandleTexts
 from smarttrade.store.events import (
     CandlesPublished,
@@ -67,7 +69,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     )
     hub = Hub(CandleTexts(), HubCounters())
     wanted = [SubscriptionSpec(series) for series in store.listed]
-    opened = OpenSubscriptions(Subscriber(outbox), wanted, b"")
+    opened = OpenSubscriptions(Subscriber(outbox, Budget(SessionLimits())), wanted, b"")
     hub.handle(_for_hub(store.open_subscriptions(opened)))
     reader, decoder = Connection(ConnectionType.CLIENT), BinanceDecoder(store.listed)
     lines = cycle([Line(series.symbol, series.interval.value) for series in store.listed])

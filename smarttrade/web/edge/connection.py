@@ -38,6 +38,7 @@ from math import inf
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 
+from ...session.budget import Budget
 from ...session.outbox import Outbox
 from .application import AppTasks
 from .context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
@@ -49,6 +50,7 @@ class Connection:
     """One client from its first byte to its last; owns its outbox and its tasks."""
 
     __slots__ = (
+        "_budget",
         "_closing",
         "_edge",
         "_guard",
@@ -65,7 +67,9 @@ class Connection:
         self._edge = edge
         self._outbox = outbox
         self._peers = peers
-        self._guard = RequestGuard(edge, peers.client[0] if peers.client else None)
+        self._budget = Budget(edge.limits.session, edge.turns)
+        peer = peers.client[0] if peers.client else None
+        self._guard = RequestGuard(edge, peer, outbox, self._budget)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
         self._idle = True  # between requests
@@ -84,7 +88,13 @@ class Connection:
             async with trio.open_nursery() as nursery:
                 tasks = AppTasks(nursery, edge)
                 self._protocol = EdgeProtocol(
-                    edge, tasks, self._outbox, self._peers, self._guard, self._send
+                    edge,
+                    tasks,
+                    self._outbox,
+                    self._peers,
+                    self._guard,
+                    self._budget,
+                    self._send,
                 )
                 self._await_request()
                 with self._reading:
@@ -139,6 +149,7 @@ class Connection:
         try:
             answer = await edge.fast_path(data, self._guard.is_allowed)
             if answer is not None:
+                self._budget.debit_bytes(len(answer))
                 await self._outbox.send_all(answer)
         finally:
             self._idle = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,10 +11,12 @@ from hypercorn.events import Event
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
+from ...session.budget import Turns
 from ..access import Access, AccessPolicy
 from ..cors import Cors
 from ..fast_path import FastPath
 from ..server_limits import ServerCounters, ServerLimits
+from .networks import Networks
 
 READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
 MAX_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
@@ -57,17 +58,12 @@ class Edge:
     policy: AccessPolicy
     cors: Cors
     """For what is refused here."""
-    per_network: Counter[str] = field(default_factory=Counter)
-    """Connections that are open, by whose they are; WebSockets only for clients of a proxy."""
-    admission_lock: trio.Lock = field(default_factory=trio.Lock)
-
-    async def admit_one_per_tick(self) -> None:
-        """Return when a request may begin: one in each turn of the loop.
-
-        When a thousand come at once, who is connected already waits for one of them, not for all.
-        """
-        async with self.admission_lock:
-            await trio.lowlevel.checkpoint()
+    networks: Networks
+    admissions: Turns = field(default_factory=Turns)
+    """A request begins in each turn of the loop: when a thousand arrive at once, those connected
+    already wait for one of them, not for all."""
+    turns: Turns = field(default_factory=Turns)
+    """For connections that send much at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,9 @@ def edge_for(
     access = access or Access()
     cors = Cors(access.cors_origins)
     context = WorkerContext(None)
-    return Edge(app, config, context, limits, counters, fast_path, AccessPolicy(access), cors)
+    policy = AccessPolicy(access)
+    networks = Networks(limits.max_waiting_bytes, limits.max_waiting_bytes_per_address)
+    return Edge(app, config, context, limits, counters, fast_path, policy, cors, networks)
 
 
 async def discard(stream: trio.abc.ReceiveStream) -> None:

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import h11
 import trio
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndData, Request, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 
+from ...session.budget import READ, Budget, Verdict
 from ...session.outbox import Outbox
 from ..access import RequestInfo, request_info
 from ..problem import ProblemError
@@ -34,6 +35,7 @@ class EdgeProtocol(H11Protocol):
         outbox: Outbox,
         peers: Peers,
         guard: RequestGuard,
+        budget: Budget,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         super().__init__(
@@ -41,7 +43,7 @@ class EdgeProtocol(H11Protocol):
             edge.config,
             edge.context,
             tasks,
-            ConnectionState({"outbox": outbox}),
+            ConnectionState({"outbox": outbox, "budget": budget}),
             peers.secure,
             peers.client,
             peers.server,
@@ -49,6 +51,7 @@ class EdgeProtocol(H11Protocol):
         )
         self._edge = edge
         self._guard = guard
+        self._budget = budget
         self._request = RequestInfo(b"", b"")
 
     @property
@@ -59,10 +62,31 @@ class EdgeProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         try:
+            if isinstance(event, RawData):
+                self._charge_read()
             await super().handle(event)
         except RefusedError as refused:
             await self._refuse(refused)
             await self.send(Closed())
+
+    def _charge_read(self) -> None:
+        """A request that comes in many small pieces costs us much and its client little.
+
+        Raises:
+            RefusedError: there were too many.
+        """
+        if not self._is_within_request:
+            return
+        if self._budget.spend_piece(trio.current_time(), READ) is not Verdict.PAID:
+            self._edge.counters.flooding += 1
+            raise RefusedError(429, "too_many_pieces", "the request comes in too many pieces")
+
+    @property
+    def _is_within_request(self) -> bool:
+        connection = self.connection
+        return isinstance(connection, h11.Connection) and (
+            connection.their_state is h11.SEND_BODY or bool(connection.trailing_data[0])
+        )
 
     async def _refuse(self, refused: RefusedError) -> None:
         problem = ProblemError(refused.status, refused.code, str(refused))
@@ -104,16 +128,16 @@ class EdgeProtocol(H11Protocol):
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
         self._guard.admit(request, opens_websocket=asks_for_websocket(event))
-        await self._edge.admit_one_per_tick()
+        await self._edge.admissions.take()
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = list(request.headers)
         if asks_for_websocket(request):
             headers = websocket_headers(headers)
-            self.stream = EdgeWebSocket(self._edge, self._stream_arguments())
+            self.stream = EdgeWebSocket(self._edge, self._budget, self._stream_arguments())
             self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         else:
-            self.stream = EdgeHTTP(self._edge, self._stream_arguments())
+            self.stream = EdgeHTTP(self._edge, self._budget, self._stream_arguments())
         stream = self.stream
         await stream.handle(
             Request(
@@ -145,9 +169,10 @@ class EdgeProtocol(H11Protocol):
 
 
 class EdgeHTTP(HTTPStream):
-    def __init__(self, edge: Edge, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, edge: Edge, budget: Budget, arguments: tuple[Any, ...]) -> None:
         super().__init__(*arguments)
         self._edge = edge
+        self._budget = budget
         self._body_size = 0
 
     async def handle(self, event: StreamEvent) -> None:
@@ -167,8 +192,10 @@ class EdgeHTTP(HTTPStream):
     async def app_send(self, message: ASGISendEvent | None) -> None:
         if self.closed:
             await trio.lowlevel.checkpoint()
-        else:
-            await super().app_send(message)
+            return
+        if message is not None and message["type"] == "http.response.body":
+            self._budget.debit_bytes(len(message["body"]))
+        await super().app_send(message)
 
 
 def _content_length(request: h11.Request) -> int:

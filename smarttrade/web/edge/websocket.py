@@ -14,6 +14,7 @@ from wsproto.events import CloseConnection, Message, Ping
 from wsproto.events import Event as WebSocketEvent
 from wsproto.frame_protocol import CloseReason
 
+from ...session.budget import FRAME, FRAMES_PER_TURN, READ, Budget, Verdict
 from ...session.outbox import Outbox
 from .context import Edge, FloodedError, RefusedError
 
@@ -47,10 +48,11 @@ class BoundedBuffer(WebsocketBuffer):
 
 
 class EdgeWebSocket(WSStream):
-    def __init__(self, edge: Edge, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, edge: Edge, budget: Budget, arguments: tuple[Any, ...]) -> None:
         super().__init__(*arguments)
         self.buffer = BoundedBuffer(edge.limits.message_size)
         self._edge = edge
+        self._budget = budget
         self._early = b""
         self._receiving = trio.Lock()  # what came early is handled by the application's task
 
@@ -76,13 +78,15 @@ class EdgeWebSocket(WSStream):
 
     async def _receive(self, data: bytes) -> None:
         async with self._receiving:
-            if not self.closed:
+            if not self.closed and await self._pays(READ):
                 self.connection.receive_data(data)
                 await self._handle_events()
 
     async def _handle_events(self) -> None:
-        for event in self.connection.events():
-            if self.closed:
+        for number, event in enumerate(self.connection.events(), 1):
+            if number % FRAMES_PER_TURN == 0:
+                await self._budget.turns.take()
+            if self.closed or not await self._pays(FRAME):
                 return
             match event:
                 case Message():
@@ -92,6 +96,19 @@ class EdgeWebSocket(WSStream):
                 case CloseConnection():
                     await self._send_wsproto_event(event.response())
                     await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _pays(self, cost: float) -> bool:
+        """Whether the client may cause this; it is sent away if not."""
+        verdict = self._budget.spend_piece(trio.current_time(), cost)
+        if verdict is Verdict.PAID:
+            return True
+        self._edge.counters.flooding += 1
+        is_flooding = verdict is Verdict.FLOODING
+        await self._end(
+            CloseReason.POLICY_VIOLATION if is_flooding else CloseReason.TRY_AGAIN_LATER,
+            "too many frames" if is_flooding else "too much from your address",
+        )
+        return False
 
     async def _handle_message(self, event: Message[Any]) -> None:
         try:
@@ -106,10 +123,10 @@ class EdgeWebSocket(WSStream):
         except FloodedError:
             await self._end(CloseReason.POLICY_VIOLATION)
 
-    async def _end(self, code: CloseReason) -> None:
+    async def _end(self, code: CloseReason, reason: str | None = None) -> None:
         if code is CloseReason.MESSAGE_TOO_BIG:
             self._edge.counters.oversized_messages += 1
-        await self._send_wsproto_event(CloseConnection(code=code))
+        await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
         await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _send_wsproto_event(self, event: WebSocketEvent) -> None:

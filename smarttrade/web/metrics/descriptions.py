@@ -9,6 +9,7 @@ GAUGES = frozenset(
         "hub_subscribers",
         "hub_subscriptions",
         "server_open",
+        "server_waiting_bytes",
         "exchange_weight_used",
         "exchange_weight_ceiling",
         "redis_waiting_candles",
@@ -105,6 +106,9 @@ MEANINGS = {
     "outbox_conflated": "States of forming candles that a slow client never got.",
     "outbox_evicted": "Clients cut off because they took nothing for too long.",
     "outbox_overflowed": "Clients closed because too much waited for them.",
+    "outbox_closed_for_memory": "Clients closed because too much waited for all of them.",
+    "server_waiting_bytes": "Memory that holds what waits for clients.",
+    "server_flooding": "Connections closed for too many frames or small pieces.",
     "outbox_failed": "Connections found broken while writing.",
     # Actors and the process
     "actor_restarts": "Restarts of each actor and supervisor.",

@@ -52,6 +52,7 @@ async def metrics(services: Services) -> str:
             _tell(into, name, value)
     into.histogram("push_delay_seconds", MEANINGS["push_delay_seconds"], counters.hub.delays)
     into.histogram("loop_delay_seconds", MEANINGS["loop_delay_seconds"], counters.loop_delays)
+    _tell(into, "server_waiting_bytes", counters.server.waiting_bytes())
     if counters.rest is not None:
         _tell_exchange(into, counters.rest)
     _tell_actors(into, services)

@@ -67,6 +67,7 @@ async def serve_web(
         ]
     fast_path = app.extensions.get(FAST_PATH)
     edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, fast_path, access)
+    counters.waiting_bytes = lambda: edge.networks.memory.total
     server = _Server(edge)
     async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:
@@ -116,7 +117,7 @@ class _Server:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._clients: dict[Outbox, Connection] = {}
-        self._per_network = edge.per_network
+        self._networks = edge.networks
         self._refusals = 0
         self._draining = False
         self._all_gone = trio.Event()
@@ -173,7 +174,7 @@ class _Server:
         if len(self._clients) >= limits.max_connections:
             counters.refused_full += 1
             await self._refuse(stream, "too_many_connections")
-        elif network and self._per_network[network] >= limits.max_connections_per_ip:
+        elif network and self._networks.count(network) >= limits.max_connections_per_ip:
             counters.refused_per_ip += 1
             await self._refuse(stream, "too_many_connections_from_your_address")
         else:
@@ -191,10 +192,12 @@ class _Server:
             stream,
             stall_limit=limits.stall_limit,
             max_pending_bytes=limits.max_pending_bytes,
+            memory=self._networks.enter(network) if network else self._networks.memory,
             counters=self._edge.counters.outbox,
         )
         connection = Connection(self._edge, outbox, peers)
-        self._enter(outbox, connection, network)
+        self._edge.counters.open += 1
+        self._clients[outbox] = connection
         try:
             if await tls_handshake(stream, within=limits.head_timeout):
                 await connection.run()
@@ -203,17 +206,11 @@ class _Server:
         finally:
             self._leave(outbox, network)
 
-    def _enter(self, outbox: Outbox, connection: Connection, network: str) -> None:
-        self._edge.counters.open += 1
-        self._clients[outbox] = connection
-        self._per_network[network] += 1
-
     def _leave(self, outbox: Outbox, network: str) -> None:
         self._edge.counters.open -= 1
         del self._clients[outbox]
-        self._per_network[network] -= 1
-        if not self._per_network[network]:
-            del self._per_network[network]
+        if network:
+            self._networks.leave(network)
         if self._draining and not self._clients:
             self._all_gone.set()
 

@@ -103,9 +103,9 @@ def since_is_not_attached() -> Iterator[None]:
     """A client that comes back gets its snapshot, and is not subscribed."""
     open_ = Hub._open
 
-    def without(self: Hub, opened: SubscriptionsOpened[Any]) -> None:
+    def without(self: Hub, opened: SubscriptionsOpened[Any]) -> Iterator[None]:
         is_back = any(0 < len(snapshot.candles) < 3 for snapshot in opened.snapshots)
-        open_(self, replace(opened, series=()) if is_back else opened)
+        return open_(self, replace(opened, series=()) if is_back else opened)
 
     with patch.object(Hub, "_open", without):
         yield

@@ -19,6 +19,7 @@ from smarttrade.session.actor import (
     run_legacy_session,
     run_session,
 )
+from smarttrade.session.budget import Budget
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
 from smarttrade.session.protocol import SessionCounters, SessionProtocol
@@ -71,28 +72,29 @@ class Service:
         self, visitor: MemoryClient, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         """Begin a session; cancel what is returned when the client vanishes."""
-        protocol = SessionProtocol("s1", "smarttrade/9", 25, limits or SessionLimits())
+        limits = limits or SessionLimits()
+        budget = Budget(limits)
+        protocol = SessionProtocol("s1", "smarttrade/9", 25, limits, budget)
         return self._begin(
             partial(
                 run_session,
                 visitor,
-                Subscriber(visitor.outbox),
+                Subscriber(visitor.outbox, budget),
                 protocol,
                 self.store,
                 draining=self.draining,
             )
         )
 
-    def welcome_flat(
+    def welcome_legacy(
         self, visitor: MemoryClient, series: Series = BTC, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         return self._begin(
             partial(
                 run_legacy_session,
                 visitor,
-                Subscriber(visitor.outbox, flat=True),
+                Subscriber(visitor.outbox, Budget(limits or SessionLimits()), legacy=True),
                 series,
-                limits or SessionLimits(),
                 self.store,
                 draining=self.draining,
             )
@@ -270,7 +272,7 @@ async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> Non
         for visitor in visitors[:2]:
             service.welcome(visitor)
             visitor.ask(BTC_1M)
-        service.welcome_flat(visitors[2])
+        service.welcome_legacy(visitors[2])
         await wait_all_tasks_blocked()
         service.draining.set()
         await wait_all_tasks_blocked()
@@ -370,14 +372,14 @@ async def test_client_that_does_not_part_is_left_after_two_seconds(
         assert service.ended == [CLOSE_TIMEOUT]
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("legacy", [False, True])
 async def test_client_that_vanishes_leaves_nothing_behind(
-    autojump_clock: MockClock, flat: bool
+    autojump_clock: MockClock, legacy: bool
 ) -> None:
     async with serving() as service:
         visitor = MemoryClient()
-        gone = service.welcome_flat(visitor) if flat else service.welcome(visitor)
-        if not flat:
+        gone = service.welcome_legacy(visitor) if legacy else service.welcome(visitor)
+        if not legacy:
             visitor.ask(BTC_1M)
         await wait_all_tasks_blocked()
         assert (service.counters.subscribers, service.counters.subscriptions) == (1, 1)
@@ -485,12 +487,12 @@ async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock:
 # Front ends of the first hour
 
 
-async def test_flat_client_gets_the_newest_candle_at_once_and_then_every_update(
+async def test_legacy_client_gets_the_newest_candle_at_once_and_then_every_update(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
         visitor = MemoryClient()
-        service.welcome_flat(visitor)
+        service.welcome_legacy(visitor)
         (newest,) = await visitor.read(1)
         assert (newest["timestamp"], newest["is_closed"]) == (at(3), False)
         await service.put(candle(3), candle(4, closed=False))
@@ -500,12 +502,12 @@ async def test_flat_client_gets_the_newest_candle_at_once_and_then_every_update(
         assert await visitor.read_all() == []
 
 
-async def test_flat_client_of_a_series_without_history_waits_for_it(
+async def test_legacy_client_of_a_series_without_history_waits_for_it(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
         visitor = MemoryClient()
-        service.welcome_flat(visitor, ETH)
+        service.welcome_legacy(visitor, ETH)
         await service.put(candle(3, closed=False), series=ETH)
         assert await visitor.read_all() == []
         await service.store.tell(PutHistory(ETH, rows(0, 3), None))
@@ -513,27 +515,27 @@ async def test_flat_client_of_a_series_without_history_waits_for_it(
         assert newest["timestamp"] == at(3)
 
 
-async def test_what_a_flat_client_says_is_forgotten(autojump_clock: MockClock) -> None:
+async def test_what_a_legacy_client_says_is_forgotten(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitor = MemoryClient()
-        service.welcome_flat(visitor)
+        service.welcome_legacy(visitor)
         for request in ("nonsense", b"\x00", {"action": "ping"}):
             visitor.ask(request)
         assert len(await visitor.read_all()) == 1
         assert service.ended == []
 
 
-async def test_flat_client_that_floods_is_closed_with_1008(autojump_clock: MockClock) -> None:
+async def test_legacy_client_that_floods_is_closed_with_1008(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitor = MemoryClient()
-        service.welcome_flat(visitor, BTC, SessionLimits(burst=5))
+        service.welcome_legacy(visitor, BTC, SessionLimits(burst=4))
         for _ in range(4):
             visitor.ask("spam")
         await wait_all_tasks_blocked()
         assert visitor.closed is None
         visitor.ask("spam")
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1008, "too many messages")
+        assert visitor.closed == (1008, "too many requests")
         assert service.nobody_is_left()
 
 
@@ -555,16 +557,19 @@ async def test_store_that_has_ended_before_it_is_asked_ends_the_session_with_101
         assert visitor.closed[0] == 1013
 
 
-async def test_flat_client_that_floods_is_counted(autojump_clock: MockClock) -> None:
+async def test_legacy_client_that_floods_is_counted(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitor, counters = MemoryClient(), SessionCounters()
         for _ in range(100):
             visitor.ask("hello?")
         await run_legacy_session(
             visitor,
-            Subscriber(visitor.outbox, flat=True),
+            Subscriber(
+                visitor.outbox,
+                Budget(SessionLimits(burst=3, requests_per_second=1)),
+                legacy=True,
+            ),
             BTC,
-            SessionLimits(burst=3, requests_per_second=1),
             service.store,
             counters=counters,
             draining=service.draining,

@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
+from smarttrade.session.budget import Budget
 from smarttrade.session.hub import (
     FLUSH_CPU_SHARE,
     MAX_FLUSH_PAUSE,
@@ -23,6 +24,7 @@ from smarttrade.session.hub import (
 )
 from smarttrade.session.messages import Subscribed
 from smarttrade.session.outbox import Batch, ClosedReason
+from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.wire import CandleTexts, message_frame
 from smarttrade.store.events import (
     CandlesPublished,
@@ -44,9 +46,9 @@ ACK = message_frame(Subscribed(1, [], []))
 class Client:
     """A session as the hub sees it."""
 
-    def __init__(self, *, flat: bool = False) -> None:
+    def __init__(self, *, legacy: bool = False) -> None:
         self.outbox = RecordingOutbox()
-        self.subscriber = Subscriber(self.outbox, flat=flat)
+        self.subscriber = Subscriber(self.outbox, Budget(SessionLimits()), legacy=legacy)
 
     def drain(self) -> list[Message]:
         return self.outbox.drain()
@@ -274,11 +276,11 @@ def test_same_snapshot_is_encoded_once_and_another_is_not_mistaken_for_it() -> N
 # Front ends of the first hour
 
 
-def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
-    hub, flat = new_hub(), Client(flat=True)
+def test_legacy_client_gets_legacy_candles_and_nothing_else() -> None:
+    hub, legacy = new_hub(), Client(legacy=True)
     hub.handle(
         [
-            opened(flat, BTC, snapshots=[Snapshot(BTC, (candle(1, closed=False),), False)]),
+            opened(legacy, BTC, snapshots=[Snapshot(BTC, (candle(1, closed=False),), False)]),
             told(BTC, candle(0), corrected=True),
             told(BTC, candle(1)),
             told(ETH, candle(1)),
@@ -286,7 +288,7 @@ def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
         ]
     )
     hub.beat(1.0)
-    got = flat.drain()
+    got = legacy.drain()
     assert [(each["timestamp"], each["is_closed"]) for each in got] == [
         (at(1), False),
         (at(1), True),
@@ -294,12 +296,12 @@ def test_flat_client_gets_flat_candles_and_nothing_else() -> None:
     assert all("type" not in each and each["symbol"] == "BTCUSDT" for each in got)
 
 
-def test_flat_and_other_clients_of_one_series_get_their_own_form() -> None:
-    hub, flat, other = new_hub(), Client(flat=True), Client()
-    hub.handle([opened(flat, BTC), opened(other, BTC)])
+def test_legacy_and_other_clients_of_one_series_get_their_own_form() -> None:
+    hub, legacy, other = new_hub(), Client(legacy=True), Client()
+    hub.handle([opened(legacy, BTC), opened(other, BTC)])
     other.drain()
     hub.handle([told(BTC, candle(1))])
-    (one,), (two,) = flat.drain(), other.drain()
+    (one,), (two,) = legacy.drain(), other.drain()
     assert (one["timestamp"], two["candle"]["time"]) == (at(1), at(1) // 1000)
     assert one["close"] == two["candle"]["close"]
 
@@ -383,7 +385,7 @@ acts = st.one_of(
 class Expected:
     """What one client must have got, in order, and what it has subscribed to."""
 
-    flat: bool
+    legacy: bool
     known: bool = False
     ended: bool = False
     series: set[Series] = field(default_factory=set)
@@ -395,17 +397,17 @@ class Expected:
 
     def add_spoken(self, *message: object) -> None:
         """What no front end of the first hour may get."""
-        if self.known and not self.flat:
+        if self.known and not self.legacy:
             self.add(*message)
 
     def add_candle(self, series: Series, state: Candle, *, corrected: bool) -> None:
         if series not in self.series:
             return
-        if not self.flat:
+        if not self.legacy:
             key = (series.symbol, series.interval.value, state.open_time // 1000)
             self.add("candle", *key, state.volume, state.closed, corrected)
         elif not corrected:
-            self.add("flat", series.symbol, state.open_time, state.volume, state.closed)
+            self.add("legacy", series.symbol, state.open_time, state.volume, state.closed)
 
     def forget(self) -> None:
         self.known = False
@@ -417,8 +419,8 @@ class Model:
 
     def __init__(self) -> None:
         self.hub = new_hub()
-        self.clients = [Client(flat=number == 0) for number in range(CLIENTS)]
-        self.expected = [Expected(flat=number == 0) for number in range(CLIENTS)]
+        self.clients = [Client(legacy=number == 0) for number in range(CLIENTS)]
+        self.expected = [Expected(legacy=number == 0) for number in range(CLIENTS)]
         self.feed_is = Feed.DOWN
         self.events: list[HubEvent] = []
 
@@ -431,7 +433,7 @@ class Model:
         client, must = self.clients[number], self.expected[number]
         wanted = series if with_snapshots else []
         snapshots = [Snapshot(each, (candle(0, volume=5.0),), False) for each in wanted]
-        ack = b"" if must.flat else ACK
+        ack = b"" if must.legacy else ACK
         self.events.append(opened(client, *series, ack=ack, snapshots=snapshots))
         if must.ended:
             return
@@ -440,14 +442,14 @@ class Model:
         if is_new:
             must.add_spoken("status", self.feed_is.value)
         for each in wanted:
-            if must.flat:
-                must.add("flat", each.symbol, at(0), 5.0, True)
+            if must.legacy:
+                must.add("legacy", each.symbol, at(0), 5.0, True)
             must.add_spoken("snapshot", each.symbol, each.interval.value)
         must.series |= set(series)
 
     def close(self, number: int, series: list[Series], with_ack: bool) -> None:
         must = self.expected[number]
-        with_ack = with_ack and not must.flat
+        with_ack = with_ack and not must.legacy
         self.events.append(closed(self.clients[number], *series, ack=ACK if with_ack else b""))
         if with_ack:
             must.add_spoken("subscribed")
@@ -491,14 +493,14 @@ class Model:
         counters = self.hub.counters
         assert counters.subscribers == sum(must.known for must in self.expected)
         assert counters.subscriptions == sum(len(must.series) for must in self.expected)
-        groups = {(frozenset(m.series), m.flat) for m in self.expected if m.series}
+        groups = {(frozenset(m.series), m.legacy) for m in self.expected if m.series}
         assert set(self.hub._groups) == groups
 
 
 def told_as(client: Client, message: Message) -> tuple[object, ...]:
-    if client.subscriber.flat:
+    if client.subscriber.legacy:
         names = ("symbol", "timestamp", "volume", "is_closed")
-        return ("flat", *(message[name] for name in names))
+        return ("legacy", *(message[name] for name in names))
     match message["type"]:
         case "candle":
             told = message["candle"]

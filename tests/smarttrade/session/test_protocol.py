@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.session.budget import Budget
 from smarttrade.session.errors import CloseCode, RequestError
 from smarttrade.session.protocol import (
     Action,
@@ -38,7 +39,8 @@ ETH_1M = {"symbol": "ETHUSDT", "interval": "1m"}
 
 
 def new_session(**limits: Any) -> SessionProtocol:
-    return SessionProtocol("s1", "smarttrade/9.9.9", 25, SessionLimits(**limits))
+    allowed = SessionLimits(**limits)
+    return SessionProtocol("s1", "smarttrade/9.9.9", 25, allowed, Budget(allowed))
 
 
 def receive(session: SessionProtocol, request: object, now: float = 0.0) -> list[Action]:

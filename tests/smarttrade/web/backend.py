@@ -190,7 +190,7 @@ async def backend(
         await serve_web(
             app,
             [listener],
-            limits=ServerLimits(),
+            limits=ServerLimits(session=limits or SessionLimits()),
             counters=counters,
             draining=draining.begun,
             drain_timeout=drain_timeout,

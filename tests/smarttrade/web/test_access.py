@@ -146,7 +146,7 @@ def test_only_trusted_proxies_say_who_the_client_is(peer: str, forwarded: str, c
 @given(st.text())
 def test_any_list_of_a_proxy_names_an_address(forwarded: str) -> None:
     policy = AccessPolicy(Access(trusted_proxies=PROXIES))
-    assert policy.allows_rate(policy.client_of("10.0.0.1", forwarded), 0)
+    assert policy.bucket_of(policy.client_of("10.0.0.1", forwarded)) is not None
 
 
 def test_several_lines_of_a_header_are_one_list() -> None:
@@ -159,24 +159,27 @@ def test_several_lines_of_a_header_are_one_list() -> None:
 
 def test_an_address_may_ask_so_much_at_once_and_so_often_then() -> None:
     rates = Rates(rate=2, burst=3)
-    assert [rates.take("a", 0) for _ in range(4)] == [True, True, True, False]
-    assert rates.take("b", 0)
-    assert [rates.take("a", 1) for _ in range(3)] == [True, True, False]
+    assert [rates.bucket("a").take(0) for _ in range(4)] == [True, True, True, False]
+    assert rates.bucket("b").take(0)
+    assert [rates.bucket("a").take(1) for _ in range(3)] == [True, True, False]
 
 
 def test_addresses_that_asked_longest_ago_are_forgotten() -> None:
     rates = Rates(rate=0.001, burst=1, most=3)
     for address in ("a", "b", "c", "a", "d"):
-        rates.take(address, 0)
+        rates.bucket(address).take(0)
     assert len(rates) == 3
-    assert not rates.take("a", 0)
-    assert rates.take("b", 0)
+    assert not rates.bucket("a").take(0)
+    assert rates.bucket("b").take(0)
 
 
-def test_this_machine_has_no_such_limit_unless_told() -> None:
-    for spared in (True, False):
-        policy = AccessPolicy(Access(requests_per_second=1, burst=1, exempts_loopback=spared))
-        assert policy.allows_rate("127.0.0.1", 0)
-        assert policy.allows_rate("127.0.0.1", 0) is spared
-        assert policy.allows_rate("2001:db8:1:2::3", 0)
-        assert not policy.allows_rate("2001:db8:1:2::4", 0)  # the same customer's network
+def test_this_machine_has_no_such_limit_unless_configured() -> None:
+    policy = AccessPolicy(Access())
+    assert policy.bucket_of("127.0.0.1") is None
+    policy = AccessPolicy(Access(requests_per_second=1, burst=1, exempts_loopback=False))
+    for first, second in (("127.0.0.1", "127.0.0.1"), ("2001:db8:1:2::3", "2001:db8:1:2::4")):
+        bucket = policy.bucket_of(first)
+        assert bucket is not None
+        assert bucket.take(0)
+        assert policy.bucket_of(second) is bucket  # the same customer's network
+        assert not bucket.take(0)

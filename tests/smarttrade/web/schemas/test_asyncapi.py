@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle
+from smarttrade.session.budget import Budget
 from smarttrade.session.errors import CloseCode
 from smarttrade.session.protocol import End, Send, SessionProtocol
 from smarttrade.session.requests import ACTIONS
@@ -32,7 +33,9 @@ CATALOGUE = Catalogue(SYMBOLS, INTERVALS)
 
 
 def protocol() -> SessionProtocol:
-    return SessionProtocol("a-session", "smarttrade/test", 25.0, SessionLimits())
+    return SessionProtocol(
+        "a-session", "smarttrade/test", 25.0, SessionLimits(), Budget(SessionLimits())
+    )
 
 
 async def test_every_websocket_route_is_a_channel() -> None:
