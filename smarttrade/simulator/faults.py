@@ -30,6 +30,10 @@ class Faults:
             str, "none", "Retry-After of every refusal, whatever its status; none: no such header"
         )
 
+        self.only_hosts = Switch(
+            Names, ALL, "faults concern what is asked of these host names only; empty: of any"
+        )
+
         # Streams
 
         self.stall = Switch(Names, ALL, "these streams send nothing and lose events; empty: all")
@@ -105,6 +109,11 @@ class Faults:
             self.broken_frames,
         )
         return any(switch.value is not None for switch in switches)
+
+    def concern(self, host: str) -> bool:
+        """Whether the faults of handshakes, answers and events concern this host."""
+        hosts = self.only_hosts.value
+        return not hosts or host in hosts
 
     def lateness(self, peer: str) -> float:
         """Seconds by which events to an address are late."""

@@ -31,6 +31,11 @@ class Request:
         return next((value for key, value in self.query if key == name), None)
 
     @property
+    def host(self) -> str:
+        """The host name that was asked, without a port."""
+        return urlsplit(f"//{self.headers.get('host', '')}").hostname or ""
+
+    @property
     def wants_websocket(self) -> bool:
         return self.headers.get("upgrade", "").lower() == "websocket"
 

@@ -25,10 +25,10 @@ NONSENSE = {
 }
 
 
-def refuse_handshake(exchange: Exchange) -> Response | None:
+def refuse_handshake(exchange: Exchange, request: Request) -> Response | None:
     """The answer to a handshake while a fault says that it fails; None without one."""
     switch = exchange.faults.handshake_status
-    if (status := switch.value) is None:
+    if (status := switch.value) is None or not exchange.faults.concern(request.host):
         return None
     return with_retry_after(exchange.faults, error_response(exchange, status, switch.seconds_left))
 
@@ -47,6 +47,8 @@ async def answer_with_faults(
 ) -> Response:
     """What `answer` returns, or what the faults of the moment make of it."""
     faults = exchange.faults
+    if not faults.concern(request.host):
+        return answer()
     await faults.rest_hang.wait_off()
     if (slow := faults.rest_slow.value) is not None:
         await trio.sleep(slow)

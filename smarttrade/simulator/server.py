@@ -137,7 +137,7 @@ async def _run_session(
         subscriptions = Subscriptions(names, combined=combined)
     except TooManyStreams:
         subscriptions, refusing = Subscriptions((), combined=combined), "Too many streams"
-    session = StreamSession(exchange, transport, subscriptions, trailing)
+    session = StreamSession(exchange, transport, request.host, subscriptions, trailing)
     streams = exchange.connections.streams
     streams[transport.number] = session
     try:
@@ -153,7 +153,7 @@ async def _refuse_handshake(
     if exchange.faults.no_handshake.value is not None:
         exchange.stats.handshakes[0] += 1
         await trio.sleep_forever()
-    if (refusal := refuse_handshake(exchange)) is not None:
+    if (refusal := refuse_handshake(exchange, request)) is not None:
         return refusal
     limit = exchange.limits.attempt(transport.peer, trio.current_time())
     if limit is not None:

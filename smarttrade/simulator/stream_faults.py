@@ -35,10 +35,11 @@ MAX_REORDERED = 8  # events held back, beyond which they are sent though nothing
 class StreamFaults:
     """For one connection: holds back what is to come late."""
 
-    def __init__(self, faults: Faults, rng: Random, peer: str) -> None:
+    def __init__(self, faults: Faults, rng: Random, peer: str, host: str) -> None:
         self._faults = faults
         self._rng = rng
         self._peer = peer
+        self._host = host
         self._reordered: list[StreamEvent] = []
         self._delayed: list[tuple[int, StreamEvent]] = []
         """Closing events, and when (exchange time) they are sent."""
@@ -50,7 +51,8 @@ class StreamFaults:
 
     def frames(self, events: Iterable[StreamEvent], instant: int, *, combined: bool) -> bytes:
         """The bytes to send at `instant`; without faults, the frames that all connections share."""
-        if not (self._reordered or self._delayed or self._faults.alter_events()):
+        alter = self._faults.alter_events() and self._faults.concern(self._host)
+        if not (self._reordered or self._delayed or alter):
             return b"".join([event.frame(combined=combined) for event in events])
         kept = [event for event in events if not self._is_lost(event)]
         kept = [event for event in kept if not self._is_delayed(event, instant)]

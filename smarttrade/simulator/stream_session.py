@@ -43,15 +43,17 @@ class StreamSession:
         self,
         exchange: Exchange,
         transport: Transport,
+        host: str,
         subscriptions: Subscriptions,
         trailing_data: bytes = b"",
     ) -> None:
+        """`host` is the name that was connected to."""
         self.transport = transport
         self._subscriptions = subscriptions
         self._exchange = exchange
         self._protocol = Connection(ConnectionType.SERVER, trailing_data=trailing_data)
         rng = Random(exchange.seed * 1_000_003 + transport.number)
-        self._faults = StreamFaults(exchange.faults, rng, transport.peer)
+        self._faults = StreamFaults(exchange.faults, rng, transport.peer, host)
         self._admits = RollingLimit(MESSAGES, MESSAGES_PERIOD).admits
         self._sending = trio.Lock()
         self._changed = trio.Event()

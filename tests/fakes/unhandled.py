@@ -8,17 +8,25 @@ from __future__ import annotations
 
 UNHANDLED = frozenset(
     {
+        "failing",
         "firewall",
         "gzip_bomb",
         "halt",
+        "halt_one",
+        "hosts",
         "impossible",
         "jitter",
         "late_close",
         "others_weight",
         "overload",
+        "peer_late",
+        "peer_stall",
         "redirect",
         "retry_after",
+        "roll_back",
         "stale_rows",
+        "stall_one",
+        "unknown",
         "without_b",
     }
 )

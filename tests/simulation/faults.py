@@ -13,7 +13,8 @@ import trio.lowlevel
 from actors import Mailbox
 from actors.overflow import Envelope
 from actors.testing import crash
-from smarttrade.simulator import RANDOM_FAULTS, inject
+from smarttrade.simulator import Faults, inject
+from smarttrade.simulator.incidents import INCIDENTS
 from smarttrade.store.messages import GetPage
 
 from .clients import never_read
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .world import World
 
 TRIES = 50
+FAULTS = {*(name for name, _ in Faults().switches()), *INCIDENTS}
+RENAMED = {"halt_one": "halt", "stall_one": "stall", "hosts": "only_hosts"}
+"""Actions that are a fault of the exchange by another name."""
 CRASH_TIMEOUT = 20.0  # seconds in which an actor takes another message, or it is left alone
 
 ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "journal", "relay",
@@ -35,10 +39,11 @@ ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "jour
 async def perform(world: World, action: Action, rng: Random) -> None:
     """Begin it, and end it when it is over."""
     kind = action.kind
-    if kind in RANDOM_FAULTS or kind == "hole":
+    fault = RENAMED.get(kind, kind)
+    if fault in FAULTS:
         seconds = action.seconds or inf
         try:
-            inject(world.exchange, kind, action.arguments, seconds)
+            inject(world.exchange, fault, action.arguments, seconds)
         except ValueError as error:  # while trading was halted there is nothing to alter
             world.trace.note("exchange", str(error))
         world.truth.note_alterations()

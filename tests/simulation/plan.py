@@ -6,7 +6,7 @@ the others: that is how a failing run is shrunk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
@@ -114,9 +114,13 @@ CROWD = ("churn", "flood", "stall", "trickle", "vanish", "legacy", "poll", "herd
 
 REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis_restored",
          "redis_answers_lost", "redis_write_overtaken")  # fmt: skip
+SYMBOL = ("failing", "unknown", "halt_one", "roll_back", "stall_one")
+"""What concerns one symbol alone: nothing else may notice."""
+PEER = ("peer_late", "peer_stall")
+"""What one process alone sees of the exchange."""
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
 
-FEED = (*sorted(RANDOM_FAULTS.keys() - UNHANDLED), "hole")
+FEED = (*sorted({*RANDOM_FAULTS, *SYMBOL, *PEER, "hosts"} - UNHANDLED), "hole")
 
 
 def plan_for(
@@ -175,7 +179,7 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
     feed, process, redis = rng.choice(((0.4, 0.1, 0.2), (1.2, 0, 0), (0, 0.4, 0), (0.2, 0.1, 0.6)))
     kinds = rng.sample(FEED, rng.choice((3, 8, len(FEED))))
     for at in _times(rng, seconds, feed):
-        found.append(_feed_fault(rng, at, rng.choice(kinds), seconds))
+        found.append(_feed_fault(rng, at, rng.choice(kinds), shape, seconds))
     for at in _times(rng, seconds, process):
         kind = rng.choices(PROCESS, weights=(6, 4, 1, 1, 1, 1, 2))[0]
         found.append(_process_fault(rng, at, kind, shape))
@@ -207,13 +211,52 @@ def _crowd(rng: Random, seconds: float, per_minute: float) -> list[Action]:
     ]
 
 
-def _feed_fault(rng: Random, at: float, name: str, seconds: float) -> Action:
-    if name == "hole":
-        lasting = round(min(rng.uniform(20, 200), seconds - at), 1)
-        return Action(at, "hole", {"seconds": lasting}, 0, rng.getrandbits(32))
+def _feed_fault(rng: Random, at: float, name: str, shape: Shape, seconds: float) -> Action:
+    if name in LASTING:
+        # What only its own end undoes is over when calm begins.
+        lasting = round(min(rng.uniform(20, 300), seconds - at), 1)
+        arguments = LASTING[name](rng.choice(shape.symbols)) | {"seconds": lasting}
+        return Action(at, name, arguments, 0, rng.getrandbits(32))
+    if name in SWITCHED:
+        lasting = round(rng.uniform(20, 300), 1)
+        return Action(at, name, SWITCHED[name](rng, shape), lasting, rng.getrandbits(32))
     draw, shortest, longest = RANDOM_FAULTS[name]
     lasting = round(rng.uniform(shortest, longest), 3) if longest else 0
     return Action(at, name, draw(rng), lasting, rng.getrandbits(32))
+
+
+LASTING: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "hole": lambda _: {},
+    "halt": lambda _: {},
+    "halt_one": lambda symbol: {"symbols": [symbol]},
+    "roll_back": lambda symbol: {"symbol": symbol},
+}
+
+
+def _one_symbol(rng: Random, shape: Shape) -> dict[str, Any]:
+    return {"value": [rng.choice(shape.symbols)]}
+
+
+def _one_stream(rng: Random, shape: Shape) -> dict[str, Any]:
+    interval = rng.choice(shape.intervals).value
+    return {"value": [f"{rng.choice(shape.symbols).lower()}@kline_{interval}"]}
+
+
+def _one_peer(rng: Random, shape: Shape) -> str:
+    number = rng.randrange(len(shape.processes))
+    return f"{shape.processes[number].value}-{number}"
+
+
+SWITCHED: Mapping[str, Callable[[Random, Shape], dict[str, Any]]] = {
+    "failing": _one_symbol,
+    "unknown": _one_symbol,
+    "stall_one": _one_stream,
+    "peer_late": lambda rng, shape: {"value": {_one_peer(rng, shape): rng.uniform(1, 90)}},
+    "peer_stall": lambda rng, shape: {"value": [_one_peer(rng, shape)]},
+    "hosts": lambda _, __: {"value": ["rest-1", "stream-1"]},
+    # An absurd value obeyed would outlast the run: tests/reliability has those.
+    "retry_after": lambda rng, _: {"value": rng.choice(("none", "soon", "-1", "0", "30"))},
+}
 
 
 def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) -> Action:
@@ -221,7 +264,7 @@ def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) ->
         return _process_fault(rng, at, kind, shape)
     if kind in REDIS:
         return _redis_fault(rng, at, kind)
-    return _feed_fault(rng, at, kind, seconds)
+    return _feed_fault(rng, at, kind, shape, seconds)
 
 
 def _process_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:

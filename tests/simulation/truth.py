@@ -9,6 +9,7 @@ import trio
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
+from smarttrade.simulator.calendar import Interval as Spelled
 
 from .violation import Violation
 
@@ -99,6 +100,12 @@ class Truth:
         rows = self._exchange.klines(series.symbol, series.interval.value, None, now, limit=3)
         ended = [row[0] for row in rows if row[6] < now]
         return ended[-1] // 1000 if ended else 0
+
+    def is_rolled_back(self, series: Series, time: int) -> bool:
+        """Whether streams have reported a candle that REST never lists."""
+        history, interval = self._exchange.history, Spelled(series.interval.value)
+        kline = history.kline(series.symbol, interval, time * 1000, self._exchange.now())
+        return kline is not None and history.is_rolled_back(series.symbol, kline)
 
     def exists(self, series: Series, time: int) -> bool:
         return self._exchange.kline(series.symbol, series.interval.value, time * 1000) is not None

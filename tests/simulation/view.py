@@ -139,6 +139,8 @@ class View:
             shown, there = chart.candles.get(time), rows.get(time)
             if shown and shown != there and self.truth.may_be_as_before(series, time, shown):
                 continue
+            if there is None and self.truth.is_rolled_back(series, time):
+                continue
             if time <= newest_closed and shown != there:
                 faults.append(f"{self.name}: {series} {time} is {shown}, the exchange has {there}")
             elif time <= newest_closed and time not in chart.closed:

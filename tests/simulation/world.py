@@ -77,7 +77,9 @@ class World(LogReceiver):
         self.codes: Counter[int] = Counter()
         kinds = {one.kind for one in plan.actions}
         # One that comes after the next push is as late as pushes are apart.
-        self.has_late_events = "late" in kinds or ("disorder" in kinds and shape.push_every > 4)
+        self.has_late_events = bool({"late", "peer_late"} & kinds) or (
+            "disorder" in kinds and shape.push_every > 4
+        )
         self.next_capacity: int | None = None
         self.is_calm = False
         self.processes: list[Process] = []

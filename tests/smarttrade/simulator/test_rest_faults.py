@@ -184,3 +184,17 @@ async def test_what_was_rolled_back_is_streamed_and_never_listed(autojump_clock:
     assert closed - rows == {START + 30_000, START + 90_000}
     assert len(venue.klines("BTCUSDT", "5m", START - 300_000)) == 2
     assert venue.klines("ETHUSDT", "1m", START + 30_000, limit=1)[0][0] == START + 30_000
+
+
+async def test_faults_may_concern_one_host_only(autojump_clock: Any) -> None:
+    venue = exchange()
+    venue.faults.rest_status.on(503)
+    venue.faults.only_hosts.on(frozenset({"first.example"}))
+    async with http_client(venue) as client:
+        for host, status in (("first.example:9443", 503), ("second.example", 200)):
+            assert (await client.ask("GET", KLINES, Host=host)).status == status
+    venue.faults.stall.on()
+    async with stream_client(venue, "/stream?streams=btcusdt@kline_1m") as stream:
+        assert await receive_for(stream, 10) != []
+        venue.faults.only_hosts.on(frozenset({"exchange"}))
+        assert await receive_for(stream, 10) == []

@@ -63,7 +63,7 @@ async def test_random_faults_go_on_until_cancelled(autojump_clock: Any) -> None:
 def test_every_fault_is_drawn_at_random_or_left_out_on_purpose() -> None:
     names = {name for name, _ in exchange().faults.switches()} | set(INCIDENTS)
     drawn = set(RANDOM_FAULTS) | set(SYMBOL_FAULTS)
-    assert names - drawn == {"delist", "list", "peer_stall", "peer_late"}
+    assert names - drawn == {"delist", "list", "only_hosts", "peer_stall", "peer_late"}
     assert drawn <= names
 
 
