@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from .plan import NAMED, plan_for
+from .plan import KINDS, NAMED, plan_for
 from .run import Outcome, run, run_seed
 from .seeds import FAILED
 from .shrink import described, shrink
@@ -48,11 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, default=0.5, help="simulated, for each seed")
     parser.add_argument("--liveness", action="store_true", help="one part is broken for good")
     parser.add_argument("--shape", choices=sorted(NAMED), help="instead of the seed's own")
+    parser.add_argument("--kinds", type=_kinds, default=(), help="A,B,...: these faults alone")
     parser.add_argument("--shrink", type=int, metavar="SEED", help="find the fewest faults")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print the whole trace")
     parser.add_argument("--keep-going", action="store_true", help="after a failure, do not shrink")
     parser.add_argument("--plants", action="store_true", help="look for the planted faults")
     return parser
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    if unknown := set(kinds) - set(KINDS):
+        named = ", ".join(sorted(unknown))
+        raise argparse.ArgumentTypeError(f"unknown: {named}; there are: {', '.join(KINDS)}")
+    return kinds
 
 
 def _seeds(options: argparse.Namespace) -> Iterable[int]:
@@ -63,7 +72,14 @@ def _seeds(options: argparse.Namespace) -> Iterable[int]:
 
 
 def _run(seed: int, options: argparse.Namespace) -> Outcome:
-    return run(plan_for(seed, options.hours, liveness=options.liveness, named=options.shape))
+    plan = plan_for(
+        seed,
+        options.hours,
+        liveness=options.liveness,
+        named=options.shape,
+        kinds=options.kinds,
+    )
+    return run(plan)
 
 
 def _many(outcomes: Iterable[Outcome], options: argparse.Namespace) -> int:
@@ -123,11 +139,11 @@ def _shrink(outcome: Outcome, options: argparse.Namespace) -> int:
     print(_line(small))
     if small.error is not None:
         sys.excepthook(type(small.error), small.error, small.error.__traceback__)
-    mode = " --liveness" if options.liveness else ""
-    print(
-        f"-- again: python -m tests.simulation --replay {outcome.plan.seed}"
-        f" --hours {options.hours:g}{mode}"
-    )
+    again = ["--replay", str(outcome.plan.seed), "--hours", f"{options.hours:g}"]
+    again += ["--liveness"] if options.liveness else []
+    again += ["--shape", f"'{options.shape}'"] if options.shape else []
+    again += ["--kinds", ",".join(options.kinds)] if options.kinds else []
+    print("-- again: python -m tests.simulation " + " ".join(again))
     return 1
 
 

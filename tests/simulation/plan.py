@@ -120,7 +120,10 @@ PEER = ("peer_late", "peer_stall")
 """What one process alone sees of the exchange."""
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
 
-FEED = (*sorted({*RANDOM_FAULTS, *SYMBOL, *PEER, "hosts"} - UNHANDLED), "hole")
+EXCHANGE = {*RANDOM_FAULTS, *SYMBOL, *PEER, "hosts", "hole"}
+FEED = tuple(sorted(EXCHANGE - UNHANDLED))
+KINDS = (*sorted(EXCHANGE), *REDIS, *PROCESS)
+"""Of faults; to be asked for by name."""
 
 
 def plan_for(
