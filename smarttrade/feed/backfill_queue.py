@@ -1,22 +1,75 @@
-"""What is to be read over REST, and in which order: plain code."""
+"""What is to be read over REST, in which order and when: plain code.
+
+An entry gets one try at a time, of bounded length. One whose try brought nothing goes back with a
+growing pause of its own, behind those that have not failed; so a series that the venue cannot give
+never holds up another. Times are in seconds.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
+
+from actors import Backoff
 
 from ..market.series import Series
 from ..store.events import CandlesMissing
 
+PAUSE = Backoff(first=0.5, most=60.0)
+"""Between two tries that bring nothing, of one series."""
+
+MAX_FRUITLESS = 60
+"""Tries an hour that bring nothing, of one series; then it waits for the hour to pass."""
+HOUR = 3600.0
+
+MAX_FAILING_AT_ONCE = 10
+"""Tries under way of series whose last one brought nothing. Half of the connections at most: a try
+may take as long as its timeout, and the others need not wait for that."""
+
+
+_Urgency = tuple[bool, bool, bool, int]
+"""Least is first: what does not fail, what clients wait for, gaps, short intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One entry that was taken."""
+
+    missing: CandlesMissing
+    fruitless: int
+    """Tries in a row that brought nothing, before this one."""
+
+
+class _Record:
+    """How the tries of one series went."""
+
+    __slots__ = ("due", "fruitless", "times")
+
+    def __init__(self) -> None:
+        self.fruitless = 0
+        self.due = float("-inf")
+        self.times: deque[float] = deque(maxlen=MAX_FRUITLESS)
+        """When tries brought nothing."""
+
 
 class BackfillQueue:
-    """One entry a series, short intervals first, and never two at a time for one series.
+    """One entry a series, and never two at a time for one series.
 
-    Bounded by the number of series: a further wish for one widens the entry that waits.
+    Bounded by the number of series: a further range of one widens the entry that waits. What may
+    begin is kept by urgency and what pauses by time, so that no call looks at all entries.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Series, CandlesMissing] = {}
-        self._under_way: dict[Series, CandlesMissing] = {}
+        self._under_way: dict[Series, Try] = {}
+        self._records: dict[Series, _Record] = {}
+        self._ready: defaultdict[_Urgency, dict[Series, None]] = defaultdict(dict)
+        self._places: dict[Series, _Urgency] = {}
+        self._pausing: list[tuple[float, int, Series]] = []
+        self._numbers = count()
+        self._failing_under_way = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
@@ -25,30 +78,129 @@ class BackfillQueue:
         return series in self._waiting or series in self._under_way
 
     def add(self, missing: CandlesMissing) -> None:
-        waiting = self._waiting.get(missing.series)
-        self._waiting[missing.series] = missing if waiting is None else _widest(waiting, missing)
+        """Queue a range; a pause that its series is in goes on."""
+        series = missing.series
+        waiting = self._waiting.get(series)
+        self._waiting[series] = missing if waiting is None else _widest(waiting, missing)
+        if series in self._places:
+            self._make_ready(series)
+        elif waiting is None and series not in self._under_way:
+            self._schedule(series)
 
-    def take(self) -> CandlesMissing | None:
-        """The most urgent entry; None when nobody may begin anything now.
+    def take(self, now: float) -> Try | None:
+        """The most urgent entry; None when there is none to begin now.
 
-        Whoever takes one says `done` afterwards.
+        Whoever takes one calls `settle`, `go_on`, `postpone` or `give_up` afterwards.
         """
-        free = [series for series in self._waiting if series not in self._under_way]
-        if not free:
+        while self._pausing and self._pausing[0][0] <= now:
+            self._make_ready(heappop(self._pausing)[2])
+        urgency = min(filter(self._may_begin, self._ready), default=None)
+        if urgency is None:
             return None
-        series = min(free, key=lambda s: s.interval.typical_length)
-        self._under_way[series] = taken = self._waiting.pop(series)
+        series = next(iter(self._ready[urgency]))
+        self._leave(series)
+        taken = self._under_way[series] = Try(self._waiting.pop(series), self._fruitless(series))
+        self._failing_under_way += taken.fruitless > 0
         return taken
 
-    def done(self, series: Series, reached: int | None) -> None:
-        """Reading has ended, at the open time `reached` if it brought anything.
+    def wait(self, now: float) -> float | None:
+        """Seconds until `take` may give something; None while that depends on others."""
+        if any(map(self._may_begin, self._ready)):
+            return 0.0
+        return max(0.0, self._pausing[0][0] - now) if self._pausing else None
 
-        Whoever wished for the whole history while it was read needs what comes after it.
+    def settle(self, series: Series, reached: int | None) -> None:
+        """Nothing of what was taken is to be read any more.
+
+        `reached` is the newest open time that was read. If the whole history is wanted again since,
+        only what comes after it may be missing.
         """
-        was_whole = self._under_way.pop(series).first is None
+        was_whole = self._end(series).missing.first is None
+        if reached is not None:
+            self._records.pop(series, None)
         waiting = self._waiting.get(series)
         if waiting is not None and waiting.first is None and was_whole and reached is not None:
             self._waiting[series] = replace(waiting, first=reached)
+        self._schedule(series)
+
+    def go_on(self, rest: CandlesMissing) -> None:
+        """A page was read, and `rest` is still missing: it is due at once."""
+        self._end(rest.series)
+        self._records.pop(rest.series, None)
+        self._put_back(rest)
+
+    def postpone(
+        self, rest: CandlesMissing, now: float, *, chance: float, pause: float = 0.0
+    ) -> None:
+        """The try brought nothing, or too little: `rest` is due after a growing pause.
+
+        Or after `pause`, if that is longer. `chance` is from 0 to below 1.
+        """
+        self._end(rest.series)
+        record = self._note_fruitless(rest.series, now)
+        record.due = max(record.due, now + max(pause, PAUSE.pause(record.fruitless, chance)))
+        self._put_back(rest)
+
+    def give_up(self, series: Series, now: float) -> None:
+        """The try brought nothing, and its range is left to whoever asks for it again."""
+        self._end(series)
+        self._note_fruitless(series, now)
+        self._schedule(series)
+
+    def _end(self, series: Series) -> Try:
+        ended = self._under_way.pop(series)
+        self._failing_under_way -= ended.fruitless > 0
+        return ended
+
+    def _put_back(self, rest: CandlesMissing) -> None:
+        waiting = self._waiting.get(rest.series)
+        self._waiting[rest.series] = rest if waiting is None else _widest(waiting, rest)
+        self._schedule(rest.series)
+
+    def _note_fruitless(self, series: Series, now: float) -> _Record:
+        record = self._records.setdefault(series, _Record())
+        record.fruitless += 1
+        record.times.append(now)
+        is_too_often = len(record.times) == MAX_FRUITLESS
+        record.due = record.times[0] + HOUR if is_too_often else float("-inf")
+        return record
+
+    def _schedule(self, series: Series) -> None:
+        """Put a series whose entry waits among those that may begin, or that pause."""
+        if series not in self._waiting:
+            return
+        record = self._records.get(series)
+        if record is None or record.due == float("-inf"):
+            self._make_ready(series)
+        else:
+            heappush(self._pausing, (record.due, next(self._numbers), series))
+
+    def _make_ready(self, series: Series) -> None:
+        if series in self._places:
+            self._leave(series)
+        missing = self._waiting[series]
+        urgency = (
+            self._fruitless(series) > 0,
+            not missing.is_wanted,
+            missing.first is None,
+            series.interval.typical_length,
+        )
+        self._places[series] = urgency
+        self._ready[urgency][series] = None
+
+    def _leave(self, series: Series) -> None:
+        urgency = self._places.pop(series)
+        del self._ready[urgency][series]
+        if not self._ready[urgency]:
+            del self._ready[urgency]
+
+    def _may_begin(self, urgency: _Urgency) -> bool:
+        has_failed = urgency[0]
+        return not has_failed or self._failing_under_way < MAX_FAILING_AT_ONCE
+
+    def _fruitless(self, series: Series) -> int:
+        record = self._records.get(series)
+        return 0 if record is None else record.fruitless
 
 
 def _widest(one: CandlesMissing, other: CandlesMissing) -> CandlesMissing:
@@ -57,4 +209,5 @@ def _widest(one: CandlesMissing, other: CandlesMissing) -> CandlesMissing:
         None if one.first is None or other.first is None else min(one.first, other.first),
         None if one.last is None or other.last is None else max(one.last, other.last),
         max(one.as_of, other.as_of),
+        one.is_wanted or other.is_wanted,
     )

@@ -103,6 +103,8 @@ class CandlesMissing:
     """Open time in ms, inclusive; None for up to now."""
     as_of: int
     """The latest event time in ms that was known when this was found out; 0 for none."""
+    is_wanted: bool = False
+    """Whether a client waits for it: it is read before what no one asks for."""
 
 
 Event = HubEvent | CandlesMissing | StoredEvent
