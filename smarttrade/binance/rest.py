@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 
-from ..feed.errors import ExchangeBusy, ExchangeRefused
-from ..feed.venue import RestRequest, SymbolStatus
+from ..feed.errors import ExchangeRefused
+from ..feed.hosts import Trouble
+from ..feed.venue import HostTrouble, RestRequest, SymbolStatus
 from ..market.candle import Candle
 from ..market.series import Series
 from .limits import EXCHANGE_INFO_WEIGHT, KLINES_WEIGHT, TIME_WEIGHT
 from .wire import decode_error, decode_klines, decode_server_time, decode_symbol_statuses
 
-DEFAULT_RETRY_AFTER = 60.0  # seconds, for a 429 or 418 without `Retry-After`
-
-HTTP_BANNED = 418
-"""Source: rest-api.md, "HTTP Return Codes": banned for not having backed off after 429."""
+_OVERLOADED = -1008
+"""Source: errors.md: "Server is currently overloaded with other requests. Please try again in a few
+minutes." """
 
 _REQUEST_ISSUES = range(-1199, -1099)
 """Codes that blame the request. Source: errors.md; those above are trouble at the exchange."""
@@ -60,18 +60,29 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     return _number_in(headers, "X-MBX-USED-WEIGHT-1M")
 
 
-def failure(
-    status: int, headers: Mapping[str, str], body: bytes
-) -> ExchangeBusy | ExchangeRefused | None:
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTP_BANNED):
-        retry_after = _number_in(headers, "Retry-After")
-        return ExchangeBusy(
-            status, DEFAULT_RETRY_AFTER if retry_after is None else float(retry_after)
-        )
-    refusal = decode_error(body)
-    if status == HTTPStatus.BAD_REQUEST and refusal and refusal[0] in _REQUEST_ISSUES:
-        return ExchangeRefused(*refusal)
-    return None
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeRefused | HostTrouble:
+    code, message = decode_error(body) or (0, "")
+    if status == HTTPStatus.BAD_REQUEST and code in _REQUEST_ISSUES:
+        return ExchangeRefused(code, message)
+    retry_after = _number_in(headers, "Retry-After")
+    return HostTrouble(_trouble(status, code), None if retry_after is None else float(retry_after))
+
+
+def _trouble(status: int, code: int) -> Trouble | None:
+    """Source: rest-api.md, "HTTP Return Codes"."""
+    if code == _OVERLOADED:
+        return Trouble.OVERLOADED
+    match status:
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Trouble.LIMITED
+        case 418:  # banned for not having backed off after 429
+            return Trouble.BANNED
+        case HTTPStatus.FORBIDDEN:  # the web application firewall
+            return Trouble.BLOCKED
+        case HTTPStatus.INTERNAL_SERVER_ERROR:  # of one symbol, say, while others are answered
+            return None
+        case _:
+            return Trouble.FAILING
 
 
 def _number_in(headers: Mapping[str, str], header: str) -> int | None:

@@ -11,12 +11,12 @@ import httpx
 import trio
 
 from ..environment import VENUE
-from ..feed.budgets import WeightBudget
 from ..feed.connection import Connection, run_connection
 from ..feed.dial import dial
 from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
 from ..feed.listing import NOT_LISTED, symbol_statuses
 from ..feed.rest import RestClient
+from ..feed.weight import WeightBudget
 from ..market.series import Series
 from ..settings import Settings
 from ..settings.values import masked
@@ -45,7 +45,7 @@ async def check_rest(settings: Settings, http: httpx.AsyncClient) -> Sequence[Ch
     series = Series(settings.symbols[0], settings.intervals[0])
 
     async def ask(endpoint: str) -> None:
-        rest = RestClient(VENUE, http, [endpoint], WeightBudget(settings.weight_ceiling))
+        rest = RestClient(VENUE, http, [endpoint], WeightBudget(VENUE.limits.weight))
         try:
             with trio.fail_after(REST_TIMEOUT):
                 clock = await _ask_rest(rest, series)
@@ -90,7 +90,7 @@ def clock_result(clock: Clock) -> CheckResult:
 
 
 async def _check_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequence[CheckResult]:
-    rest = RestClient(VENUE, http, settings.binance_rest_url, WeightBudget(settings.weight_ceiling))
+    rest = RestClient(VENUE, http, settings.binance_rest_url, WeightBudget(VENUE.limits.weight))
     try:
         with trio.fail_after(REST_TIMEOUT):
             statuses = await symbol_statuses(settings.symbols, rest)

@@ -113,7 +113,7 @@ class Tail:
 
     async def _pause(self, error: StreamDown) -> None:
         self._failures += 1
-        pause = max(error.retry_after, PAUSE.pause(self._failures, random.random()))
+        pause = max(error.retry_after or 0.0, PAUSE.pause(self._failures, random.random()))
         _print_notice(f"{self._url}: {root_cause_text(error)}; trying again in {pause:.1f} s")
         await trio.sleep(pause)
 

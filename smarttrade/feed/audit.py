@@ -23,6 +23,7 @@ from .errors import ExchangeRefused, ExchangeUnavailable
 from .listing import NOT_LISTED, symbol_statuses
 from .rest import RestClient
 from .venue import SymbolStatus
+from .weight import Purpose
 
 logger = structlog.get_logger("feed.audit")
 
@@ -112,9 +113,6 @@ async def _compare_for_ever(
     while True:
         for each in series:
             await trio.sleep(pause)
-            if rest.budget.used > rest.budget.ceiling // 2:
-                counters.skipped += 1
-                continue
             try:
                 await _audit(each, store, rest, counters)
             except (ExchangeUnavailable, ExchangeRefused) as error:
@@ -125,7 +123,7 @@ async def _compare_for_ever(
 async def _audit(
     series: Series, store: Mailbox[StoreMessage], rest: RestClient, counters: AuditCounters
 ) -> None:
-    rows = await rest.klines(series, limit=AUDITED + SETTLING)
+    rows = await rest.klines(series, limit=AUDITED + SETTLING, purpose=Purpose.AUDIT)
     settled = rows[:-SETTLING]
     counters.turns += 1
     counters.compared += len(settled)
@@ -133,7 +131,7 @@ async def _audit(
     if not found:
         return
     await trio.sleep(CONFIRM_AFTER)
-    again = await rest.klines(series, limit=AUDITED + SETTLING)
+    again = await rest.klines(series, limit=AUDITED + SETTLING, purpose=Purpose.AUDIT)
     confirmed = _confirmed(found, again)
     counters.differences += len(confirmed)
     for difference in confirmed:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 import trio
 
-from actors import Backoff, Mailbox
+from actors import Mailbox
 
 from ..market.candle import Candle
 from ..market.series import Series
@@ -21,15 +23,16 @@ from ..store.messages import (
     PutHistory,
     StoreMessage,
 )
-from .backfill_queue import BackfillQueue
+from .backfill_queue import BackfillQueue, Try
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .rest import CONNECTIONS, MAX_KLINES, RestClient
+from .weight import Purpose
 
 logger = structlog.get_logger("feed.backfill")
 
-PAUSE = Backoff(first=0.5, max_pause=5.0)
-"""Between two tries for one series, whether the exchange failed or its history lags behind. Of
-`CONNECTIONS` series at once, so an exchange that fails is asked a few times a second."""
+MAX_TRIES = 5
+"""Tries in a row in which history does not list what the stream reported, until it is read on after
+that and then left to the store."""
 
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
@@ -76,7 +79,7 @@ async def _check_overdue(store: Mailbox[StoreMessage]) -> None:
 
 
 class _Backfill:
-    """The agenda, and those who work on it."""
+    """The queue, and the workers that read what is in it."""
 
     def __init__(self, store: Mailbox[StoreMessage], rest: RestClient, progress: Progress) -> None:
         self._store = store
@@ -84,7 +87,7 @@ class _Backfill:
         self._progress = progress
         self._total = 0
         self._without_history: dict[Series, None] = {}  # in order
-        self._agenda = BackfillQueue()
+        self._queue = BackfillQueue()
         self._idle = trio.lowlevel.ParkingLot()
 
     def expect(self, series: Sequence[Series]) -> None:
@@ -95,25 +98,26 @@ class _Backfill:
 
     def not_asked_for(self) -> tuple[Series, ...]:
         """Those that have no history, and none is being read."""
-        return tuple(s for s in self._without_history if s not in self._agenda)
+        return tuple(s for s in self._without_history if s not in self._queue)
 
     async def collect(self, gaps: Mailbox[CandlesMissing]) -> None:
         async for missing in gaps:
-            self._agenda.add(missing)
+            self._queue.add(missing)
             self._idle.unpark()
 
     async def work(self) -> None:
         while True:
-            missing = self._agenda.take()
-            if missing is None:
-                await self._idle.park()
-                continue
-            reached = None
-            try:
-                reached = await self._fill(missing)
-            finally:
-                self._agenda.done(missing.series, reached)
-            self._count(missing)
+            taken = self._queue.take(trio.current_time())
+            if taken is None:
+                await self._wait()
+            else:
+                await self._try(taken)
+                self._idle.unpark()  # what was put back may be due before anything else comes
+
+    async def _wait(self) -> None:
+        wait = self._queue.wait(trio.current_time())
+        with trio.move_on_after(math.inf if wait is None else wait):
+            await self._idle.park()
 
     def _count(self, missing: CandlesMissing) -> None:
         is_first = missing.series in self._without_history
@@ -121,53 +125,69 @@ class _Backfill:
         if is_first and missing.first is None:
             self._progress(self._total - len(self._without_history), self._total)
 
-    async def _fill(self, missing: CandlesMissing) -> int | None:
-        """Read one range until it is whole or the exchange refuses it.
-
-        When more is missing than a window holds, the newest are read instead.
-
-        Returns the newest open time that was read.
-        """
-        first, failures = missing.first, 0
-        if _is_too_much(missing):
-            first = None
-        while True:
-            rows = await self._read(missing, first)
-            if rows is None:
-                return None
-            if first is not None and missing.last is None and len(rows) >= MAX_KLINES:
-                page, begin, first = rows, first, None
-                rows = await self._read(missing, None)
-                if rows is None:
-                    return None
-                if rows and rows[0].open_time <= page[-1].open_time:
-                    await self._store.tell(PutHistory(missing.series, page, begin))
+    async def _try(self, taken: Try) -> None:
+        """One try of bounded length: at most two pages, each from every host at most once."""
+        missing = taken.missing
+        is_last = missing.last is not None and taken.fruitless >= MAX_TRIES
+        try:
+            first, rows = await self._read(missing, is_beyond=is_last)
+        except ExchangeRefused as error:
+            logger.error("history_refused", series=str(missing.series), error=str(error))
+            await self._give_up(missing)
+        except ExchangeUnavailable as error:
+            logger.warning("history_unavailable", series=str(missing.series), error=str(error))
+            self._postpone(missing)
+        else:
             # Nothing, too, is an answer: that there is nothing new.
             await self._store.tell(PutHistory(missing.series, rows, first))
             reached = rows[-1].open_time if rows else None
-            if _is_whole(missing, first, reached, len(rows)):
-                return reached
-            if len(rows) < MAX_KLINES:  # the exchange's history lags behind its stream
-                failures += 1
-                await trio.sleep(PAUSE.pause(failures, random.random()))
-            first = reached or first
+            rest = replace(missing, first=reached or first)
+            if _is_complete(missing, first, reached, len(rows)):
+                self._queue.settle(missing.series, reached)
+                self._count(missing)
+            elif len(rows) >= MAX_KLINES:
+                self._queue.go_on(rest)
+            elif is_last:
+                logger.warning("history_not_listed", series=str(missing.series), first=rest.first)
+                await self._give_up(missing)
+            else:  # the exchange's history lags behind its stream
+                self._postpone(rest)
 
-    async def _read(self, missing: CandlesMissing, first: int | None) -> list[Candle] | None:
-        """One page, however often it takes; None when the exchange refuses it."""
-        failures = 0
-        while True:
-            try:
-                return await self._rest.klines(
-                    missing.series, first=first, last=missing.last, as_of=missing.as_of
-                )
-            except ExchangeRefused as error:
-                logger.error("history_refused", series=str(missing.series), error=str(error))
-                await self._store.tell(HistoryRefused(missing.series))
-                return None
-            except ExchangeUnavailable as error:
-                failures += 1
-                logger.warning("history_unavailable", series=str(missing.series), error=str(error))
-                await trio.sleep(PAUSE.pause(failures, random.random()))
+    def _postpone(self, rest: CandlesMissing) -> None:
+        self._queue.postpone(rest, trio.current_time(), chance=random.random())
+
+    async def _give_up(self, missing: CandlesMissing) -> None:
+        """Leave it to the store, which asks again ever later."""
+        self._queue.give_up(missing.series, trio.current_time())
+        await self._store.tell(HistoryRefused(missing.series))
+        self._count(missing)
+
+    async def _read(
+        self, missing: CandlesMissing, *, is_beyond: bool
+    ) -> tuple[int | None, list[Candle]]:
+        """What is missing, or its oldest part, and from which open time on it was asked for.
+
+        When more is missing than a window holds, the newest are read instead. `is_beyond`: read on
+        after its end, since history that lists later candles and not these proves that it has none.
+        """
+        first, last = missing.first, None if is_beyond else missing.last
+        if _is_too_much(missing):
+            first = None
+        rows = await self._klines(missing, first, last)
+        if first is None or missing.last is not None or len(rows) < MAX_KLINES:
+            return first, rows
+        newest = await self._klines(missing, None, None)
+        if newest and newest[0].open_time <= rows[-1].open_time:
+            await self._store.tell(PutHistory(missing.series, rows, first))
+        return None, newest
+
+    async def _klines(
+        self, missing: CandlesMissing, first: int | None, last: int | None
+    ) -> list[Candle]:
+        purpose = Purpose.START if missing.first is None else Purpose.GAP
+        return await self._rest.klines(
+            missing.series, first=first, last=last, as_of=missing.as_of, purpose=purpose
+        )
 
 
 def _is_too_much(missing: CandlesMissing) -> bool:
@@ -176,7 +196,9 @@ def _is_too_much(missing: CandlesMissing) -> bool:
     return missing.series.interval.count(missing.first, missing.last) > MAX_KLINES
 
 
-def _is_whole(missing: CandlesMissing, first: int | None, reached: int | None, count: int) -> bool:
+def _is_complete(
+    missing: CandlesMissing, first: int | None, reached: int | None, count: int
+) -> bool:
     """Whether rows up to `reached`, read from `first` on, complete what was missing."""
     if missing.last is not None:
         return reached is not None and reached >= missing.last

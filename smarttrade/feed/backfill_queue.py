@@ -17,7 +17,7 @@ from actors import Backoff
 from ..market.series import Series
 from ..store.events import CandlesMissing
 
-PAUSE = Backoff(first=0.5, most=60.0)
+PAUSE = Backoff(first=0.5, max_pause=60.0)
 """Between two tries that bring nothing, of one series."""
 
 MAX_FRUITLESS = 60

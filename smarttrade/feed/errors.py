@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from actors import Fatal
 
+from .hosts import Trouble
+
 
 class ExchangeError(Exception):
     """Base class of what an exchange can do to the feed."""
@@ -20,6 +22,11 @@ class ExchangeError(Exception):
 
 class ExchangeUnavailable(ExchangeError):
     """The exchange could not be reached, or did not answer as the exchange does."""
+
+    trouble: Trouble | None = Trouble.FAILING
+    """What that says about the host; None for nothing, since it may be about this request only."""
+    retry_after: float | None = None
+    """Seconds for which the answer asks to be left alone; None when it does not say."""
 
 
 class StreamDown(ExchangeUnavailable):
@@ -29,19 +36,12 @@ class StreamDown(ExchangeUnavailable):
     """Of the refused handshake, if that was the reason."""
     close_code: int | None = None
     """Of a connection that was open. Source: RFC 6455, 7.4.1."""
-    retry_after: float = 0.0
-    """Seconds that the exchange asked us to wait before connecting again."""
     advice: str | None = None
     """What the operator can do, where that is known."""
 
 
 class ExchangeBusy(ExchangeUnavailable):
-    """The exchange limits our requests; nothing may be asked before `retry_after` is over."""
-
-    def __init__(self, status: int, retry_after: float) -> None:
-        super().__init__(f"the exchange limits our requests ({status}) for {retry_after:.0f} s")
-        self.retry_after = retry_after
-        """Seconds."""
+    """The exchange limits our requests: none is sent until `Hosts` allows it again."""
 
 
 class ExchangeRefused(ExchangeError):

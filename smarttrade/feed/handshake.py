@@ -76,5 +76,6 @@ def _refused(response: h11.Response) -> StreamDown:
     down = StreamDown(f"handshake refused with status {response.status_code}")
     down.status = response.status_code
     retry_after = dict(response.headers).get(b"retry-after", b"")
-    down.retry_after = float(retry_after) if retry_after.isdigit() else 0.0
+    if retry_after.isdigit() and len(retry_after) < 10:
+        down.retry_after = float(retry_after)
     return down

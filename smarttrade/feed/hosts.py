@@ -9,10 +9,10 @@ seconds.
     blocked      6 min, growing to 30 min                             that one
     overloaded   1 min, growing to 5 min                              that one
     silent       1 min, growing to 10 min                             that one
-    failing      1 s, growing to 30 s, after failures in a row        that one
+    failing      1 s, growing to 10 s, after some failures in a row   that one
 
 When the time is over, one request shows whether the host is well again; the others wait for it.
-An answer ends the trouble.
+An answer ends the trouble. Hosts in trouble are asked in turn, after those that are not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Trouble(Enum):
     SILENT = "silent"
     """A connection stays open and delivers nothing."""
     FAILING = "failing"
-    """No answer, or an error of the host's own."""
+    """No answer, or one that is not the venue's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _REACTIONS = {
     Trouble.BLOCKED: _Reaction(Backoff(360.0, 1800.0, jitter=0.1), 60.0),
     Trouble.OVERLOADED: _Reaction(Backoff(90.0, 300.0, jitter=0.33), 60.0),
     Trouble.SILENT: _Reaction(Backoff(60.0, 600.0), 60.0),
-    Trouble.FAILING: _Reaction(Backoff(1.0, 30.0), 60.0),
+    Trouble.FAILING: _Reaction(Backoff(1.0, 10.0), 60.0),
 }
 
 IN_A_ROW = 30.0
@@ -103,13 +103,14 @@ class Host:
         self.trial_since: float | None = None
         """Since when a request is under way that shows whether it is well again."""
 
-    def wait(self, now: float) -> float:
-        """Seconds until it may be asked; 0 for now."""
-        if now < self.until:
-            return self.until - now
-        if self.trial_since is not None and now < self.trial_since + TRIAL_TIMEOUT:
-            return TRIAL_CHECK_INTERVAL
-        return 0.0
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is left alone for what is counted by address."""
+        return self.trouble is not None and _REACTIONS[self.trouble].is_by_address
+
+    def is_on_trial(self, now: float) -> bool:
+        """Whether a request is under way that shows whether it is well again."""
+        return self.trial_since is not None and now < self.trial_since + TRIAL_TIMEOUT
 
 
 class Hosts:
@@ -137,11 +138,11 @@ class Hosts:
 
     def wait(self, now: float, tried: Collection[str] = ()) -> float | None:
         """Seconds until some host may be asked, 0 for now; None when all are in `tried`."""
-        return min((host.wait(now) for host in self._in_order(tried)), default=None)
+        return min((self._wait(host, now) for host in self._in_order(tried)), default=None)
 
     def take(self, now: float, tried: Collection[str] = ()) -> Host | None:
         """The host to ask now, if there is one; report what became of it."""
-        host = next((host for host in self._in_order(tried) if not host.wait(now)), None)
+        host = next((host for host in self._in_order(tried) if not self._wait(host, now)), None)
         if host is not None and host.trouble is not None:
             host.trial_since = now
         return host
@@ -151,7 +152,8 @@ class Hosts:
         self._current = host
         if host.trouble is not None:
             logger.info("host_answers", host=host.url, was=host.trouble.value)
-        host.trouble, host.times, host.failures, host.trial_since = None, 0, 0, None
+        for each in self._hosts if host.is_limited else [host]:
+            each.trouble, each.times, each.failures, each.trial_since = None, 0, 0, None
 
     def dropped(self, host: Host) -> None:
         """What was sent to it was given up, which says nothing about the host."""
@@ -187,9 +189,13 @@ class Hosts:
                 each.until = max(each.until, now + said)
 
     def leave_alone(self, url: str, trouble: Trouble, now: float) -> None:
-        """Ask another host than `url` for a while, for what was found out otherwise."""
+        """Ask another host than `url` for a while, for what was found out otherwise.
+
+        Does nothing while no other host may be asked.
+        """
         host = next(host for host in self._hosts if host.url == url)
-        self.failed(host, trouble, now, asked_at=now)
+        if self.wait(now, (url,)) == 0:
+            self.failed(host, trouble, now, asked_at=now)
 
     def describe(self, now: float) -> list[dict[str, object]]:
         """For people: each host, its trouble, and for how many seconds it is left alone."""
@@ -209,6 +215,13 @@ class Hosts:
         host.trouble, host.left_at, host.failures = trouble, now, 0
         host.until = max(host.until, now + seconds)
 
+    def _wait(self, host: Host, now: float) -> float:
+        if now < host.until:
+            return host.until - now
+        trials = (each for each in self._hosts if each is host or host.is_limited)
+        return TRIAL_CHECK_INTERVAL if any(each.is_on_trial(now) for each in trials) else 0.0
+
     def _in_order(self, tried: Collection[str]) -> list[Host]:
         hosts = [self._current, *(host for host in self._hosts if host is not self._current)]
-        return [host for host in hosts if host.url not in tried]
+        left = [host for host in hosts if host.url not in tried]
+        return sorted(left, key=lambda host: host.left_at if host.trouble else float("-inf"))

@@ -10,10 +10,12 @@ import trio
 
 from ..market.candle import Candle
 from ..market.series import Series
-from .budgets import WeightBudget
-from .errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable, Malformed
+from .bodies import ACCEPTED_ENCODING, UnreadableBodyError, read_body
+from .errors import ExchangeBusy, ExchangeError, ExchangeRefused, ExchangeUnavailable, Malformed
 from .hints import error_hint, wrong_server_hint
+from .hosts import Host, Hosts, Trouble
 from .venue import RestRequest, SymbolStatus, Venue
+from .weight import Purpose, WeightBudget
 
 Answer = TypeVar("Answer")
 
@@ -25,6 +27,9 @@ and then could hold one indefinitely."""
 
 CONNECTIONS = 20
 """Requests under way at once, each on a connection that is kept."""
+
+MAX_FAILURES = 5
+"""In a row, until a host is left alone: a single one may be chance, and costs no one a pause."""
 
 
 def http_client(*, trust_env: bool = True) -> httpx.AsyncClient:
@@ -40,7 +45,7 @@ def http_client(*, trust_env: bool = True) -> httpx.AsyncClient:
 
 
 class RestClient:
-    """Sends requests to a venue, waiting for the weight budget first.
+    """Sends requests to a venue, waiting for the weight budget and for a host that may be asked.
 
     `endpoints` are base URLs, tried in order; one that answered is kept until it fails. `http` is
     owned by the caller.
@@ -50,13 +55,16 @@ class RestClient:
         self, venue: Venue, http: httpx.AsyncClient, endpoints: Sequence[str], budget: WeightBudget
     ) -> None:
         self.budget = budget
+        self.hosts = Hosts(endpoints, failures=MAX_FAILURES)
         self._venue = venue
         self._http = http
-        self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
-        self.endpoint = self._endpoints[0]
-        """The base URL that the next request goes to first: the one that answered last."""
         self.requests = 0
         """Requests sent, whatever came back."""
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL that the next request goes to first: the one that answered last."""
+        return self.hosts.current
 
     async def klines(
         self,
@@ -66,6 +74,7 @@ class RestClient:
         last: int | None = None,
         limit: int = MAX_KLINES,
         as_of: int = 0,
+        purpose: Purpose = Purpose.GAP,
     ) -> list[Candle]:
         """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
 
@@ -75,9 +84,10 @@ class RestClient:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
             ExchangeRefused: it knows no such symbol or interval.
         """
-        return await self._get(
-            self._venue.klines_request(series, first=first, last=last, limit=limit, as_of=as_of)
+        request = self._venue.klines_request(
+            series, first=first, last=last, limit=limit, as_of=as_of
         )
+        return await self._get(request, purpose)
 
     async def symbol_statuses(self, symbols: Sequence[str]) -> Mapping[str, SymbolStatus]:
         """The trading status of each of `symbols`.
@@ -86,7 +96,7 @@ class RestClient:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
             ExchangeRefused: it does not know one of them, and may not say which.
         """
-        return await self._get(self._venue.symbol_statuses_request(symbols))
+        return await self._get(self._venue.symbol_statuses_request(symbols), Purpose.CHECK)
 
     async def server_time(self) -> int:
         """The exchange's clock, in ms since the epoch.
@@ -94,72 +104,110 @@ class RestClient:
         Raises:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
         """
-        return await self._get(self._venue.server_time_request())
+        return await self._get(self._venue.server_time_request(), Purpose.CHECK)
 
-    async def _get(self, request: RestRequest[Answer]) -> Answer:
-        """Ask each endpoint in turn, beginning with the one that answered last."""
+    async def _get(self, request: RestRequest[Answer], purpose: Purpose) -> Answer:
+        """Ask each host that may be asked, beginning with the one that answered last."""
         failure: ExchangeUnavailable | None = None
-        current = self._endpoints.index(self.endpoint)
-        for endpoint in self._endpoints[current:] + self._endpoints[:current]:
-            await self._wait_for(request.weight)
+        tried: list[str] = []
+        while (host := await self._next_host(request.weight, purpose, tried)) is not None:
+            tried.append(host.url)
             try:
-                answer = await self._request(endpoint, request)
+                return await self._ask(host, request, purpose)
             except ExchangeBusy:
-                raise  # limits are per address, whichever endpoint is asked
+                raise  # limits are per address, whichever host is asked
             except ExchangeUnavailable as error:
                 failure = error
-            except ExchangeRefused:
-                self.endpoint = endpoint
-                raise
-            else:
-                self.endpoint = endpoint
-                return answer
         assert failure is not None
         raise failure
 
-    async def _wait_for(self, weight: int) -> None:
-        while wait := self.budget.reserve(weight, trio.current_time()):
+    async def _next_host(self, weight: int, purpose: Purpose, tried: Sequence[str]) -> Host | None:
+        """Wait for a host and for the weight; None when those that are left must be waited for."""
+        while True:
+            now = trio.current_time()
+            wait = self.hosts.wait(now, tried)
+            if wait is None or (tried and wait):
+                return None
+            wait = wait or self.budget.reserve(weight, purpose, now)
+            if not wait:
+                return self.hosts.take(now, tried)
             await trio.sleep(wait)
 
-    async def _request(self, endpoint: str, request: RestRequest[Answer]) -> Answer:
-        url = endpoint + request.path
-        response = await self._send(url, request)
-        if not response.is_success:
-            raise self._failure(url, response)
+    async def _ask(self, host: Host, request: RestRequest[Answer], purpose: Purpose) -> Answer:
+        """One request to one host, and what it says about that host."""
+        asked_at = trio.current_time()
         try:
-            return request.decode(response.content)
+            answer = await self._request(host.url + request.path, request, purpose)
+        except ExchangeRefused:
+            self.hosts.answered(host)
+            raise
+        except BaseException as error:
+            if isinstance(error, ExchangeUnavailable) and error.trouble is not None:
+                self.hosts.failed(
+                    host,
+                    error.trouble,
+                    trio.current_time(),
+                    asked_at=asked_at,
+                    retry_after=error.retry_after,
+                )
+            else:
+                self.hosts.dropped(host)
+            raise
+        self.hosts.answered(host)
+        return answer
+
+    async def _request(self, url: str, request: RestRequest[Answer], purpose: Purpose) -> Answer:
+        response, body = await self._send(url, request, purpose)
+        if not response.is_success:
+            raise self._failure(url, response, body)
+        try:
+            return request.decode(body)
         except Malformed as error:  # something else answers there
             hint = wrong_server_hint(self._venue.rest_variable)
             raise ExchangeUnavailable(
                 f"{url}: not an answer of the exchange: {error}; {hint}"
             ) from error
 
-    async def _send(self, url: str, request: RestRequest[Answer]) -> httpx.Response:
+    async def _send(
+        self, url: str, request: RestRequest[Answer], purpose: Purpose
+    ) -> tuple[httpx.Response, bytes]:
         self.requests += 1
         returned = self.budget.returned
         used: int | None = None
         try:
             with trio.fail_after(REQUEST_TIMEOUT):
-                response = await self._http.get(url, params=request.parameters)
-            used = self._venue.used_weight(response.headers)
+                async with self._http.stream(
+                    "GET",
+                    url,
+                    params=request.parameters,
+                    headers={"Accept-Encoding": ACCEPTED_ENCODING},
+                    follow_redirects=False,
+                ) as response:
+                    used = self._venue.used_weight(response.headers)
+                    return response, await read_body(response)
         except trio.TooSlowError:
             raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_TIMEOUT:.0f} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except UnreadableBodyError as error:
+            hint = wrong_server_hint(self._venue.rest_variable)
+            raise ExchangeUnavailable(f"{url}: unreadable answer: {error}; {hint}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             hint = error_hint(error, self._venue.rest_variable)
             raise ExchangeUnavailable(_joined(f"{url}: {error!r}", hint)) from error
         finally:
-            self.budget.answered(request.weight, used, trio.current_time(), returned)
-        return response
+            now = trio.current_time()
+            self.budget.answered(request.weight, purpose, used, now, returned)
 
-    def _failure(self, url: str, response: httpx.Response) -> Exception:
+    def _failure(self, url: str, response: httpx.Response, body: bytes) -> ExchangeError:
         status = response.status_code
-        failure = self._venue.failure(status, response.headers, response.content)
-        if isinstance(failure, ExchangeBusy):
-            self.budget.block(failure.retry_after, trio.current_time())
-        if failure is not None:
+        failure = self._venue.failure(status, response.headers, body)
+        if isinstance(failure, ExchangeRefused):
             return failure
-        hint = self._venue.status_hint(status, self._venue.rest_variable)
-        return ExchangeUnavailable(_joined(f"{url} answers {status}", hint))
+        advice = self._venue.status_hint(status, self._venue.rest_variable)
+        is_limit = failure.trouble in (Trouble.LIMITED, Trouble.BANNED)
+        kind = ExchangeBusy if is_limit else ExchangeUnavailable
+        error = kind(_joined(f"{url} answers {status}", advice))
+        error.trouble, error.retry_after = failure.trouble, failure.retry_after
+        return error
 
 
 def _joined(what: str, hint: str | None) -> str:

@@ -17,6 +17,9 @@ from ..market.series import Series
 SIBLING_AFTER = 10.0
 """Seconds by which a sibling may be ahead: five times the exchange's cadence of 2 s."""
 CONNECTION_AFTER = 15.0  # seconds of silence of a whole connection
+ALL_SILENT_AFTER = 60.0
+"""Seconds of silence of a whole connection after which it is replaced, should REST not answer
+either: another connection costs little, and a silent one nobody can vouch for is worth nothing."""
 ALONE_AFTER = 60.0  # seconds of silence of a series, whatever its siblings do
 FIRST_PAUSE = 30.0  # seconds between the first two looks at a series that stays silent
 MAX_PAUSE = 600.0  # and at most, since the pause doubles
@@ -63,6 +66,10 @@ class Silence:
             heard.at = now
         for symbol in self._symbols:
             self._symbols[symbol] = now
+
+    def is_all_silent(self, now: float) -> bool:
+        """Whether the whole connection has said nothing for long."""
+        return now > self._latest + ALL_SILENT_AFTER
 
     def suspects(self, now: float) -> list[Series]:
         """Those to look at over REST now, the ones silent for longest first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 import trio
@@ -15,6 +15,7 @@ from ..store.messages import GetListed, PutUpdates, ReportFeed, StoreMessage
 from .budgets import AttemptBudget
 from .dial import Dial
 from .health import FeedHealth
+from .hosts import Hosts
 from .rest import RestClient
 from .shards import plan_shards
 from .stream_shard import StreamContext, StreamCounters, StreamShard
@@ -32,7 +33,7 @@ async def run_stream(
     store: Mailbox[StoreMessage],
     rest: RestClient,
     venue: Venue,
-    endpoints: Sequence[str],
+    hosts: Hosts,
     *,
     dial: Dial,
     attempts: AttemptBudget,
@@ -43,8 +44,8 @@ async def run_stream(
 ) -> None:
     """Keep every listed series connected, until cancelled; a lost connection is no failure here.
 
-    `endpoints` are base URLs, tried in turn. `rest` confirms what silence seems to say. `attempts`
-    outlives restarts of this actor. A connection is replaced after `rotate_after` seconds.
+    `rest` confirms what silence seems to say. `hosts` and `attempts` outlive restarts of this
+    actor. A connection is replaced after `rotate_after` seconds.
     """
     task_status.started()
     series = await store.ask(GetListed)
@@ -53,7 +54,7 @@ async def run_stream(
     groups = plan_shards(series, venue.limits.max_streams)
     health = FeedHealth(len(groups))
     context = StreamContext(
-        venue, endpoints, dial, store, rest, updates, health, attempts, counters, rotate_after
+        venue, hosts, dial, store, rest, updates, health, attempts, counters, rotate_after
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_hand_over, updates, store)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,19 +18,22 @@ import trio
 
 from actors import Backoff, Mailbox
 
+from ..market.candle import Candle
 from ..market.series import Series
 from ..store.messages import FindMissing, PutHistory, StoreMessage
 from .budgets import AttemptBudget
 from .connection import Connection, run_connection
 from .dial import Dial
-from .errors import ExchangeError, Malformed, StreamDown
+from .errors import ExchangeRefused, ExchangeUnavailable, Malformed, StreamDown
 from .health import FeedHealth
 from .hints import error_hint, wrong_server_hint
+from .hosts import Host, Hosts, Trouble
 from .rest import RestClient
 from .silence import SETTLE, Silence
 from .updates import Updates
 from .venue import (
     CandleUpdate,
+    HostTrouble,
     ServerShutdown,
     StreamDecoder,
     StreamMessage,
@@ -37,6 +41,7 @@ from .venue import (
     SubscribeFailed,
     Venue,
 )
+from .weight import Purpose
 
 logger = structlog.get_logger("feed.stream")
 
@@ -58,6 +63,9 @@ SUBSCRIBE_TIMEOUT = 10.0
 """Seconds for the reply to a subscription. The exchange ignores some without a word."""
 
 LOOK_EVERY = 2.0  # seconds between two looks for silence
+PROOF_TIMEOUT = 20.0
+"""Seconds for a REST read that shows whether a silent series has traded. Hosts may have to be left
+alone for longer than that, and silence is not to wait for them."""
 STRANGE_AFTER = 20
 """Messages that make no sense, and none that does, by which a connection is somebody else's."""
 COMPLAIN_EVERY = 60.0  # seconds between two log lines about malformed messages
@@ -86,7 +94,7 @@ class StreamContext:
     """What all shards of the stream actor share."""
 
     venue: Venue
-    endpoints: Sequence[str]
+    hosts: Hosts
     dial: Dial
     store: Mailbox[StoreMessage]
     rest: RestClient
@@ -103,6 +111,7 @@ class StreamConnection:
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
+        self.host: Host | None = None
         self.opened_at: float | None = None
         self.rotate_at = float("inf")
         self.failure: StreamDown | None = None
@@ -135,7 +144,8 @@ class StreamShard:
         self._open: set[StreamConnection] = set()
         self._searching = False
         self._failures = 0
-        self._turn = 0
+        self._is_unproven = False
+        """Whether the last suspects could not be read over REST, not one of them."""
 
     async def keep_connected(self) -> None:
         """For ever; never two connections for longer than it takes to hand over."""
@@ -188,15 +198,12 @@ class StreamShard:
     def _pause_after(self, leg: StreamConnection) -> float:
         """Seconds until the next attempt, after a connection that failed or was not wanted."""
         now = trio.current_time()
-        if leg.opened_at is None or leg.strange >= STRANGE_AFTER:
-            self._turn += 1  # another endpoint may do better
-        elif now > leg.opened_at + HEALTHY_AFTER:
+        if leg.opened_at is not None and now > leg.opened_at + HEALTHY_AFTER:
             self._failures = 0
         self._failures += 1
         pause = PAUSE.pause(self._failures, random.random())
         if leg.failure is not None:
-            pause = max(pause, leg.failure.retry_after)
-            self._complain(leg.failure, pause)
+            self._complain(leg.failure, max(pause, self._context.hosts.wait(now) or 0.0))
         return pause
 
     def _complain(self, failure: StreamDown, pause: float) -> None:
@@ -219,27 +226,47 @@ class StreamShard:
         context = self._context
         try:
             with leg.scope:
-                await self._wait_for_attempt()
-                endpoint = context.endpoints[self._turn % len(context.endpoints)].rstrip("/")
+                leg.host = host = await self._next_host()
+                asked_at = trio.current_time()
 
                 async def listen(connection: Connection) -> None:
                     await self._listen(leg, connection, nursery)
 
-                await run_connection(endpoint + self._request.path, context.dial, listen)
+                await run_connection(host.url + self._request.path, context.dial, listen)
         except StreamDown as down:
             context.counters.failures += 1
-            context.attempts.block(down.retry_after, trio.current_time())
             leg.failure = down
+            if leg.opened_at is None or leg.strange >= STRANGE_AFTER:
+                self._note_failure(host, down, asked_at)
         finally:
+            if leg.host is not None and leg.opened_at is None and leg.failure is None:
+                context.hosts.dropped(leg.host)
             self._open.discard(leg)
             if not self._open:
                 context.health.connected.discard(self._number)
             leg.over.set()
             leg.changed()
 
-    async def _wait_for_attempt(self) -> None:
-        while wait := self._context.attempts.reserve(trio.current_time()):
+    async def _next_host(self) -> Host:
+        """Wait for a host that may be asked, and for an attempt."""
+        context = self._context
+        while True:
+            now = trio.current_time()
+            wait = context.hosts.wait(now) or context.attempts.reserve(now)
+            if not wait and (host := context.hosts.take(now)) is not None:
+                return host
             await trio.sleep(wait)
+
+    def _note_failure(self, host: Host, down: StreamDown, asked_at: float) -> None:
+        """Another host may do better, or this one wants to be left alone for longer."""
+        trouble = down.trouble or Trouble.FAILING
+        if down.status is not None:
+            failure = self._context.venue.failure(down.status, {}, b"")
+            if isinstance(failure, HostTrouble) and failure.trouble is not None:
+                trouble = failure.trouble
+        self._context.hosts.failed(
+            host, trouble, trio.current_time(), asked_at=asked_at, retry_after=down.retry_after
+        )
 
     async def _find_missing(self) -> None:
         """What was sent before this moment is lost, and is read over REST.
@@ -265,6 +292,8 @@ class StreamShard:
         self._open.add(leg)
         context.health.connected.add(self._number)
         self._silence.begin_anew(trio.current_time())
+        if leg.host is not None:
+            context.hosts.answered(leg.host)
         leg.opened_at = now = trio.current_time()
         jitter = random.random() * min(ROTATE_JITTER, context.rotate_after / 10)
         leg.rotate_at = now + context.rotate_after - jitter
@@ -380,7 +409,8 @@ class StreamShard:
             if not self._open:
                 continue
             mute = await self._mute(self._silence.suspects(now))
-            if not mute:
+            is_silent = self._is_unproven and self._silence.is_all_silent(trio.current_time())
+            if not (mute or is_silent):
                 continue
             self._context.counters.mute += len(mute)
             if now > quiet_until + REPLACEMENT_BACKOFF.max_pause:
@@ -389,24 +419,29 @@ class StreamShard:
                 continue
             replaced += 1
             quiet_until = now + REPLACEMENT_BACKOFF.pause(replaced, random.random())
-            names = ", ".join(str(series) for series in mute)
+            names = ", ".join(str(series) for series in mute) or "all, and REST does not answer"
             logger.warning("stream_mute", series=names, action="another connection")
-            self._turn += 1  # this endpoint may be what is mute
             for leg in self._open:
+                if leg.host is not None:  # it may be what is mute
+                    self._context.hosts.leave_alone(leg.host.url, Trouble.SILENT, now)
                 self._retire(leg)
 
     async def _mute(self, suspects: Sequence[Series]) -> list[Series]:
         """Which of `suspects` the stream keeps back; whatever was read goes to the store."""
         context = self._context
         read = []
+        is_answered = not suspects
         for series in suspects:
-            try:
-                rows = await context.rest.klines(series, limit=2)
-            except ExchangeError:
-                continue  # nothing is proven, and the next look is not far
+            rows: list[Candle] = []
+            with suppress(ExchangeUnavailable), trio.move_on_after(PROOF_TIMEOUT):
+                with suppress(ExchangeRefused):
+                    rows = await context.rest.klines(series, limit=2, purpose=Purpose.CHECK)
+                is_answered = True
             if rows:
                 await context.store.tell(PutHistory(series, rows, rows[0].open_time))
                 read.append((series, rows[-1], trio.current_time()))
+        if suspects:
+            self._is_unproven = not is_answered
         if not read:
             return []
         await trio.sleep(SETTLE)

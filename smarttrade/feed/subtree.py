@@ -14,13 +14,15 @@ from ..store.events import CandlesMissing
 from ..store.messages import StoreMessage
 from .audit import AuditCounters, run_audit
 from .backfill import run_backfill
-from .budgets import AttemptBudget, WeightBudget
+from .budgets import AttemptBudget
 from .dial import Dial
+from .hosts import Hosts
 from .listing import run_listing
 from .rest import RestClient
 from .stream import run_stream
 from .stream_shard import StreamCounters
 from .venue import Venue
+from .weight import WeightBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,9 @@ class FeedOptions:
     """What the feed reads, and how eagerly."""
 
     symbols: Sequence[str]
-    weight_ceiling: int
-    """Request weight per period of the venue."""
+    weight_ceiling: int | None
+    """Request weight per period of the venue that is used at most; None for half of what it
+    allows."""
     rotate_after: float
     """Seconds after which a stream connection is replaced."""
     audit_round: float
@@ -49,9 +52,10 @@ class VenueAccess:
     stream_urls: Sequence[str]
     """Base URLs, tried in order."""
 
-    def rest_client(self, weight_ceiling: int) -> RestClient:
+    def rest_client(self, weight_ceiling: int | None) -> RestClient:
         """A client with a weight budget of its own."""
-        budget = WeightBudget(weight_ceiling, self.venue.limits.weight_period)
+        limits = self.venue.limits
+        budget = WeightBudget(limits.weight, weight_ceiling, period=limits.weight_period)
         return RestClient(self.venue, self.http, self.rest_urls, budget)
 
 
@@ -81,7 +85,7 @@ def build_feed(
         store,
         rest,
         access.venue,
-        access.stream_urls,
+        Hosts(access.stream_urls),
         dial=access.dial,
         # Half of what is allowed: other programs at this address connect too.
         attempts=AttemptBudget(limits.connection_attempts // 2, limits.connection_period),

@@ -18,7 +18,8 @@ import msgspec
 
 from ..market.candle import Candle
 from ..market.series import Series
-from .errors import ExchangeBusy, ExchangeRefused
+from .errors import ExchangeRefused
+from .hosts import Trouble
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +51,16 @@ class RestRequest(Generic[Answer]):
     weight: int
     decode: Callable[[bytes], Answer]
     """Reads the body of a successful response. Raises `Malformed` when it is not the venue's."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostTrouble:
+    """What a response says about the host that sent it."""
+
+    trouble: Trouble | None
+    """None for nothing: it may have failed at this request only."""
+    retry_after: float | None = None
+    """Seconds for which it asks to be left alone; None when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +165,8 @@ class Venue(Protocol):
 
     def failure(
         self, status: int, headers: Mapping[str, str], body: bytes
-    ) -> ExchangeBusy | ExchangeRefused | None:
-        """What a response other than 2xx means; None when another endpoint may do better."""
+    ) -> ExchangeRefused | HostTrouble:
+        """What a response other than 2xx means: for the request, or for the host."""
 
     def stream_request(self, series: Sequence[Series]) -> StreamRequest:
         """How to subscribe to `series`, at most `limits.max_streams`, on one connection."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
-PERIOD = 60.0  # seconds in which venues count
+PERIOD = 60.0  # seconds in which a venue counts, unless it says otherwise
 MOST_COUNTED = 0.9  # of what the venue allows, that all programs of this address may use
 LEAST_OWN = 0.05  # of what the venue allows, that is asked for although others use too much
 
@@ -50,9 +50,10 @@ class WeightBudget:
     used a whole minute after its answer. So neither is ever below the truth.
     """
 
-    def __init__(self, allowed: int, ceiling: int | None = None) -> None:
+    def __init__(self, allowed: int, ceiling: int | None = None, *, period: float = PERIOD) -> None:
         self.allowed = allowed
-        """Weight a minute that the venue allows an address."""
+        """Weight in `period` that the venue allows an address."""
+        self._period = period
         self._set_ceiling = ceiling
         self.used = 0
         """Of the address, in the venue's current minute, at most."""
@@ -105,7 +106,7 @@ class WeightBudget:
         others_since = self.returned - before
         self.returned += weight
         self._recent.append((now, purpose, weight))
-        self._counts_until = now + PERIOD
+        self._counts_until = now + self._period
         if counted is not None:
             self.used = counted + self.spent - self.returned + others_since
             self.others = max(0, counted - self.own)
@@ -114,7 +115,7 @@ class WeightBudget:
         if now >= self._counts_until:
             self.used = self.spent - self.returned
             self.others = 0
-        while self._recent and now >= self._recent[0][0] + PERIOD:
+        while self._recent and now >= self._recent[0][0] + self._period:
             _, purpose, weight = self._recent.popleft()
             self._own[purpose] -= weight
 
@@ -132,7 +133,7 @@ class WeightBudget:
 
     def _wait(self, now: float) -> float:
         """Until something is forgotten."""
-        times = [self._recent[0][0] + PERIOD] if self._recent else []
+        times = [self._recent[0][0] + self._period] if self._recent else []
         if now < self._counts_until:
             times.append(self._counts_until)
         return min(times, default=now + IN_FLIGHT_RECHECK) - now

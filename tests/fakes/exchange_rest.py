@@ -70,6 +70,17 @@ async def dripping(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, stream=_Drops())
 
 
+def _streamed(response: httpx.Response) -> httpx.Response:
+    """The same, with its body still to be read, as it is over a network."""
+    if not response.is_stream_consumed:
+        return response
+
+    async def body() -> AsyncIterator[bytes]:
+        yield response.content
+
+    return httpx.Response(response.status_code, headers=response.headers, content=body())
+
+
 class RestExchange:
     """Serves klines and statuses, as the exchange does, and counts weight by the minute."""
 
@@ -88,7 +99,10 @@ class RestExchange:
         self._concurrent = 0
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle), trust_env=False)
+        async def handle(request: httpx.Request) -> httpx.Response:
+            return _streamed(await self._handle(request))
+
+        return httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False)
 
     def have(self, series: Series, first: int, last: int, *, step: int | None = None) -> None:
         """Add candles of `series` that open from `first` to `last`; the last one is forming."""

@@ -12,10 +12,12 @@ import trio
 
 from smarttrade.binance.limits import ROTATE_AFTER
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.budgets import AttemptBudget, WeightBudget
+from smarttrade.feed.budgets import AttemptBudget
+from smarttrade.feed.hosts import Hosts
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.stream import run_stream
 from smarttrade.feed.stream_shard import StreamCounters
+from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import RestExchange
 from tests.fakes.exchange_store import RecordingStore
@@ -65,7 +67,7 @@ async def feeding(
             StreamExchange(nursery, *script), RecordingStore(series), history, StreamCounters()
         )
         async with history.client() as http:
-            rest = RestClient(BINANCE, http, ["https://api.exchange.test"], WeightBudget(3000))
+            rest = RestClient(BINANCE, http, ["https://api.exchange.test"], WeightBudget(6000))
             nursery.start_soon(feed.store.run)
             if watched:
                 nursery.start_soon(feed.watch)
@@ -75,7 +77,7 @@ async def feeding(
                     feed.store.mailbox,
                     rest,
                     BINANCE,
-                    endpoints,
+                    Hosts(endpoints),
                     dial=feed.exchange.dial,
                     attempts=AttemptBudget(150, 300.0),
                     counters=feed.counters,

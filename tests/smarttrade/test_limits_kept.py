@@ -27,11 +27,11 @@ async def test_ban_is_kept_to_over_restarts_of_the_actors(
     crashes: list[float] = []
     take = BackfillQueue.take
 
-    def crash_now_and_then(agenda: BackfillQueue) -> Any:
+    def crash_now_and_then(queue: BackfillQueue, now: float) -> Any:
         if crashes and trio.current_time() >= crashes[0]:
             crashes.pop(0)
             raise RuntimeError("injected failure")
-        return take(agenda)
+        return take(queue, now)
 
     monkeypatch.setattr(BackfillQueue, "take", crash_now_and_then)
     with capture_logs():

@@ -12,6 +12,7 @@ GAUGES = frozenset(
         "server_waiting_bytes",
         "exchange_weight_used",
         "exchange_weight_ceiling",
+        "exchange_weight_others",
         "redis_waiting_candles",
         "redis_lag_seconds",
         "process_start_time_seconds",
@@ -49,6 +50,7 @@ MEANINGS = {
     "exchange_requests": "REST requests to the exchange.",
     "exchange_weight": "Request weight that we used.",
     "exchange_weight_used": "Weight of this address in the exchange's minute, as known last.",
+    "exchange_weight_others": "Weight of other programs at this address, at least.",
     "exchange_weight_ceiling": "Weight a minute that we stay under.",
     "exchange_limited": "How often the exchange told us to stay away (429, 418).",
     # The store and its copy

@@ -138,7 +138,8 @@ def _tell_exchange(into: Exposition, rest: RestClient) -> None:
     _tell(into, "exchange_weight", budget.spent)
     _tell(into, "exchange_weight_used", budget.used)
     _tell(into, "exchange_weight_ceiling", budget.ceiling)
-    _tell(into, "exchange_limited", budget.limited)
+    _tell(into, "exchange_limited", rest.hosts.limited)
+    _tell(into, "exchange_weight_others", budget.others)
 
 
 # -- actors and Redis -----------------------------------------------------------------------------

@@ -13,13 +13,13 @@ import smarttrade.feed.subtree as feed_module
 import smarttrade.market.window as window_module
 import smarttrade.market.window_state as copies_module
 from smarttrade.feed.backfill import _Backfill
-from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.backfill_queue import Try
 from smarttrade.feed.connection import Connection
+from smarttrade.feed.hosts import Hosts
 from smarttrade.feed.silence import Silence
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window
-from smarttrade.store.events import CandlesMissing
 
 from ..deterministic import START
 from ..process import CURRENT_RUN
@@ -27,12 +27,15 @@ from ..process import CURRENT_RUN
 
 @contextmanager
 def no_gap_fill() -> Iterator[None]:
-    fill = _Backfill._fill
+    read = _Backfill._try
 
-    async def only_the_first(self: _Backfill, missing: CandlesMissing) -> int | None:
-        return await fill(self, missing) if missing.first is None else None
+    async def only_the_first(self: _Backfill, taken: Try) -> None:
+        if taken.missing.first is None:
+            await read(self, taken)
+        else:
+            self._queue.settle(taken.missing.series, None)
 
-    with patch.object(_Backfill, "_fill", only_the_first):
+    with patch.object(_Backfill, "_try", only_the_first):
         yield
 
 
@@ -82,7 +85,7 @@ def closes_twice() -> Iterator[None]:
 
 @contextmanager
 def busy_ignored() -> Iterator[None]:
-    with patch.object(WeightBudget, "block", lambda *_: None):
+    with patch.object(Hosts, "failed", lambda *_, **__: None):
         yield
 
 

@@ -13,11 +13,11 @@ from trio.testing import MockClock
 
 from smarttrade.binance.hints import REST_VARIABLE, STREAM_VARIABLE
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.budgets import WeightBudget
 from smarttrade.feed.errors import ExchangeUnavailable
 from smarttrade.feed.hints import error_hint
 from smarttrade.feed.proxy import ProxyError
 from smarttrade.feed.rest import RestClient
+from smarttrade.feed.weight import WeightBudget
 from tests.fakes.exchange_rest import MAIN, SPARE, RestExchange, Scripted
 from tests.fakes.exchange_streams import BTC
 from tests.fakes.feeding import feeding
@@ -59,7 +59,7 @@ async def test_rest_that_cannot_be_reached_says_what_to_do(
 async def ask(exchange: RestExchange, answer: Scripted) -> None:
     exchange.hosts = dict.fromkeys((httpx.URL(MAIN).host, httpx.URL(SPARE).host), answer)
     async with exchange.client() as http:
-        await RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(3000)).klines(BTC)
+        await RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(6000)).klines(BTC)
     assert len(exchange.asked) == 2
 
 

@@ -13,9 +13,15 @@ from trio.testing import MockClock
 
 from actors import Mailbox, Overflow
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.backfill import CHECK_OVERDUE_INTERVAL, PAUSE, STREAM_FIRST, run_backfill
-from smarttrade.feed.budgets import WeightBudget
+from smarttrade.feed.backfill import (
+    CHECK_OVERDUE_INTERVAL,
+    MAX_TRIES,
+    STREAM_FIRST,
+    run_backfill,
+)
+from smarttrade.feed.backfill_queue import MAX_FRUITLESS, PAUSE
 from smarttrade.feed.rest import CONNECTIONS, MAX_KLINES, RestClient
+from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -63,7 +69,7 @@ def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
 async def client(exchange: RestExchange, ceiling: int = 3000) -> AsyncIterator[RestClient]:
     async with exchange.client() as http:
         with trio.fail_after(24 * 3600):
-            yield RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(ceiling))
+            yield RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(6000, ceiling))
 
 
 # The actor beside a store that only writes down
@@ -272,7 +278,7 @@ async def test_history_that_lags_behind_the_stream_is_asked_again(
     exchange.have(BTC, 0, 8 * MINUTE)
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, 0))
-        await trio.sleep(20)
+        await trio.sleep(5)
         lagging = len(exchange.asked)
         exchange.have(BTC, 0, 9 * MINUTE)
         await trio.sleep(60)
@@ -289,6 +295,64 @@ def assert_growing_pauses(times: Sequence[float], latency: float) -> None:
         longest = PAUSE.pause(number, 1.0)
         pause = round(other - one - latency, 6)
         assert longest * (1 - PAUSE.jitter) <= pause <= longest
+
+
+async def test_history_that_never_lists_a_candle_is_left_to_the_store(
+    autojump_clock: MockClock,
+) -> None:
+    """After some tries and one read on after it; the store asks again, ever later."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 8 * MINUTE)
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 9 * MINUTE, 0))
+        await trio.sleep(600)
+    ranges = [asked.range for asked in exchange.asked]
+    assert ranges == [(9 * MINUTE, 9 * MINUTE)] * MAX_TRIES + [(9 * MINUTE, None)]
+    assert asking.store.got(HistoryRefused) == [HistoryRefused(BTC)]
+
+
+async def test_later_candles_prove_that_history_has_none_of_those_before(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 100 * MINUTE)
+    del exchange.history[BTC][9:100]
+    async with backfilling(exchange, BTC) as asking:
+        await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 50 * MINUTE, 0))
+        await trio.sleep(600)
+    assert len(exchange.asked) == MAX_TRIES + 1
+    told = asking.store.history[-1]
+    assert (told.first, open_times(told.rows)) == (9 * MINUTE, [100 * MINUTE])
+    assert asking.store.got(HistoryRefused) == []
+
+
+async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockClock) -> None:
+    """Klines of four of ten symbols answer 500, for good."""
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, 0, 3 * series.interval.typical_length)
+    sick = set(SYMBOLS[:4])
+    exchange.before = lambda asked: (
+        httpx.Response(500) if asked.parameters["symbol"] in sick else None
+    )
+    healthy = {series for series in SIXTY if series.symbol not in sick}
+    async with backfilling(exchange, *SIXTY) as asking:
+        for series in SIXTY:
+            await asking.gaps.tell(CandlesMissing(series, None, None, 0))
+        await trio.sleep(5)
+        assert {told.series for told in asking.store.history} == healthy
+        await trio.sleep(3600)
+        before = trio.current_time()
+        late = Series(SYMBOLS[9], Interval.MINUTE_1)
+        await asking.gaps.tell(CandlesMissing(late, MINUTE, None, 0))
+        while len(asking.store.history) == len(healthy):
+            await trio.sleep(0.1)
+        assert trio.current_time() - before <= 1
+        exchange.before = lambda _: None
+        await trio.sleep(PAUSE.max_pause + 5)
+    assert {told.series for told in asking.store.history} == set(SIXTY)
+    asked = [a for a in exchange.asked if a.parameters["symbol"] == SYMBOLS[0] and a.at < 3600]
+    assert len(asked) <= 2 * 6 * (MAX_FRUITLESS + 1)  # both hosts, six series
 
 
 async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(

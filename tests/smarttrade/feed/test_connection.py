@@ -343,15 +343,15 @@ async def test_connection_goes_down(
     [
         (429, b"17", 17.0),
         (418, b"120", 120.0),
-        (451, None, 0.0),
-        (429, b"soon", 0.0),
+        (451, None, None),
+        (429, b"soon", None),
         (503, b"3", 3.0),
     ],
 )
 async def test_refusal_tells_its_status_and_how_long_to_stay_away(
     status: int,
     told: bytes | None,
-    seconds: float,
+    seconds: float | None,
     nursery: trio.Nursery,
     autojump_clock: MockClock,
 ) -> None:

@@ -46,7 +46,7 @@ def test_first_host_is_preferred_until_another_has_answered_last() -> None:
         (Trouble.BLOCKED, [360, 720, 1440, 1800, 1800]),
         (Trouble.OVERLOADED, [90, 180, 300, 300]),
         (Trouble.SILENT, [60, 120, 240, 480, 600, 600]),
-        (Trouble.FAILING, [1, 2, 4, 8, 16, 30, 30]),
+        (Trouble.FAILING, [1, 2, 4, 8, 10, 10]),
         (Trouble.LIMITED, [60, 60]),
         (Trouble.BANNED, [300, 300]),
     ],
@@ -103,6 +103,21 @@ def test_requests_that_fail_together_count_once() -> None:
     for number, host in enumerate(together):
         known.failed(host, Trouble.BLOCKED, 5 + number / 100, asked_at=5)
     assert known.wait(6) == pytest.approx(359)
+
+
+def test_hosts_in_trouble_are_asked_in_turn() -> None:
+    known = hosts()
+    asked = [fail(known, Trouble.FAILING, now).url for now in (0, 1, 100, 200, 300)]
+    assert asked == [MAIN, SPARE, MAIN, SPARE, MAIN]
+
+
+def test_answer_after_a_limit_ends_it_for_all_hosts() -> None:
+    known = hosts()
+    fail(known, Trouble.LIMITED, 0)
+    trial = taken(known, 60)
+    assert known.take(60) is None
+    known.answered(trial)
+    assert known.wait(60, (trial.url,)) == 0
 
 
 def test_longer_limit_that_is_said_to_another_request_counts() -> None:

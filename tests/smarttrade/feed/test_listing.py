@@ -13,10 +13,10 @@ from trio.testing import MockClock
 
 from actors import Fatal, Mailbox
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.budgets import WeightBudget
 from smarttrade.feed.errors import NoSymbolLeft
 from smarttrade.feed.listing import PAUSE, run_listing, symbol_statuses
 from smarttrade.feed.rest import RestClient
+from smarttrade.feed.weight import WeightBudget
 from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
 
@@ -34,7 +34,7 @@ async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str
     store = Mailbox[StoreMessage]("store", capacity=4)
     async with exchange.client() as http:
         with trio.fail_after(900):
-            await run_listing(symbols, store, RestClient(BINANCE, http, [MAIN], WeightBudget(3000)))
+            await run_listing(symbols, store, RestClient(BINANCE, http, [MAIN], WeightBudget(6000)))
     message = await store.receive()
     assert isinstance(message, ListSymbols)
     assert store.depth == 0
@@ -134,7 +134,7 @@ def test_every_known_symbol_and_no_other_is_found(known: set[int], count: int) -
 
     async def ask() -> None:
         async with exchange.client() as http:
-            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(10**6))
+            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(10**7))
             found = await symbol_statuses(symbols, rest)
         assert set(found) == set(symbols) & set(exchange.statuses)
 

@@ -13,8 +13,8 @@ from trio.testing import MockClock
 from actors import Mailbox, Overflow
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.backfill import run_backfill
-from smarttrade.feed.budgets import WeightBudget
 from smarttrade.feed.rest import RestClient
+from smarttrade.feed.weight import WeightBudget
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.freshness import MAX_REFUSED_PAUSE
@@ -50,7 +50,7 @@ async def test_first_history_is_asked_for_until_it_is_there(
     )
     with capture_logs():
         async with exchange.client() as http, trio.open_nursery() as nursery:
-            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(3000))
+            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
             nursery.start_soon(partial(run_store, store, memory, hub=None, gaps=gaps))
             await store.tell(ListSymbols(["BTCUSDT", "ETHUSDT"]))
             await nursery.start(
