@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import cast
 
 import httpx
 
@@ -30,7 +32,7 @@ async def read_body(response: httpx.Response, max_size: int = MAX_BODY) -> bytes
         raise UnreadableBodyError(f"unexpected encoding: {encoding[:20]!r}")
     inflate = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 16)
     body = bytearray()
-    async with aclosing(response.aiter_raw()) as chunks:
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as chunks:
         async for chunk in chunks:
             room = max_size + 1 - len(body)
             body += chunk if inflate is None else _inflated(inflate, chunk, room)

@@ -188,8 +188,8 @@ class RestClient:
         except trio.TooSlowError:
             raise ExchangeUnavailable(f"{url}: no answer in {REQUEST_TIMEOUT:.0f} s") from None
         except UnreadableBodyError as error:
-            hint = wrong_server_hint(self._venue.rest_variable)
-            raise ExchangeUnavailable(f"{url}: unreadable answer: {error}; {hint}") from error
+            wrong = wrong_server_hint(self._venue.rest_variable)
+            raise ExchangeUnavailable(f"{url}: unreadable answer: {error}; {wrong}") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             hint = error_hint(error, self._venue.rest_variable)
             raise ExchangeUnavailable(_joined(f"{url}: {error!r}", hint)) from error

@@ -292,11 +292,14 @@ class Settings(BaseModel):
         " for load balancers to notice",
         *(0, 300, "s"),
     )
-    weight_ceiling: int = _number(
+    weight_ceiling: int | None = _variable(
         f"{PREFIX}WEIGHT_CEILING",
-        EXCHANGE_WEIGHT_LIMIT // 2,
-        "request weight a minute that we use of what the exchange allows an address",
-        *(20, EXCHANGE_WEIGHT_LIMIT, "weight"),
+        None,
+        "request weight a minute that we use at most; if not set, half of what the exchange allows"
+        " an address",
+        allowed=f"a whole number from 200 to {EXCHANGE_WEIGHT_LIMIT} (weight)",
+        ge=200,
+        le=EXCHANGE_WEIGHT_LIMIT,
     )
     rotate_after: float = _number(
         f"{PREFIX}ROTATE_AFTER",

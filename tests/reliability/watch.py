@@ -9,7 +9,11 @@ from decimal import Decimal
 
 import trio
 
-from smarttrade.binance.limits import CONNECTION_PERIOD, EXCHANGE_CONNECTION_LIMIT
+from smarttrade.binance.limits import (
+    CONNECTION_PERIOD,
+    EXCHANGE_CONNECTION_LIMIT,
+    EXCHANGE_WEIGHT_LIMIT,
+)
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
 from smarttrade.simulator.rate_limits import AddressBudget, Refusal
@@ -108,7 +112,7 @@ class Limits:
 
     def check(self) -> list[str]:
         found = []
-        if self.most_weight > self.world.settings.weight_ceiling:
+        if self.most_weight > EXCHANGE_WEIGHT_LIMIT // 2:
             found.append(f"weight of {self.most_weight} in a minute")
         if any(meter.refused for meter in self.meters):
             found.append("the exchange had to refuse requests")
