@@ -1,12 +1,13 @@
-"""The main job from outside: real processes, real sockets, and a recorded market where there is one.
+"""The main use from outside: real processes and sockets, and a recorded market if one is given.
 
     python -m tests.acceptance                    about a minute and a half
-    python -m tests.acceptance --speed 10         slower, with a finer look at the cadence
+    python -m tests.acceptance --speed 10         slower, with a more precise cadence
+    python -m tests.acceptance --replay FILE      BTCUSDT from recorded minutes
 
 Starts `smarttrade simulator` and `smarttrade serve`, follows ten symbols at six intervals as each
-kind of client does, lets the exchange vanish twice, compares all that was answered and sent with
-the exchange's own REST answers, and stops the service with SIGINT. Prints what it measured, and
-exits 1 when anything is wrong.
+kind of client does, makes the exchange unreachable twice, compares every answer and message with the
+exchange's own REST answers, and stops the service with SIGINT. Prints what it measured, and exits 1
+if anything is wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ from tests.fakes.chart import Chart, Charts, decode, numbers_of
 from tests.fakes.schemas import checked
 
 ROOT = Path(__file__).parents[1]
-RECORDING = ROOT.parent / "shared" / "data" / "BTCUSDT-1m-2024-12.csv.gz"
 
 START = 1_733_182_320_000  # ms; 2024-12-02 23:32 UTC: every interval closes meanwhile
 WATCH, OUTAGE = 6, 5  # minutes of exchange time, each
@@ -51,7 +51,7 @@ SINCE = 200  # candles that the client with `since` holds
 READY_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 10.0
 CATCH_UP_TIMEOUT = (
-    30.0  # seconds beyond the exchange's own time, for what closed to reach everybody
+    30.0  # seconds beyond the exchange's own time, for closed candles to reach every client
 )
 MESSAGE_QUEUE = 4096
 LONGEST_CADENCE = 5.0  # seconds; the exchange's is 2, and a busy machine makes clients skip some
@@ -116,12 +116,12 @@ class Program:
 
 
 class Failure(Exception):
-    """There is no point in going on."""
+    """The scenario cannot continue."""
 
 
 @dataclass
 class World:
-    """What runs, and how to ask it."""
+    """The running programs, and clients for them."""
 
     exchange: httpx.AsyncClient
     service: httpx.AsyncClient
@@ -134,7 +134,7 @@ class World:
         if not condition:
             self.findings.append(text)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         self.figures.append(text)
         print("  " + text, flush=True)
 
@@ -143,13 +143,13 @@ class World:
         return int((await self.exchange.get("/api/v3/time")).json()["serverTime"])
 
     async def until(self, moment: int) -> None:
-        """Return at `moment` of exchange time."""
+        """Wait until `moment` of exchange time."""
         while (now := await self.now()) < moment:
             await trio.sleep(min(1.0, (moment - now) / 1000 / self.speed))
             self.serve.check_alive()
 
     async def rows(self, series: Series, first: int) -> list[list[Any]]:
-        """The exchange's own answer, from `first` (ms) on: all of it."""
+        """All rows of the exchange from `first` (ms) on."""
         rows: list[list[Any]] = []
         while True:
             parameters: dict[str, str | int] = {
@@ -173,8 +173,9 @@ class World:
 @asynccontextmanager
 async def running(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[World]:
     sim_port, own_port = free_port(), free_port()
-    replay = [f"--replay=BTCUSDT={RECORDING}"] if RECORDING.exists() else []
-    print(f"market: {'recorded, ' + RECORDING.name if replay else 'synthetic'}", flush=True)
+    recording: Path | None = arguments.replay
+    replay = [] if recording is None else [f"--replay=BTCUSDT={recording}"]
+    print(f"market: {'synthetic' if recording is None else recording.name}", flush=True)
     simulator = Program.start(
         folder,
         "simulator",
@@ -213,7 +214,7 @@ async def running(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[
 
 
 async def answering(client: httpx.AsyncClient, path: str, program: Program) -> None:
-    """Return when `path` is answered with 200."""
+    """Wait until `path` is answered with 200."""
     with trio.fail_after(READY_TIMEOUT):
         while True:
             program.check_alive()
@@ -229,7 +230,7 @@ async def answering(client: httpx.AsyncClient, path: str, program: Program) -> N
 
 
 async def compare_history(world: World) -> int:
-    """Every candle of every series with the exchange's; the forming one may only be older."""
+    """Compare every candle with the exchange's; the forming one may only be older."""
     compared = 0
     for series in ALL:
         path = f"/candles/{series.symbol}/{series.interval.value}?limit=1000"
@@ -237,21 +238,21 @@ async def compare_history(world: World) -> int:
         if answer.status_code != 200:
             world.check(False, f"{path}: {answer.status_code} {answer.text[:200]}")
             continue
-        told = decode(answer.text)
-        candles = told["candles"]
+        page = decode(answer.text)
+        candles = page["candles"]
         rows = await world.rows(series, int(candles[0]["time"]) * 1000)
         world.check(len(candles) == 1000, f"{series}: {len(candles)} candles")
-        world.check(told["gaps"] == [], f"{series}: gaps: {told['gaps']}")
+        world.check(page["gaps"] == [], f"{series}: gaps: {page['gaps']}")
         times = [int(candle["time"]) * 1000 for candle in candles]
         world.check(times == [row[0] for row in rows[:1000]], f"{series}: other open times")
-        settled = candles if told["closed"] else candles[:-1]
+        settled = candles if page["closed"] else candles[:-1]
         for candle, row in zip(settled, rows, strict=False):
             theirs = tuple(map(Decimal, row[1:6]))
             world.check(
                 numbers_of(candle) == theirs,
                 f"{series}: {candle['time']} is {numbers_of(candle)}, not {theirs}",
             )
-        if not told["closed"]:
+        if not page["closed"]:
             open_, high, low, _, volume = map(Decimal, rows[len(candles) - 1][1:6])
             last = candles[-1]
             is_earlier = last["open"] == open_ and last["high"] <= high and last["low"] >= low
@@ -278,7 +279,7 @@ async def check_catalogue(world: World) -> None:
 
 @dataclass
 class Client:
-    """One front end: what it asks for, and what it makes of the answers."""
+    """One front end: its requests, and the charts it builds from the answers."""
 
     name: str
     path: str
@@ -286,7 +287,7 @@ class Client:
     """To send after connecting; again after each reconnect, when the charts are not empty."""
     legacy_interval: Interval | None = None
     charts: Charts = field(default_factory=Charts)
-    told_at: dict[Series, list[float]] = field(default_factory=lambda: defaultdict(list))
+    received_at: dict[Series, list[float]] = field(default_factory=lambda: defaultdict(list))
     close_code: int | None = None
     given_up: Sequence[Series] = ()
     away: bool = False
@@ -296,7 +297,7 @@ class Client:
         return [c for s, c in self.charts.by_series.items() if s not in self.given_up]
 
     async def run(self, base: str, speed: float) -> None:
-        """Connected until the server ends it, except for absences of its own."""
+        """Stay connected until the server closes, except for its own absences."""
         while self.close_code is None:
             async with trio_websocket.open_websocket_url(
                 base + self.path, message_queue_size=MESSAGE_QUEUE
@@ -317,13 +318,15 @@ class Client:
                     if message.get("type", "candle") == "candle":
                         interval = self.legacy_interval or Interval(message["interval"])
                         series = Series(message["symbol"], interval)
-                        self.told_at[series].append(trio.current_time() * speed)
+                        self.received_at[series].append(trio.current_time() * speed)
         except trio_websocket.ConnectionClosed as closed:
             self.close_code = closed.reason.code if closed.reason else 0
 
     def cadence(self) -> float:
         """Mean seconds of exchange time between two updates of one series."""
-        spans = [(moments[-1] - moments[0], len(moments) - 1) for moments in self.told_at.values()]
+        spans = [
+            (moments[-1] - moments[0], len(moments) - 1) for moments in self.received_at.values()
+        ]
         pauses = sum(count for _, count in spans)
         return sum(span for span, _ in spans) / pauses if pauses else 0.0
 
@@ -333,7 +336,7 @@ def entries(series: Sequence[Series], **extra: Any) -> list[dict[str, Any]]:
 
 
 def clients(held: dict[Series, int]) -> list[Client]:
-    """Each way of the contract; `held` is the newest open time (s) that the last one has."""
+    """Every kind of client; `held` is the newest open time (s) that the last one has."""
     once: Callable[[Sequence[dict[str, Any]]], Callable[[Charts], Sequence[dict[str, Any]]]]
     once = lambda requests: lambda charts: requests  # noqa: E731
     minutes = [series for series in ALL if series.interval is Interval.MINUTE_1]
@@ -375,7 +378,7 @@ EXPECTED = [1, 3, len(ALL), 10, 1, 1, 1]  # series of each, in that order
 
 
 async def stalled_client(port: int) -> None:
-    """Asks for everything and reads nothing: it must cost nobody else anything."""
+    """Subscribe to everything and read nothing; no other client may be affected."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream, trio.open_nursery() as nursery:
         connection = await trio_websocket.wrap_client_stream(
@@ -387,7 +390,7 @@ async def stalled_client(port: int) -> None:
 
 
 async def held_before(world: World, count: int) -> dict[Series, int]:
-    """The open time of the candle so many before the newest, of every minute series."""
+    """The open time of the candle `count` before the newest, for every minute series."""
     held = {}
     for series in ALL:
         if series.interval is Interval.MINUTE_1:
@@ -396,8 +399,8 @@ async def held_before(world: World, count: int) -> dict[Series, int]:
     return held
 
 
-async def everybody_has(world: World, watchers: Sequence[Client], moment: int) -> None:
-    """Return when every client was told everything that closed up to `moment` (ms)."""
+async def all_clients_have(world: World, watchers: Sequence[Client], moment: int) -> None:
+    """Wait until every client has everything that closed up to `moment` (ms)."""
     began = time.monotonic()
     while time.monotonic() < began + CATCH_UP_TIMEOUT:
         behind = [
@@ -422,8 +425,8 @@ async def compare_charts(world: World, watchers: Sequence[Client]) -> int:
     compared = 0
     for client, expected in zip(watchers, EXPECTED, strict=True):
         charts = client.watched()
-        live = [chart for chart in charts if client.told_at[chart.series]]
-        world.check(len(live) == expected, f"{client.name}: {len(live)} series told")
+        live = [chart for chart in charts if client.received_at[chart.series]]
+        world.check(len(live) == expected, f"{client.name}: {len(live)} series received")
         for chart in charts:
             count, faults = chart.compare(await world.rows(chart.series, min(chart.candles) * 1000))
             compared += count
@@ -435,9 +438,9 @@ async def compare_charts(world: World, watchers: Sequence[Client]) -> int:
 
 
 def check_given_up(world: World, client: Client) -> None:
-    """Nothing of the nine after the answer that they are given up, and the other answers."""
-    told = {series for series, moments in client.told_at.items() if len(moments) > 3}
-    world.check(told == {ALL[0]}, f"{client.name}: still told of {told}")
+    """Check that unsubscribed series stay silent, and the answers to other requests."""
+    received = {series for series, moments in client.received_at.items() if len(moments) > 3}
+    world.check(received == {ALL[0]}, f"{client.name}: still received {received}")
     answers = [(m["type"], m.get("id")) for m in client.charts.others if "id" in m]
     expected = [("subscribed", None), ("subscribed", 9), ("subscribed", 10), ("pong", 11)]
     world.check(answers == expected, f"{client.name}: answers: {answers}")
@@ -457,7 +460,7 @@ async def measure(world: World, watchers: Sequence[Client], seconds: float) -> N
     await trio.sleep(seconds)
     after = await counts()
     cpu, events, sent = (b - a for a, b in zip(before, after, strict=True))
-    world.tell(
+    world.report(
         f"CPU: {cpu:.2f} s in {seconds:.0f} s for {events:.0f} updates from the exchange and"
         f" {sent:.0f} messages to {len(watchers)} clients that read and one that does not:"
         f" {1e6 * cpu / max(1, events):.0f} us an update"
@@ -469,7 +472,7 @@ def silenced(fault: str, seconds: float) -> dict[str, Any]:
 
 
 async def outages(world: World, watchers: Sequence[Client]) -> None:
-    """First the streams, then everything, and a client that is away meanwhile, twice."""
+    """Two outages, of streams and of everything, with a client that is away meanwhile."""
     seconds = OUTAGE * 60 / world.speed
     back = watchers[3]
     for title, silence, cut in (
@@ -487,11 +490,11 @@ async def outages(world: World, watchers: Sequence[Client]) -> None:
         down = time.monotonic()
         await answering(world.service, "/ready", world.serve)
         late = time.monotonic() - down
-        await everybody_has(world, watchers, ended)
-        everybody = time.monotonic() - down
-        world.tell(
+        await all_clients_have(world, watchers, ended)
+        caught_up = time.monotonic() - down
+        world.report(
             f"{title} from {clock(began)} to {clock(ended)}: ready {late:.1f} s after,"
-            f" every client complete {everybody:.1f} s after"
+            f" every client complete {caught_up:.1f} s after"
         )
         await world.until(ended + WATCH * 60_000)
 
@@ -509,7 +512,7 @@ async def stop_in_order(world: World, watchers: Sequence[Client]) -> None:
     status, seconds = world.serve.process.poll(), time.monotonic() - began
     await trio.sleep(0.5)
     codes = {client.name: client.close_code for client in watchers}
-    world.tell(f"stopped by SIGINT in {seconds:.1f} s with status {status}")
+    world.report(f"stopped by SIGINT in {seconds:.1f} s with status {status}")
     world.check(status == 0 and seconds < STOP_TIMEOUT, f"stop: status {status}, {seconds:.1f} s")
     world.check(set(codes.values()) == {1001}, f"close codes: {codes}")
 
@@ -518,9 +521,9 @@ async def scenario(arguments: argparse.Namespace, folder: Path) -> World:
     began = time.monotonic()
     async with running(arguments, folder) as world, trio.open_nursery() as nursery:
         await answering(world.service, "/ready", world.serve)
-        world.tell(f"ready {time.monotonic() - began:.1f} s after both programs were started")
+        world.report(f"ready {time.monotonic() - began:.1f} s after both programs were started")
         await check_catalogue(world)
-        world.tell(f"{await compare_history(world)} candles over REST equal the exchange's")
+        world.report(f"{await compare_history(world)} candles over REST equal the exchange's")
         watchers = clients(await held_before(world, SINCE))
         base = str(world.service.base_url).rstrip("/").replace("http", "ws")
         for client in watchers:
@@ -530,24 +533,24 @@ async def scenario(arguments: argparse.Namespace, folder: Path) -> World:
         await measure(world, watchers, WATCH * 60 / world.speed)
         for client in watchers:
             cadence = client.cadence()
-            world.tell(
+            world.report(
                 f"{client.name}: an update of a series every {cadence:.1f} s (exchange time)"
             )
             world.check(1.0 <= cadence <= LONGEST_CADENCE, f"{client.name}: cadence {cadence:.1f}")
         await outages(world, watchers)
         now = await world.now()
-        await everybody_has(world, watchers, now)
-        world.tell(
+        await all_clients_have(world, watchers, now)
+        world.report(
             f"{await compare_charts(world, watchers)} candles of clients equal the exchange's"
         )
         closes = sum(len(c.closes) for w in watchers for c in w.charts.by_series.values())
         corrections = sum(c.corrections for w in watchers for c in w.charts.by_series.values())
-        world.tell(f"{closes} closes told, each once and in order; {corrections} corrections")
-        world.tell(f"{await compare_history(world)} candles over REST equal the exchange's again")
+        world.report(f"{closes} closes received, each once and in order; {corrections} corrections")
+        world.report(f"{await compare_history(world)} candles over REST equal the exchange's again")
         check_given_up(world, watchers[4])
         world.check(watchers[3].connects == 3, f"reconnects of one: {watchers[3].connects}")
-        world.tell(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
-        world.tell(f"peak memory of the service: {world.serve.peak_memory() / 1024:.0f} MiB")
+        world.report(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+        world.report(f"peak memory of the service: {world.serve.peak_memory() / 1024:.0f} MiB")
         lines = world.serve.output.read_text().splitlines()
         failed = [
             line for line in lines if re.search(r'"level": "(error|critical)"|Traceback', line)
@@ -561,6 +564,9 @@ async def scenario(arguments: argparse.Namespace, folder: Path) -> World:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--speed", type=float, default=30.0, help="of the exchange (%(default)g)")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="recorded minutes of BTCUSDT, as for --replay"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the programs' logs here")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,10 +1,10 @@
-"""Attacks a service of its own on loopback, and says what became of it and of an honest client.
+"""Attacks a service on loopback that it starts, and reports the effect on it and on a regular client.
 
     python -m tests.attacks [--only NAME ...] [--clients 1000]
 
-One honest client watches a series all the while, and asks `/health` ten times a second. An attack
-has failed when neither notices and the process is as small afterwards as it was; what it did and
-what it met is a line of the table in docs/security.md.
+A regular client follows a series meanwhile, and requests `/health` ten times a second. An attack
+has failed when neither is affected and the process is as small afterwards as before; the outcome is
+a row of the table in docs/security.md.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ HEAD = b"GET /health HTTP/1.1\r\nHost: h\r\n"
 
 @dataclass
 class Target:
-    """The service, and what is known about it."""
+    """The service and what is observed of it."""
 
     program: Program
     clients: int
     pid: int
-    honest: Path
-    """What the honest client says."""
+    regular: Path
+    """Output of the regular client."""
     peak: int = 0
 
     @property
@@ -77,12 +77,12 @@ class Target:
         return trio.SocketStream(sock)
 
 
-Said = Counter[str]
-Attack = Callable[[Target], Awaitable[Said]]
+Outcomes = Counter[str]
+Attack = Callable[[Target], Awaitable[Outcomes]]
 
 
 async def outcome(stream: trio.SocketStream, within: float = 15.0) -> str:
-    """How the server ends it: a status, a close code, or less; everything that comes is read."""
+    """How the server ends the connection: a status, a close code, or neither; reads all it sends."""
     got = b""
     with trio.move_on_after(within) as waiting:
         try:
@@ -106,30 +106,30 @@ def _described(got: bytes) -> str:
     return f"101, close {code}" if 1000 <= code < 1020 else "101"
 
 
-async def each(number: int, one: Callable[[int], Awaitable[str]], at_once: int = 500) -> Said:
-    said: Said = Counter()
+async def each(number: int, one: Callable[[int], Awaitable[str]], at_once: int = 500) -> Outcomes:
+    outcomes: Outcomes = Counter()
     limit = trio.CapacityLimiter(at_once)
 
     async def run(index: int) -> None:
         async with limit:
             try:
-                said[await one(index)] += 1
+                outcomes[await one(index)] += 1
             except OSError as error:
-                said[error.strerror or "refused"] += 1
+                outcomes[error.strerror or "refused"] += 1
             except trio.BrokenResourceError:
-                said["reset"] += 1
+                outcomes["reset"] += 1
 
     async with trio.open_nursery() as nursery:
         for index in range(number):
             nursery.start_soon(run, index)
-    return said
+    return outcomes
 
 
 # -- The attacks ------------------------------------------------------------------------------
 
 
-async def slow_heads(target: Target) -> Said:
-    """Connections that send a byte of their head each second."""
+async def slow_heads(target: Target) -> Outcomes:
+    """Connections that send one byte of their head per second."""
 
     async def one(_: int) -> str:
         async with await target.open() as stream:
@@ -141,7 +141,7 @@ async def slow_heads(target: Target) -> Said:
     return await each(target.clients, one, target.clients)
 
 
-async def connections(target: Target) -> Said:
+async def connections(target: Target) -> Outcomes:
     """10,000 connections opened as fast as possible and kept."""
     held: list[trio.SocketStream] = []
 
@@ -159,7 +159,7 @@ async def connections(target: Target) -> Said:
             await trio.aclose_forcefully(stream)
 
 
-async def stuck_clients(target: Target) -> Said:
+async def non_reading_clients(target: Target) -> Outcomes:
     """Clients that subscribe to 20 series with 1000 candles each, and read nothing."""
     held: list[trio.SocketStream] = []
 
@@ -177,7 +177,7 @@ async def stuck_clients(target: Target) -> Said:
             await trio.aclose_forcefully(stream)
 
 
-async def flooding_clients(target: Target) -> Said:
+async def flooding_clients(target: Target) -> Outcomes:
     """Clients that send requests as fast as they can, and read."""
     request = frame(TEXT, b'{"action":"list"}') * 50
 
@@ -192,15 +192,15 @@ async def flooding_clients(target: Target) -> Said:
                             await stream.send_all(request)
 
                 nursery.start_soon(flood)
-                said = await outcome(stream)
+                result = await outcome(stream)
                 nursery.cancel_scope.cancel()
-            return said
+            return result
 
     return await each(target.clients, one, target.clients)
 
 
-async def bad_requests(target: Target) -> Said:
-    """Clients that send nothing but nonsense, each kind a hundred times."""
+async def bad_requests(target: Target) -> Outcomes:
+    """Clients that send invalid requests, a hundred of each kind."""
     texts = [b"{", b"[" * 60_000, b'{"a":' * 10_000, b"\xff\xfe", b"1e999999", b'"\\ud800"', b""]
 
     async def one(index: int) -> str:
@@ -212,9 +212,9 @@ async def bad_requests(target: Target) -> Said:
     return await each(200, one, 50)
 
 
-async def request_flood(target: Target) -> Said:
-    """20,000 requests of one address over kept connections."""
-    said: Said = Counter()
+async def request_flood(target: Target) -> Outcomes:
+    """20,000 requests from one address over persistent connections."""
+    outcomes: Outcomes = Counter()
 
     async def one(_: int) -> str:
         left = 400
@@ -227,17 +227,17 @@ async def request_flood(target: Target) -> Said:
                         left -= 1
                         await stream.send_all(request)
                         answer = await stream.receive_some(65536)
-                        said[answer[9:12].decode() or "closed"] += 1
+                        outcomes[answer[9:12].decode() or "closed"] += 1
                         if answer[9:12] != b"200":
                             break
         return "done"
 
     await each(50, one)
-    return said
+    return outcomes
 
 
-async def handshake_flood(target: Target) -> Said:
-    """5000 WebSocket handshakes of one address."""
+async def handshake_flood(target: Target) -> Outcomes:
+    """5000 WebSocket handshakes from one address."""
 
     async def one(_: int) -> str:
         async with await target.open() as stream:
@@ -247,7 +247,7 @@ async def handshake_flood(target: Target) -> Said:
     return await each(5000, one)
 
 
-async def huge_messages(target: Target) -> Said:
+async def huge_messages(target: Target) -> Outcomes:
     """A frame that announces 600 MB, and one message in endless fragments."""
 
     async def one(index: int) -> str:
@@ -264,15 +264,15 @@ async def huge_messages(target: Target) -> Said:
                             await stream.send_all(piece if begin else frame(0, piece, fin=False))
 
                 nursery.start_soon(pour)
-                said = await outcome(stream)
+                result = await outcome(stream)
                 nursery.cancel_scope.cancel()
-            return said
+            return result
 
     return await each(200, one, 100)
 
 
-async def odd_frames(target: Target) -> Said:
-    """Unmasked, reserved bits and opcodes, compressed without agreement, long pings, lone ends."""
+async def odd_frames(target: Target) -> Outcomes:
+    """Unmasked, reserved bits and opcodes, unnegotiated compression, long pings, orphan continuations."""
     bomb = bytes.fromhex("ecc1010d000000c2a0f7") + b"\x00" * 60_000
     kinds = [
         frame(TEXT, b"{}", masked=False),
@@ -298,8 +298,8 @@ async def odd_frames(target: Target) -> Said:
     return await each(220, one, 110)
 
 
-async def odd_requests(target: Target) -> Said:
-    """Injected headers and hosts, non-ASCII, smuggling, HTTP/2, early bytes, bombs as bodies."""
+async def odd_requests(target: Target) -> Outcomes:
+    """Injected headers and hosts, non-ASCII, smuggling, HTTP/2, early bytes, huge bodies."""
     upgrade = upgrade_request("/ws/candles")
     kinds = [
         HEAD.replace(b"h\r\n", b'"><script>alert(1)</script>\r\n').replace(
@@ -340,8 +340,8 @@ async def odd_requests(target: Target) -> Said:
     return await each(len(kinds) * 20, one, 100)
 
 
-async def noise(target: Target) -> Said:
-    """Random bytes, as first words and after a handshake."""
+async def noise(target: Target) -> Outcomes:
+    """Random bytes, at the start and after a handshake."""
     generator = random.Random(8)
 
     async def one(index: int) -> str:
@@ -359,19 +359,19 @@ ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
         *(slow_heads, connections, flooding_clients, bad_requests, request_flood),
-        *(handshake_flood, huge_messages, odd_frames, odd_requests, noise, stuck_clients),
+        *(handshake_flood, huge_messages, odd_frames, odd_requests, noise, non_reading_clients),
     )
 }
 
 
-# -- The honest client, in a process of its own --------------------------------------------------
+# -- The regular client, in a process of its own -------------------------------------------------
 
 
-async def be_honest(url: str) -> None:
-    """Print `update` or `health` with the moment and the seconds it took, for ever."""
+async def run_regular_client(url: str) -> None:
+    """Print `update` or `health` with the time and the seconds it took, until killed."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch, url)
-        nursery.start_soon(knock, url)
+        nursery.start_soon(poll_health, url)
 
 
 async def watch(url: str) -> None:
@@ -388,7 +388,7 @@ async def watch(url: str) -> None:
                 heard_at = now
 
 
-async def knock(url: str) -> None:
+async def poll_health(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         while True:
             began = time.monotonic()
@@ -397,12 +397,12 @@ async def knock(url: str) -> None:
             await trio.sleep(0.1)
 
 
-def heard(path: Path, kind: str, since: float) -> list[float]:
+def delays(path: Path, kind: str, since: float) -> list[float]:
     lines = [line.split() for line in path.read_text().splitlines()[:-1]]
     return [float(took) for what, at, took in lines if what == kind and float(at) >= since]
 
 
-async def weigh(target: Target) -> None:
+async def track_memory(target: Target) -> None:
     while True:
         target.peak = max(target.peak, target.rss)
         await trio.sleep(0.1)
@@ -418,21 +418,21 @@ async def attacked(clients: int) -> AsyncGenerator[Target]:
         try:
             await program.ready()
             assert program._process is not None
-            honest = Path(directory) / "honest"
-            with honest.open("wb") as file:
+            regular = Path(directory) / "regular"
+            with regular.open("wb") as file:
                 command = [sys.executable, "-m", "tests.attacks", "--watch", program.url]
                 watcher = subprocess.Popen(command, stdout=file)  # noqa: ASYNC220 - takes no time
-            yield Target(program, clients, program._process.pid, honest)
+            yield Target(program, clients, program._process.pid, regular)
         finally:
             watcher.kill()
             watcher.wait()
             program.kill()
-            said = log.read_text()
-            print(f"\nlog: {len(said.splitlines())} lines, {said.count('Traceback')} tracebacks")
-            print(said[-20_000:], file=sys.stderr)
+            text = log.read_text()
+            print(f"\nlog: {len(text.splitlines())} lines, {text.count('Traceback')} tracebacks")
+            print(text[-20_000:], file=sys.stderr)
 
 
-async def stop_with_stuck_clients(target: Target) -> None:
+async def stop_with_non_reading_clients(target: Target) -> None:
     streams = []
     for _ in range(target.clients):
         stream = await target.open(receive_buffer=4096)
@@ -450,27 +450,27 @@ async def stop_with_stuck_clients(target: Target) -> None:
 async def main(clients: int, only: Collection[str]) -> None:
     async with attacked(clients) as target:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(weigh, target)
+            nursery.start_soon(track_memory, target)
             await trio.sleep(3)
             for name, attack in ATTACKS.items():
                 if not only or name in only:
                     await report(target, name, attack)
             nursery.cancel_scope.cancel()
         if not only:
-            await stop_with_stuck_clients(target)
+            await stop_with_non_reading_clients(target)
 
 
 async def report(target: Target, name: str, attack: Attack) -> None:
     before, began = target.rss, time.monotonic()
     target.peak = before
-    said = await attack(target)
+    outcomes = await attack(target)
     took = time.monotonic() - began
     await trio.sleep(4)
-    waits = sorted(heard(target.honest, "health", began))
-    pauses = heard(target.honest, "update", began)
-    outcomes = ", ".join(f"{count} x {what}" for what, count in said.most_common(8))
+    waits = sorted(delays(target.regular, "health", began))
+    pauses = delays(target.regular, "update", began)
+    summary = ", ".join(f"{count} x {what}" for what, count in outcomes.most_common(8))
     print(
-        f"| {name} | {outcomes} | {took:.0f} s | {before} / {target.peak} / {target.rss} MB"
+        f"| {name} | {summary} | {took:.0f} s | {before} / {target.peak} / {target.rss} MB"
         f" | {waits[len(waits) // 2] * 1000:.0f} / {waits[-1] * 1000:.0f} ms"
         f" | {len(pauses)}, {max(pauses):.1f} s |",
         flush=True,
@@ -485,6 +485,6 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=ATTACKS, nargs="+")
     arguments = parser.parse_args()
     if arguments.watch:
-        trio.run(be_honest, arguments.watch)
+        trio.run(run_regular_client, arguments.watch)
     else:
         trio.run(main, arguments.clients, arguments.only or ())

@@ -1,4 +1,4 @@
-"""One seed decides the order in which Trio runs tasks, in every test: what failed fails again.
+"""One seed decides the order in which Trio runs tasks in every test, so failures can be repeated.
 
 TEST_SEED=17 pytest ...
 """
@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from actors.testing import seeded_scheduler
 
-# How long an example takes says more about the machine's other work than about the code.
+# The time an example takes depends more on the machine's load than on the code.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 

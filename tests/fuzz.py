@@ -1,4 +1,4 @@
-"""A coverage-guided fuzzer for what strangers send, on demand.
+"""A coverage-guided fuzzer for untrusted input, run manually.
 
     pip install atheris
     python -m tests.fuzz session -max_total_time=60
@@ -34,11 +34,11 @@ with atheris.instrument_imports(include=["smarttrade"]):
 
 CATALOGUE = Catalogue(("BTCUSDT", "ETHUSDT"), tuple(Interval))
 SERIES = [Series("BTCUSDT", Interval.MINUTE_1)]
-DOOR = AccessPolicy(Access(tokens=("0123456789abcdef",), origins=("https://a.test",)))
+POLICY = AccessPolicy(Access(tokens=("0123456789abcdef",), origins=("https://a.test",)))
 
 
 def session(data: bytes) -> None:
-    """The client protocol: any text gets an answer."""
+    """The client protocol: every text gets an answer."""
     protocol = SessionProtocol("s", "v", 25, SessionLimits(), Budget(SessionLimits()))
     text = data.decode("utf-8", "ignore")
     assert protocol.receive(text, CATALOGUE, 0.0)
@@ -60,13 +60,15 @@ def rest(data: bytes) -> None:
 
 
 def heads(data: bytes) -> None:
-    """Request heads, and who may ask."""
+    """Request heads and their authorization."""
     parse_fast_request(data)
     lines = [line.partition(b":") for line in data.split(b"\n")]
     asked = request_info(b"GET", data, [(name.lower(), value) for name, _, value in lines])
-    assert not DOOR.is_authorized(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
-    DOOR.allows_origin(asked)
-    DOOR.bucket_of(DOOR.client_of("127.0.0.1", asked.forwarded))
+    assert (
+        not POLICY.is_authorized(asked) or b"0123456789abcdef" in data or asked.target[:1] == b"/"
+    )
+    POLICY.allows_origin(asked)
+    POLICY.bucket_of(POLICY.client_of("127.0.0.1", asked.forwarded))
 
 
 TARGETS: dict[str, Callable[[bytes], Any]] = {

@@ -16,8 +16,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-ASK_TIMEOUT = 10.0  # seconds for one answer
-ASK_EVERY = 0.5  # seconds between two tries with --timeout
+REQUEST_TIMEOUT = 10.0  # seconds for one answer
+POLL_INTERVAL = 0.5  # seconds between two tries with --timeout
 
 
 def main() -> int:
@@ -32,18 +32,18 @@ def main() -> int:
         status, lines = check(arguments.base_url)
         if status == 0 or time.monotonic() >= until:
             break
-        time.sleep(ASK_EVERY)
+        time.sleep(POLL_INTERVAL)
     print("\n".join(lines))
     return status
 
 
 def check(base_url: str) -> tuple[int, list[str]]:
-    """The exit status, and what to tell."""
+    """The exit status, and the lines to print."""
     url = base_url.rstrip("/") + "/streaming/status"
     try:
-        with urllib.request.urlopen(url, timeout=ASK_TIMEOUT) as answer:
-            told: dict[str, Any] = json.load(answer)
-        symbols, entries = told["symbols"], told["per_symbol"]
+        with urllib.request.urlopen(url, timeout=REQUEST_TIMEOUT) as answer:
+            status: dict[str, Any] = json.load(answer)
+        symbols, entries = status["symbols"], status["per_symbol"]
         have = {entry["symbol"] for entry in entries if entry["count"] > 0}
     except (OSError, ValueError, KeyError, TypeError) as error:
         return 2, [f"{url}: {error}"]

@@ -1,12 +1,12 @@
-"""Hours of ordinary trouble: clients come and go, the exchange fails, Redis is restarted.
+"""Hours of ordinary faults: clients connect and leave, the exchange fails, Redis is restarted.
 
     python -m tests.soak --minutes 60 --clients 500 [--plot docs/images/soak.svg]
 
 Runs the service at real speed against the simulator with a Redis of its own. Each second a few
 clients leave and others come; some read slowly. Each minute there is a fault in turn: the exchange
 hangs, or is killed and started again, or Redis is. At the end all clients leave. Memory,
-descriptors, threads and sessions are sampled every two seconds, told, and drawn; the exit status is
-1 if something grew that should not have, or if a client saw its series out of order.
+descriptors, threads and sessions are sampled every two seconds, reported, and plotted; the exit status is
+1 if a resource grew that should not have, or if a client got its series out of order.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from tests.fakes.redis_server import RedisServer, binaries, free_port
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "LTCUSDT")
 INTERVALS = ("1m", "5m", "1h")
-EVERY = 2.0  # seconds between two samples
-FAULT_EVERY = 60.0  # seconds
-FAULT_LASTS = 8.0  # seconds
-STAYS = 60.0  # seconds that a client stays, on average
+SAMPLE_INTERVAL = 2.0  # seconds between two samples
+FAULT_INTERVAL = 60.0  # seconds
+FAULT_DURATION = 8.0  # seconds
+MEAN_STAY = 60.0  # seconds that a client stays, on average
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     at: float
-    """Seconds since the beginning."""
+    """Seconds since the start."""
     memory: float
     """Megabytes resident."""
     descriptors: int
@@ -64,7 +64,7 @@ class Soak:
     clients: int = 0
     came: int = 0
     lost: int = 0
-    """Sessions that the server, or the network, ended."""
+    """Sessions ended by the server or the network."""
     updates: int = 0
 
     @property
@@ -89,15 +89,15 @@ class Soak:
     async def watch(self) -> None:
         while True:
             self.sample()
-            await trio.sleep(EVERY)
+            await trio.sleep(SAMPLE_INTERVAL)
 
     async def client(self) -> None:
-        """One that stays for a while; one in ten reads slowly."""
+        """A client that stays for a while; one in ten reads slowly."""
         self.came += 1
         self.clients += 1
         slow = self.random.random() < 0.1
         series = [(symbol, "1m") for symbol in self.random.sample(SYMBOLS, 3)]
-        stays = self.random.expovariate(1 / STAYS)
+        stays = self.random.expovariate(1 / MEAN_STAY)
         try:
             with trio.move_on_after(stays) as leaving:
                 await self._listen(series, 0.5 if slow else 0.0)
@@ -125,14 +125,14 @@ class Soak:
                     newest[key] = max(moment, newest.get(key, 0))
                 await trio.sleep(pause)
 
-    async def visit(self, number: int, nursery: trio.Nursery) -> None:
-        """Keep about so many clients."""
+    async def keep_clients(self, number: int, nursery: trio.Nursery) -> None:
+        """Keep about `number` clients connected."""
         while True:
             for _ in range(min(50, number - self.clients)):
                 nursery.start_soon(self.client)
             await trio.sleep(0.5)
 
-    async def ask(self) -> None:
+    async def poll_rest(self) -> None:
         async with httpx.AsyncClient(trust_env=False) as http:
             while True:
                 symbol = self.random.choice(SYMBOLS)
@@ -140,32 +140,32 @@ class Soak:
                     await http.get(f"{self.service.url}/candles/{symbol}/1m")
                 await trio.sleep(0.05)
 
-    async def trouble(self) -> None:
+    async def inject_faults(self) -> None:
         kinds = [self.exchange_hangs, self.redis_restarts, self.redis_hangs, self.exchange_restarts]
         while True:
             for kind in kinds:
-                await trio.sleep(FAULT_EVERY - FAULT_LASTS)
+                await trio.sleep(FAULT_INTERVAL - FAULT_DURATION)
                 self.faults.append((self.now, kind.__name__))
                 await kind()
 
     async def exchange_hangs(self) -> None:
         self.exchange.send(signal.SIGSTOP)
-        await trio.sleep(FAULT_LASTS)
+        await trio.sleep(FAULT_DURATION)
         self.exchange.send(signal.SIGCONT)
 
     async def exchange_restarts(self) -> None:
         self.exchange.kill()
-        await trio.sleep(FAULT_LASTS)
+        await trio.sleep(FAULT_DURATION)
         self.exchange.start()
 
     async def redis_hangs(self) -> None:
         self.redis.freeze()
-        await trio.sleep(FAULT_LASTS)
+        await trio.sleep(FAULT_DURATION)
         self.redis.thaw()
 
     async def redis_restarts(self) -> None:
         self.redis.kill()
-        await trio.sleep(FAULT_LASTS)
+        await trio.sleep(FAULT_DURATION)
         self.redis.start()
 
 
@@ -197,7 +197,7 @@ async def soak(minutes: float, clients: int, seed: int, plot: Path | None) -> in
             tracebacks = count_tracebacks(service.log)
     if plot is not None:
         await trio.Path(plot).write_text(draw(running.samples, running.faults))
-    return tell(running, empty, full, status, tracebacks)
+    return report(running, empty, full, status, tracebacks)
 
 
 def count_tracebacks(log: Path) -> int:
@@ -205,14 +205,14 @@ def count_tracebacks(log: Path) -> int:
 
 
 async def _run(running: Soak, minutes: float, clients: int) -> tuple[Sample, list[Sample]]:
-    """The sample before the first client, and those once all had come and before they left."""
+    """The sample before the first client, and those while all were connected."""
     running.sample()
     async with trio.open_nursery() as watching:
         watching.start_soon(running.watch)
         async with trio.open_nursery() as nursery:
-            for task in (running.trouble, running.ask):
+            for task in (running.inject_faults, running.poll_rest):
                 nursery.start_soon(task)
-            nursery.start_soon(running.visit, clients, nursery)
+            nursery.start_soon(running.keep_clients, clients, nursery)
             await trio.sleep(minutes * 60)
             nursery.cancel_scope.cancel()
         full = [each for each in running.samples if each.clients >= clients * 0.9]
@@ -222,13 +222,17 @@ async def _run(running: Soak, minutes: float, clients: int) -> tuple[Sample, lis
     return running.samples[0], full
 
 
-def tell(running: Soak, empty: Sample, full: Sequence[Sample], status: int, tracebacks: int) -> int:
-    """The figures; 1 if something is wrong with them."""
+def report(
+    running: Soak, empty: Sample, full: Sequence[Sample], status: int, tracebacks: int
+) -> int:
+    """Print the figures; 1 if something is wrong with them."""
     last = running.samples[-1]
     third = max(1, len(full) // 3)
     early = mean(each.memory for each in full[third : 2 * third] or full)
     late = mean(each.memory for each in full[2 * third :] or full)
-    print(f"{running.came} clients came, {running.lost} were lost, {running.updates} updates")
+    print(
+        f"{running.came} clients connected, {running.lost} were disconnected, {running.updates} updates"
+    )
     print(f"faults: {', '.join(f'{name} at {at:.0f} s' for at, name in running.faults) or 'none'}")
     print("            memory MB  descriptors  threads")
     for name, each in ("before", empty), ("full", full[-1] if full else last), ("after", last):
@@ -244,18 +248,18 @@ def tell(running: Soak, empty: Sample, full: Sequence[Sample], status: int, trac
         wrong.append("threads are left")
     if status != 0:
         wrong.append("it did not stop in order")
-    print("\n".join(wrong) or "all flat, all in order")
+    print("\n".join(wrong) or "nothing grew, all in order")
     return int(bool(wrong))
 
 
-# -- The picture ------------------------------------------------------------------------------
+# -- The plot ---------------------------------------------------------------------------------
 
 FRAME = 'fill="none" stroke="#ccc"'
 WIDTH, HEIGHT, LEFT, TOP, GAP = 900, 110, 70, 20, 40
 
 
 def draw(samples: Sequence[Sample], faults: Sequence[tuple[float, str]]) -> str:
-    """One curve under the other, as SVG, with the faults as lines through all of them."""
+    """An SVG with one curve below the other, and the faults as vertical lines."""
     end = samples[-1].at
     curves = {
         "memory, MB": [each.memory for each in samples],

@@ -1,4 +1,4 @@
-"""`tests/acceptance.py`, whenever slow tests are asked for: `pytest -m slow`."""
+"""`tests/acceptance.py` as a slow test: `pytest -m slow`."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from tests import acceptance
 
 
 @pytest.mark.slow
-def test_the_main_job_on_real_processes() -> None:
+def test_main_use_on_real_processes() -> None:
     assert acceptance.main([]) == 0

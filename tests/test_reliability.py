@@ -1,4 +1,4 @@
-"""Some of `python -m tests.reliability`, small enough for every run of the tests."""
+"""The faults of `python -m tests.reliability` that are fast enough for every run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.reliability.faults import BY_NAME, FAULTS, Fault
 from tests.reliability.trial import play
 from tests.reliability.watch import most_attempts
 
-ALWAYS_WHOLE = [
+UNNOTICED = [
     "cut by RST",
     "one stream stalled on one connection",
     "half of the events disordered for 2 min",
     "serverShutdown",
     "REST 451 at the first host, and a cut",
 ]
-WHOLE_AGAIN = [
+RECOVERED = [
     "everything cut and refused for 5 min",
     "half-open stream",
     "streams 451 at the first host, and a cut",
@@ -31,14 +31,14 @@ def quiet_actors(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
 
 
-@pytest.mark.parametrize("name", ALWAYS_WHOLE)
+@pytest.mark.parametrize("name", UNNOTICED)
 def test_fault_that_no_client_notices(name: str) -> None:
     result = play(BY_NAME[name], seed=2)
     assert result.wrong == []
     assert result.seconds is None or result.seconds <= 5
 
 
-@pytest.mark.parametrize("name", WHOLE_AGAIN)
+@pytest.mark.parametrize("name", RECOVERED)
 def test_fault_after_which_nothing_is_missing(name: str) -> None:
     result = play(BY_NAME[name], seed=2)
     assert result.wrong == []

@@ -1,4 +1,4 @@
-"""`python3 -m unittest tests.test_streaming_verify -v`: one look at the whole, without a network.
+"""`python3 -m unittest tests.test_streaming_verify -v`: an end-to-end check without a network.
 
 The service runs against the built-in exchange in this process; a client reads the history over
 REST, follows it over the WebSocket, and both must agree with the exchange.
@@ -32,7 +32,7 @@ START = 1733007600000 + 45_000  # ms; three quarters into a minute, so that one 
 SPEED = 10.0  # exchange seconds in a second
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 INTERVALS = (Interval.MINUTE_1, Interval.HOUR_1)
-WITHIN = 20.0  # seconds for the whole
+TOTAL_TIMEOUT = 20.0  # seconds
 
 
 class StreamingVerify(unittest.TestCase):
@@ -69,9 +69,9 @@ class StreamingVerify(unittest.TestCase):
         first = candles[0]["time"] * 1000
         rows = exchange.klines(symbol, interval.value, first, None, 1000)
         for candle, row in zip(candles[:-1], rows, strict=False):  # the last one is forming
-            told = [candle[name] for name in ("open", "high", "low", "close", "volume")]
+            received = [candle[name] for name in ("open", "high", "low", "close", "volume")]
             self.assertEqual(candle["time"] * 1000, row[0])
-            self.assertEqual(told, [float(number) for number in row[1:6]])
+            self.assertEqual(received, [float(number) for number in row[1:6]])
 
 
 async def _next_closed(socket: trio_websocket.WebSocketConnection) -> dict[str, Any]:
@@ -86,7 +86,7 @@ async def _with_service(verify: Any) -> None:
     """Run `verify` beside a service that is ready, and stop it in order."""
     settings = Settings(symbols=SYMBOLS, intervals=INTERVALS)
     exchange = Exchange(symbols=SYMBOLS, start_ms=START, speed=SPEED)
-    with trio.fail_after(WITHIN):
+    with trio.fail_after(TOTAL_TIMEOUT):
         async with trio.open_nursery() as nursery, http_client() as http:
             port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
             listeners = await open_listeners("127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""Benchmarks of the service, beside what is usually taken for it. See docs/performance.md.
+"""Benchmarks of the service, compared with what is usually built instead. See docs/performance.md.
 
 python -m tests.benchmarks all
 python -m tests.benchmarks fanout rest --repeat 5 --json figures.json
@@ -36,7 +36,7 @@ def main() -> None:
     for name in wanted:
         import_module(f"tests.benchmarks.{name}").measure(options, report)
         if given.json:
-            report.write(given.json)  # also what there is, should a later one fail
+            report.write(given.json)  # after each, in case a later one fails
     print()
     print("versions:", ", ".join(f"{name} {number}" for name, number in versions().items()))
     for line in report.table():

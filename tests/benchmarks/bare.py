@@ -1,4 +1,4 @@
-"""The requests of a start with nothing else done: prints how long they took, in seconds.
+"""The requests of a start and nothing else: prints the seconds they took.
 
 By the same HTTP client with as many connections, and no answer is even looked at.
 """

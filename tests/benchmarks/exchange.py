@@ -1,4 +1,4 @@
-"""A stand-in for the exchange that costs next to nothing, for both servers: a process of its own.
+"""A stand-in for the exchange that needs little CPU, for both servers, in its own process.
 
 Klines are made once. Every `period` each symbol's intervals are sent together, symbols `gap` apart.
 The volume of a live candle is the moment at which it was sent, in microseconds of the monotonic
@@ -8,7 +8,7 @@ the candle knows how long it was under way.
     GET /api/v3/exchangeInfo, /api/v3/klines   as the exchange answers them, `latency` later
     GET /stream?streams=...                    a WebSocket
     GET /flood?count=N                         N updates as fast as the receiver takes them
-    GET /told                                  what was asked and sent so far, as JSON
+    GET /stats                                  requests and messages so far, as JSON
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 LENGTHS = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
 MIDNIGHT = 1_764_633_600_000  # 2025-12-02
 SLOWNESS = 10
-"""How much slower than ours the exchange's clock goes: no minute ends within a run, whose last state
-would have to be the one that REST tells too."""
+"""How much slower than the local clock the exchange's clock runs, so that no minute ends within a run:
+its last state would have to be the one in the REST rows."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 CLOSES = [f"{96466.11 + step * 0.37:.2f}000000" for step in range(50)]
 FLOOD_AT_ONCE = 60
 
 
 def microseconds() -> int:
-    """Of the monotonic clock."""
+    """The monotonic clock."""
     return time.monotonic_ns() // 1000
 
 
@@ -90,8 +90,8 @@ class Klines:
 
 
 @dataclass
-class Line:
-    """What is sent of one series, ready but for what changes."""
+class SeriesFeed:
+    """The precomputed messages of one series, completed with what changes."""
 
     symbol: str
     interval: str
@@ -102,7 +102,7 @@ class Line:
     _closes: Iterator[str] = field(default_factory=lambda: itertools.cycle(CLOSES))
 
     def frames(self, now: int) -> bytes:
-        """The state at `now`; the last one of the candle before goes ahead of a new one."""
+        """The states at `now`; before the first one of a new candle, the close of the previous."""
         length = LENGTHS[self.interval] * MINUTE
         open_time = now - now % length
         last = b""
@@ -139,7 +139,7 @@ class Exchange:
         self.latency = latency
         self.began = time.monotonic()
         self.klines = {interval: Klines(interval) for interval in LENGTHS}
-        self.told: dict[str, Any] = {"requests": 0, "first": None, "last": None, "sent": 0}
+        self.stats: dict[str, Any] = {"requests": 0, "first": None, "last": None, "sent": 0}
         self.streams: set[Peer] = set()
         self.ahead = 0
 
@@ -161,8 +161,8 @@ class Exchange:
                 names = json.loads(query["symbols"])
                 found = [{"symbol": name, "status": "TRADING"} for name in names]
                 return json.dumps({"symbols": found}).encode()
-            case "/told":
-                return json.dumps(self.told).encode()
+            case "/stats":
+                return json.dumps(self.stats).encode()
             case "/flood":
                 task = asyncio.get_running_loop().create_task(self.flood(int(query["count"])))
                 self._floods = task
@@ -173,39 +173,39 @@ class Exchange:
     async def send_for_ever(self) -> None:
         due = time.monotonic()
         while True:
-            symbols = list(dict.fromkeys(s for peer in self.streams for s in peer.lines))
+            symbols = list(dict.fromkeys(s for peer in self.streams for s in peer.feeds))
             for symbol in symbols:
                 for peer in tuple(self.streams):
-                    self._send(peer, peer.lines.get(symbol, ()), self.now())
+                    self._send(peer, peer.feeds.get(symbol, ()), self.now())
                 await asyncio.sleep(self.gap)
             due = max(due + self.period, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
-    def _send(self, peer: Peer, lines: list[Line] | tuple[()], now: int) -> None:
-        peer.write(b"".join([line.frames(now) for line in lines]))
-        self.told["sent"] += len(lines)
+    def _send(self, peer: Peer, feeds: list[SeriesFeed] | tuple[()], now: int) -> None:
+        peer.write(b"".join([feed.frames(now) for feed in feeds]))
+        self.stats["sent"] += len(feeds)
 
     async def flood(self, count: int) -> None:
-        """`count` updates to each connection, no faster than it takes them."""
+        """Send `count` updates to each connection, as fast as it reads them."""
         for peer in tuple(self.streams):
-            lines = itertools.cycle([line for lines in peer.lines.values() for line in lines])
+            feeds = itertools.cycle([feed for feeds in peer.feeds.values() for feed in feeds])
             while count > 0:
                 await peer.writable.wait()
-                burst = list(itertools.islice(lines, min(count, FLOOD_AT_ONCE)))
+                burst = list(itertools.islice(feeds, min(count, FLOOD_AT_ONCE)))
                 count -= len(burst)
-                # Faster than the clock, in whose milliseconds states of a candle are told apart.
+                # Faster than the clock, whose milliseconds distinguish the states of a candle.
                 self.ahead = max(self.ahead + 1, self.now())
                 self._send(peer, burst, self.ahead)
                 await asyncio.sleep(0)
 
 
 class Peer(asyncio.Protocol):
-    """One connection, whatever it turns out to be."""
+    """One connection, HTTP or WebSocket."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._buffer = b""
-        self.lines: dict[str, list[Line]] = {}
+        self.feeds: dict[str, list[SeriesFeed]] = {}
         self.writable = asyncio.Event()
         self.writable.set()
         self._is_stream = False
@@ -242,7 +242,7 @@ class Peer(asyncio.Protocol):
             self._answer(target)
 
     def _hear(self, data: bytes) -> None:
-        """Pings, which must be answered, and closes; both come in one short masked frame each."""
+        """Answer pings and closes, which arrive in one short masked frame each."""
         while len(data) >= 6:
             opcode, size = data[0] & 15, data[1] & 127
             mask, payload, data = data[2:6], data[6 : 6 + size], data[6 + size :]
@@ -254,10 +254,10 @@ class Peer(asyncio.Protocol):
 
     def _answer(self, target: str) -> None:
         is_api = target.startswith("/api/")
-        told = self._exchange.told
+        stats = self._exchange.stats
         if is_api:
-            told["requests"] += 1
-            told["first"] = told["first"] or microseconds()
+            stats["requests"] += 1
+            stats["first"] = stats["first"] or microseconds()
         body = self._exchange.answer(target)
         data = (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-MBX-USED-WEIGHT-1M: 10\r\n"
@@ -269,7 +269,7 @@ class Peer(asyncio.Protocol):
             self._last(data)
 
     def _last(self, data: bytes) -> None:
-        self._exchange.told["last"] = microseconds()
+        self._exchange.stats["last"] = microseconds()
         self.write(data)
 
     def _upgrade(self, target: str, head: bytes) -> None:
@@ -283,8 +283,8 @@ class Peer(asyncio.Protocol):
         )
         for name in parse_qs(urlsplit(target).query)["streams"][0].split("/"):
             symbol, _, interval = name.partition("@kline_")
-            line = Line(symbol.upper(), interval)
-            self.lines.setdefault(line.symbol, []).append(line)
+            feed = SeriesFeed(symbol.upper(), interval)
+            self.feeds.setdefault(feed.symbol, []).append(feed)
         self._is_stream = True
         self._exchange.streams.add(self)
 

@@ -1,4 +1,4 @@
-"""Fan-out: what it costs to deliver one message, when it arrives, and what a client occupies."""
+"""Fan-out: CPU and latency of one message, and memory of one client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Case(NamedTuple):
     series: list[dict[str, str]] = ALL
     deflate: bool = False
     goal: float | None = None
-    """How many times less CPU per message."""
+    """Goal: ratio of the CPU per message."""
 
 
 CASES = (
@@ -83,7 +83,7 @@ def _add(report: Report, case: Case, which: str, found: dict[str, Any]) -> None:
 
 
 def warn_if_busy(report: Report, what: str, found: dict[str, Any]) -> None:
-    """What makes a figure worth less than it looks."""
+    """Note conditions that make a figure unreliable."""
     if found["load_is_bottleneck"]:
         report.note(f"{what}: the load itself is the bottleneck, {found['load']:.0%} of a core")
     if found["waited"] > 0.1:

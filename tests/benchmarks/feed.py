@@ -1,4 +1,4 @@
-"""Feed: what an update costs from the exchange's socket to one client's, and how many there can be."""
+"""Feed: cost of an update from the exchange's socket to a client's, and the maximum rate."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _measure_stages(options: Options, report: Report, series: int) -> None:
     case = f"stages in one process, {series} series"
     for stage, cost in found.items():
         report.add("feed", case, stage, "µs", PRODUCT, cost)
-    whole = sum(found.values())
-    report.add("feed", case, "all of it", "µs", PRODUCT, whole)
-    report.add("feed", case, "updates per second of CPU", "1/s", PRODUCT, 1e6 / whole,
+    total = sum(found.values())
+    report.add("feed", case, "all of it", "µs", PRODUCT, total)
+    report.add("feed", case, "updates per second of CPU", "1/s", PRODUCT, 1e6 / total,
                is_rate=True, limit=GOAL)  # fmt: skip
 
 
 def _measure_process(options: Options, report: Report, which: str, url: str | None) -> None:
-    """Updates as fast as the service takes them, with one client that is subscribed to all."""
+    """Updates as fast as the service accepts them, with one client subscribed to all series."""
     count = 20_000 if options.quick else 100_000
     with exchange(period=0) as venue, server(which, venue, redis_url=url, wait=False) as process:
         found = load(
@@ -54,7 +54,7 @@ def _measure_process(options: Options, report: Report, which: str, url: str | No
             ports=[process.port],
             pids=[process.pid],
         )
-    case = f"whole process, {'Redis' if url else 'memory'}"
+    case = f"complete process, {'Redis' if url else 'memory'}"
     print(f"feed, {case}, {which}: {found}", flush=True)
     add = report.add
     add("feed", case, "CPU per update", "µs", which, found["cpu"] / found["updates"] * 1e6)

@@ -1,4 +1,4 @@
-"""One client, and an exchange that sends as fast as its updates are taken.
+"""One client, and an exchange that sends as fast as its updates are read.
 
 A JSON job on the command line, a JSON result on standard output.
 """
@@ -14,8 +14,8 @@ from typing import Any
 from tests.benchmarks.load import TOO_BUSY, Reader, connect
 from tests.benchmarks.processes import Process, cpu_seconds, waited_seconds
 
-QUIET_FOR = 1.0  # seconds after which nothing more is expected
-LOOK_EVERY = 0.02
+QUIET_TIMEOUT = 1.0  # seconds after which nothing more is expected
+POLL_INTERVAL = 0.02
 
 
 async def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -31,8 +31,8 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
     own, began = time.process_time(), time.monotonic()
     await asyncio.to_thread(venue.get, f"/flood?count={job['count']}")
     last, seen = began, frames
-    while time.monotonic() < last + QUIET_FOR or counter.frames == frames:
-        await asyncio.sleep(LOOK_EVERY)
+    while time.monotonic() < last + QUIET_TIMEOUT or counter.frames == frames:
+        await asyncio.sleep(POLL_INTERVAL)
         if counter.frames != seen:
             last, seen = time.monotonic(), counter.frames
         if time.monotonic() > began + 120:
@@ -51,7 +51,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _until_listed(job: dict[str, Any]) -> None:
-    """Until a page of candles is there: without updates nothing is called fresh, so not ready."""
+    """Wait for a page of candles: without updates no series is up to date, so `/ready` stays 503."""
     server = Process(0, job["ports"][0], 0.0)
     for _ in range(600):
         try:

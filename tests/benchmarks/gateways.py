@@ -9,12 +9,12 @@ from .options import Options
 from .processes import PRODUCT, Unavailable, exchange, load, redis, server
 from .report import Report
 
-ONE, TWO, WHOLE = "1 gateway", "2 gateways", "1 serve"
+ONE, TWO, SERVE = "1 gateway", "2 gateways", "1 serve"
 
 
 def measure(options: Options, report: Report) -> None:
     clients = 300 if options.quick else 2000
-    for case in options.turns(WHOLE, ONE, TWO):
+    for case in options.turns(SERVE, ONE, TWO):
         try:
             _measure(case, clients, options, report)
         except Unavailable as missing:
@@ -26,7 +26,7 @@ def _measure(case: str, clients: int, options: Options, report: Report) -> None:
     with ExitStack() as stack:
         venue = stack.enter_context(exchange())
         url = stack.enter_context(redis())
-        if case == WHOLE:
+        if case == SERVE:
             serving = [stack.enter_context(server(PRODUCT, venue, redis_url=url))]
             others = []
         else:

@@ -1,4 +1,4 @@
-"""What Redis sees, and what the feed notices of it. Prints a table; see docs/operations.md.
+"""The load on Redis, and its effect on the feed. Prints a table; see docs/operations.md.
 
 python -m tests.benchmarks.journal [updates a second] [seconds]
 """
@@ -46,7 +46,7 @@ class Found:
     redis_cpu: float
     our_cpu: float
     longest: float
-    """Milliseconds that the feed waited for the store at most."""
+    """Longest wait of the feed for the store, in milliseconds."""
     lag: int
 
 
@@ -127,10 +127,10 @@ async def _feed(
             )
             updates.append((series, newest[series]))
         sent += due
-        told = trio.current_time()
+        began = trio.current_time()
         if updates:
             await store.tell(PutUpdates(updates))
-        longest = max(longest, trio.current_time() - told)
+        longest = max(longest, trio.current_time() - began)
         await trio.sleep(TICK)
     return longest
 
@@ -159,7 +159,7 @@ def main() -> None:
     print("series  updates/s  KB/series  scripts/s  candles/s  in KB/s  out KB/s  "
           "Redis %CPU  ours %CPU  feed waited ms  waiting")  # fmt: skip
     for symbols in (10, 100, 500):
-        # Each series is told every two seconds, as the exchange does.
+        # Each series is updated every two seconds, as by the exchange.
         pace = rate or symbols * len(INTERVALS) / 2
         with (
             tempfile.TemporaryDirectory() as directory,

@@ -29,14 +29,14 @@ TOO_BUSY = 0.7  # share of a processor from which on the load itself adds latenc
 
 
 def masked(text: str) -> bytes:
-    """A client's text frame; the mask is zero, which changes nothing."""
+    """A client's text frame, masked with zero, which leaves the payload unchanged."""
     size = len(text)
     head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
     return head + bytes(4) + text.encode()
 
 
 class Counter:
-    """Counts frames of 126 bytes or more, whatever pieces they come in."""
+    """Counts frames of 126 bytes or more, for any split into reads."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -50,7 +50,7 @@ class Counter:
 
 
 class Reader:
-    """Reads frames one by one, compressed ones too, and the moments in them."""
+    """Parses frames, compressed ones too, and the send times in them."""
 
     def __init__(self, latencies: list[int]) -> None:
         self.frames = 0
@@ -88,7 +88,7 @@ class Reader:
 
 
 class CompressedCounter(Reader):
-    """Counts compressed frames of updates without reading them: whatever is no control frame."""
+    """Counts compressed data frames without parsing them."""
 
     def _take(self, first: int, payload: bytes, now: int) -> None:
         self.frames += first & 15 < 8
@@ -143,7 +143,7 @@ class Client(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def _is_subscribed(self) -> bool:
-        # A compressed answer is taken for it: nothing else is that long at the beginning.
+        # A compressed answer counts as well: nothing else is that long at the start.
         return b'"type":"subscribed"' in self._head or (
             bool(self._job.get("deflate")) and b"\xc1" in self._head
         )

@@ -1,4 +1,4 @@
-"""HTTP clients that keep their connections: raw protocols that ask, wait for the answer, ask again.
+"""HTTP clients with persistent connections: raw protocols that repeat request and response.
 
 A JSON job on the command line, a JSON result on standard output. Each connection walks through the
 job's targets from a place of its own, so `targets` that are many enough are never in a cache.
@@ -19,10 +19,10 @@ from tests.benchmarks.processes import cpu_seconds, waited_seconds
 LENGTH = b"content-length: "
 
 
-class Asker(asyncio.Protocol):
+class RestClient(asyncio.Protocol):
     def __init__(self, job: dict[str, Any], number: int) -> None:
         targets, headers = job["targets"], job.get("headers", "")
-        # Where this one begins, as far from the others as can be.
+        # Start as far from the other clients as possible.
         begin = number * len(targets) // job["connections"]
         self._requests = [
             f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode()
@@ -79,7 +79,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
     askers = []
     for number in range(job["connections"]):
         _, asker = await loop.create_connection(
-            lambda number=number: Asker(job, number),  # type: ignore[misc]
+            lambda number=number: RestClient(job, number),  # type: ignore[misc]
             "127.0.0.1",
             job["port"],
         )

@@ -1,4 +1,4 @@
-"""What one run of the benchmarks is asked for."""
+"""The options of one run of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 class Options:
     repeat: int = 3
     quick: bool = False
-    """Few cases, and short ones: to see that everything works, not for figures."""
+    """Few and short cases, as a smoke test and not for figures."""
 
     @property
     def seconds(self) -> float:
-        """How long one case is measured."""
+        """Seconds for which one case is measured."""
         return 4.0 if self.quick else 10.0
 
     def turns(self, *who: str) -> Iterator[str]:
-        """Everybody in turn, as often as asked for, and the other way round every other time."""
+        """All candidates in turn, repeated, in reversed order every other time."""
         for turn in range(self.repeat):
             yield from who if turn % 2 == 0 else reversed(who)

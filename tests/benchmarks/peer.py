@@ -101,8 +101,8 @@ async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
     if not subscribers[series]:
         return
     symbol, interval = series
-    told = {"type": "candle", "symbol": symbol, "interval": interval, "candle": candle}
-    text = orjson.dumps(told | {"closed": closed}).decode()
+    message = {"type": "candle", "symbol": symbol, "interval": interval, "candle": candle}
+    text = orjson.dumps(message | {"closed": closed}).decode()
     for subscriber in tuple(subscribers[series]):
         try:
             await subscriber.send_text(text)

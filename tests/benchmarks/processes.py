@@ -1,4 +1,4 @@
-"""The processes of a measurement: the exchange, the server that is measured, Redis, the load."""
+"""The processes of a measurement: the exchange, the measured server, Redis, the load generator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRODUCT, PEER = "smarttrade", "fastapi"
 
 
 class Unavailable(Exception):
-    """What is to be measured is not there; the message says what is missing."""
+    """What is to be measured is not installed; the message names it."""
 
 
 class Overloaded(Exception):
@@ -44,7 +44,7 @@ class Process:
     pid: int
     port: int
     began: float
-    """Of the monotonic clock, when it was started."""
+    """Start time, by the monotonic clock."""
 
     @property
     def url(self) -> str:
@@ -57,12 +57,12 @@ class Process:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What all threads of a process have used; to the nanosecond, unlike /proc/PID/stat."""
+    """CPU time of all threads of a process, with nanoseconds, unlike /proc/PID/stat."""
     return time.clock_gettime((~pid) << 3 | 2)  # clock_getcpuclockid(3) with CPUCLOCK_SCHED
 
 
 def waited_seconds(pid: int) -> float:
-    """How long a process was ready to run and another one had the processor."""
+    """Seconds for which a process was runnable while another one had the processor."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
@@ -123,13 +123,13 @@ def exchange(*, period: float = 2.0, gap: float = 0.005, latency: float = 0.0) -
     arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
     command = _module("tests.benchmarks.exchange", *arguments)
     with _started("exchange", command, {}, port) as process:
-        _wait_until_answered(process, "/told")
+        _wait_until_answered(process, "/stats")
         yield process
 
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """A Redis of its own, as it is installed by default but that nothing is kept on disk."""
+    """A Redis with default settings, except that nothing is written to disk."""
     port = free_port()
     places = os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent)))
     program = shutil.which("redis-server", path=places)
@@ -155,7 +155,7 @@ def server(
     symbols: Sequence[str] = SYMBOLS,
     wait: bool = True,
 ) -> Iterator[Process]:
-    """The product or the peer, following `venue`; ready when this returns, unless told not to."""
+    """The product or the peer, following `venue`; ready when this returns, unless `wait` is false."""
     port = free_port()
     env = {
         "BINANCE_REST_URL": venue.url,
@@ -193,7 +193,7 @@ def _wait_until_answered(process: Process, target: str) -> None:
 
 
 def load(module: str, **job: Any) -> dict[str, Any]:
-    """Run a load generator and return what it found.
+    """Run a load generator and return its results.
 
     Raises:
         Overloaded: it did not come to an end, most likely because the server did not keep up.

@@ -18,24 +18,24 @@ OURS = "smarttrade"
 
 @dataclass
 class Measure:
-    """One figure of one case, for everybody who was measured, once per repetition."""
+    """One figure of one case, for every measured program, once per repetition."""
 
     benchmark: str
     case: str
     metric: str
     unit: str
     is_rate: bool
-    """Whether more is better."""
+    """Whether a higher figure is better."""
     goal: float | None = None
-    """How many times better than each other one ours should be."""
+    """Goal: how many times better SmartTrade should be than each other program."""
     goal_beside: str = ""
-    """Beside whom that is the goal; beside everybody if empty."""
+    """The programs for which that is the goal; all if empty."""
     limit: float | None = None
-    """What ours should be at most, or at least if it is a rate."""
+    """Goal: maximum for SmartTrade, or minimum if it is a rate."""
     values: dict[str, list[float]] = field(default_factory=dict)
 
     def ratios(self, other: str) -> list[float]:
-        """How many times better ours was, in each repetition."""
+        """How many times better SmartTrade was, in each repetition."""
         pairs = zip(self.values.get(OURS, []), self.values[other], strict=False)
         found = [(ours, theirs) for ours, theirs in pairs if ours > 0 and theirs > 0]
         return [o / t if self.is_rate else t / o for o, t in found]
@@ -45,7 +45,7 @@ class Measure:
 
     @property
     def misses(self) -> list[str]:
-        """The goals that are missed, in words."""
+        """Descriptions of the goals that are missed."""
         found = []
         if self.goal is not None:
             for other in filter(self.is_goal_beside, self.values):
@@ -87,7 +87,7 @@ class Report:
         measure.values.setdefault(who, []).append(value)
 
     def note(self, text: str) -> None:
-        """Something that the reader of the figures must know, once."""
+        """Add a note for readers of the figures, once."""
         if text not in self.notes:
             self.notes.append(text)
             print("!", text, flush=True)
@@ -123,7 +123,7 @@ class Report:
 
 
 def versions() -> dict[str, str]:
-    """Of what makes a difference: uvloop up to 0.22 joins what is written in one turn, 0.23 not."""
+    """Versions that matter: uvloop up to 0.22 joins the writes of one loop iteration, 0.23 does not."""
     names = ("trio", "hypercorn", "quart", "fastapi", "uvicorn", "uvloop", "websockets", "redis")
     return {name: metadata.version(name) for name in names}
 

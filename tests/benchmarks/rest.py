@@ -1,4 +1,4 @@
-"""REST: requests a second for candles, in the ways in which they are asked for."""
+"""REST: requests per second for candles, in the ways that clients use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     headers: str = ""
 
     def targets(self, prefix: str) -> list[str]:
-        """One series again and again; or all, each with more limits than any cache will hold."""
+        """One series repeatedly; or all, each with more limits than a cache holds."""
         if not self.is_cold:
             return [f"{prefix}/candles/BTCUSDT/1m?limit={self.limit}"]
         return [

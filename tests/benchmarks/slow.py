@@ -1,4 +1,4 @@
-"""Slow clients: what 1000 healthy ones notice of 100 that read nothing, and what that occupies."""
+"""Slow clients: the effect of 100 clients that do not read on 1000 that do, and on memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ SLOW = 100
 
 def measure(options: Options, report: Report) -> None:
     healthy = 200 if options.quick else HEALTHY
-    seconds = 10.0 if options.quick else 60.0  # twice the limit after which the stalled are closed
+    # Twice the timeout after which stalled clients are closed.
+    seconds = 10.0 if options.quick else 60.0
     for which in options.turns(PRODUCT, PEER):
         for slow in (0, SLOW):
             case = f"{healthy} healthy, {slow} that read nothing"

@@ -35,7 +35,7 @@ from smarttrade.store.events import (
 )
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import OpenSubscriptions, SubscriptionSpec
-from tests.benchmarks.exchange import INTERVALS, Klines, Line
+from tests.benchmarks.exchange import INTERVALS, Klines, SeriesFeed
 
 NOW = 1_764_633_605_000  # ms; five seconds after the exchange's midnight
 ROWS = 20
@@ -72,19 +72,19 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     opened = OpenSubscriptions(Subscriber(outbox, Budget(SessionLimits())), wanted, b"")
     hub.handle(_for_hub(store.open_subscriptions(opened)))
     reader, decoder = Connection(ConnectionType.CLIENT), BinanceDecoder(store.listed)
-    lines = cycle([Line(series.symbol, series.interval.value) for series in store.listed])
+    feeds = cycle([SeriesFeed(series.symbol, series.interval.value) for series in store.listed])
     spent = dict.fromkeys(STAGES, 0)
     now = NOW
     for turn in range(job["updates"] // BATCH + 1):
         now += 1
-        data = b"".join([line.frames(now) for line in islice(lines, BATCH)])
+        data = b"".join([line.frames(now) for line in islice(feeds, BATCH)])
         a = thread_time_ns()
         reader.receive_data(data)
         messages = [event.data for event in reader.events() if isinstance(event, TextMessage)]
         b = thread_time_ns()
-        told = [decoder.decode(message) for message in messages]
+        decoded = [decoder.decode(message) for message in messages]
         c = thread_time_ns()
-        updates = [(t.series, t.candle) for t in told if isinstance(t, CandleUpdate)]
+        updates = [(t.series, t.candle) for t in decoded if isinstance(t, CandleUpdate)]
         events = store.put_updates(updates, 0.0, 0.0)
         d = thread_time_ns()
         hub.handle(_for_hub(events))

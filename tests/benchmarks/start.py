@@ -1,4 +1,4 @@
-"""Start: the time until a process is ready, against the bare time of its requests."""
+"""Start: the time until a process is ready, compared with that of its bare requests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .report import Report
 
 LATENCIES = (0.0, 0.05, 0.2)  # seconds
 CANDLES = "/candles/BTCUSDT/1m?limit=1000"
-POLL_EVERY = 0.005  # seconds
-WITHIN = 60.0
+POLL_INTERVAL = 0.005  # seconds
+READY_TIMEOUT = 60.0
 GOAL = 0.5  # no more than twice the bare time
 RESTART_LIMIT = 1.0  # seconds
 
@@ -42,13 +42,13 @@ def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
             return
         with server(which, venue, wait=False) as process:
             ready = _until_answered(process, "/ready")
-        told = json.loads(venue.get("/told"))
-    first = ready - told["first"] / 1e6
-    whole = ready - process.began
-    print(f"start, {case}, {which}: {first=} {whole=} {told}", flush=True)
+        stats = json.loads(venue.get("/stats"))
+    first = ready - stats["first"] / 1e6
+    total = ready - process.began
+    print(f"start, {case}, {which}: {first=} {total=} {stats}", flush=True)
     if which == PRODUCT:
         report.add("start", case, "first request to ready", "s", which, first)
-    report.add("start", case, "process to ready", "s", which, whole)
+    report.add("start", case, "process to ready", "s", which, total)
 
 
 def _measure_restart(report: Report) -> None:
@@ -69,13 +69,13 @@ def _measure_restart(report: Report) -> None:
 
 
 def _until_answered(process: Process, target: str) -> float:
-    """When `target` was first answered well, by the monotonic clock."""
-    deadline = time.monotonic() + WITHIN
+    """When `target` was first answered with 200, by the monotonic clock."""
+    deadline = time.monotonic() + READY_TIMEOUT
     while time.monotonic() < deadline:
         try:
             process.get(target)
         except (urllib.error.URLError, OSError):
-            time.sleep(POLL_EVERY)
+            time.sleep(POLL_INTERVAL)
         else:
             return time.monotonic()
     raise TimeoutError(f"{target} was not answered")

@@ -1,4 +1,4 @@
-"""The load counts what there is, whatever pieces it comes in."""
+"""The load generator counts every frame, for any split into reads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.benchmarks.exchange import Line, frame
+from tests.benchmarks.exchange import SeriesFeed, frame
 from tests.benchmarks.load import Counter, Reader
 
 
-def told(volume: int) -> bytes:
+def update(volume: int) -> bytes:
     text = '{"type":"candle","symbol":"BTCUSDT","interval":"1m","candle":{"time":1,"open":1.0,'
     return f'{text}"high":1.0,"low":1.0,"close":1.0,"volume":{volume}.0}},"closed":false}}'.encode()
 
@@ -26,7 +26,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 @given(st.integers(0, 20), st.lists(st.integers(1, 300)))
 def test_every_frame_is_counted_once(count: int, sizes: list[int]) -> None:
-    data = frame(b'{"type":"heartbeat"}') + b"".join(frame(told(n)) for n in range(count))
+    data = frame(b'{"type":"heartbeat"}') + b"".join(frame(update(n)) for n in range(count))
     counter, reader = Counter(), Reader([])
     for piece in cut(data, sizes):
         counter.feed(piece)
@@ -39,16 +39,16 @@ def test_moments_are_read_from_plain_and_compressed_frames() -> None:
     reader = Reader(latencies)
     reader.is_measuring = True
     deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
-    packed = deflate.compress(told(0)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    packed = deflate.compress(update(0)) + deflate.flush(zlib.Z_SYNC_FLUSH)
     compressed = frame(packed[:-4])
-    reader.feed(frame(told(0)) + bytes((compressed[0] | 0x40,)) + compressed[1:])
+    reader.feed(frame(update(0)) + bytes((compressed[0] | 0x40,)) + compressed[1:])
     assert reader.frames == 2
     assert len(latencies) == 2
     assert all(latency > 0 for latency in latencies)
 
 
 def test_exchange_closes_a_candle_before_the_next() -> None:
-    line = Line("BTCUSDT", "1m")
-    assert line.frames(60_000).count(b'"x":false') == 1
-    turned = line.frames(120_000)
+    feed = SeriesFeed("BTCUSDT", "1m")
+    assert feed.frames(60_000).count(b'"x":false') == 1
+    turned = feed.frames(120_000)
     assert turned.index(b'"x":true') < turned.index(b'"x":false')
