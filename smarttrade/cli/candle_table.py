@@ -18,6 +18,14 @@ class Candle(msgspec.Struct, frozen=True):
     volume: float
 
 
+def utc(seconds: float) -> str:
+    """A time as people read it; one that no calendar has, as it is."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds:g}"
+
+
 class Table:
     """Columns as wide, and with as many decimals, as the rows so far need."""
 
@@ -30,10 +38,9 @@ class Table:
         for price in prices:
             self._price.fit(price)
         self._volume.fit(candle.volume)
-        time = datetime.fromtimestamp(candle.time, UTC)
         texts = [self._price.text(price) for price in prices]
         volume = self._volume.text(candle.volume)
-        return f"{time:%Y-%m-%d %H:%M:%S}  {'  '.join(texts)}  {volume}  {state}"
+        return f"{utc(candle.time)}  {'  '.join(texts)}  {volume}  {state}"
 
 
 class Column:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,13 +19,13 @@ from ..settings.files import access_of
 from ..settings.values import url
 from ..web.response_schemas import Problem, StreamingStatus, System
 from .error_text import root_cause_text
-from .messages import print_message
+from .messages import print_message, printable
 from .options import settings_from, url_of
 from .signals import run_until_signal, until_stopped
 from .status_view import Snapshot, draw
 
 WATCH_INTERVAL = 2.0  # seconds between two looks
-ANSWER_TIMEOUT = 5.0  # seconds for an answer
+ANSWER_TIMEOUT = 3.0  # seconds; with the interval above, what is shown is never older than 5 s
 
 T = TypeVar("T")
 
@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=base_url,
         help="of the backend, such as http://127.0.0.1:8000; usually where HOST and PORT say",
     )
-    parser.add_argument("--watch", action="store_true", help="look again every two seconds")
+    parser.add_argument("--watch", action="store_true", help="again every two seconds")
+    parser.add_argument("--json", action="store_true", help="a JSON object per line, for programs")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     tokens = access_of(settings).tokens
     headers = {"Authorization": f"Bearer {tokens[0]}"} if tokens else {}
     status = Status(address, headers)
-    show = status.watch if arguments.watch else status.look
+    if arguments.json:
+        show = partial(status.report_json, forever=arguments.watch)
+    else:
+        show = partial(status.watch if arguments.watch else status.look)
     return run_until_signal(partial(until_stopped, show))
 
 
@@ -101,6 +105,28 @@ class Status:
                     live.update(shown, refresh=True)
                     await trio.sleep(WATCH_INTERVAL)
 
+    async def report_json(self, *, forever: bool) -> int:
+        """Print it as JSON once, or until cancelled; the exit status."""
+        async with self._client() as http:
+            while True:
+                report: dict[str, Any] = {"address": self._address, "ready": False}
+                try:
+                    snapshot = await self.ask(http)
+                except BackendUnavailable as error:
+                    report["reason"] = str(error)
+                else:
+                    report |= {
+                        "ready": snapshot.reason is None,
+                        "reason": snapshot.reason,
+                        "simulated": snapshot.system.simulated,
+                        "system": snapshot.system,
+                        "streaming": snapshot.streaming,
+                    }
+                print(msgspec.json.encode(report).decode(), flush=True)
+                if not forever:
+                    return int(not report["ready"])
+                await trio.sleep(WATCH_INTERVAL)
+
     async def ask(self, http: httpx.AsyncClient) -> Snapshot:
         """Everything at about one instant.
 
@@ -135,7 +161,7 @@ class Status:
     def _read(self, answer: httpx.Response, kind: type[T]) -> T:
         wanted = kind if answer.is_success or kind is Problem else Problem
         try:
-            found = msgspec.json.decode(answer.content, type=wanted)
+            found = msgspec.convert(printable(msgspec.json.decode(answer.content)), wanted)
         except msgspec.MsgspecError:
             text = f"{answer.url} answers {answer.status_code}, and not as SmartTrade does"
             raise BackendUnavailable(text) from None

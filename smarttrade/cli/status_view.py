@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..web.response_schemas import Actor, SeriesStatus, StreamingStatus, System
+from .candle_table import utc
 
 MAX_NAMED_SERIES = 10  # shown by name
 
@@ -61,8 +61,7 @@ def _heading(snapshot: Snapshot) -> Text:
 def _feed(streaming: StreamingStatus) -> Text:
     line = Text.assemble("feed   ", (streaming.feed, _FEEDS[streaming.feed]))
     if streaming.feed_since > 0:
-        since = datetime.fromtimestamp(streaming.feed_since, UTC)
-        line.append(f" since {since:%Y-%m-%d %H:%M:%S} UTC")
+        line.append(f" since {utc(streaming.feed_since)} UTC")
     return line
 
 
@@ -139,6 +138,8 @@ def _not_ok(streaming: StreamingStatus) -> Iterator[Text]:
 
 def duration(seconds: float) -> str:
     """In the two units that say most."""
+    if not 0 <= seconds < 1e12:
+        return f"{seconds:g} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -71,6 +72,24 @@ async def test_backend_that_is_ready_is_shown_with_all_its_parts() -> None:
     assert "├── web  pausing  2 restarts  last: OSError: reset" in lines
     assert "└── listing  stopped" in lines
     assert any(line.startswith("BTCUSDT  0.") for line in lines)
+
+
+async def test_status_as_json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    async with backend(intervals=MINUTES, tree=TREE, origin=SIMULATED) as server:
+        await fill(server, BTC, ETH)
+        assert await status_of(server).report_json(forever=False) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ready"], report["reason"], report["simulated"]) == (True, None, True)
+    assert report["system"]["children"][0]["name"] == "store"
+    assert report["streaming"]["per_symbol"][0]["symbol"] == "BTCUSDT"
+
+
+async def test_json_of_a_backend_that_is_gone_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    status = Status("http://127.0.0.1:1", {})
+    assert await status.report_json(forever=False) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["ready"] is False
+    assert "refused" in report["reason"]
 
 
 async def test_simulated_prices_are_said_to_be_so() -> None:

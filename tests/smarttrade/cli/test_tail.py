@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ import trio.testing
 import trio_websocket
 
 from smarttrade.cli.candle_table import Candle, Table
-from smarttrade.cli.tail import Tail, endpoint
+from smarttrade.cli.follower import Follower
+from smarttrade.cli.tail import endpoint
+from smarttrade.cli.tail_output import CsvOutput, JsonOutput, Output, SeriesName, TableOutput
 
+NAME = {"symbol": "BTCUSDT", "interval": "1m"}
+WANTED = SeriesName("btcusdt", "1m")
 HOUR = 1733007600  # 2024-11-30 23:00
 Script = Callable[["Line"], Awaitable[None]]
 
@@ -70,24 +75,34 @@ async def subscribed(line: Line, *candles: dict[str, float]) -> dict[str, Any]:
     """Greet and answer the first request; returns what was asked for."""
     await line.say(type="welcome", server="smarttrade/0", heartbeat=25)
     request = await line.hear()
-    await line.say(type="subscribed", subscriptions=[], errors=[])
-    await line.say(type="snapshot", candles=candles, closed=False, truncated=False)
+    await line.say(type="subscribed", subscriptions=[NAME], errors=[])
+    await line.say(type="snapshot", **NAME, candles=candles, closed=False, truncated=False)
     (wanted,) = request["subscriptions"]
     assert isinstance(wanted, dict)
     return wanted
 
 
 async def update(line: Line, minute: int, close: float, *, closed: bool = False) -> None:
-    await line.say(type="candle", candle=candle(minute, close), closed=closed)
+    await line.say(type="candle", **NAME, candle=candle(minute, close), closed=closed)
 
 
-async def follow(*scripts: Script | int, count: int | None = None) -> tuple[int, list[float]]:
+async def follow(
+    *scripts: Script | int,
+    count: int | None = None,
+    timeout: float = inf,  # the follower's
+    output: Output | None = None,
+) -> tuple[int, list[float]]:
     """The exit status, and when connections were tried."""
     async with trio.open_nursery() as nursery:
         backend = Backend(nursery, *scripts)
-        tail = Tail("ws://backend/ws/candles", "btcusdt", "1m", count, dial=backend.dial)
+        follower = Follower(
+            *("ws://backend/ws/candles", [WANTED], output or TableOutput(names_series=False)),
+            dial=backend.dial,
+            count=count,
+            timeout=timeout,
+        )
         with trio.fail_after(1000):
-            status = await tail.follow()
+            status = await follower.follow()
         nursery.cancel_scope.cancel()
     return status, backend.dialled
 
@@ -130,6 +145,7 @@ async def test_after_a_break_it_goes_on_where_it_was_without_repeating(
     async def second(line: Line) -> None:
         wanted = await subscribed(line, candle(1, 2.5), candle(2), candle(3))
         assert wanted["since"] == HOUR + 60
+        assert wanted["symbol"] == "BTCUSDT"
         assert "snapshot" not in wanted
         await line.close(1013)
 
@@ -153,9 +169,12 @@ async def test_a_backend_that_is_not_there_is_tried_again_with_growing_pauses(
 ) -> None:
     async with trio.open_nursery() as nursery:
         backend = Backend(nursery)
-        tail = Tail("ws://backend/ws/candles", "btcusdt", "1m", None, dial=backend.dial)
+        follower = Follower(
+            *("ws://backend/ws/candles", [WANTED], TableOutput(names_series=False)),
+            dial=backend.dial,
+        )
         with trio.move_on_after(300):
-            await tail.follow()
+            await follower.follow()
         nursery.cancel_scope.cancel()
     pauses = [b - a for a, b in zip(backend.dialled, backend.dialled[1:], strict=False)]
     assert pauses[0] <= 0.5
@@ -238,10 +257,10 @@ async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
 ) -> None:
     async def script(line: Line) -> None:
         await line.hear()
-        await line.say(type="snapshot", candles=[candle(5)], closed=True, truncated=True)
+        await line.say(type="snapshot", **NAME, candles=[candle(5)], closed=True, truncated=True)
         await line.say(type="status", feed="live", since=1)
         await line.say(type="status", feed="stale", since=1)
-        await line.say(type="candle", candle=candle(1), closed=True, corrected=True)
+        await line.say(type="candle", **NAME, candle=candle(1), closed=True, corrected=True)
 
     assert (await follow(script, count=2))[0] == 0
     captured = capsys.readouterr()
@@ -250,7 +269,7 @@ async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
         ("23:01:00", "1.50", "corrected"),
     ]
     assert captured.err.splitlines() == [
-        "smarttrade: away for too long: some candles are missing here",
+        "smarttrade: BTCUSDT 1m: away for too long, some candles are missing",
         "smarttrade: the feed is stale",
     ]
 
@@ -263,6 +282,130 @@ async def test_no_more_lines_than_asked_for_are_printed(
 
     assert (await follow(script, count=2))[0] == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+async def test_price_is_not_left_standing_when_the_backend_goes_mute(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """A stopped process keeps its connections open; heartbeats are 25 s apart."""
+    told: list[float] = []
+
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+        await trio.sleep_forever()
+
+    class Noted(JsonOutput):
+        def notice(self, text: str, **event: Any) -> None:
+            told.append(trio.current_time())
+            super().notice(text, **event)
+
+    assert (await follow(script, timeout=10, output=Noted()))[0] == 1
+    assert told[0] == 4
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1]["type"] == "connection"
+    assert lines[1]["state"] == "lost"
+    assert lines[-1]["state"] == "ended"
+
+
+async def test_backend_that_answers_pings_is_not_lost(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+        for _ in range(10):
+            assert (await line.hear())["action"] == "ping"
+            await line.say(type="pong")
+        await update(line, 1, 2.0)
+
+    assert await follow(script, count=2) == (0, [0.0])
+    assert capsys.readouterr().err == ""
+
+
+async def test_json_says_when_prices_are_not_live(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+        await line.say(type="status", feed="down", since=1)
+        await update(line, 1, 2.0, closed=True)
+
+    assert (await follow(script, count=2, output=JsonOutput()))[0] == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["type"] for line in lines] == ["candle", "status", "candle"]
+    assert lines[1]["feed"] == "down"
+    assert lines[2] == {
+        "type": "candle",
+        **NAME,
+        "candle": candle(1, 2.0),
+        "closed": True,
+        "corrected": False,
+    }
+
+
+async def test_csv_has_a_header_and_a_row_per_update(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+
+    assert (await follow(script, count=1, output=CsvOutput()))[0] == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "symbol,interval,time,open,high,low,close,volume,state",
+        f"BTCUSDT,1m,{HOUR},1.0,2.25,0.5,1.5,10.0,forming",
+    ]
+
+
+async def test_retries_end_after_the_timeout(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    status, dialled = await follow(timeout=20)
+    assert status == 1
+    assert len(dialled) > 3
+    assert dialled[-1] <= 20
+    assert "giving up" in capsys.readouterr().err
+
+
+async def test_one_unknown_series_does_not_end_the_others(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await line.hear()
+        await line.say(type="subscribed", subscriptions=[NAME], errors=[{"message": "no X"}])
+        await update(line, 0, 1.0)
+
+    output = TableOutput(names_series=True)
+    assert (await follow(script, count=1, output=output))[0] == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("BTCUSDT    1m   2024-11-30 23:00:00")
+    assert captured.err == "smarttrade: no X\n"
+
+
+async def test_escape_sequences_of_a_server_do_not_get_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    evil = {"symbol": "\x1b[2J", "interval": "\x9b1m\u202e"}
+
+    async def script(line: Line) -> None:
+        await line.say(type="status", feed="\x1b]0;owned\x07")
+        await line.say(type="candle", **evil, candle=candle(0))
+        await line.say(type="error", message="\x1b[31mred\r\n")
+
+    for output in (TableOutput(names_series=True), CsvOutput(), JsonOutput()):
+        assert (await follow(script, output=output))[0] == 1
+    captured = capsys.readouterr()
+    for character in "\x1b\x9b\x07\r\u202e":
+        assert character not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("time", [10**17, -(10**17), 2**62])
+async def test_absurd_times_are_printed_as_they_are(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, time: int
+) -> None:
+    async def script(line: Line) -> None:
+        await line.say(type="candle", **NAME, candle={**candle(0), "time": time})
+
+    assert (await follow(script, count=1))[0] == 0
+    assert capsys.readouterr().out.startswith(f"{time:g}")
 
 
 def test_rows_are_aligned_and_nothing_is_rounded() -> None:
