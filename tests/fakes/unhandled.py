@@ -10,7 +10,13 @@ UNHANDLED = frozenset(
     {
         "gzip_bomb",  # answers are read without a limit
         "impossible",  # a kline that opens after its event becomes the newest candle
+        "redis_damaged_entry",  # an entry of the change stream is believed
+        "redis_damaged_list",  # a stored candle of the future is believed
         "roll_back",  # a range that REST never lists is asked for again without an end
         "stale_rows",  # a row is taken as final because a later one is listed
+        "symbol_failing",  # the service stays unready for one symbol
+        "symbol_halted",
+        "symbol_unknown",
+        "unknown",  # what was refused is asked for again after up to five minutes
     }
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Client:
         self.view = View(world.truth, name, may_shrink=world.has_late_events)
         self.connects = 0
         self.messages = 0
+        self.connected_at = inf
         self.end: End | None = None
         self.session: SessionView | None = None
         self.process: Process | None = None
@@ -71,7 +73,7 @@ class Client:
 
         async def behave(websocket: WebSocket, session: SessionView) -> None:
             await websocket.send(session.subscribe(self.wanted, 1))
-            while True:
+            while not session.is_refused:
                 await self.take(websocket, session)
                 if self.rng.random() < 0.3 and not self.world.is_calm:
                     await trio.sleep(self.rng.uniform(3, 9))
@@ -117,14 +119,17 @@ class Client:
             if waiting.cancelled_caught:
                 raise Closed(0)
             self.connects += 1
+            self.connected_at = trio.current_time()
             yield websocket, session
         finally:
             self.end = self.session = None
+            self.connected_at = inf
             await trio.aclose_forcefully(end)
 
     async def listen(self, websocket: WebSocket, session: SessionView) -> None:
+        """Until a subscription is refused: a series that is not there now may return."""
         await websocket.send(session.subscribe(self.wanted, self.rng.choice((1, 100, WINDOW_SIZE))))
-        while True:
+        while not session.is_refused:
             await self.take(websocket, session)
 
     async def take(self, websocket: WebSocket, session: SessionView) -> None:

@@ -7,15 +7,19 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 import trio.lowlevel
 
 from actors import Mailbox
 from actors.overflow import Envelope
 from actors.testing import crash
+from smarttrade.market.candle import Candle
+from smarttrade.role import Role
 from smarttrade.simulator import Faults, inject
 from smarttrade.simulator.incidents import INCIDENTS
 from smarttrade.store.messages import GetPage
+from smarttrade.store.redis_format import candle_to_text
 
 from .clients import never_read
 from .network import KEEPALIVE_TIMEOUT
@@ -219,6 +223,73 @@ async def _redis_restored(world: World, action: Action, rng: Random) -> None:
     world.redis.restore(contents)
 
 
+async def _redis_fails_over(world: World, action: Action, rng: Random) -> None:
+    """The replica becomes the primary, and the name follows some seconds later.
+
+    The old primary lives on as a replica: connections to it answer reads and refuse writes.
+    """
+    assert world.redis is not None
+    replicated = world.redis.remember()
+    await trio.sleep(action.arguments["lag"])
+    world.redis.promote(replicated)
+    try:
+        await trio.sleep(action.seconds)
+    finally:
+        world.redis.named = world.redis.primary
+
+
+FUTURE = 10 * 365 * 86_400_000  # ms
+
+
+async def _redis_damaged_list(world: World, action: Action, rng: Random) -> None:
+    """A list holds something else, and every process that may lead is started anew and reads it."""
+    assert world.redis is not None
+    lists = world.redis.contents.lists
+    if not lists:
+        return
+    series = rng.choice(sorted(lists, key=str))
+    *before, last = lists[series]
+    texts = [candle_to_text(candle) for candle in before]
+    match action.arguments["with"]:
+        case "garbage":
+            texts.append(b'\xff{"open_time":')
+        case "digits":
+            texts.append(b"[" + b"9" * 5000 + b"]")
+        case "future":
+            texts.append(candle_to_text(last._replace(open_time=last.open_time + FUTURE)))
+        case "event_time":
+            texts.append(candle_to_text(last._replace(event_time=last.event_time + FUTURE)))
+        case "order":
+            texts = [candle_to_text(last), *texts]
+    world.redis.damaged[series] = texts
+    for process in world.processes:
+        if process.role is not Role.GATEWAY and process.current is not None:
+            process.current.kill()
+
+
+async def _redis_damaged_entry(world: World, action: Action, rng: Random) -> None:
+    """An entry of the change stream is not the product's."""
+    assert world.redis is not None
+    contents = world.redis.contents
+    following = str(contents.seq + 1).encode()
+    series = rng.choice(world.series)
+    fields: dict[bytes, bytes] = {b"seq": following}
+    match action.arguments["with"]:
+        case "nothing":
+            fields = {}
+        case "digits":
+            fields = {b"seq": b"9" * 5000}
+        case "state":
+            fields[b"state"] = b"\xff"
+        case "future":
+            open_time = series.interval.floor(world.exchange.now() + FUTURE)
+            candle = Candle(open_time, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True, event_time=open_time)
+            change = [series.symbol, series.interval.value, False, [candle], "0", None]
+            fields[b"data"] = msgspec.json.encode([change])
+    world.redis.damage(fields)
+    await trio.lowlevel.checkpoint()
+
+
 async def _redis_write_overtaken(world: World, action: Action, rng: Random) -> None:
     """The next write of one process comes so late that another process leads by then.
 
@@ -251,6 +322,31 @@ async def _symbol_silent(world: World, action: Action, rng: Random) -> None:
     names = [f"{symbol.lower()}@kline_{i.value}" for i in world.settings.intervals]
     inject(world.exchange, "stall", {"value": names})
     await trio.lowlevel.checkpoint()
+
+
+async def _symbol_failing(world: World, action: Action, rng: Random) -> None:
+    """REST fails for one symbol for good, after its history was read; there is a gap to fill."""
+    symbol = _break_symbol(world)
+    inject(world.exchange, "failing", {"value": [symbol]})
+    inject(world.exchange, "cut", {})
+    await trio.lowlevel.checkpoint()
+
+
+async def _symbol_unknown(world: World, action: Action, rng: Random) -> None:
+    inject(world.exchange, "delist", {"symbol": _break_symbol(world), "forget": True})
+    await trio.lowlevel.checkpoint()
+
+
+async def _symbol_halted(world: World, action: Action, rng: Random) -> None:
+    symbols = [_break_symbol(world)]
+    inject(world.exchange, "halt", {"symbols": symbols, "seconds": 1e6, "status": "HALT"})
+    await trio.lowlevel.checkpoint()
+
+
+def _break_symbol(world: World) -> str:
+    symbol = world.plan.shape.symbols[0]
+    world.broken.add(symbol)
+    return symbol
 
 
 async def _clients_dead(world: World, action: Action, rng: Random) -> None:
@@ -308,8 +404,14 @@ KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
     "redis_emptied": _redis_emptied,
     "redis_restored": _redis_restored,
     "redis_answers_lost": _redis_answers_lost,
+    "redis_fails_over": _redis_fails_over,
+    "redis_damaged_list": _redis_damaged_list,
+    "redis_damaged_entry": _redis_damaged_entry,
     "redis_write_overtaken": _redis_write_overtaken,
     "symbol_silent": _symbol_silent,
+    "symbol_failing": _symbol_failing,
+    "symbol_unknown": _symbol_unknown,
+    "symbol_halted": _symbol_halted,
     "clients_dead": _clients_dead,
     "endpoint_dead": _endpoint_dead,
     "redis_gone": _redis_gone,

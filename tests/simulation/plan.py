@@ -31,6 +31,10 @@ class Shape:
     intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5)
     processes: tuple[Role, ...] = (Role.SERVE,)
     has_redis: bool = False
+    symbols_of: tuple[tuple[str, ...], ...] = ()
+    """Of each process, where their settings differ; those with fewer symbols leave in the end."""
+    foreign: frozenset[int] = frozenset()
+    """Numbers of the processes that read another exchange, at the same Redis."""
     steady: int = 3
     """Clients that stay until the end and reconnect whenever they lose their connection."""
     series_each: int = 2
@@ -43,6 +47,11 @@ class Shape:
     quiet: bool = False
     """Whether the last symbol has minutes without a trade."""
     settings: Mapping[str, Any] = field(default_factory=lambda: USUAL)
+
+    @property
+    def afflicted(self) -> tuple[str, ...]:
+        """The symbols that faults of single symbols happen to: all but the last of several."""
+        return self.symbols[:-1] or self.symbols
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,12 @@ class Plan:
     seconds: float
     actions: tuple[Action, ...]
     is_liveness: bool = False
+
+    @property
+    def healthy(self) -> tuple[str, ...]:
+        """Symbols that nothing happens to, where everything that happens is to single symbols."""
+        kinds = {action.kind for action in self.actions} - {"client"}
+        return self.shape.symbols[len(self.shape.afflicted) :] if kinds <= {*SYMBOL} else ()
 
     def only(self, actions: tuple[Action, ...]) -> Plan:
         return replace(self, actions=actions)
@@ -106,6 +121,20 @@ NAMED = {
     "redis": SHAPES[2][1],
     "deployment": SHAPES[3][1],
     "pair": SHAPES[4][1],
+    "uneven": Shape(
+        intervals=(Interval.MINUTE_1,),
+        processes=(Role.INGEST, Role.INGEST, Role.GATEWAY),
+        has_redis=True,
+        symbols_of=(("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("BTCUSDT", "ETHUSDT")),
+    ),
+    "origins": Shape(
+        ("BTCUSDT",),
+        (Interval.MINUTE_1,),
+        processes=(Role.INGEST, Role.SERVE, Role.INGEST, Role.GATEWAY),
+        has_redis=True,
+        foreign=frozenset({1, 2}),
+        series_each=1,
+    ),
 }
 """To be asked for by name; the first two are those that speed is measured with."""
 
@@ -113,7 +142,8 @@ CROWD = ("churn", "flood", "stall", "trickle", "vanish", "legacy", "poll", "herd
 """What a client that is here for a while does; see clients.py."""
 
 REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis_restored",
-         "redis_answers_lost", "redis_write_overtaken")  # fmt: skip
+         "redis_answers_lost", "redis_write_overtaken", "redis_fails_over",
+         "redis_damaged_list", "redis_damaged_entry")  # fmt: skip
 SYMBOL = ("failing", "unknown", "halt_one", "roll_back", "stall_one")
 """What concerns one symbol alone: nothing else may notice."""
 PEER = ("peer_late", "peer_stall")
@@ -188,7 +218,8 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
         found.append(_process_fault(rng, at, kind, shape))
     if shape.has_redis:
         for at in _times(rng, seconds, redis):
-            found.append(_redis_fault(rng, at, rng.choice(REDIS)))
+            kinds_of_redis = [kind for kind in REDIS if kind not in UNHANDLED]
+            found.append(_redis_fault(rng, at, rng.choice(kinds_of_redis)))
     return found
 
 
@@ -218,7 +249,7 @@ def _feed_fault(rng: Random, at: float, name: str, shape: Shape, seconds: float)
     if name in LASTING:
         # What only its own end undoes is over when calm begins.
         lasting = round(min(rng.uniform(20, 300), seconds - at), 1)
-        arguments = LASTING[name](rng.choice(shape.symbols)) | {"seconds": lasting}
+        arguments = LASTING[name](rng.choice(shape.afflicted)) | {"seconds": lasting}
         return Action(at, name, arguments, 0, rng.getrandbits(32))
     if name in SWITCHED:
         lasting = round(rng.uniform(20, 300), 1)
@@ -237,12 +268,12 @@ LASTING: Mapping[str, Callable[[str], dict[str, Any]]] = {
 
 
 def _one_symbol(rng: Random, shape: Shape) -> dict[str, Any]:
-    return {"value": [rng.choice(shape.symbols)]}
+    return {"value": [rng.choice(shape.afflicted)]}
 
 
 def _one_stream(rng: Random, shape: Shape) -> dict[str, Any]:
     interval = rng.choice(shape.intervals).value
-    return {"value": [f"{rng.choice(shape.symbols).lower()}@kline_{interval}"]}
+    return {"value": [f"{rng.choice(shape.afflicted).lower()}@kline_{interval}"]}
 
 
 def _one_peer(rng: Random, shape: Shape) -> str:
@@ -288,6 +319,15 @@ def _redis_fault(rng: Random, at: float, kind: str) -> Action:
         arguments["with"] = rng.choice(
             ("OOM command not allowed", "READONLY", "LOADING", "ConnectionError: refused")
         )
+    elif kind == "redis_fails_over":
+        arguments["lag"] = round(rng.uniform(0, 1), 3)
+        lasting = round(rng.uniform(0.5, 15), 1)
+    elif kind == "redis_damaged_list":
+        arguments["with"] = rng.choice(("garbage", "digits", "future", "event_time", "order"))
+        lasting = 0.0
+    elif kind == "redis_damaged_entry":
+        arguments["with"] = rng.choice(("nothing", "digits", "state", "future"))
+        lasting = 0.0
     elif kind == "redis_slow":
         arguments["by"] = rng.choice((0.05, 0.4, 0.9))
     elif kind == "redis_answers_lost":
@@ -307,6 +347,8 @@ def _broken_for_good(rng: Random, shape: Shape) -> Action:
     kinds = ["endpoint_dead", "clients_dead"]
     if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
         kinds.append("symbol_silent")
+    if len(shape.symbols) > 1:
+        kinds += sorted({"symbol_failing", "symbol_unknown", "symbol_halted"} - UNHANDLED)
     if shape.has_redis:
         kinds.append("redis_gone" if Role.GATEWAY not in shape.processes else "gateway_alone")
     if shape.processes.count(Role.INGEST) > 1:

@@ -97,9 +97,9 @@ class ProcessRun:
         )
         environment = Environment(
             self.http,
-            ["http://rest-1", "http://rest-2"],
+            [f"http://{process.site}rest-1", f"http://{process.site}rest-2"],
             self._dial,
-            ["ws://stream-1", "ws://stream-2"],
+            [f"ws://{process.site}stream-1", f"ws://{process.site}stream-2"],
             self._listen,
             database=self.redis_link,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
@@ -195,8 +195,12 @@ class Process:
         spawn: Callable[..., None],
         rng: Random,
         truth: Truth,
+        *,
+        is_foreign: bool = False,
     ) -> None:
         self._truth = truth
+        self.is_foreign = is_foreign
+        """Whether it reads another exchange: it must not serve what is stored, and may end."""
         self.name = f"{role.value}-{number}"
         self.role = role
         self.settings = settings
@@ -214,6 +218,11 @@ class Process:
         self._spawn = spawn
         self._rng = rng
         self._cut_off: set[str] = set()
+
+    @property
+    def site(self) -> str:
+        """What the host names of its exchange begin with."""
+        return "foreign-" if self.is_foreign else ""
 
     def serve_stream(self, theirs: End) -> None:
         self._spawn(serve_connection, self._exchange, theirs, self.name)
@@ -298,7 +307,8 @@ class Process:
             self._judge_end(current, error)
         else:
             self._trace.note(self.name, "killed" if current.is_dead else "ended in order")
-            if current.stop_began is None and not current.is_dead:
+            was_asked = current.stop_began is not None or current.is_dead or self.is_foreign
+            if not was_asked:
                 raise Violation(
                     "tree-comes-back", f"{self.name} ended, without having been stopped"
                 )
@@ -311,6 +321,9 @@ class Process:
                 self._trace.note(self.name, f"killed, with {error!r}")
                 return
             raise error
+        if self.is_foreign:
+            self._trace.note(self.name, f"does not run beside another exchange: {error!r}")
+            return
         gives_up = isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError)
         if gives_up and all(map(is_injected, leaves(error))):
             self._trace.note(self.name, f"gives up: {error}")

@@ -1,30 +1,41 @@
-"""The stand-in for Redis, with what can happen to a server and to the ways to it."""
+"""The stand-in for Redis, with what can happen to servers and to connections to them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any, NamedTuple
 
 import trio
 
+from smarttrade.market.series import Series
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
     Fenced,
     Late,
     Lost,
+    StoredWindow,
     Written,
 )
-from smarttrade.store.redis_format import Entry
+from smarttrade.store.redis_format import Damaged, Entry, candles_from_list, entry_from_fields
 from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
 
 from .violation import Violation
 
+READ_ONLY = "ReadOnlyError: You can't write against a read only replica."
+
+
+class DamagedEntry(NamedTuple):
+    """An entry of the change stream that the product did not write."""
+
+    fields: dict[bytes, bytes]
+
 
 class FaultyRedis(VirtualRedis):
-    """One server, which all processes share."""
+    """Two servers and a name; at any time one is the primary, which the other replicates."""
 
     def __init__(self, later: Callable[[float, Callable[[], Awaitable[object]]], None]) -> None:
         """`later` runs something so many seconds later."""
@@ -32,6 +43,12 @@ class FaultyRedis(VirtualRedis):
         self.later = later
         self.delay = 0.0
         """Seconds that each answer takes longer."""
+        self.primary = 0
+        """The number of fail-overs: which connections lead to a primary."""
+        self.named = 0
+        """The same of the server that the name resolves to."""
+        self.damaged: dict[Series, list[bytes]] = {}
+        """Lists that hold something else than what was written to them."""
 
     def remember(self) -> Contents:
         """What a dump to disk would hold now."""
@@ -41,8 +58,20 @@ class FaultyRedis(VirtualRedis):
         """Restarted from a dump: what came after it is lost."""
         self.contents = copy.deepcopy(contents)
 
+    def promote(self, contents: Contents) -> None:
+        """The replica, which holds `contents`, is the primary; the name still says otherwise."""
+        self.restore(contents)
+        self.primary += 1
+
+    def damage(self, fields: dict[bytes, bytes]) -> None:
+        """Append an entry to the change stream."""
+        entries: list[Any] = self.contents.changes
+        self.contents.names += 1
+        entries.append((f"{self.contents.names}-0", DamagedEntry(fields)))
+
     def heal(self) -> None:
         self.delay, self.is_frozen, self.refusal = 0.0, False, None
+        self.named = self.primary
 
 
 class RedisLink(VirtualDatabase):
@@ -51,6 +80,7 @@ class RedisLink(VirtualDatabase):
     def __init__(self, server: FaultyRedis) -> None:
         super().__init__(server)
         self._redis = server
+        self._connected_to = server.named
         self.is_dead = False
         self.late_by = 0.0
         """Seconds by which the next write comes late; no other gets through meanwhile."""
@@ -63,9 +93,38 @@ class RedisLink(VirtualDatabase):
             raise DatabaseUnavailable("ConnectionError: this process is dead")
         return contents
 
+    def reconnect(self) -> None:
+        """What the product does when a connection leads to a replica."""
+        self._connected_to = self._redis.named
+
+    async def _require_primary(self) -> None:
+        await self._reach()
+        if self._connected_to != self._redis.primary:
+            self.reconnect()
+            raise DatabaseUnavailable(READ_ONLY)
+
+    # Writing: a replica refuses it
+
+    async def acquire(self, *arguments: Any, **options: Any) -> Any:
+        await self._require_primary()
+        return await super().acquire(*arguments, **options)
+
+    async def release(self, *arguments: Any) -> None:
+        await self._require_primary()
+        await super().release(*arguments)
+
+    async def quarantine(self, series: Sequence[Series]) -> None:
+        await self._require_primary()
+        for each in series:
+            if self._redis.damaged.pop(each, None) is not None:
+                self.server.contents.lists.pop(each, None)
+                self.server.quarantined.append(each)
+        await super().quarantine(series)
+
     async def write(
         self, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
+        await self._require_primary()
         if self.late_by:
             write = partial(RedisLink(self._redis)._write_late, leader, epoch, lease, batch)
             self._redis.later(self.late_by, write)
@@ -79,13 +138,39 @@ class RedisLink(VirtualDatabase):
     ) -> Written | Fenced | Lost | Late:
         outcome = await super().write(leader, epoch, lease, batch)
         leads = self.server.contents.leader
-        if isinstance(outcome, Written) and leader != leads:
-            raise Violation("one-writer", f"{leader} writes while {leads} leads")
+        if isinstance(outcome, Written):
+            if leader != leads:
+                raise Violation("one-writer", f"{leader} writes while {leads} leads")
+            for group in batch.groups:
+                if group.is_whole:
+                    self._redis.damaged.pop(group.series, None)
         return outcome
 
     async def _write_late(self, leader: str, epoch: int, lease: float, batch: Batch) -> None:
         with suppress(DatabaseUnavailable):
             await self._write(leader, epoch, lease, batch)
+
+    # Reading: what is damaged goes through the product's decoder
+
+    async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
+        return [self._as_decoded(stored) for stored in await super().load(series)]
+
+    def _as_decoded(self, stored: StoredWindow) -> StoredWindow:
+        texts = self._redis.damaged.get(stored.series)
+        if texts is None or stored.state is None:
+            return stored
+        try:
+            candles = candles_from_list(texts)
+        except Damaged as error:
+            return StoredWindow(stored.series, None, str(error))
+        return stored._replace(state=stored.state._replace(candles=candles))
+
+    async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
+        entries: list[tuple[str, Any]] = [*await super().follow(after, within)]
+        return [
+            (name, entry_from_fields(entry.fields) if isinstance(entry, DamagedEntry) else entry)
+            for name, entry in entries
+        ]
 
     def _after(self, after: str) -> list[tuple[str, Entry]]:
         """As the other, which looks at every entry each time."""

@@ -172,6 +172,8 @@ class SessionView:
         """Unsubscribed, but not yet acknowledged; by the request's number."""
         self.messages = 0
         self.errors = 0
+        self.is_refused = False
+        """Whether a series was refused in the last request."""
         self.feed = ""
         self._numbers = 0
 
@@ -231,6 +233,7 @@ class SessionView:
         self._update(series, flat.timestamp // 1000, values, closed=flat.is_closed, corrected=False)
 
     def _acknowledged(self, message: Subscribed) -> None:
+        self.is_refused = bool(message.errors)
         if isinstance(message.id, int) and (series := self.leaving.pop(message.id, None)):
             self.subscribed.pop(series, None)
 

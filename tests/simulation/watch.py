@@ -15,10 +15,12 @@ from .process import Process, ProcessRun
 from .violation import Violation
 
 if TYPE_CHECKING:
+    from .clients import Client
     from .world import World
 
 STRIDE = 3  # of so many series one is looked at each time
 WATCH_INTERVAL = 7.3  # seconds; no multiple of anything
+HEALTHY_WITHIN = 20.0  # seconds: a client that pauses reads within 9
 IN_FLIGHT = 0.05
 """Seconds for which a request may have been under way when its sender was blocked."""
 
@@ -64,6 +66,7 @@ async def watch(world: World) -> None:
                 stores[current] = memory_of(current)
             _watch_windows(current, stores[current], seen, look)
         _watch_budgets(world)
+        _watch_healthy(world)
         await trio.sleep(WATCH_INTERVAL)
 
 
@@ -136,6 +139,24 @@ def _watch_windows(
             text = f"{current.process.name}: {series} went from {before} to {newest}"
             raise Violation("never-back", text)
         seen[current, series] = newest
+
+
+def _watch_healthy(world: World) -> None:
+    """Faults of other symbols are not noticed."""
+    for client in world.steady if not world.is_calm else ():
+        if trio.current_time() < client.connected_at + 2 * HEALTHY_WITHIN:
+            continue
+        for series in client.wanted:
+            if series.symbol in world.plan.healthy:
+                _check_chart(world, client, series)
+
+
+def _check_chart(world: World, client: Client, series: Series) -> None:
+    chart = client.view.charts.get(series)
+    newest = world.truth.newest_closed(series, HEALTHY_WITHIN)
+    if chart is None or min(chart.candles, default=0) <= newest not in chart.closed:
+        text = f"{client.name}: {series} lacks {newest} at {world.exchange.now()}"
+        raise Violation("healthy-unaffected", text)
 
 
 def _watch_budgets(world: World) -> None:

@@ -69,7 +69,12 @@ class World(LogReceiver):
             seed=plan.seed,
             quiet=shape.symbols[-1:] if shape.quiet else (),
         )
-        remember_history(self.exchange)
+        self.foreign_exchange = Exchange(
+            shape.symbols, start_ms=int(START * 1000), seed=plan.seed + 1_000_000
+        )
+        for exchange in (self.exchange, self.foreign_exchange):
+            remember_history(exchange)
+            exchange.now()  # their time starts together
         self.redis = FaultyRedis(self.later) if shape.has_redis else None
         self.truth = Truth(self.exchange)
         self.requests = Requests()
@@ -84,10 +89,11 @@ class World(LogReceiver):
         self.is_calm = False
         self.processes: list[Process] = []
         self.clients: list[Client] = []
+        self.steady: list[Client] = []
         self.settings = Settings(symbols=shape.symbols, intervals=shape.intervals, **shape.settings)
         self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
         self.broken: set[str] = set()
-        """Processes that cannot work any more, by name."""
+        """Processes and symbols that cannot work any more, by name."""
         self._crowd = trio.CancelScope()
         self._nursery: trio.Nursery
 
@@ -121,29 +127,35 @@ class World(LogReceiver):
         figures.events = self.exchange.stats.events
 
     def _start_processes(self) -> None:
-        for number, part in enumerate(self.plan.shape.processes):
+        shape = self.plan.shape
+        for number, role in enumerate(shape.processes):
+            is_foreign = number in shape.foreign
+            symbols = shape.symbols_of[number] if shape.symbols_of else shape.symbols
             process = Process(
                 number,
-                part,
-                self.settings,
-                self.exchange,
+                role,
+                self.settings.model_copy(update={"symbols": symbols}),
+                self.foreign_exchange if is_foreign else self.exchange,
                 self.redis,
                 self.trace,
                 self._nursery.start_soon,
                 Random(f"process {self.plan.seed} {number}"),
                 self.truth,
+                is_foreign=is_foreign,
             )
             self.processes.append(process)
             self._nursery.start_soon(process.run)
 
     async def _begin(self) -> None:
         for process in self.processes:
-            await self._until_ready(process, STARTS_TIMEOUT)
+            if not process.is_foreign:
+                await self._until_ready(process, STARTS_TIMEOUT)
         shape = self.plan.shape
         for number in range(shape.steady):
             rng = Random(f"client {self.plan.seed} {number}")
             wanted = rng.sample(self.series, min(shape.series_each, len(self.series)))
             client = self.new_client(f"steady-{number}", wanted, rng)
+            self.steady.append(client)
             has_pauses = 1 < shape.steady == number + 1
             self._nursery.start_soon(client.stay_with_pauses if has_pauses else client.stay)
 
@@ -192,6 +204,7 @@ class World(LogReceiver):
         self.trace.note("world", "calm")
         if not self.plan.is_liveness:
             self.heal()
+        self._leave_to_the_complete()
         self.is_calm = True
         began = trio.current_time()
         alive = [process for process in self.processes if self.must_work(process)]
@@ -211,11 +224,22 @@ class World(LogReceiver):
                     raise Violation("equal-once-calm", text)
                 continue
             for series in client.wanted:
+                if series.symbol in self.broken:
+                    continue
                 if faults := client.view.faults(series):
                     raise Violation("equal-once-calm", "; ".join(faults[:4]))
 
+    def _leave_to_the_complete(self) -> None:
+        """Processes with fewer symbols than others leave: what is led by them is incomplete."""
+        for process in self.processes:
+            if len(process.settings.symbols) < len(self.plan.shape.symbols):
+                process.stays_away = True
+                if process.current is not None:
+                    process.current.kill()
+
     def must_work(self, process: Process) -> bool:
-        return not process.stays_away and process.name not in self.broken
+        is_ours = not process.stays_away and not process.is_foreign
+        return is_ours and process.name not in self.broken
 
     async def _until_ready(self, process: Process, within: float) -> None:
         rng = Random(1)
@@ -232,6 +256,8 @@ class World(LogReceiver):
         if process.role is Role.INGEST:
             return
         for series in self.series:
+            if series.symbol in self.broken:
+                continue
             path = f"/candles/{series.symbol}/{series.interval.value}?limit=1000"
             status, body = await ask(self, self.rng, path, process)
             if status != 200:
@@ -285,7 +311,7 @@ class World(LogReceiver):
         capacity, self.next_capacity = capacity or self.next_capacity or 1 << 18, None
         as_socket = rng.random() < self.plan.shape.sockets
         latency = self.plan.shape.latency
-        serving = [p for p in self.processes if p.role is not Role.INGEST]
+        serving = [p for p in self.processes if p.role is not Role.INGEST and not p.is_foreign]
         for process in rng.sample(serving, len(serving)) if only is None else [only]:
             if process.current is None:
                 continue
