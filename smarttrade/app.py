@@ -32,6 +32,7 @@ import trio
 from actors import Child, Mailbox, Overflow, RestartBudget, Strategy, Supervisor
 
 from .environment import Environment, open_environment
+from .feed.network import Network
 from .feed.subtree import build_feed
 from .linux.systemd import Notifier, watchdog_children
 from .market.origin import SIMULATED
@@ -64,6 +65,7 @@ async def run_service(
     progress: Progress,
     role: Role = Role.SERVE,
     simulated: bool = False,
+    network: Network | None = None,
     notifier: Notifier | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -73,7 +75,10 @@ async def run_service(
         Fatal: no restart would help: the port is taken, or no symbol is left.
         RestartLimit: something failed more often than its restart budget allows.
     """
-    async with open_environment(settings, role, notifier, simulated=simulated) as environment:
+    network = network or Network.direct()
+    async with open_environment(
+        settings, role, notifier, simulated=simulated, network=network
+    ) as environment:
         service = build_service(settings, environment, progress, Counters(), role)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on, stop, environment, service, settings.drain_delay)

@@ -17,8 +17,8 @@ import structlog
 import trio
 
 from .binance.venue import BINANCE
-from .feed.dial import Dial, dial
-from .feed.rest import http_client
+from .feed.dial import Dial
+from .feed.network import Network
 from .feed.subtree import VenueAccess
 from .feed.venue import Venue
 from .linux.systemd import Notifier
@@ -70,17 +70,22 @@ class Environment:
 
 @asynccontextmanager
 async def open_environment(
-    settings: Settings, role: Role, notifier: Notifier | None, *, simulated: bool
+    settings: Settings,
+    role: Role,
+    notifier: Notifier | None,
+    *,
+    simulated: bool,
+    network: Network,
 ) -> AsyncIterator[Environment]:
     """The real world, as the settings name it, or with a simulated exchange in it."""
     async with (
         _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
-        http_client() as http,
+        network.http_client() as http,
     ):
         yield Environment(
             http,
             rest_urls,
-            dial,
+            network.dial,
             stream_urls,
             listen=partial(_listen, settings),
             database=await _open_database(settings, role, simulated=simulated),

@@ -20,8 +20,7 @@ import trio_websocket
 from actors import Supervisor
 from smarttrade.app import build_service
 from smarttrade.environment import Environment
-from smarttrade.feed.dial import dial
-from smarttrade.feed.rest import http_client
+from smarttrade.feed.network import Network
 from smarttrade.market.interval import Interval
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_exchange
@@ -87,13 +86,14 @@ async def _with_service(verify: Any) -> None:
     settings = Settings(symbols=SYMBOLS, intervals=INTERVALS)
     exchange = Exchange(symbols=SYMBOLS, start_ms=START, speed=SPEED)
     with trio.fail_after(TOTAL_TIMEOUT):
-        async with trio.open_nursery() as nursery, http_client() as http:
+        network = Network.direct()
+        async with trio.open_nursery() as nursery, network.http_client() as http:
             port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
             listeners = await open_listeners("127.0.0.1", 0)
             environment = Environment(
                 http,
                 [f"http://127.0.0.1:{port}"],
-                dial,
+                network.dial,
                 [f"ws://127.0.0.1:{port}"],
                 partial(_already, listeners),
             )

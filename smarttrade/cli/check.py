@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 import trio
 
-from ..feed.rest import http_client
+from ..feed.network import BadNetwork, Network
 from ..settings import VARIABLES, Settings
 from ..settings.sources import Loaded
 from ..settings.values import shown
@@ -16,6 +17,7 @@ from ..telemetry.logs import configure_logs
 from .check_exchange import check_rest, check_streams
 from .check_redis import check_redis
 from .check_result import CheckResult, Level
+from .messages import print_message
 from .options import add_options, settings_from
 from .signals import run_until_signal, until_stopped
 
@@ -28,13 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     loaded = settings_from(arguments)
     configure_logs("error", "json" if loaded.settings.log_format == "json" else "text")
-    return run_until_signal(partial(until_stopped, partial(report, loaded)))
+    try:
+        network = Network.from_environment(os.environ)
+    except BadNetwork as error:
+        for problem in error.problems:
+            print_message(problem)
+        return 2
+    return run_until_signal(partial(until_stopped, partial(report, loaded, network)))
 
 
-async def report(loaded: Loaded) -> int:
+async def report(loaded: Loaded, network: Network) -> int:
     """Print every result; 1 when something is wrong."""
     wrong = False
-    for result in (*_configuration(loaded), *await run_checks(loaded.settings)):
+    for result in (*_configuration(loaded), *await run_checks(loaded.settings, network)):
         print(result, flush=True)
         wrong = wrong or result.level is Level.FAIL
     return int(wrong)
@@ -50,15 +58,15 @@ def _configuration(loaded: Loaded) -> Iterable[CheckResult]:
         yield CheckResult(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
 
 
-async def run_checks(settings: Settings) -> Sequence[CheckResult]:
+async def run_checks(settings: Settings, network: Network) -> Sequence[CheckResult]:
     """Look at everything outside, all at once."""
     results: dict[str, Sequence[CheckResult]] = {}
 
     async def look(name: str, at: Callable[[], Awaitable[Sequence[CheckResult]]]) -> None:
         results[name] = await at()
 
-    async with http_client() as http, trio.open_nursery() as nursery:
+    async with network.http_client() as http, trio.open_nursery() as nursery:
         nursery.start_soon(look, "rest", partial(check_rest, settings, http))
-        nursery.start_soon(look, "stream", partial(check_streams, settings))
+        nursery.start_soon(look, "stream", partial(check_streams, settings, network.dial))
         nursery.start_soon(look, "redis", partial(check_redis, settings))
     return [*results["rest"], *results["stream"], *results["redis"]]

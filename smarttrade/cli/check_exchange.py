@@ -12,7 +12,7 @@ import trio
 
 from ..environment import VENUE
 from ..feed.connection import Connection, run_connection
-from ..feed.dial import dial
+from ..feed.dial import Dial
 from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
 from ..feed.listing import NOT_LISTED, symbol_statuses
 from ..feed.rest import RestClient
@@ -110,13 +110,13 @@ async def _check_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequenc
     return [CheckResult(Level.OK, "symbols", f"{len(good)} are traded"), *missing]
 
 
-async def check_streams(settings: Settings) -> Sequence[CheckResult]:
+async def check_streams(settings: Settings, dial: Dial) -> Sequence[CheckResult]:
     results: dict[str, CheckResult] = {}
     symbols = settings.symbols[:MAX_STREAMS]
     path = VENUE.stream_request([Series(symbol, settings.intervals[0]) for symbol in symbols]).path
 
     async def listen(endpoint: str) -> None:
-        results[endpoint] = await _listen(endpoint, endpoint + path)
+        results[endpoint] = await _listen(endpoint, endpoint + path, dial)
 
     async with trio.open_nursery() as nursery:
         for endpoint in settings.binance_ws_url:
@@ -124,7 +124,7 @@ async def check_streams(settings: Settings) -> Sequence[CheckResult]:
     return one_is_enough([results[endpoint] for endpoint in settings.binance_ws_url])
 
 
-async def _listen(endpoint: str, url: str) -> CheckResult:
+async def _listen(endpoint: str, url: str, dial: Dial) -> CheckResult:
     connected: list[float] = []
     received: list[float] = []
     began = trio.current_time()

@@ -64,6 +64,7 @@ async def serve(
 
         from ..app import run_service
         from ..errors import Misconfigured
+        from ..feed.network import BadNetwork, Network
         from ..linux.descriptors import raise_descriptor_limit
         from ..linux.systemd import Notifier
 
@@ -72,6 +73,13 @@ async def serve(
         print_message("too few open files are allowed: see `ulimit -n`")
         return 1
     settings = loaded.settings.model_copy(update={"max_connections": fit})
+    needs_exchange = role.has_feed and not simulated
+    try:
+        network = Network.from_environment(os.environ if needs_exchange else {})
+    except BadNetwork as error:
+        for problem in error.problems:
+            print_message(problem)
+        return 2
     notifier = Notifier.from_environment(os.environ)
     try:
         with gc_paused(), open_progress() as progress:
@@ -81,6 +89,7 @@ async def serve(
                 progress=progress,
                 role=role,
                 simulated=simulated,
+                network=network,
                 notifier=notifier,
                 task_status=_Announcement(settings, notifier),
             )

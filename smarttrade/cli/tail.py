@@ -9,7 +9,7 @@ from itertools import product
 from math import inf
 from urllib.parse import urlsplit, urlunsplit
 
-from ..feed.dial import dial
+from ..feed.network import Network
 from ..settings.values import url
 from .follower import Follower
 from .options import settings_from, url_of
@@ -57,7 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         output = TableOutput(names_series=len(series) > 1)
     follower = Follower(
-        backend, series, output, dial=dial, count=arguments.count, timeout=arguments.timeout
+        backend,
+        series,
+        output,
+        dial=Network.direct().dial,
+        count=arguments.count,
+        timeout=arguments.timeout,
     )
     return run_until_signal(partial(until_stopped, follower.follow))
 

@@ -25,7 +25,8 @@ from ..store.messages import (
 )
 from .backfill_queue import BackfillQueue, Try
 from .errors import ExchangeRefused, ExchangeUnavailable
-from .rest import CONNECTIONS, MAX_KLINES, RestClient
+from .network import CONNECTIONS
+from .rest import MAX_KLINES, RestClient
 from .weight import Purpose
 
 logger = structlog.get_logger("feed.backfill")

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from .dial import DEFAULT_PORTS, Dial
+from .dial import Dial
 from .errors import StreamDown
 from .handshake import HandshakeStream
-from .proxy import ProxyError
+from .proxy import DEFAULT_PORTS, ProxyError
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
 SEND_TIMEOUT = 5.0

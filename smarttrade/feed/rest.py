@@ -25,23 +25,8 @@ REQUEST_TIMEOUT = 15.0
 """Seconds for a whole request. httpx's own limits are per read, so a server that sends a byte now
 and then could hold one indefinitely."""
 
-CONNECTIONS = 20
-"""Requests under way at once, each on a connection that is kept."""
-
 MAX_FAILURES = 5
 """In a row, until a host is left alone: a single one may be chance, and costs no one a pause."""
-
-
-def http_client(*, trust_env: bool = True) -> httpx.AsyncClient:
-    """A client for one process: constructing it loads certificates, and its pool is shared."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(10.0, connect=5.0),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30
-        ),
-        headers={"User-Agent": "smarttrade"},
-        trust_env=trust_env,
-    )
 
 
 class RestClient:

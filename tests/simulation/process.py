@@ -15,7 +15,7 @@ from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
 from smarttrade.app import build_service
 from smarttrade.environment import Environment
-from smarttrade.feed.rest import CONNECTIONS
+from smarttrade.feed.network import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection

@@ -8,6 +8,7 @@ import pytest
 
 import smarttrade.environment as environment_module
 from smarttrade.environment import open_environment
+from smarttrade.feed.network import Network
 from smarttrade.role import Role
 from smarttrade.settings import Settings
 from tests.fakes.redis_server import RedisServer, binaries
@@ -32,7 +33,9 @@ async def keys_written(
 ) -> set[str] | None:
     """The keys after a process has taken the lease; None if it uses no Redis."""
     settings = Settings(redis_url=redis_url, redis_namespace="candles")
-    async with open_environment(settings, role, None, simulated=simulated) as environment:
+    async with open_environment(
+        settings, role, None, simulated=simulated, network=Network.direct()
+    ) as environment:
         if environment.database is None:
             return None
         await environment.database.acquire("me", 5)
@@ -63,5 +66,7 @@ async def test_real_serve_uses_the_default_redis_if_it_answers(redis: RedisServe
 
 async def test_memory_store_wins_over_a_redis(redis: RedisServer) -> None:
     settings = Settings(redis_url=redis.url, use_memory_store=True)
-    async with open_environment(settings, Role.SERVE, None, simulated=False) as environment:
+    async with open_environment(
+        settings, Role.SERVE, None, simulated=False, network=Network.direct()
+    ) as environment:
         assert environment.database is None

@@ -12,6 +12,7 @@ from smarttrade.cli.check import report, run_checks
 from smarttrade.cli.check_exchange import Clock, clock_result, one_is_enough
 from smarttrade.cli.check_redis import check_redis
 from smarttrade.cli.check_result import CheckResult, Level
+from smarttrade.feed.network import Network
 from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
@@ -44,7 +45,9 @@ def brief(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
 
 async def test_a_machine_where_all_is_well() -> None:
     async with exchange("BTCUSDT", "ETHUSDT") as address:
-        found = await run_checks(settings(address, symbols=("BTCUSDT", "ETHUSDT")))
+        found = await run_checks(
+            settings(address, symbols=("BTCUSDT", "ETHUSDT")), Network.direct()
+        )
     assert brief(found) == [
         ("ok", "rest"),
         ("ok", "clock"),
@@ -56,7 +59,7 @@ async def test_a_machine_where_all_is_well() -> None:
 
 async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> None:
     async with exchange("BTCUSDT") as address:
-        found = await run_checks(settings(NOWHERE, address))
+        found = await run_checks(settings(NOWHERE, address), Network.direct())
     assert ("fail", "rest") not in brief(found)
     texts = [result.text for result in found if result.level is Level.WARN]
     assert [text.partition(": ")[0] for text in texts] == [f"http://{NOWHERE}", f"ws://{NOWHERE}"]
@@ -64,13 +67,13 @@ async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> N
 
 
 async def test_no_exchange_is_a_failure_of_every_endpoint() -> None:
-    found = await run_checks(settings(NOWHERE))
+    found = await run_checks(settings(NOWHERE), Network.direct())
     assert brief(found) == [("fail", "rest"), ("fail", "stream"), ("ok", "redis")]
 
 
 async def test_symbols_that_are_not_listed_are_named() -> None:
     async with exchange("BTCUSDT") as address:
-        found = await run_checks(settings(address, symbols=("NOUSDT", "BTCUSDT")))
+        found = await run_checks(settings(address, symbols=("NOUSDT", "BTCUSDT")), Network.direct())
     symbols = [result for result in found if result.subject == "symbols"]
     assert brief(symbols) == [("ok", "symbols"), ("warn", "symbols")]
     assert symbols[1].text == "NOUSDT is left out: not listed"
@@ -79,13 +82,13 @@ async def test_symbols_that_are_not_listed_are_named() -> None:
 async def test_no_symbol_left_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smarttrade.cli.check_exchange.FIRST_MESSAGE_TIMEOUT", 0.1)
     async with exchange("BTCUSDT") as address:
-        found = await run_checks(settings(address, symbols=("NOUSDT",)))
+        found = await run_checks(settings(address, symbols=("NOUSDT",)), Network.direct())
     assert ("fail", "symbols") in brief(found)
 
 
 async def test_a_clock_that_is_hours_off_is_reported_and_is_no_failure() -> None:
     async with exchange("BTCUSDT", ahead=7200.0) as address:
-        found = await run_checks(settings(address))
+        found = await run_checks(settings(address), Network.direct())
     (clock,) = [result for result in found if result.subject == "clock"]
     assert clock.level is Level.WARN
     assert "s behind the exchange's" in clock.text
@@ -96,7 +99,7 @@ async def test_the_report_ends_with_0_when_nothing_is_wrong(
 ) -> None:
     async with exchange("BTCUSDT") as address:
         loaded = Loaded(settings(address), {"SMARTTRADE_SYMBOLS": ".env"}, {"SMARTTRADE_X": None})
-        assert await report(loaded) == 0
+        assert await report(loaded, Network.direct()) == 0
     out = capsys.readouterr().out
     assert "ok    setting   SMARTTRADE_SYMBOLS = BTCUSDT (.env)\n" in out
     assert "ok    setting   PORT = 8000 (default)\n" in out
@@ -104,7 +107,7 @@ async def test_the_report_ends_with_0_when_nothing_is_wrong(
 
 
 async def test_the_report_ends_with_1_when_something_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await report(Loaded(settings(NOWHERE), {})) == 1
+    assert await report(Loaded(settings(NOWHERE), {}), Network.direct()) == 1
 
 
 @pytest.mark.parametrize(

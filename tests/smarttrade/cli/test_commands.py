@@ -273,6 +273,34 @@ def test_answer_that_cannot_be_written_is_status_1_and_one_line(tmp_path: Path) 
     assert err.splitlines() == ["smarttrade: standard output: [Errno 28] No space left on device"]
 
 
+# -- Network ------------------------------------------------------------------------------------
+
+BAD_NETWORK = {"ALL_PROXY": "socks5://h:1", "NO_PROXY": "[::1]", "SSL_CERT_FILE": "/nowhere.pem"}
+
+
+@pytest.mark.parametrize("command", ["serve", "ingest", "check"])
+def test_network_that_cannot_be_used_is_status_2_and_a_line_each(
+    tmp_path: Path, command: str
+) -> None:
+    service = "" if command == "check" else RETURNING
+    status, out, err = outcome(tmp_path, command, service=service, **BAD_NETWORK)
+    assert (status, out) == (2, "")
+    assert [line.split(":")[1].split("=")[0].strip() for line in err.splitlines()] == [
+        *("ALL_PROXY", "SSL_CERT_FILE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", [("serve", "--simulated"), ("gateway",), ("ingest", "--simulated")]
+)
+def test_network_is_not_looked_at_where_no_exchange_is_needed(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    status, _, err = outcome(tmp_path, *command, service=RETURNING, **BAD_NETWORK)
+    assert status == 0
+    assert "PROXY" not in err
+
+
 # -- Failures -----------------------------------------------------------------------------------
 
 

@@ -20,7 +20,8 @@ from smarttrade.feed.backfill import (
     run_backfill,
 )
 from smarttrade.feed.backfill_queue import MAX_FRUITLESS, PAUSE
-from smarttrade.feed.rest import CONNECTIONS, MAX_KLINES, RestClient
+from smarttrade.feed.network import CONNECTIONS
+from smarttrade.feed.rest import MAX_KLINES, RestClient
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval

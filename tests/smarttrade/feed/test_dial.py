@@ -7,14 +7,11 @@ import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
 from smarttrade.feed.connection import Connection, run_connection
-from smarttrade.feed.dial import dial
 from smarttrade.feed.errors import StreamDown
+from smarttrade.feed.network import Network
 from tests.fakes.exchange_streams import BTC, kline
 
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "*")
+dial = Network.direct().dial
 
 
 async def listen(nursery: trio.Nursery, streams: list[trio.SocketStream]) -> int:

@@ -11,20 +11,11 @@ from trio_websocket import WebSocketRequest, serve_websocket
 
 from smarttrade.binance.hints import STREAM_VARIABLE
 from smarttrade.feed.connection import Connection, run_connection
-from smarttrade.feed.dial import dial
 from smarttrade.feed.errors import StreamDown
 from smarttrade.feed.hints import error_hint
-from smarttrade.feed.proxy import ProxyError, proxy_for
+from smarttrade.feed.network import BadNetwork, Network
+from smarttrade.feed.proxy import Proxies, ProxyError
 from tests.fakes.exchange_streams import BTC, kline
-
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @dataclass
@@ -86,49 +77,54 @@ async def exchange(nursery: trio.Nursery) -> int:
     return port
 
 
-async def hear_one(url: str) -> str | bytes:
+async def hear_one(url: str, network: Network) -> str | bytes:
     heard: list[str | bytes] = []
 
     async def talk(connection: Connection) -> None:
         heard.append(await connection.receive())
 
     with trio.fail_after(10):
-        await run_connection(url, dial, talk)
+        await run_connection(url, network.dial, talk)
     return heard[0]
 
 
-def proxied(monkeypatch: pytest.MonkeyPatch, port: int, login: str = "") -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://{login}127.0.0.1:{port}")
+def proxied(port: int, login: str = "", **variables: str) -> Network:
+    variables["HTTP_PROXY"] = f"http://{login}127.0.0.1:{port}"
+    return Network.from_environment(variables)
 
 
 async def test_stream_goes_through_the_proxy(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+    nursery: trio.Nursery,
 ) -> None:
     proxy, port = Proxy(), await exchange(nursery)
     await nursery.start(proxy.serve)
-    proxied(monkeypatch, proxy.port, "me:s%40crt@")
-    assert "7.0" in str(await hear_one(f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"))
+    network = proxied(proxy.port, "me:s%40crt@")
+    url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
+    assert "7.0" in str(await hear_one(url, network))
     [asked] = proxy.asked
     assert asked.startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n".encode())
     assert base64.b64encode(b"me:s@crt") in asked
     nursery.cancel_scope.cancel()
 
 
-async def test_proxy_that_comes_and_goes_is_followed_at_every_attempt(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxy, port = Proxy(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"), 1
+async def test_host_of_no_proxy_is_reached_directly(nursery: trio.Nursery) -> None:
+    proxy, port = Proxy(), await exchange(nursery)
     await nursery.start(proxy.serve)
-    port = await exchange(nursery)
     url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
-    proxied(monkeypatch, proxy.port)
-    with pytest.raises(StreamDown, match="502"):
-        await hear_one(url)
-    proxy.answer = None
-    assert "7.0" in str(await hear_one(url))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert "7.0" in str(await hear_one(url))
-    assert len(proxy.asked) == 2
+    network = proxied(proxy.port, NO_PROXY="127.0.0.0/8")
+    assert "7.0" in str(await hear_one(url, network))
+    assert proxy.asked == []
+    nursery.cancel_scope.cancel()
+
+
+async def test_rest_goes_through_the_proxy_as_well(nursery: trio.Nursery) -> None:
+    proxy = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    await nursery.start(proxy.serve)
+    async with proxied(proxy.port, "me:s%40crt@").http_client() as http:
+        assert (await http.get("http://exchange.test/api/v3/time")).json() == {}
+    [asked] = proxy.asked
+    assert asked.startswith(b"GET http://exchange.test/api/v3/time HTTP/1.1\r\n")
+    assert base64.b64encode(b"me:s@crt") in asked
     nursery.cancel_scope.cancel()
 
 
@@ -142,43 +138,86 @@ ANSWERS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 async def test_proxy_that_lets_nobody_through_is_named(
-    answer: bytes, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+    answer: bytes, nursery: trio.Nursery
 ) -> None:
     proxy = Proxy(answer)
     await nursery.start(proxy.serve)
-    proxied(monkeypatch, proxy.port)
+    network = proxied(proxy.port)
     with pytest.raises(StreamDown, match=r"the proxy 127\.0\.0\.1") as caught:
-        await hear_one("ws://exchange.test/stream?streams=btcusdt@kline_1m")
+        await hear_one("ws://exchange.test/stream?streams=btcusdt@kline_1m", network)
     advice = error_hint(caught.value, STREAM_VARIABLE)
     assert advice is not None
     assert "HTTPS_PROXY" in advice
     nursery.cancel_scope.cancel()
 
 
-async def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    proxied(monkeypatch, 1)
+async def test_proxy_that_is_not_there_is_named() -> None:
     with pytest.raises(ProxyError, match=r"the proxy 127\.0\.0\.1 cannot be reached"):
-        await dial("ws://exchange.test/stream")
+        await proxied(1).dial("ws://exchange.test/stream")
 
 
-async def test_kind_of_proxy_that_is_not_spoken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1080")
-    with pytest.raises(ProxyError, match="socks5"):
-        await dial("wss://exchange.test/stream")
+@pytest.mark.parametrize(
+    ("variable", "value", "wrong"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "ALL_PROXY: SOCKS proxies are not supported"),
+        ("https_proxy", "socks4a://h:1", "HTTPS_PROXY: SOCKS proxies are not supported"),
+        ("HTTP_PROXY", "ftp://h", "HTTP_PROXY='ftp://h': must be an http:// or https:// URL"),
+        ("HTTP_PROXY", "http://", "HTTP_PROXY='http://': must be"),
+        ("HTTP_PROXY", "http://h:port", "HTTP_PROXY='http://h:port': must be"),
+        ("HTTPS_PROXY", "http://u:ses#ame@h:3128", "needs these percent-encoded"),
+        ("HTTPS_PROXY", "http://u:sesame@h:port", "HTTPS_PROXY=http://***@...: must be"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE='/nowhere.pem': must be a PEM file"),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE='/dev/null': must be a PEM file"),
+        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR='/nowhere': must be a directory"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_without_password(
+    variable: str, value: str, wrong: str
+) -> None:
+    with pytest.raises(BadNetwork) as raised:
+        Network.from_environment({variable: value})
+    (problem,) = raised.value.problems
+    assert wrong in problem
+    assert "ses" not in problem.replace("these", "")
+    assert "ame@" not in problem
 
 
-def test_variable_follows_the_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "plain.test:1")
-    monkeypatch.setenv("HTTPS_PROXY", "http://secure.test:2")
-    hosts = {url: proxy_for(url) for url in ("ws://a.test/x", "wss://a.test/x")}
-    assert [found and (found.hostname, found.port) for found in hosts.values()] == [
-        ("plain.test", 1),
-        ("secure.test", 2),
-    ]
-    monkeypatch.setenv("NO_PROXY", "a.test")
-    assert proxy_for("wss://a.test/x") is None
-    assert proxy_for("wss://b.test/x") is not None
+def test_variable_follows_the_scheme() -> None:
+    both = {"HTTP_PROXY": "plain.test:1", "HTTPS_PROXY": "http://secure.test:2"}
+    proxies = Proxies.from_environment(both)
+    found = [proxies.proxy_for(f"{scheme}://a.test/x") for scheme in ("ws", "wss", "http", "https")]
+    assert [each and each.hostname for each in found] == ["plain.test", "secure.test"] * 2
+    fallback = Proxies.from_environment({"all_proxy": "http://any.test"}).proxy_for("wss://a.test")
+    assert fallback is not None
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "direct", "proxied"),
+    [
+        ("*", ["a.test", "[::1]"], []),
+        ("a.test", ["a.test", "b.a.test", "A.TEST", "a.test."], ["ba.test", "a.test.b"]),
+        (".a.test", ["a.test", "b.a.test"], ["ba.test"]),
+        ("*.a.test", ["b.a.test"], ["ba.test"]),
+        ("x.test, a.test b.test", ["a.test", "b.test"], ["c.test"]),
+        ("a.test:8443", ["a.test:8443"], ["a.test", "a.test:1"]),
+        ("a.test:443", ["a.test"], ["a.test:8443"]),
+        ("[::1]", ["[::1]", "[::1]:9"], ["[::2]"]),
+        ("::1", ["[::1]"], ["[::2]"]),
+        ("[::1]:9", ["[::1]:9"], ["[::1]"]),
+        ("fd00::/8", ["[fd12::1]"], ["[fe80::1]"]),
+        ("10.0.0.0/8", ["10.1.2.3", "10.1.2.3:9"], ["11.1.2.3", "10.test"]),
+        ("10.1.2.3", ["10.1.2.3"], ["10.1.2.4"]),
+        ("10.1.2.3:9", ["10.1.2.3:9"], ["10.1.2.3"]),
+        ("", [], ["a.test"]),
+        ("[::1", [], ["a.test"]),
+    ],
+)
+def test_no_proxy_in_all_its_forms(no_proxy: str, direct: list[str], proxied: list[str]) -> None:
+    environment = {"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": no_proxy}
+    proxies = Proxies.from_environment(environment)
+    assert [host for host in direct if proxies.proxy_for(f"https://{host}/x")] == []
+    assert [host for host in proxied if not proxies.proxy_for(f"wss://{host}/x")] == []
 
 
 def test_without_variables_there_is_no_proxy() -> None:
-    assert proxy_for("wss://a.test/x") is None
+    assert Proxies.from_environment({}).proxy_for("wss://a.test/x") is None

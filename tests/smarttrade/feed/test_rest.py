@@ -13,7 +13,8 @@ from trio.testing import MockClock
 
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.errors import ExchangeBusy, ExchangeRefused, ExchangeUnavailable
-from smarttrade.feed.rest import CONNECTIONS, REQUEST_TIMEOUT, RestClient, http_client
+from smarttrade.feed.network import CONNECTIONS, Network
+from smarttrade.feed.rest import REQUEST_TIMEOUT, RestClient
 from smarttrade.feed.venue import SymbolStatus
 from smarttrade.feed.weight import Purpose, WeightBudget
 from smarttrade.market.interval import Interval
@@ -351,7 +352,7 @@ async def test_over_the_network(nursery: trio.Nursery) -> None:
 
     url = await nursery.start(partial(serving, answer))
     with trio.fail_after(5):
-        async with http_client(trust_env=False) as http:
+        async with Network.direct().http_client() as http:
             rest = RestClient(BINANCE, http, ["http://127.0.0.1:1", url], WeightBudget(6000))
             [candle] = await rest.klines(BTC, first=0, last=0)
     assert candle[:6] == (0, 1.0, 2.0, 0.5, 1.5, 10.0)
@@ -370,7 +371,7 @@ async def test_garbage_over_the_network(nursery: trio.Nursery) -> None:
         broken: Awaitable[str] = nursery.start(partial(closing, raw))
         url = await broken
         with trio.fail_after(5):
-            async with http_client(trust_env=False) as http:
+            async with Network.direct().http_client() as http:
                 with pytest.raises(ExchangeUnavailable):
                     await RestClient(BINANCE, http, [url], WeightBudget(6000)).klines(BTC)
     nursery.cancel_scope.cancel()
