@@ -10,6 +10,7 @@ import structlog
 from quart import Response, Websocket, has_request_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from ..session.requests import shown
 from ..session.wire import encode_json
@@ -36,6 +37,7 @@ logger = structlog.get_logger("web")
 def create_app(services: Services) -> QuartTrio:
     """All routes of the public API, on the actors that `services` names."""
     app = QuartTrio("smarttrade.web", static_folder=None)
+    app.url_map.merge_slashes = False  # it redirects, to a URL made of the Host header
     _add_status(app, services)
     _add_errors(app)
     _add_cors(app, services)
@@ -49,6 +51,13 @@ def create_app(services: Services) -> QuartTrio:
     add_inspection(app)
     return app
 
+
+UPGRADE_REQUIRED = ProblemError(
+    426,
+    "upgrade_required",
+    "this is a WebSocket: Upgrade: websocket and Connection: Upgrade are missing",
+    headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+)
 
 NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -155,7 +164,7 @@ def _add_websockets(app: QuartTrio, services: Services) -> None:
         await serve_candles(_websocket(), services)
 
     @app.websocket("/ws/candles/<symbol>")
-    async def flat_session(symbol: str) -> None:
+    async def legacy_session(symbol: str) -> None:
         await serve_legacy_candles(_websocket(), services, symbol)
 
 
@@ -169,6 +178,12 @@ def _add_errors(app: QuartTrio) -> None:
     @app.errorhandler(ProblemError)
     async def problem(error: ProblemError) -> Response:
         return error.response()
+
+    @app.errorhandler(WebsocketMismatch)
+    async def mismatch(_: WebsocketMismatch) -> Response:
+        if has_request_context():
+            return UPGRADE_REQUIRED.response()
+        return ProblemError(400, "no_websocket", "there is no WebSocket at this path").response()
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:

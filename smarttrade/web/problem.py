@@ -5,6 +5,7 @@ Source: RFC 9457, "Problem Details for HTTP APIs".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,13 +21,21 @@ class ProblemError(Exception):
     """
 
     def __init__(
-        self, status: int, code: str, detail: str, *, retry_after: int | None = None, **extra: Any
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.retry_after = retry_after
         """Seconds."""
+        self._headers = headers or {}
         self._extra = extra
 
     def document(self) -> dict[str, Any]:
@@ -41,7 +50,7 @@ class ProblemError(Exception):
 
     def parts(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body."""
-        headers = {"Content-Type": "application/problem+json"}
+        headers = {"Content-Type": "application/problem+json", **self._headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         return self.status, headers, msgspec.json.encode(self.document())

@@ -52,6 +52,7 @@ class Connection:
     __slots__ = (
         "_budget",
         "_closing",
+        "_done",
         "_edge",
         "_guard",
         "_head_begun",
@@ -76,6 +77,7 @@ class Connection:
         self._is_ending = False
         self._head_begun = False
         self._closing = False
+        self._done = trio.Event()  # the answer to the last request of a client is complete
 
     async def run(self) -> None:
         """Serve the client until either side ends; the outbox is closed whatever happens.
@@ -130,14 +132,23 @@ class Connection:
                     self._head_begun = True
                     self._reading.deadline = trio.current_time() + self._edge.limits.head_timeout
                 await self._protocol.handle(RawData(data))
+                if self._idle and not self._protocol.has_begun:
+                    self._await_request()
             except GONE:
                 return
             except FloodedError:
                 await self._end()
             if not data:
+                await self._finish_answer()
                 return
         with suppress(*GONE):
             await discard(self._outbox)
+
+    async def _finish_answer(self) -> None:
+        """A client that sends no more may still read (RFC 9112, 9.6): complete its answer."""
+        if self._protocol.is_http and not (self._idle or self._closing):
+            self._reading.deadline = trio.current_time() + self._edge.limits.stall_limit
+            await self._done.wait()
 
     async def _try_fast_path(self, data: bytes) -> bool:
         """Whether the fast path answered; only a request that Hypercorn has no part of."""
@@ -187,6 +198,7 @@ class Connection:
         if self._closing:
             return
         self._closing = True
+        self._done.set()
         # The application's own task may be here, handling what came before its accept; it is
         # cancelled because its client is gone, and no other task would finish this. The outbox
         # bounds the wait.

@@ -21,7 +21,10 @@ from ..access import RequestInfo, request_info
 from ..problem import ProblemError
 from .application import AppTasks
 from .context import Closing, Edge, Peers, RefusedError
+from .parser import LenientConnection
+from .problems import problem_events, problem_for
 from .request_guard import RequestGuard
+from .target import is_host, origin_form
 from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
@@ -53,6 +56,14 @@ class EdgeProtocol(H11Protocol):
         self._guard = guard
         self._budget = budget
         self._request = RequestInfo(b"", b"")
+        self.connection = LenientConnection(
+            h11.SERVER, max_incomplete_event_size=edge.limits.head_size
+        )
+
+    @property
+    def is_http(self) -> bool:
+        """Whether no WebSocket has begun."""
+        return isinstance(self.connection, h11.Connection)
 
     @property
     def has_begun(self) -> bool:
@@ -101,6 +112,12 @@ class EdgeProtocol(H11Protocol):
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 
+    async def _send_error_response(self, status_code: int) -> None:
+        if self.connection.our_state is h11.IDLE:  # nothing is known of the request
+            self._request = RequestInfo(b"", b"")
+        problem = problem_for(status_code)
+        await self._refuse(RefusedError(status_code, problem.code, str(problem)))
+
     async def _send_h11_event(self, event: Any) -> None:
         """What an application says after its client's mistake has been answered is not said."""
         if self.connection.our_state in _OVER:
@@ -118,8 +135,7 @@ class EdgeProtocol(H11Protocol):
         self._request = request = request_info(event.method, event.target, event.headers)
         if event.http_version > b"1.1":
             raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
-        if event.target.startswith(b"?"):  # Quart looks at the path's first character
-            raise RefusedError(400, "bad_request", "the request's target is not one")
+        self._check_form(event)
         size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
         if size > self._edge.limits.head_size:
             self._edge.counters.oversized_heads += 1
@@ -130,8 +146,25 @@ class EdgeProtocol(H11Protocol):
         self._guard.admit(request, opens_websocket=asks_for_websocket(event))
         await self._edge.admissions.take()
 
+    def _check_form(self, request: h11.Request) -> None:
+        """Refuse what two programs in a row may understand in two ways."""
+        names = {name for name, _ in request.headers}
+        if {b"content-length", b"transfer-encoding"} <= names:  # RFC 9112, 6.1 and 11.2
+            raise RefusedError(400, "bad_request", "a request has a length or chunks, not both")
+        hosts = [value for name, value in request.headers if name == b"host"]
+        if not all(map(is_host, hosts)):  # RFC 9112, 3.2
+            raise RefusedError(400, "bad_host", "the Host header names no host")
+        if origin_form(request.target) is None and request.target != b"*":
+            raise RefusedError(400, "bad_target", "the request's target is no path")
+        if request.target.startswith(b"//"):  # the router would take it for one slash
+            raise RefusedError(404, "not_found", "nothing is at a path that begins with //")
+
     async def _create_stream(self, request: h11.Request) -> None:
         headers = list(request.headers)
+        target, host = origin_form(request.target) or (request.target, None)
+        if host is not None:
+            headers = [(name, value) for name, value in headers if name != b"host"]
+            headers.insert(0, (b"host", host))
         if asks_for_websocket(request):
             headers = websocket_headers(headers)
             self.stream = EdgeWebSocket(self._edge, self._budget, self._stream_arguments())
@@ -145,7 +178,7 @@ class EdgeProtocol(H11Protocol):
                 headers=headers,
                 http_version=request.http_version.decode(),
                 method=request.method.decode("ascii").upper(),
-                raw_path=request.target,
+                raw_path=target,
                 state=self.connection_state,
             )
         )
@@ -182,6 +215,11 @@ class EdgeHTTP(HTTPStream):
                 await self._refuse()
                 return
         await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        for event in problem_events(status_code, self.stream_id):
+            await self.send(event)
+        self.state = ASGIHTTPState.CLOSED
 
     async def _refuse(self) -> None:
         self._edge.counters.oversized_bodies += 1

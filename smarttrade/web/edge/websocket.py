@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import h11
 import trio
 from hypercorn.protocol.events import Data, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.protocol.ws_stream import (
+    ASGIWebsocketState,
+    FrameTooLargeError,
+    WebsocketBuffer,
+    WSStream,
+)
 from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.events import Event as WebSocketEvent
@@ -17,6 +23,11 @@ from wsproto.frame_protocol import CloseReason
 from ...session.budget import FRAME, FRAMES_PER_TURN, READ, Budget, Verdict
 from ...session.outbox import Outbox
 from .context import Edge, FloodedError, RefusedError
+from .problems import problem_events
+
+VERSION = b"13"
+UPGRADE = {"Upgrade": "websocket"}
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 def asks_for_websocket(request: h11.Request) -> bool:
@@ -32,7 +43,14 @@ def websocket_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
     """Without the extensions; what Hypercorn decodes as ASCII must be ASCII."""
     for name, value in headers:
         if not value.isascii() and (name == b"connection" or name.startswith(b"sec-websocket-")):
-            raise RefusedError(400, "bad_request", "these headers are ASCII")
+            raise RefusedError(400, "bad_handshake", f"{name.decode()} must be ASCII")
+    found = dict(headers)
+    if found.get(b"sec-websocket-version") != VERSION:  # RFC 6455, 4.4
+        wanted = {"Sec-WebSocket-Version": VERSION.decode(), **UPGRADE}
+        raise RefusedError(426, "websocket_version", "Sec-WebSocket-Version must be 13", wanted)
+    if not _KEY.fullmatch(found.get(b"sec-websocket-key", b"")):  # RFC 6455, 4.2.1
+        detail = "Sec-WebSocket-Key must be 16 bytes in base64"
+        raise RefusedError(400, "bad_handshake", detail)
     return [header for header in headers if header[0] != b"sec-websocket-extensions"]
 
 
@@ -81,6 +99,11 @@ class EdgeWebSocket(WSStream):
             if not self.closed and await self._pays(READ):
                 self.connection.receive_data(data)
                 await self._handle_events()
+
+    async def _send_error_response(self, status_code: int) -> None:
+        for event in problem_events(status_code, self.stream_id):
+            await self.send(event)
+        self.state = ASGIWebsocketState.HTTPCLOSED
 
     async def _handle_events(self) -> None:
         for number, event in enumerate(self.connection.events(), 1):

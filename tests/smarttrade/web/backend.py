@@ -148,6 +148,7 @@ async def backend(
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"},
     has_clients: bool = True,
     origin: str | None = None,
+    sockets: Sequence[trio.SocketListener] = (),
 ) -> AsyncIterator[Backend]:
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
@@ -189,7 +190,7 @@ async def backend(
     async def server(*, task_status: trio.TaskStatus[None]) -> None:
         await serve_web(
             app,
-            [listener],
+            [listener, *sockets],
             limits=ServerLimits(session=limits or SessionLimits()),
             counters=counters,
             draining=draining.begun,

@@ -190,8 +190,8 @@ HANDSHAKES: dict[str, tuple[bytes, int | None]] = {
     "a connection that is not ASCII": (upgrade_request("/ws", "Connection: \xe9"), 400),
     "a key that is not ASCII": (upgrade_request().replace(b"dGhl", b"\xe9\xe9\xe9\xe9"), 400),
     "no key": (upgrade_request().replace(b"Sec-WebSocket-Key", b"X-Key"), 400),
-    "no version": (upgrade_request().replace(b"Sec-WebSocket-Version", b"X-Version"), 400),
-    "another version": (upgrade_request().replace(b"Version: 13", b"Version: 7"), 400),
+    "no version": (upgrade_request().replace(b"Sec-WebSocket-Version", b"X-Version"), 426),
+    "another version": (upgrade_request().replace(b"Version: 13", b"Version: 7"), 426),
     "HTTP/1.0": (upgrade_request().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
     "POST": (upgrade_request().replace(b"GET", b"POST"), None),
     "a body": (upgrade_request("/ws", "Content-Length: 5") + b"hello", 101),
@@ -224,7 +224,7 @@ async def test_a_refused_handshake_is_closed_by_us() -> None:
     async with served() as server:
         client = await server.connect()
         await client.send(upgrade_request().replace(b"Version: 13", b"Version: 7"))
-        assert (await client.response())[0] == 400
+        assert (await client.response())[0] == 426
         assert await client.rest() == b""
         await client.close()
 
