@@ -24,6 +24,7 @@ from ..web.server_limits import ServerLimits
 from .redis_url import ALLOWED as REDIS_URL_ALLOWED
 from .redis_url import read_redis_url
 from .values import (
+    base_url,
     host_name,
     list_of,
     lower,
@@ -33,7 +34,6 @@ from .values import (
     origin,
     shown,
     token,
-    url,
 )
 
 PREFIX = "SMARTTRADE_"
@@ -47,6 +47,10 @@ DEFAULT_SYMBOLS = (
     *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
 )
 DEFAULT_INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
+
+# What is appended may be there already: the exchange's tables and other programs print it.
+REST_URL = base_url("http", "https", endings=("/api/v3", "/api"))
+STREAM_URL = base_url("ws", "wss", endings=("/stream", "/ws"))
 
 _SERVER = ServerLimits()
 _SESSION = SessionLimits()
@@ -115,13 +119,13 @@ class Settings(BaseModel):
         "a gateway without news for so long reports a stale feed to its clients",
         *(2, 3600, "s"),
     )
-    binance_rest_url: Annotated[tuple[str, ...], list_of(url("http", "https"))] = _variable(
+    binance_rest_url: Annotated[tuple[str, ...], list_of(REST_URL)] = _variable(
         "BINANCE_REST_URL",
         ("https://api.binance.com", "https://data-api.binance.vision"),
         "the exchange's REST API, tried in order; /api/v3/... is appended",
         allowed="http:// or https:// base URLs, separated by commas",
     )
-    binance_ws_url: Annotated[tuple[str, ...], list_of(url("ws", "wss"))] = _variable(
+    binance_ws_url: Annotated[tuple[str, ...], list_of(STREAM_URL)] = _variable(
         "BINANCE_WS_URL",
         ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision"),
         "the exchange's streams, tried in order; /stream?streams=... is appended",

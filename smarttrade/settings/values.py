@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +57,22 @@ def url(*schemes: str, with_query: bool = False) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return read
+
+
+def base_url(*schemes: str, endings: Sequence[str]) -> Callable[[str], str]:
+    """A reader of base URLs, also as the exchange's tables print them: with one of `endings`."""
+    read = url(*schemes)
+    reserved = {name for ending in endings for name in ending.split("/") if name}
+
+    def read_base(text: str) -> str:
+        base = read(text)
+        found = next((ending for ending in endings if base.endswith(ending)), "")
+        base = base.removesuffix(found)
+        if not reserved.isdisjoint(urlsplit(base).path.split("/")):
+            raise ValueError("a URL of one resource")
+        return base
+
+    return read_base
 
 
 def namespace(text: str) -> str:

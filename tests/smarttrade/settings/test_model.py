@@ -254,6 +254,35 @@ def test_redis_is_not_named_by_anything_else(text: str) -> None:
     assert is_refused("REDIS_URL", text)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "base"),
+    [
+        ("BINANCE_REST_URL", "https://api.binance.com/api", "https://api.binance.com"),
+        ("BINANCE_REST_URL", "https://api.binance.com/api/v3/", "https://api.binance.com"),
+        ("BINANCE_REST_URL", "https://proxy/binance/api/v3", "https://proxy/binance"),
+        ("BINANCE_WS_URL", "wss://stream.binance.com:9443/ws", "wss://stream.binance.com:9443"),
+        ("BINANCE_WS_URL", "wss://stream.binance.us:9443/stream/", "wss://stream.binance.us:9443"),
+    ],
+)
+def test_base_urls_are_understood_as_the_exchange_prints_them(
+    name: str, text: str, base: str
+) -> None:
+    assert one(name, text) == (base,)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("BINANCE_REST_URL", "https://api.binance.com/api/v3/klines"),
+        ("BINANCE_REST_URL", "https://api.binance.com/api/v3?symbol=x"),
+        ("BINANCE_WS_URL", "wss://stream.binance.com:9443/ws/btcusdt@trade"),
+        ("BINANCE_WS_URL", "wss://stream.binance.com:9443/stream?streams=a"),
+    ],
+)
+def test_urls_of_one_resource_are_refused(name: str, text: str) -> None:
+    assert is_refused(name, text)
+
+
 def test_exchange_urls_are_a_list_in_order_without_slashes_at_their_ends() -> None:
     text = "https://a.example/, http://127.0.0.1:9000 ,https://a.example,https://proxy/binance/"
     assert one("BINANCE_REST_URL", text) == (
