@@ -30,7 +30,8 @@ class IntParam:
         text = query.get(self.name)
         if text is None and not self.is_required:
             return self.default
-        if text is not None and text.isascii() and text.isdecimal() and len(text) < 20:
+        digits = (text or "").removeprefix("-" if self.least < 0 else "")
+        if text is not None and digits.isascii() and digits.isdecimal() and len(text) < 20:
             value = int(text)
             if self.least <= value <= self.most:
                 return value

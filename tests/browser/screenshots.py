@@ -50,7 +50,8 @@ def take(browser: Browser, url: str, size: str, scheme: str, path: Path, settle:
 
 def point_at_a_candle(page: Page) -> None:
     """Make the crosshair and its legend visible."""
-    box = page.locator("#chart").bounding_box() if page.locator("#chart").count() else None
+    chart = page.locator(".chart").first
+    box = chart.bounding_box() if chart.count() else None
     if box is not None:
         page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4)
         page.wait_for_timeout(200)

@@ -56,7 +56,7 @@ class Watched:
     def open_chart(self, query: str = "") -> Self:
         """Open it, and wait until candles are drawn."""
         self.open(f"/{query}")
-        self.wait_for("smarttrade.chart?.data.length > 0", "a chart with candles")
+        self.wait_for("globalThis.smarttrade?.chart?.data.length > 0", "a chart with candles")
         return self
 
     def wait_for(self, condition: str, what: str, within: float = 20) -> None:

@@ -1,6 +1,6 @@
 /**
- * The token of a server that wants one. It comes in the page's address, after `#access_token=`,
- * which browsers send to nobody; it is kept for as long as the tab is open.
+ * The token of a server that requires one. It comes in the page's address, after `#access_token=`,
+ * which browsers do not send; it is kept for as long as the tab is open.
  */
 
 const KEY = "access_token";
@@ -11,12 +11,12 @@ if (given) {
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
-export const TOKEN_WANTED =
-  "This server wants a token. Open this page with #access_token=YOUR-TOKEN at the end of its address.";
+export const TOKEN_REQUIRED =
+  "This server requires a token. Open this page with #access_token=YOUR-TOKEN at the end of its address.";
 
 const token = sessionStorage.getItem(KEY);
 
-/** What to fetch with. */
+/** For each request. */
 export const headers = token ? { Authorization: `Bearer ${token}` } : {};
 
 /** The address of a WebSocket, whose handshake has no headers of ours. */

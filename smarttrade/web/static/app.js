@@ -2,38 +2,41 @@
  * The chart page. It uses the public API and nothing else: `GET /symbols`, `GET /intervals`, and
  * the candles of `/ws/candles`.
  *
- * The chosen series is in the address, so that it can be linked, reloaded and gone back to.
+ * What is shown is in the address, so that it can be linked, reloaded and gone back to.
  */
 
-import { TOKEN_WANTED, headers, socketWithToken } from "./access.js";
+import { socketWithToken } from "./access.js";
+import * as addresses from "./address.js";
 import { CandleTable } from "./candle-table.js";
-import { Chart } from "./chart.js";
+import { ExchangeClock } from "./exchange-clock.js";
 import * as format from "./format.js";
-import { Legend } from "./legend.js";
 import { loadLibrary } from "./library.js";
+import { Market } from "./market.js";
+import { Menu } from "./menu.js";
+import { Panel } from "./panel.js";
 import { SmartTradeClient } from "./smarttrade-client.js";
 import { StatusLine } from "./status-line.js";
 import { Watchlist } from "./watchlist.js";
 
-const SNAPSHOT = 1000; // candles to begin with: all that the server keeps
-const KEEP = 2000; // candles to hold; a page may be open for weeks
-const RETRY = 2000; // ms
+const COUNTDOWN_INTERVAL = 500; // ms
+const PAN = 0.25; // of what is visible
+const ZOOM = 1.3;
+const ZONE_KEY = "time_zone";
 
 const find = (id) => document.getElementById(id);
-const status = new StatusLine(find("state"), find("age"));
-const legend = new Legend(find("legend"));
-const table = new CandleTable(find("rows"));
-const client = new SmartTradeClient(socketAddress(), { onState: (state) => status.set(state) });
-
-let chart = null; // until the library is there
+let status = null;
+const client = new SmartTradeClient(socketAddress(), { onState: () => status?.draw() });
+status = new StatusLine(client);
+const clock = new ExchangeClock();
+const market = new Market(clock);
+const table = new CandleTable(find("rows"), find("table-zone"));
+const menu = new Menu(find("menu"), { onLook: setLook, onCharts: setCharts, onZone: setZone, onPicture: savePicture, onFullScreen: fullScreen });
+const panels = [];
+let active = null; // of the panels, the one that controls apply to
+let library = null;
+let watchlist = null;
 let isTable = false;
-let symbols = [];
-let intervals = [];
-let watchlist;
-let chosen = { symbol: "", interval: "" };
-let held = []; // the chosen series' candles
-let decimals = 2;
-let leave = () => {}; // ends the chosen series' subscription
+let look = { overlays: [], rsi: null, scale: addresses.SCALES[0] };
 
 function socketAddress() {
   const address = new URL("ws/candles", document.baseURI);
@@ -41,173 +44,233 @@ function socketAddress() {
   return socketWithToken(address);
 }
 
-async function names(what) {
-  for (;;) {
-    try {
-      const answer = await fetch(what, { headers });
-      if (answer.status === 401) notify(TOKEN_WANTED);
-      if (answer.ok) return (await answer.json())[what];
-    } catch {
-      // No answer; the status line says so, and the next one may come.
-    }
-    await new Promise((resolve) => setTimeout(resolve, RETRY));
+function notify(words) {
+  find("notice").textContent = words;
+}
+
+// -- the address ------------------------------------------------------------------------------
+
+const shown = () => panels.map(({ symbol, interval }) => ({ symbol, interval }));
+
+/** `how` is "push" for a step that one may want to go back from, else "replace". */
+function remember(how) {
+  history[`${how}State`](null, "", addresses.writeAddress({ series: shown(), ...look }) + location.hash);
+}
+
+function showAddress() {
+  const { series, problems, ...wanted } = addresses.readAddress(location.search, market);
+  notify(problems.length ? `There is no ${problems.join(", ")} here.` : "");
+  look = wanted;
+  setPanels(series);
+  activate(panels[0]);
+  showLook();
+  if (location.search) remember("replace");
+}
+
+// -- charts -----------------------------------------------------------------------------------
+
+function setPanels(series) {
+  while (panels.length > series.length) panels.pop().close();
+  while (panels.length < series.length) {
+    const panel = new Panel(client, market, { onActivate: activate, onCandle: showCandle, onError: notify });
+    find("panels").append(panel.element);
+    panels.push(panel);
+    panel.setLook(look);
+    if (library) panel.startChart(library);
   }
+  find("panels").dataset.count = panels.length;
+  series.forEach(({ symbol, interval }, index) => panels[index].choose(symbol, interval));
+  menu.showCharts(panels.length);
 }
 
-// -- choosing a series ------------------------------------------------------------------------
-
-function link(symbol, interval) {
-  return `?${new URLSearchParams({ symbol, interval })}`;
-}
-
-/** What the address says, as far as there is such a series. */
-function fromAddress() {
-  const asked = new URLSearchParams(location.search);
-  const symbol = asked.get("symbol")?.toUpperCase() ?? symbols[0];
-  const interval = asked.get("interval") ?? intervals[0];
-  const unknown = [symbol, interval].filter((one) => ![...symbols, ...intervals].includes(one));
-  if (unknown.length) notify(`There is no ${unknown.join(" ")} here.`);
-  return {
-    symbol: symbols.includes(symbol) ? symbol : symbols[0],
-    interval: intervals.includes(interval) ? interval : intervals[0],
-  };
-}
-
-function choose(symbol, interval, { remember = true } = {}) {
-  if (symbol === chosen.symbol && interval === chosen.interval) return;
-  leave();
-  chosen = { symbol, interval };
-  if (remember) history.pushState(null, "", link(symbol, interval));
-  held = [];
+/** Controls, title and table are those of this chart from now on. */
+function activate(panel) {
+  if (panel !== active) active?.setTable(null);
+  active = panel;
+  for (const each of panels) each.element.toggleAttribute("data-active", each === panel);
+  const { symbol, interval } = panel;
   find("symbol").textContent = symbol;
   find("price").textContent = "–";
-  find("view").setAttribute("aria-busy", "true");
-  legend.clear();
-  status.begin();
+  status.begin(`${symbol} ${interval}`);
   watchlist.select(symbol);
-  watchlist.link((each) => link(each, interval));
+  watchlist.link((each) => {
+    const series = shown();
+    series[panels.indexOf(panel)] = { symbol: each, interval };
+    return addresses.writeAddress({ series, ...look });
+  });
   for (const button of find("intervals").children) {
     button.setAttribute("aria-pressed", String(button.textContent === interval));
   }
-  chart?.begin(interval);
-  leave = client.subscribe(symbol, interval, {
-    snapshot: SNAPSHOT,
-    keep: KEEP,
-    onReset: reset,
-    onUpdate: update,
-    onCorrect: (candle) => (isTable ? table.reset(held) : chart?.correct(candle)),
-    onError: ({ message }) => notify(message),
-  });
+  panel.setTable(isTable ? table : null);
+  status.setHalt(market.halt(symbol));
+  showDay(symbol);
+  if (panel.newest) showCandle(panel);
+}
+
+function choose(symbol, interval, how = "push") {
+  if (symbol === active.symbol && interval === active.interval) return;
+  active.choose(symbol, interval);
+  activate(active);
+  remember(how);
 }
 
 function step(by) {
-  const place = symbols.indexOf(chosen.symbol) + by;
-  choose(symbols.at(place % symbols.length), chosen.interval);
+  const place = market.symbols.indexOf(active.symbol) + by;
+  choose(market.symbols.at(place % market.symbols.length), active.interval, "replace");
 }
 
-// -- showing it -------------------------------------------------------------------------------
-
-function reset(candles) {
-  held = candles;
-  decimals = format.decimalsOf(candles);
-  find("view").removeAttribute("aria-busy");
-  view()?.reset(candles);
-  describe();
-  if (candles.length) show(candles.at(-1));
+function setCharts(count) {
+  const series = shown().slice(0, count);
+  const others = market.symbols.filter((each) => !series.some(({ symbol }) => symbol === each));
+  while (series.length < count) {
+    series.push({ symbol: others.shift() ?? active.symbol, interval: active.interval });
+  }
+  setPanels(series);
+  if (!panels.includes(active)) activate(panels[0]);
+  remember("push");
 }
 
-function update(candle) {
-  view()?.update(candle);
-  show(candle);
+function setLook(changes) {
+  look = { ...look, ...changes };
+  showLook();
+  remember("replace");
 }
 
-function show(candle) {
-  status.updated();
-  legend.set(candle, decimals);
-  const price = format.price(candle.close, decimals);
+function showLook() {
+  for (const panel of panels) panel.setLook(look);
+  menu.showLook(look);
+}
+
+function setZone(isLocal) {
+  format.useLocalTime(isLocal);
+  localStorage.setItem(ZONE_KEY, isLocal ? "local" : "utc");
+  menu.showZone(isLocal);
+  for (const panel of panels) panel.redrawTimes();
+}
+
+// -- what is written --------------------------------------------------------------------------
+
+function showCandle(panel) {
+  clock.begun(panel.newest.time);
+  if (panel !== active) return;
+  const price = format.price(panel.newest.close, panel.decimals);
   find("price").textContent = price;
-  document.title = `${price} ${chosen.symbol} ${chosen.interval} · SmartTrade`;
+  status.updated(price);
 }
 
-function view() {
-  return isTable ? table : chart;
+function showDay(symbol) {
+  if (symbol !== active?.symbol) return;
+  const day = watchlist.day(symbol);
+  const price = (value) => format.price(value, active.decimals);
+  const texts = day
+    ? [format.percent(day.change), price(day.high), price(day.low), format.volume(day.volume)]
+    : ["–", "–", "–", "–"];
+  ["change", "high", "low", "volume"].forEach((name, index) => (find(`day-${name}`).textContent = texts[index]));
+  find("day-change").className = day?.change < 0 ? "down" : "up";
 }
 
-/** The chart in words, for those who cannot see it; the table has the numbers. */
-function describe() {
-  const words = `${chosen.symbol} ${chosen.interval}: candlestick chart of ${held.length} candles`;
-  find("chart").setAttribute("aria-label", words);
+function showCountdown() {
+  const { newest, interval } = active;
+  const left = newest && client.state.feed === "live" ? clock.left(newest.time, interval) : null;
+  find("left").textContent = left === null ? "–" : format.duration(left);
 }
 
 function showTable(wanted) {
   isTable = wanted;
   find("view").dataset.shows = isTable ? "table" : "chart";
   find("as-table").setAttribute("aria-pressed", String(isTable));
-  view()?.reset(held);
+  active?.setTable(isTable ? table : null);
 }
 
-function notify(words) {
-  find("notice").textContent = words;
+async function savePicture() {
+  if (!active.chart) return;
+  const { symbol, interval, newest } = active;
+  const time = newest ? `${format.openTime(newest.time, 60)} ${format.zone(newest.time)}` : "";
+  const caption = [document.title.split(" · ")[0], time].join("  ");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await active.chart.picture(caption));
+  link.download = `${symbol}-${interval}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-function startChart(library) {
-  if (library === null) {
-    notify("The chart library could not be loaded. Prices and tables work without it.");
-    find("as-table").disabled = true;
-    showTable(true);
-    return;
-  }
-  chart = new Chart(library, find("chart"), (time) => {
-    legend.point(time === null ? null : (held.findLast((one) => one.time === time) ?? null));
-  });
-  if (chosen.interval) chart.begin(chosen.interval);
-  if (held.length) chart.reset(held);
+function fullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen().catch(() => notify("This browser allows no full screen."));
 }
 
 // -- the page ---------------------------------------------------------------------------------
 
 function addIntervals() {
-  const buttons = intervals.map((interval, index) => {
+  const buttons = market.intervals.map((interval, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = interval;
     if (index < 9) button.title = `Key ${index + 1}`;
-    button.addEventListener("click", () => choose(chosen.symbol, interval));
+    button.addEventListener("click", () => choose(active.symbol, interval));
     return button;
   });
   find("intervals").replaceChildren(...buttons);
 }
 
+const KEYS = {
+  arrowdown: () => step(1),
+  arrowup: () => step(-1),
+  arrowleft: () => active.chart?.pan(-PAN),
+  arrowright: () => active.chart?.pan(PAN),
+  "+": () => active.chart?.zoom(1 / ZOOM),
+  "-": () => active.chart?.zoom(ZOOM),
+  home: () => active.chart?.toOldest(),
+  end: () => active.chart?.toNewest(),
+  t: () => active.chart && showTable(!isTable),
+  f: fullScreen,
+  "/": () => find("search").focus(),
+};
+
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("#table")) return;
-  const interval = intervals[Number(event.key) - 1];
-  if (event.key === "ArrowDown") step(1);
-  else if (event.key === "ArrowUp") step(-1);
-  else if (event.key === "t" && chart) showTable(!isTable);
-  else if (interval) choose(chosen.symbol, interval);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("#table, input, details[open]")) return;
+  const interval = market.intervals[Number(event.key) - 1];
+  const act = KEYS[event.key.toLowerCase()];
+  if (interval) choose(active.symbol, interval);
+  else if (act) act();
   else return;
   event.preventDefault();
+}
+
+function startCharts(found) {
+  library = found;
+  if (library === null) {
+    notify("The chart library could not be loaded. Prices and tables work without it.");
+    find("as-table").disabled = true;
+    showTable(true);
+  } else for (const panel of panels) panel.startChart(library);
 }
 
 /** For the browser's console, and for tests. */
 globalThis.smarttrade = {
   client,
-  get chart() { return chart; },
-  get candles() { return held; },
+  get chart() { return active?.chart ?? null; },
+  get candles() { return active?.held ?? []; },
 };
 
-const loading = loadLibrary().then(startChart);
-[symbols, intervals] = await Promise.all([names("symbols"), names("intervals")]);
+const loading = loadLibrary();
+await market.load(notify);
 addIntervals();
-watchlist = new Watchlist(find("symbols"), client, symbols, intervals, (symbol) =>
-  choose(symbol, chosen.interval),
-);
-const { symbol, interval } = fromAddress();
-choose(symbol, interval, { remember: false });
-addEventListener("popstate", () => {
-  const { symbol, interval } = fromAddress();
-  choose(symbol, interval, { remember: false });
+format.useLocalTime(localStorage.getItem(ZONE_KEY) === "local");
+menu.showZone(localStorage.getItem(ZONE_KEY) === "local");
+watchlist = new Watchlist(find("symbols"), find("search"), client, market, {
+  onChoose: (symbol) => choose(symbol, active.interval),
+  onDay: showDay,
 });
+showAddress();
+market.watch(() => {
+  for (const panel of panels) panel.refresh();
+  watchlist.refresh();
+  status.setHalt(market.halt(active.symbol));
+});
+addEventListener("popstate", showAddress);
 addEventListener("keydown", press);
 find("as-table").addEventListener("click", () => showTable(!isTable));
-await loading;
+setInterval(showCountdown, COUNTDOWN_INTERVAL);
+startCharts(await loading);

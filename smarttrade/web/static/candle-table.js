@@ -1,39 +1,48 @@
-/** The newest candles as a table: for those who want numbers, and where there is no chart. */
+/** The newest candles as a table: for reading numbers, and where there is no chart. */
 
 import * as format from "./format.js";
+import { intervalSeconds } from "./smarttrade-client.js";
 
-const ROWS = 100;
+const MAX_ROWS = 100;
 
 export class CandleTable {
   #body;
+  #zone;
   #decimals = 2;
+  #length = 60;
   #newest = null;
 
-  constructor(body) {
+  /** `zone` is where the column's head names the time zone. */
+  constructor(body, zone) {
     this.#body = body;
+    this.#zone = zone;
   }
 
-  reset(candles) {
-    this.#decimals = format.decimalsOf(candles);
+  begin(interval) {
+    this.#length = intervalSeconds(interval);
+  }
+
+  reset(candles, decimals) {
+    this.#decimals = decimals;
     this.#newest = candles.at(-1)?.time ?? null;
-    this.#body.replaceChildren(...candles.slice(-ROWS).reverse().map((candle) => this.#row(candle)));
+    this.#zone.textContent = this.#length >= 86400 ? "UTC" : format.zone();
+    this.#body.replaceChildren(...candles.slice(-MAX_ROWS).reverse().map((candle) => this.#row(candle)));
   }
 
   update(candle) {
     if (candle.time === this.#newest) this.#body.firstChild.replaceWith(this.#row(candle));
     else this.#body.prepend(this.#row(candle));
     this.#newest = candle.time;
-    while (this.#body.rows.length > ROWS) this.#body.lastChild.remove();
+    while (this.#body.rows.length > MAX_ROWS) this.#body.lastChild.remove();
   }
 
   #row({ time, open, high, low, close, volume }) {
     const row = document.createElement("tr");
     const prices = [open, high, low, close].map((value) => format.price(value, this.#decimals));
-    const direction = close < open ? "down" : "up";
-    for (const text of [format.minute(time), ...prices, format.volume(volume)]) {
+    for (const text of [format.openTime(time, this.#length), ...prices, format.volume(volume)]) {
       row.insertCell().textContent = text;
     }
-    row.cells[4].className = direction;
+    row.cells[4].className = close < open ? "down" : "up";
     return row;
   }
 }

@@ -3,16 +3,16 @@
  * else a public CDN, with the hash of the one file that we trust.
  */
 
-const WITHIN = 10_000; // ms; a network that swallows requests never says no
+const LOAD_TIMEOUT = 10_000; // ms; a network that drops requests never answers
 
-/** Resolves to the library, or to null when it is not to be had. */
+/** Resolves to the library, or to null when it cannot be loaded. */
 export function loadLibrary() {
   const { library, integrity } = document.body.dataset;
   return new Promise((resolve) => {
     const script = document.createElement("script");
     script.onload = () => resolve(globalThis.LightweightCharts ?? null);
     script.onerror = () => resolve(null);
-    setTimeout(() => resolve(null), WITHIN);
+    setTimeout(() => resolve(null), LOAD_TIMEOUT);
     script.integrity = integrity;
     script.crossOrigin = "anonymous";
     script.src = library;

@@ -1,36 +1,54 @@
-/** The sidebar: every symbol with its last price and its change over the day, live. */
+/** The sidebar: every symbol with its last price and its change over 24 hours, live; and a search. */
 
+import { dayInterval, dayStatistics } from "./day.js";
 import * as format from "./format.js";
-import { intervalSeconds } from "./smarttrade-client.js";
 
-const DAY = 86400; // seconds
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
-
-/** The interval that tells most of a day in the fewest candles, and how many it takes. */
-function dayInterval(intervals) {
-  const byLength = intervals.toSorted((a, b) => intervalSeconds(a) - intervalSeconds(b));
-  const name = byLength.findLast((one) => intervalSeconds(one) <= DAY) ?? byLength[0];
-  return { name, candles: Math.min(1000, Math.ceil(DAY / intervalSeconds(name))) };
-}
 
 export class Watchlist {
   #rows = new Map();
 
-  /** `choose` is called with the symbol that was clicked. */
-  constructor(element, client, symbols, intervals, choose) {
-    const { name, candles } = dayInterval(intervals);
-    for (const symbol of symbols) {
-      const row = new Row(symbol, choose);
+  /** `onChoose` is called with the symbol that was clicked, `onDay` with one whose last 24 hours changed. */
+  constructor(list, search, client, market, { onChoose, onDay }) {
+    const day = dayInterval(market.intervals) ?? { name: market.intervals[0], candles: 1 };
+    for (const symbol of market.symbols) {
+      const row = new Row(symbol, day.name, market, onChoose, onDay);
       this.#rows.set(symbol, row);
-      client.subscribe(symbol, name, {
-        snapshot: candles,
-        keep: candles,
+      client.subscribe(symbol, day.name, {
+        snapshot: day.candles,
+        keep: day.candles,
         onReset: (held) => row.reset(held),
         onUpdate: (candle) => row.update(candle),
-        onCorrect: () => {},
+        onCorrect: () => row.draw(),
       });
     }
-    element.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
+    list.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
+    search.addEventListener("input", () => this.#filter(search.value));
+    search.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") search.value = "";
+      const [first] = this.#found(search.value);
+      if (event.key === "Enter" && search.value && first) onChoose(first);
+      if (!["Enter", "Escape"].includes(event.key)) return;
+      this.#filter(search.value);
+      search.blur();
+    });
+  }
+
+  /** Those that contain the text, and begin with it first. */
+  #found(text) {
+    const wanted = text.trim().toUpperCase();
+    const found = [...this.#rows.keys()].filter((symbol) => symbol.includes(wanted));
+    return found.sort((one, other) => other.startsWith(wanted) - one.startsWith(wanted));
+  }
+
+  #filter(text) {
+    const found = new Set(this.#found(text));
+    for (const [symbol, row] of this.#rows) row.element.hidden = !found.has(symbol);
+  }
+
+  /** Change, high, low and volume of the last 24 hours, or null. */
+  day(symbol) {
+    return this.#rows.get(symbol)?.day ?? null;
   }
 
   /** Where each row leads, for those who open it elsewhere. */
@@ -41,24 +59,37 @@ export class Watchlist {
   select(symbol) {
     for (const [name, row] of this.#rows) row.select(name === symbol);
   }
+
+  /** What the exchange's listing says has changed. */
+  refresh() {
+    for (const row of this.#rows.values()) row.draw();
+  }
 }
 
 class Row {
   element;
+  day = null;
+  #symbol;
+  #interval;
+  #market;
+  #onDay;
   #link;
   #price;
   #change;
   #held = [];
   #last = null;
-  #decimals = 2;
 
-  constructor(symbol, choose) {
+  constructor(symbol, interval, market, onChoose, onDay) {
+    this.#symbol = symbol;
+    this.#interval = interval;
+    this.#market = market;
+    this.#onDay = onDay;
     this.element = document.createElement("li");
     this.#link = document.createElement("a");
     this.#link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      choose(symbol);
+      onChoose(symbol);
     });
     this.#price = cell("price", "–");
     this.#change = cell("change", "–");
@@ -81,22 +112,20 @@ class Row {
     if (held.length) this.update(held.at(-1));
   }
 
-  update(candle) {
-    this.#decimals = Math.max(this.#decimals, format.decimalsOf([candle]));
-    this.#price.textContent = format.price(candle.close, this.#decimals);
-    if (this.#last !== null && candle.close !== this.#last) this.#flash(candle.close > this.#last);
-    this.#last = candle.close;
-    const start = this.#dayStart(candle);
-    const change = start && candle.close / start.open - 1;
-    this.#change.textContent = start ? format.percent(change) : "–";
-    this.#change.className = `change ${change < 0 ? "down" : "up"}`;
+  update({ close }) {
+    if (this.#last !== null && close !== this.#last) this.#flash(close > this.#last);
+    this.#last = close;
+    this.draw();
   }
 
-  /** The day's first candle, by the exchange's clock (UTC), if that far back is known. */
-  #dayStart(candle) {
-    const midnight = candle.time - (candle.time % DAY);
-    if (candle.time === midnight) return candle;
-    return this.#held.find(({ time }) => time === midnight);
+  draw() {
+    if (!this.#held.length) return;
+    this.day = dayStatistics(this.#held, this.#interval);
+    this.#price.textContent = format.price(this.#last, this.#market.decimals(this.#symbol, this.#held));
+    const halt = this.#market.halt(this.#symbol);
+    this.#change.textContent = halt ? "HALTED" : this.day ? format.percent(this.day.change) : "–";
+    this.#change.className = `change ${halt ? "old" : this.day?.change < 0 ? "down" : "up"}`;
+    this.#onDay(this.#symbol);
   }
 
   #flash(up) {

@@ -23,7 +23,7 @@ Resolution = Annotated[
 
 
 class UdfError(Struct, frozen=True, tag_field="s", tag="error"):
-    """What was asked for cannot be given. The protocol tells that here, not by HTTP's status."""
+    """The request cannot be answered. The protocol reports that here, not by HTTP's status."""
 
     errmsg: Annotated[str, Meta(description="A sentence for people.")]
 
@@ -89,8 +89,8 @@ class UdfSymbol(Struct, frozen=True):
     data_status: Literal["streaming"] = "streaming"
 
 
-class UdfFound(Struct, frozen=True):
-    """One symbol that was found."""
+class UdfSymbolMatch(Struct, frozen=True):
+    """One symbol that matches a search."""
 
     symbol: str
     full_name: str

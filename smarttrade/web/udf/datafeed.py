@@ -1,8 +1,11 @@
 """TradingView's UDF: the same windows for charts that speak that.
 
 A chart's resolution is an interval of ours: `1` is `1m`, `60` is `1h`, `1D` is `1d`. History ends
-where the windows end; a chart that asks for more is told that there is none. Live updates, which
-the protocol leaves to polling, come over the WebSocket for whoever wants them sooner.
+where the windows end; for older times the answer is that there are none. Live updates, which the
+protocol leaves to polling, come sooner over the WebSocket.
+
+Where the protocol's text is silent, these answers are those of TradingView's reference back end,
+`yahoo_datafeed`: a negative `from` is a time before 1970, and `countback=0` is no countback.
 
 Source: TradingView's Advanced Charts documentation, "UDF protocol".
 """
@@ -34,19 +37,26 @@ from .answers import (
     UdfSymbol,
 )
 
-FROM = IntParam("from", 0, MAX_SECONDS, "The first open time, inclusive; ignored with `countback`.")
+FROM = IntParam(
+    "from",
+    -MAX_SECONDS,
+    MAX_SECONDS,
+    "The first open time, inclusive; ignored with `countback`. Negative: before 1970.",
+)
 TO = IntParam(
     "to",
-    0,
+    -MAX_SECONDS,
     MAX_SECONDS,
     "The last open time, inclusive; may be in the future.",
     is_required=True,
     example=4_102_444_800,
 )
-COUNTBACK = IntParam("countback", 1, 10**6, "How many candles that end with `to`.")
+COUNTBACK = IntParam(
+    "countback", 0, 10**6, "How many candles that end with `to`; with 0, `from` decides."
+)
 SEARCH_LIMIT = IntParam("limit", 1, 1000, "How many at most.", 30)
 
-PRICES_SEEN = 200  # of the newest candles, to learn how many decimals prices have
+PRICES_SEEN = 200  # of the newest candles, to learn how many decimals numbers have
 MAX_DECIMALS = 8  # the exchange's
 
 
@@ -68,9 +78,8 @@ class Udf:
         except RequestError:
             return UdfError("unknown_symbol")  # a word that the charts know
         page = await ask(self._services.store, partial(GetPage, series, PRICES_SEEN, None))
-        if isinstance(page, PageUnavailable):
-            return UdfError(f"{series.symbol}: {page.value}; try again")
-        return _described(series.symbol, catalogue.intervals, page.candles)
+        candles = () if isinstance(page, PageUnavailable) else page.candles
+        return _describe(series.symbol, catalogue, candles)
 
     async def search(self, query: Mapping[str, str]) -> list[UdfFound]:
         """Symbols that contain what is looked for, those that begin with it first."""
@@ -97,11 +106,11 @@ class Udf:
             return UdfError(str(error))
         assert last is not None
         limit = min(countback or WINDOW_SIZE, WINDOW_SIZE)
-        before = last * 1000 + 1
+        before = max(0, last * 1000 + 1)
         page = await ask(self._services.store, partial(GetPage, series, limit, before))
         if isinstance(page, PageUnavailable):
             return UdfError(f"{series}: {page.value}; try again")
-        return _columns(page, 0 if countback is not None else (first or 0) * 1000)
+        return _columns(page, 0 if countback else (first or 0) * 1000)
 
     async def time(self) -> str:
         """Seconds since the epoch, by the exchange's clock: candles end by that one."""
@@ -170,7 +179,8 @@ def _columns(page: Page, first: int) -> UdfHistory | UdfNoData:
     )
 
 
-def _described(symbol: str, intervals: Sequence[Interval], candles: Sequence[Candle]) -> UdfSymbol:
+def _describe(symbol: str, catalogue: Catalogue, candles: Sequence[Candle]) -> UdfSymbol:
+    intervals = catalogue.intervals
     lengths = {interval: interval.typical_length for interval in intervals}
     resolutions = {interval: RESOLUTIONS[interval] for interval in intervals}
 
@@ -183,14 +193,13 @@ def _described(symbol: str, intervals: Sequence[Interval], candles: Sequence[Can
 
     seconds, intraday = between(0, MINUTE), between(MINUTE, 24 * HOUR)
     days, weeks, months = between(DAY, WEEK), between(WEEK, 4 * WEEK), between(4 * WEEK, 1e15)
-    prices = (price for candle in candles for price in candle[1:5])
     return UdfSymbol(
         name=symbol,
         ticker=symbol,
         description=symbol,
         supported_resolutions=list(resolutions.values()),
-        pricescale=10 ** _decimals(prices),
-        volume_precision=_decimals(candle.volume for candle in candles),
+        pricescale=10 ** _price_decimals(symbol, catalogue, candles),
+        volume_precision=_decimals(candle.volume for candle in candles) if candles else MAX_DECIMALS,
         has_seconds=bool(seconds),
         has_intraday=bool(intraday or seconds),
         has_daily=bool(days),
@@ -201,6 +210,16 @@ def _described(symbol: str, intervals: Sequence[Interval], candles: Sequence[Can
         weekly_multipliers=weeks,
         monthly_multipliers=months,
     )
+
+
+def _price_decimals(symbol: str, catalogue: Catalogue, candles: Sequence[Candle]) -> int:
+    """The tick size's; while that is unknown, those of candles; before both, all that can be."""
+    details = catalogue.details.get(symbol)
+    if details is not None and details.decimals is not None:
+        return details.decimals
+    if not candles:
+        return MAX_DECIMALS
+    return _decimals(price for candle in candles for price in candle[1:5])
 
 
 def _decimals(numbers: Iterable[float]) -> int:
