@@ -49,7 +49,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     udf.UdfConfig: "UdfConfig",
     udf.UdfError: "UdfError",
     udf.UdfExchange: "UdfExchange",
-    udf.UdfFound: "UdfSymbolMatch",
+    udf.UdfSymbolMatch: "UdfSymbolMatch",
     udf.UdfHistory: "UdfHistory",
     udf.UdfNoData: "UdfNoData",
     udf.UdfSymbol: "UdfSymbol",

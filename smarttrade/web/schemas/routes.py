@@ -142,7 +142,7 @@ ROUTES = (
         "/udf/search",
         CHARTS,
         "Symbols that contain a text.",
-        list[udf_answers.UdfFound],
+        list[udf_answers.UdfSymbolMatch],
         parameters=(
             Text("query", "What is looked for.", "BTC"),
             Text("type", "`crypto`, or empty for any."),

@@ -31,10 +31,10 @@ from .answers import (
     KIND,
     UdfConfig,
     UdfError,
-    UdfFound,
     UdfHistory,
     UdfNoData,
     UdfSymbol,
+    UdfSymbolMatch,
 )
 
 FROM = IntParam(
@@ -81,7 +81,7 @@ class Udf:
         candles = () if isinstance(page, PageUnavailable) else page.candles
         return _describe(series.symbol, catalogue, candles)
 
-    async def search(self, query: Mapping[str, str]) -> list[UdfFound]:
+    async def search(self, query: Mapping[str, str]) -> list[UdfSymbolMatch]:
         """Symbols that contain what is looked for, those that begin with it first."""
         catalogue = await self._catalogue()
         limit = SEARCH_LIMIT.read(query)
@@ -93,7 +93,7 @@ class Udf:
         found = [symbol for symbol in catalogue.symbols if wanted in symbol]
         found.sort(key=lambda symbol: not symbol.startswith(wanted))
         return [
-            UdfFound(symbol, f"{EXCHANGE.upper()}:{symbol}", symbol, symbol)
+            UdfSymbolMatch(symbol, f"{EXCHANGE.upper()}:{symbol}", symbol, symbol)
             for symbol in found[:limit]
         ]
 
@@ -199,7 +199,9 @@ def _describe(symbol: str, catalogue: Catalogue, candles: Sequence[Candle]) -> U
         description=symbol,
         supported_resolutions=list(resolutions.values()),
         pricescale=10 ** _price_decimals(symbol, catalogue, candles),
-        volume_precision=_decimals(candle.volume for candle in candles) if candles else MAX_DECIMALS,
+        volume_precision=_decimals(candle.volume for candle in candles)
+        if candles
+        else MAX_DECIMALS,
         has_seconds=bool(seconds),
         has_intraday=bool(intraday or seconds),
         has_daily=bool(days),

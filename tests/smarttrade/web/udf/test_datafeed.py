@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smarttrade.market.interval import Interval
-from smarttrade.web.udf.datafeed import RESOLUTIONS, _decimals
+from smarttrade.market.symbol_details import SymbolDetails
+from smarttrade.store.messages import Catalogue
+from smarttrade.web.udf.datafeed import RESOLUTIONS, _decimals, _describe
 from tests.fakes.candles import BASE, BTC, at, candle, rows
 from tests.smarttrade.web.backend import WALL, Backend, backend
 
@@ -89,11 +92,24 @@ async def test_unknown_symbol_is_told_as_charts_understand_it() -> None:
         assert answer.json() == {"s": "error", "errmsg": "unknown_symbol"}
 
 
-async def test_symbol_without_history_is_an_error_for_now() -> None:
+async def test_symbol_is_described_before_its_history_is_there() -> None:
+    """With all decimals that the exchange has: a chart keeps what it learns once."""
     async with backend() as server:
-        told = (await server.get("/udf/symbols?symbol=BTCUSDT")).json()
-    assert told["s"] == "error"
-    assert "try again" in told["errmsg"]
+        described = (await server.get("/udf/symbols?symbol=BTCUSDT")).json()
+    assert described["name"] == "BTCUSDT"
+    assert (described["pricescale"], described["volume_precision"]) == (10**8, 8)
+
+
+@pytest.mark.parametrize(
+    ("tick_size", "pricescale"), [("0.01000000", 100), ("1", 1), ("1e-8", 10**8)]
+)
+def test_decimals_of_prices_are_the_tick_sizes_whatever_candles_need(
+    tick_size: str, pricescale: int
+) -> None:
+    details = {"BTCUSDT": SymbolDetails("TRADING", Decimal(tick_size))}
+    catalogue = Catalogue(("BTCUSDT",), (Interval.MINUTE_1,), details)
+    described = _describe("BTCUSDT", catalogue, [candle(0, close=101.123)])
+    assert described.pricescale == pricescale
 
 
 @pytest.mark.parametrize(
@@ -144,6 +160,9 @@ async def test_history_comes_by_columns_oldest_first() -> None:
         ({"countback": 3, "from": MINUTE_0 + 540, "to": MINUTE_0 + 300}, [3, 4, 5]),
         ({"countback": 3, "from": 0, "to": MINUTE_0 + 60}, [0, 1]),
         ({"countback": 100_000}, list(range(10))),
+        # As TradingView's reference back end has it.
+        ({"from": -315_360_000}, list(range(10))),
+        ({"countback": 0, "from": MINUTE_0 + 480}, [8, 9]),
     ],
 )
 async def test_history_of_a_range(query: dict[str, Any], expected: list[int]) -> None:
@@ -161,9 +180,10 @@ async def test_range_without_candles_names_the_next_one_in_the_past() -> None:
         after, before = {"from": MINUTE_0 + 10**6}, {"to": MINUTE_0 - 1}
         told = [await history(server, **query) for query in (in_the_gap, after, before)]
         counted = await history(server, countback=5, to=MINUTE_0 - 1)
+        ancient = await history(server, **{"from": -200, "to": -100})
     assert told[0] == {"s": "no_data", "nextTime": MINUTE_0 + 180}
     assert told[1] == {"s": "no_data", "nextTime": MINUTE_0 + 540}
-    assert told[2] == counted == {"s": "no_data"}
+    assert told[2] == counted == ancient == {"s": "no_data"}
 
 
 @pytest.mark.parametrize("spelling", ["1D", "D"])
@@ -185,8 +205,9 @@ async def test_days_are_spelled_in_two_ways(spelling: str) -> None:
         ({"resolution": ""}, "unknown resolution: ''"),
         ({"to": ""}, "to must be a whole number"),
         ({"to": "now"}, "not 'now'"),
-        ({"from": "-1"}, "from must be a whole number"),
-        ({"countback": "0"}, "countback must be"),
+        ({"from": "--1"}, "from must be a whole number"),
+        ({"from": "-"}, "from must be a whole number"),
+        ({"countback": "-1"}, "countback must be"),
         ({}, "not read from the exchange yet"),
     ],
 )
