@@ -130,7 +130,7 @@ async def test_stream_that_is_cut_alone_costs_nothing_while_rest_answers(
 
 CRASHES = {
     "store": (MemoryStore, "put_updates"),
-    "hub": (Hub, "handle"),
+    "hub": (Hub, "steps"),
     "stream": (BinanceDecoder, "decode"),
     "backfill": (RestClient, "klines"),
     "web": (MemoryListener, "accept"),
