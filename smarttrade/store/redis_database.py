@@ -198,6 +198,19 @@ class RedisDatabase:
             return []
         return [(_text(name), entry_from_fields(fields)) for name, fields in answer[0][1]]
 
+    # -- For checks ----------------------------------------------------------------------------
+
+    async def server_info(self) -> Mapping[str, Any]:
+        """What the server says about itself."""
+        # In the thread, as is all that imports the library.
+        return await self._run(self._reading, lambda: self._redis.info())  # noqa: PLW0108
+
+    async def delete(self, *series: Series) -> None:
+        """Delete everything in the namespace, windows of these series included."""
+        keys = self._keys
+        names = [keys.meta, keys.lease, keys.gaps, keys.changes, *map(keys.candles, series)]
+        await self._run(self._writing, lambda: self._redis.delete(*names))
+
     # -- Inside --------------------------------------------------------------------------------
 
     @cached_property
