@@ -35,7 +35,6 @@ from .environment import Environment, open_environment
 from .feed.network import Network
 from .feed.subtree import build_feed
 from .linux.systemd import Notifier, watchdog_children
-from .market.origin import SIMULATED
 from .role import Role
 from .session.draining import Draining
 from .session.hub import run_hub
@@ -118,7 +117,15 @@ def build_service(
         overflow=Overflow.CONFLATE,
         key=lambda gap: gap.series,
     )
-    memory = MemoryStore(settings.symbols, settings.intervals, counters.store)
+    exchange = environment.exchange
+    memory = MemoryStore(
+        settings.symbols,
+        settings.intervals,
+        counters.store,
+        origin=None if exchange is None else exchange.name,
+    )
+    if environment.exchange_time:
+        memory.learn_time(environment.exchange_time, trio.current_time())
     texts = CandleTexts()
     redis = _build_redis(settings, environment, role, memory, store)
     keep = partial(
@@ -129,6 +136,7 @@ def build_service(
         gaps=gaps if role.has_feed else None,
         backlog=redis.backlog,
         wall_clock=environment.wall_clock,
+        suspended=environment.suspended,
     )
     children: list[Child | Supervisor] = [*redis.children, Child("store", keep, mailbox=store)]
     if hub is not None:
@@ -140,6 +148,7 @@ def build_service(
             heartbeat=settings.heartbeat_interval,
             wall_clock=environment.wall_clock,
             cost_clock=environment.cost_clock,
+            feed=lambda: memory.feed,
         )
         children.append(Child("hub", fan_out, mailbox=hub))
     if role.has_feed:
@@ -170,7 +179,7 @@ def build_service(
         has_clients=role.has_clients,
         counters=counters,
         wall_clock=environment.wall_clock,
-        origin=lambda: SIMULATED if environment.simulated else None,
+        origin=lambda: memory.origin,
     )
     children += [
         _build_web(settings, environment, services),

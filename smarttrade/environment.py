@@ -16,17 +16,22 @@ import httpx
 import structlog
 import trio
 
+from .binance.exchange_names import exchange_name
 from .binance.venue import BINANCE
 from .feed.dial import Dial
+from .feed.identity import identify
 from .feed.network import Network
 from .feed.subtree import VenueAccess
 from .feed.venue import Venue
 from .linux.systemd import Notifier
+from .market.origin import SIMULATED
 from .role import Role
 from .settings import DEFAULT_REDIS_URL, Settings
 from .settings.values import masked
 from .store.database import Database
+from .store.origin import Exchange
 from .store.probe import redis_answers
+from .store.steady_clock import suspended_time
 from .web.front_end import Listen
 from .web.server.sockets import open_listeners
 
@@ -56,8 +61,12 @@ class Environment:
     """systemd, if it started this process."""
     stopping: trio.Event = field(default_factory=trio.Event)
     """Set before the service stops: from then on it is not ready."""
-    simulated: bool = False
-    """Whether the exchange is the built-in simulator."""
+    exchange: Exchange | None = None
+    """The exchange that this process reads; None for a gateway, which serves what is stored."""
+    exchange_time: int = 0
+    """What the exchange's clock showed at the start, in ms; 0 if it did not answer."""
+    suspended: Callable[[], float] = lambda: 0.0
+    """Seconds for which the machine has been suspended."""
     wall_clock: Callable[[], float] = time.time
     cost_clock: Callable[[], float] = lambda: 0.0
     """Processor time of this thread in seconds; the default does not measure."""
@@ -79,24 +88,42 @@ async def open_environment(
 ) -> AsyncIterator[Environment]:
     """The real world, as the settings name it, or with a simulated exchange in it."""
     async with (
-        _exchange(settings, simulated=simulated) as (rest_urls, stream_urls),
+        _exchange_urls(settings, simulated=simulated) as (rest_urls, stream_urls),
         network.http_client() as http,
     ):
+        exchange, exchange_time = None, 0
+        if role.has_feed:
+            access = VenueAccess(VENUE, http, rest_urls, network.dial, stream_urls)
+            exchange, exchange_time = await _identify(access, simulated=simulated)
         yield Environment(
             http,
             rest_urls,
             network.dial,
             stream_urls,
             listen=partial(_listen, settings),
-            database=await _open_database(settings, role, simulated=simulated),
+            database=await _open_database(settings, role, exchange),
             notifier=notifier,
-            simulated=simulated,
+            exchange=exchange,
+            exchange_time=exchange_time,
+            suspended=suspended_time,
             cost_clock=time.thread_time,
         )
 
 
+async def _identify(access: VenueAccess, *, simulated: bool) -> tuple[Exchange, int]:
+    """The exchange by the host that answers, and its time."""
+    identity = await identify(access)
+    now = 0 if identity is None else identity.time
+    if simulated:
+        return Exchange(SIMULATED), now
+    names = frozenset(map(exchange_name, access.rest_urls))
+    name = exchange_name(access.rest_urls[0] if identity is None else identity.url)
+    logger.info("exchange", origin=name)
+    return Exchange(name, names), now
+
+
 @asynccontextmanager
-async def _exchange(
+async def _exchange_urls(
     settings: Settings, *, simulated: bool
 ) -> AsyncIterator[tuple[Sequence[str], Sequence[str]]]:
     """The REST and stream endpoints: the configured ones, or a simulated exchange's."""
@@ -124,12 +151,15 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
     return listeners
 
 
-async def _open_database(settings: Settings, role: Role, *, simulated: bool) -> Database | None:
+async def _open_database(
+    settings: Settings, role: Role, exchange: Exchange | None
+) -> Database | None:
     """The configured Redis, or for `serve` the one at the default address; None for memory.
 
     Simulated candles are never stored beside real ones: they have a namespace of their own, and
     `serve` stores them only in a Redis that is configured.
     """
+    simulated = exchange is not None and exchange.name == SIMULATED
     if settings.use_memory_store or not await _has_redis(settings, role, simulated=simulated):
         return None
     from .store.redis_database import RedisDatabase  # takes as long to import as Trio
@@ -142,6 +172,7 @@ async def _open_database(settings: Settings, role: Role, *, simulated: bool) -> 
         namespace,
         within=settings.redis_timeout,
         stream_length=settings.max_stored_changes,
+        exchange=exchange,
     )
 
 

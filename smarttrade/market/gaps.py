@@ -78,9 +78,12 @@ class KnownGaps:
         if first is not None and first < rows[0].open_time:
             found.insert(0, self._span(first, rows[0].open_time))
         for span in found:
-            if not any(h.first <= span.first and span.last <= h.last for h in self.holes):
-                self.holes.append(span)
-                self.revision += 1
+            self.add_hole(span)
+
+    def add_hole(self, span: Span) -> None:
+        if not any(h.first <= span.first and span.last <= h.last for h in self.holes):
+            self.holes.append(span)
+            self.revision += 1
 
     def settle(self, candles: Sequence[Candle]) -> None:
         """Forget the unfilled ranges that are filled, or proven to be holes, by now."""

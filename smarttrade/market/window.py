@@ -203,6 +203,19 @@ class Window:
         self.known_gaps.settle(self._candles)
         return self._advance(updates, corrections)
 
+    def extend(self, rows: Sequence[Candle]) -> bool:
+        """Take rows of the exchange's history that are older than the oldest candle, if any are.
+
+        They are no news: whoever needs them asks for them. Returns whether there were any.
+        """
+        oldest = self.oldest
+        if oldest is None:
+            return False
+        older = [row for row in rows if row.closed and row.open_time < oldest.open_time]
+        self._candles[:0] = older
+        self._trim()
+        return bool(older)
+
     def release(self) -> Change:
         """Publish what is held although history is missing before it."""
         if not self.is_ready or not self._buffered:
@@ -266,6 +279,31 @@ class Window:
         self.known_gaps.add_doubtful(self._candles)
         return change
 
+    def merge_stored(self, state: WindowState) -> Change:
+        """Take what another process has published of this series and this window lacks.
+
+        Of two states of a candle the later one is kept, so no close is undone on either side; of
+        two closed ones, that which was known last. Live candles that follow a gap are buffered.
+        """
+        updates: list[Candle] = []
+        corrections: list[Candle] = []
+        for candle in state.candles:
+            newest = self.newest
+            if newest is None or candle.open_time > newest.open_time:
+                self._buffer(candle)
+            elif candle.open_time == newest.open_time and not newest.closed:
+                if supersedes(candle, newest):
+                    self._candles[-1] = candle
+                    updates.append(candle)
+            elif corrected := self._merge_past(candle) or self._replace_earlier(candle):
+                corrections.append(corrected)
+        for hole in state.holes:
+            self.known_gaps.add_hole(hole)
+        if corrections:
+            self.known_gaps.add_doubtful(self._candles)
+        self.known_gaps.settle(self._candles)
+        return self._advance(updates, corrections)
+
     def adopt(self, state: WindowState) -> Change:
         """Become equal to another window of this series, which decides about its candles.
 
@@ -288,6 +326,8 @@ class Window:
         A state that was known already, or is older than what is, changes nothing.
         """
         newest = self.newest
+        if corrected and not candle.closed:
+            return UNCHANGED
         if newest is None or candle.open_time > newest.open_time:
             self._candles.append(candle)
             self._trim()
@@ -320,14 +360,21 @@ class Window:
         self.known_gaps.remember_holes(rows, None)
         live, self._buffered = self._buffered, {}
         for candle in live.values():
-            index = index_of(self._candles, candle.open_time)
-            if index >= len(rows):
-                self._buffered[candle.open_time] = candle
-            elif rows[index].open_time == candle.open_time:
-                row = rows[index]
-                later = supersedes(row, candle)
-                self._candles[index] = read_over(row, candle) if later else candle
+            self._add_live(candle)
         return self._advance(self._candles)
+
+    def _add_live(self, candle: Candle) -> None:
+        """Put a live candle that came before the history into it, or buffer it if it follows."""
+        index = index_of(self._candles, candle.open_time)
+        if index >= len(self._candles):
+            self._buffered[candle.open_time] = candle
+            return
+        held = self._candles[index]
+        if held.open_time == candle.open_time:
+            later = supersedes(held, candle)
+            self._candles[index] = read_over(held, candle) if later else candle
+        elif candle.closed and index > 0:
+            self._candles.insert(index, candle)
 
     def _are_beyond(self, rows: Sequence[Candle]) -> bool:
         """Whether something is missing between the newest candle and these newest rows."""
@@ -385,6 +432,16 @@ class Window:
         self._candles.insert(index, row)
         self._trim()
         return row
+
+    def _replace_earlier(self, candle: Candle) -> Candle | None:
+        """Put a closed candle in the place of one that was known earlier and differs from it."""
+        index = index_of(self._candles, candle.open_time)
+        held = self._candles[index]
+        is_same = held.open_time != candle.open_time or held.same_values(candle)
+        if is_same or not candle.closed or candle.event_time <= held.event_time:
+            return None
+        self._candles[index] = candle
+        return candle
 
     def _advance(
         self, updates: Iterable[Candle] = (), corrections: Iterable[Candle] = ()

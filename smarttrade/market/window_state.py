@@ -9,14 +9,40 @@ from .candle import Candle, supersedes
 from .gaps import Missing, Span
 
 
+class Correction(NamedTuple):
+    """When a closed candle was corrected."""
+
+    open_time: int
+    """Of the candle, in ms."""
+    at: int
+    """Exchange time in ms."""
+
+
+class SeriesNotes(NamedTuple):
+    """What is known of a series beside its candles."""
+
+    holes: tuple[Span, ...] = ()
+    """Open times that the exchange does not have either."""
+    unfilled: tuple[Missing, ...] = ()
+    """Ranges that were published over."""
+    corrections: tuple[Correction, ...] = ()
+    """Of the last hour, in the order in which they were made."""
+
+
 class WindowState(NamedTuple):
-    """All that a window knows and would have to ask for again, as a value."""
+    """All that is known of a series and would have to be read again, as a value."""
 
     candles: tuple[Candle, ...]
     holes: tuple[Span, ...] = ()
     """Open times that the exchange does not have either."""
     unfilled: tuple[Missing, ...] = ()
     """Ranges that were published over."""
+    corrections: tuple[Correction, ...] = ()
+    """Of the last hour. The store keeps them beside the window."""
+
+    @property
+    def notes(self) -> SeriesNotes:
+        return SeriesNotes(self.holes, self.unfilled, self.corrections)
 
 
 class Adopted(NamedTuple):
@@ -38,9 +64,11 @@ def adopted(mine: Sequence[Candle], incoming: Sequence[Candle]) -> Adopted:
         held = old.get(other.open_time)
         candle = other if held is None else _later(other, held)
         result.candles.append(candle)
-        if candle is not held and other.open_time >= newest:
+        if held is not None and candle[:7] == held[:7]:
+            continue
+        if other.open_time >= newest and (held is None or not held.closed):
             result.updates.append(candle)
-        elif candle is not held and (held is None or candle[:7] != held[:7]):
+        elif candle.closed:
             result.corrections.append(candle)
     last = incoming[-1].open_time if incoming else -1
     result.candles.extend(candle for candle in mine if candle.open_time > last)

@@ -25,6 +25,7 @@ from ..store.events import (
     FeedChanged,
     HubEvent,
     Published,
+    SeriesReturned,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
@@ -44,6 +45,8 @@ SNAPSHOTS_PER_TURN = 16  # of 1000 candles; each takes 0.1 ms to encode and 0.05
 # together. After a pause nothing waits: the first update of a burst goes out at once.
 FLUSH_CPU_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
 MAX_FLUSH_PAUSE = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
+
+UNKNOWN_FEED = FeedStatus(Feed.DOWN, 0.0)
 
 
 class _EncodedSnapshot(NamedTuple):
@@ -107,13 +110,14 @@ class Hub:
         texts: CandleTexts,
         counters: HubCounters,
         wall_clock: Callable[[], float] = time.time,
+        feed: FeedStatus = UNKNOWN_FEED,
     ) -> None:
         self.counters = counters
         self._wall_clock = wall_clock
         counters.subscribers = counters.subscriptions = 0  # of a hub before this one
         self._encoder = Encoder(texts)
         self._cache = texts.cache
-        self._feed = FeedStatus(Feed.DOWN, 0.0)
+        self._feed = feed
         self._series: dict[Subscriber, frozenset[Series]] = {}
         self._groups: dict[tuple[frozenset[Series], bool], _Group] = {}
         self._routes: dict[Series, list[_Group]] = {}
@@ -141,6 +145,8 @@ class Hub:
                 case FeedChanged(status):
                     self._feed = status
                     self._broadcast("status", status_frame(status))
+                case SeriesReturned(snapshot):
+                    self._resume(snapshot)
                 case _:
                     assert_never(event)
         self._flush(touched)
@@ -220,6 +226,17 @@ class Hub:
             subscriber.budget.debit_bytes(len(frame))
             subscriber.outbox.post_once(frame)
 
+    def _resume(self, snapshot: Snapshot) -> None:
+        """What subscribers missed while the series was gone. They are not charged for it."""
+        frame = self._snapshot_frame(snapshot)
+        for group in self._routes.get(snapshot.series, ()):
+            for member in group.members:
+                if not member.legacy:
+                    member.outbox.post_once(frame)
+                    continue
+                for candle in snapshot.candles:
+                    member.outbox.post_once(legacy_frame(snapshot.series, candle))
+
     def _close(self, closed: SubscriptionsClosed[Subscriber]) -> None:
         subscriber = closed.subscriber
         if subscriber not in self._series:
@@ -294,6 +311,7 @@ async def run_hub(
     heartbeat: float,
     wall_clock: Callable[[], float] = time.time,
     cost_clock: Callable[[], float] = lambda: 0.0,
+    feed: Callable[[], FeedStatus] = lambda: UNKNOWN_FEED,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Fan out what the store tells, and a heartbeat every `heartbeat` seconds.
@@ -301,10 +319,12 @@ async def run_hub(
     What a flush has cost is read from `cost_clock`, in seconds: of the processor's time, as any
     other clock goes on while other programs run.
 
+    `feed` says how the feed is when the hub starts, again perhaps; later changes are events.
+
     Who is subscribed is known only here: when it restarts, the sessions must too. They come back
     with `since` and miss nothing.
     """
-    hub = Hub(texts, counters, wall_clock)
+    hub = Hub(texts, counters, wall_clock, feed())
 
     async def beat() -> None:
         while True:

@@ -11,7 +11,16 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..binance.limits import EXCHANGE_WEIGHT_LIMIT, ROTATE_AFTER
 from ..feed.audit import AUDIT_ROUND
@@ -30,6 +39,7 @@ from .values import (
     lower,
     namespace,
     network,
+    one_exchange,
     or_none,
     origin,
     shown,
@@ -123,14 +133,22 @@ class Settings(BaseModel):
         "BINANCE_REST_URL",
         ("https://api.binance.com", "https://data-api.binance.vision"),
         "the exchange's REST API, tried in order; /api/v3/... is appended",
-        allowed="http:// or https:// base URLs, separated by commas",
+        allowed="http:// or https:// base URLs of one exchange, separated by commas",
     )
     binance_ws_url: Annotated[tuple[str, ...], list_of(STREAM_URL)] = _variable(
         "BINANCE_WS_URL",
         ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision"),
         "the exchange's streams, tried in order; /stream?streams=... is appended",
-        allowed="ws:// or wss:// base URLs, separated by commas",
+        allowed="ws:// or wss:// base URLs, of BINANCE_REST_URL's exchange, separated by commas",
+        validate_default=True,
     )
+
+    @field_validator("binance_rest_url", "binance_ws_url")
+    @classmethod
+    def _are_of_one_exchange(cls, urls: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        one_exchange(urls, *info.data.get("binance_rest_url", ()))
+        return urls
+
     host: Annotated[str, BeforeValidator(host_name)] = _variable(
         "HOST",
         "127.0.0.1",

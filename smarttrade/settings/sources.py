@@ -116,7 +116,7 @@ def _problem(details: Any, origins: Mapping[str, str]) -> str:
     name = str(details["loc"][0])
     given = str(details["input"])
     if name in SECRETS:
-        return f"{name}=*** ({origins[name]}): must be {VARIABLES[name].allowed}"
+        return f"{name}=*** ({origins.get(name, 'default')}): must be {VARIABLES[name].allowed}"
     shown = masked(given if len(given) <= 200 else given[:200] + "...")
     wrong = details.get("ctx", {}).get("error", "")
     # An entry of a list is half a URL if the password has a comma in it.
@@ -124,4 +124,6 @@ def _problem(details: Any, origins: Mapping[str, str]) -> str:
         str(wrong).startswith("wrong: ") and "@" not in given
     )
     why = f"{wrong}; " if is_safe else ""
-    return f"{name}={shown!r} ({origins[name]}): {why}must be {VARIABLES[name].allowed}"
+    return (
+        f"{name}={shown!r} ({origins.get(name, 'default')}): {why}must be {VARIABLES[name].allowed}"
+    )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr
 
+from ..binance.exchange_names import families_of
 from ..market.interval import Interval
 
 
@@ -73,6 +74,12 @@ def base_url(*schemes: str, endings: Sequence[str]) -> Callable[[str], str]:
         return base
 
     return read_base
+
+
+def one_exchange(urls: Sequence[str], *others: str) -> None:
+    """Raises `ValueError` when these are hosts of exchanges that are known to be different."""
+    if len(families := families_of((*urls, *others))) > 1:
+        raise ValueError(f"wrong: {' and '.join(families)} are different exchanges")
 
 
 def namespace(text: str) -> str:

@@ -31,17 +31,21 @@ from .messages import (
     GetPage,
     HistoryRefused,
     ListSymbols,
+    MergeWindows,
     OpenSubscriptions,
     PutHistory,
     PutUpdates,
     Question,
+    ReportExchangeTime,
     ReportFeed,
     RestoreWindows,
     StoreMessage,
+    TakeCorrections,
 )
+from .steady_clock import SteadyClock
 
 
-async def run_store(
+async def run_store(  # noqa: C901 - one match
     mailbox: Mailbox[StoreMessage],
     store: MemoryStore,
     *,
@@ -49,27 +53,40 @@ async def run_store(
     gaps: Mailbox[CandlesMissing] | None,
     backlog: Backlog | None = None,
     wall_clock: Callable[[], float] = time.time,
+    suspended: Callable[[], float] = lambda: 0.0,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Change and read the windows, one message at a time, and report what changed.
 
     Everything worth keeping is in `store`, so a restart loses nothing but the message in hand.
     Waits while `hub` is full: its order is the order of truth, and nothing may be left out. The
-    journal gets its events through `backlog`, which never blocks.
+    journal gets its events through `backlog`, which never blocks. `suspended` says for how many
+    seconds the machine has been suspended.
     """
     listed_waiters: list[Reply[tuple[Series, ...]]] = []
+    clock = SteadyClock(suspended)
+
+    async def carry_out(command: Command | MergeWindows) -> None:
+        for event in _apply(store, command, clock.now(), wall_clock()):
+            if backlog is not None:
+                backlog.note(event)
+            await _send(event, hub, gaps)
+
     task_status.started()
     async for message in mailbox:
+        if clock.has_resumed():
+            store.note_suspend(clock.now())
         match message:
             case GetPage() | GetOverview() | GetCatalogue() | GetDifferences():
-                _answer(store, message)
+                _answer(store, message, clock.now())
+            case MergeWindows(reply=merged):
+                with merged:
+                    await carry_out(message)
+                    merged.set(None)
             case GetListed(reply):
                 listed_waiters.append(reply)
             case _:
-                for event in _apply(store, message, wall_clock()):
-                    if backlog is not None:
-                        backlog.note(event)
-                    await _send(event, hub, gaps)
+                await carry_out(message)
         if store.is_listed:
             while listed_waiters:
                 listed_waiters.pop().set(store.listed)
@@ -87,7 +104,7 @@ async def _send(
             await hub.tell(event)
 
 
-def _answer(store: MemoryStore, question: Question) -> None:
+def _answer(store: MemoryStore, question: Question, now: float) -> None:
     match question:
         case GetPage(series, limit, before, reply):
             with reply:
@@ -97,14 +114,15 @@ def _answer(store: MemoryStore, question: Question) -> None:
                 reply.set(store.differences(series, rows))
         case GetOverview(reply):
             with reply:
-                reply.set(store.overview(trio.current_time()))
+                reply.set(store.overview(now))
         case GetCatalogue(reply):
             with reply:
                 reply.set(store.catalogue)
 
 
-def _apply(store: MemoryStore, command: Command, wall: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - a table
-    now = trio.current_time()
+def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
+    store: MemoryStore, command: Command | MergeWindows, now: float, wall: float
+) -> list[Event]:
     match command:
         case PutUpdates(updates):
             return store.put_updates(updates, now, wall)
@@ -124,15 +142,21 @@ def _apply(store: MemoryStore, command: Command, wall: float) -> list[Event]:  #
             return store.find_missing(series_wanted, but_stored=but_stored)
         case ReportFeed(status):
             return store.report_feed(status)
+        case ReportExchangeTime(time_ms):
+            return store.learn_time(time_ms, now)
         case ListSymbols(symbols):
             return store.list_symbols(symbols)
         case RestoreWindows(windows, listed):
-            return store.restore(windows, listed, now)
-        case AdoptCatalogue(symbols, intervals):
-            return store.adopt_catalogue(symbols, intervals)
-        case AdoptWindows(windows):
-            return store.adopt(windows, wall)
-        case FollowUpdates(published, gaps):
-            return store.follow(published, gaps, now, wall)
+            return store.restore(windows, listed, now, wall)
+        case MergeWindows(windows):
+            return store.restore(windows, (), now, wall)
+        case TakeCorrections(published, at):
+            return store.correct_as(published, at, wall)
+        case AdoptCatalogue(symbols, intervals, origin):
+            return store.adopt_catalogue(symbols, intervals, origin)
+        case AdoptWindows(windows, time_ms):
+            return store.adopt(windows, time_ms, now, wall)
+        case FollowUpdates(published, notes, time_ms):
+            return store.follow(published, notes, time_ms, now, wall)
         case _:
             assert_never(command)

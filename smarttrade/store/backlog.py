@@ -27,7 +27,7 @@ from .events import (
     WindowReplaced,
 )
 from .memory import MemoryStore
-from .redis_format import StoreState, gaps_of
+from .redis_format import StoreState
 
 MAX_DIFFERENCES = WINDOW_SIZE // 4
 """Changes of one series from which on its whole window is written instead."""
@@ -44,7 +44,7 @@ class PendingWrites:
 
     candles: dict[Series, dict[int, PendingCandle]] = field(default_factory=dict)
     whole: dict[Series, WindowState] = field(default_factory=dict)
-    gaps: set[Series] = field(default_factory=set)
+    notes: set[Series] = field(default_factory=set)
     state: StoreState | None = None
     since: float | None = None
     """When the oldest of it came, in seconds of the loop's time."""
@@ -58,7 +58,7 @@ class PendingWrites:
     def series(self) -> tuple[Series, ...]:
         """In the order of the groups."""
         changed = dict.fromkeys([*self.whole, *self.candles])
-        return (*changed, *(each for each in self.gaps if each not in changed))
+        return (*changed, *(each for each in self.notes if each not in changed))
 
 
 class Backlog:
@@ -68,7 +68,7 @@ class Backlog:
         self._memory = memory
         self._candles: dict[Series, dict[int, PendingCandle]] = {}
         self._whole: dict[Series, None] = {}
-        self._gaps: dict[Series, None] = {}
+        self._notes: dict[Series, None] = {}
         self._is_state_new = False
         self._is_collecting = False
         self._since: float | None = None
@@ -82,7 +82,7 @@ class Backlog:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._candles or self._whole or self._gaps or self._is_state_new)
+        return not (self._candles or self._whole or self._notes or self._is_state_new)
 
     @property
     def age(self) -> float:
@@ -118,10 +118,12 @@ class Backlog:
             case CandlesPublished(published):
                 for series, candle, corrected in published:
                     self._note_candle(series, candle, corrected=corrected)
+                    if corrected and series not in self._whole:
+                        self._notes[series] = None
             case WindowReplaced(series):
                 self.rewrite(series)
             case GapsChanged(series):
-                self._gaps[series] = None
+                self._notes[series] = None
             case FeedChanged() | CatalogueChanged():
                 self._is_state_new = True
             case _:
@@ -154,14 +156,19 @@ class Backlog:
         """Collect nothing: another one writes."""
         self._is_collecting = self._is_state_new = False
         self._since = None
-        for waiting in (self._candles, self._whole, self._gaps):
+        for waiting in (self._candles, self._whole, self._notes):
             waiting.clear()
 
     def rewrite(self, series: Series) -> None:
         """The whole window is to be written."""
         self._candles.pop(series, None)
-        self._gaps.pop(series, None)
+        self._notes.pop(series, None)
         self._whole[series] = None
+        self._work.set()
+
+    def rewrite_state(self) -> None:
+        """What is known beside candles is to be written."""
+        self._is_state_new = True
         self._work.set()
 
     def compare(self, series: Series, stored: WindowState | None) -> None:
@@ -175,13 +182,13 @@ class Backlog:
             return
         for pending in differences:
             self._note_candle(series, pending.candle, corrected=pending.corrected)
-        if stored is not None and gaps_of(mine) != gaps_of(stored):
-            self._gaps[series] = None
+        if stored is not None and series not in self._whole and mine.notes != stored.notes:
+            self._notes[series] = None
 
     def take(self, most: int) -> PendingWrites:
         """Take about `most` candles, whole windows first."""
         taken = PendingWrites()
-        while self._whole and len(taken) < most:
+        while self._whole and len(taken) + len(taken.whole) < most:
             series = next(iter(self._whole))
             del self._whole[series]
             if (window := self._memory.state_of(series)) is not None:
@@ -192,9 +199,11 @@ class Backlog:
             waiting = self._candles.pop(series)
             taken.candles[series] = dict(sorted(waiting.items()))
             left -= len(waiting)
-        taken.gaps, self._gaps = set(self._gaps), {}
+        for series in list(self._notes)[: max(0, most - len(taken.whole) - len(taken.candles))]:
+            del self._notes[series]
+            taken.notes.add(series)
         taken.since = self._since
-        if not (self._candles or self._whole):
+        if not (self._candles or self._whole or self._notes):
             self._since = None
         if self._is_state_new:
             self._is_state_new = False
@@ -211,7 +220,7 @@ class Backlog:
             newer = self._candles.pop(series, {})
             for pending in (*candles.values(), *newer.values()):
                 self._note_candle(series, pending.candle, corrected=pending.corrected)
-        self._gaps.update(dict.fromkeys(s for s in taken.gaps if s not in self._whole))
+        self._notes.update(dict.fromkeys(s for s in taken.notes if s not in self._whole))
         self._is_state_new = self._is_state_new or taken.state is not None
 
     def groups(self, taken: PendingWrites, lengths: dict[Series, int]) -> Sequence[Group]:
@@ -220,38 +229,48 @@ class Backlog:
 
     def _group(self, series: Series, taken: PendingWrites, lengths: dict[Series, int]) -> Group:
         if (window := taken.whole.get(series)) is not None:
-            return Group(series, window.candles, is_whole=True, gaps=gaps_of(window))
-        state = self._memory.state_of(series) if series in taken.gaps else None
+            return Group(series, window.candles, is_whole=True, notes=window.notes)
+        state = self._memory.state_of(series) if series in taken.notes else None
         pending: Iterable[PendingCandle] = taken.candles.get(series, {}).values()
         return Group(
             series,
             [each.candle for each in pending],
             [each.corrected for each in pending],
             expected=lengths.get(series, -1),
-            gaps=None if state is None else gaps_of(state),
+            notes=None if state is None else state.notes,
         )
 
 
 def _differences(mine: WindowState, stored: WindowState) -> list[PendingCandle] | None:
-    """What must be put into `stored` to make it `mine`; None when that would not do."""
+    """What must be put into `stored` to make it `mine`; None when that would not do.
+
+    What is stored and later than `mine` stays: it was written by one that knew more, and is taken
+    into `mine` as soon as what is missing before it is there.
+    """
     if not stored.candles or not mine.candles:
-        return None
+        return [] if stored.candles == mine.candles else None
     before = {candle.open_time: candle for candle in stored.candles}
     newest = stored.candles[-1].open_time
     different = []
     for candle in mine.candles:
         held = before.pop(candle.open_time, None)
-        if held is None or not _is_same(candle, held):
+        if held is None or not _is_settled(candle, held):
             is_past = candle.open_time < newest or (held is not None and held.closed)
-            different.append(PendingCandle(candle, is_past))
-    surplus_leaves = len(mine.candles) == WINDOW_SIZE and all(
-        open_time < mine.candles[0].open_time for open_time in before
+            different.append(PendingCandle(candle, is_past and candle.closed))
+    is_full, oldest, latest = (
+        len(mine.candles) == WINDOW_SIZE,
+        mine.candles[0].open_time,
+        mine.candles[-1].open_time,
     )
-    if before and not surplus_leaves:
-        return None
-    return different if len(different) <= MAX_DIFFERENCES else None
+    surplus = [t for t in before if t <= latest and not (is_full and t < oldest)]
+    too_many = len(different) > MAX_DIFFERENCES and newest <= latest
+    return None if surplus or too_many else different
 
 
-def _is_same(candle: Candle, held: Candle) -> bool:
-    """Of a closed candle only the values count, not its source or event time."""
-    return candle == held or (candle.closed and held.closed and candle.same_values(held))
+def _is_settled(candle: Candle, held: Candle) -> bool:
+    """Whether what is stored may stay: a close is never undone, and of two closed states only the
+    values count, not their source or event time.
+    """
+    if held.closed:
+        return not candle.closed or candle.same_values(held)
+    return candle == held

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ..market.candle import Candle
 from ..market.window import WINDOW_SIZE
+from ..market.window_state import Correction
 
 CORRECTIONS_KEPT = 3_600_000
 """Milliseconds of exchange time for which corrections are remembered, for clients that were away:
@@ -13,17 +14,33 @@ what they hold may be what was corrected. One that was away for longer does bett
 
 
 class Corrections:
-    __slots__ = ("_at",)
+    """Those of the last hour, at most one for each candle of a window."""
+
+    __slots__ = ("_at", "revision")
 
     def __init__(self) -> None:
         self._at: dict[int, int] = {}
         """When (exchange time) candles were corrected, by their open time; oldest first."""
+        self.revision = 0
+        """Grows when one is added."""
 
     def note(self, corrections: Iterable[Candle], exchange_time: int) -> None:
-        for candle in corrections:
-            self._at.pop(candle.open_time, None)
-            self._at[candle.open_time] = exchange_time
+        self.add(Correction(candle.open_time, exchange_time) for candle in corrections)
         self._forget(exchange_time)
+
+    def add(self, corrections: Iterable[Correction]) -> None:
+        """Corrections that another process made; of one candle, the latest counts."""
+        for open_time, at in corrections:
+            if self._at.get(open_time, -1) >= at:
+                continue
+            self._at[open_time] = at
+            self.revision += 1
+        self._at = dict(sorted(self._at.items(), key=lambda item: item[1]))
+
+    def since(self, exchange_time: int) -> tuple[Correction, ...]:
+        """Those of the last hour before `exchange_time`, in the order in which they were made."""
+        self._forget(exchange_time)
+        return tuple(Correction(*item) for item in self._at.items())
 
     def oldest(self, exchange_time: int) -> int | None:
         """The oldest open time of those corrected lately."""

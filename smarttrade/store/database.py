@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 
 from ..market.candle import Candle
 from ..market.series import Series
-from ..market.window_state import WindowState
-from .redis_format import Entry, StoredGaps, StoreState
+from ..market.window_state import SeriesNotes, WindowState
+from .origin import Exchange
+from .redis_format import Entry, StoreState
 
 
 class DatabaseUnavailable(Exception):
@@ -25,9 +26,12 @@ class DatabaseUnavailable(Exception):
 class ForeignFormat(Exception):
     """What is stored is in the format of another version of this program."""
 
-    def __init__(self, found: str) -> None:
+    def __init__(self, found: bytes) -> None:
         self.found = found
-        super().__init__(f"written by another version, in format {found[:50]!r}")
+        shown = found[:50].decode(errors="replace")
+        super().__init__(
+            f"written by another version of this program, in format {shown!r}; it is not read"
+        )
 
 
 # -- Writing --------------------------------------------------------------------------------
@@ -45,7 +49,7 @@ class Group(NamedTuple):
     """Length that the list has if it is ours, or -1 when that is unknown."""
     is_whole: bool = False
     """Whether these candles replace all that are there."""
-    gaps: StoredGaps | None = None
+    notes: SeriesNotes | None = None
     """None when nothing is new about them."""
 
 
@@ -60,11 +64,17 @@ class Batch:
     """None when nothing is new."""
     is_heartbeat: bool
     """Whether an entry is added even if nothing changed."""
+    time: int = 0
+    """What the exchange's clock shows, in ms; 0 while that is unknown."""
+    state_digest: str = ""
+    """SHA-1 of the state that should be stored, to find out that it is not."""
 
 
 class Written(NamedTuple):
     lengths: tuple[int, ...]
     """Of each group's list; -1 where it was not what was expected, and was left alone."""
+    is_state_lost: bool = False
+    """Whether the stored state is another than was written."""
 
 
 class Fenced(NamedTuple):
@@ -86,6 +96,8 @@ class Leading(NamedTuple):
     """Grows with every change of leader."""
     written: int
     """The number of the last batch that the leader wrote in this epoch; 0 for none."""
+    time: int = 0
+    """What the exchange's clock showed at the last batch, in ms; 0 if that is not known."""
 
 
 class Held(NamedTuple):
@@ -104,6 +116,8 @@ class StoredWindow(NamedTuple):
     """None when nothing is stored, or when it is damaged."""
     damage: str | None
     """Why it cannot be read."""
+    seq: int = 0
+    """Number of the last entry of the change stream when this was read: it has what that says."""
 
 
 class Position(NamedTuple):
@@ -115,19 +129,30 @@ class Position(NamedTuple):
     """The last entry's number."""
     state: StoreState | None
     """None when nothing was ever written."""
+    origin: str | None = None
+    """Which exchange the candles are from; None when nothing was ever written."""
+    time: int = 0
+    """What the exchange's clock showed at the last batch, in ms; 0 if that is not known."""
 
 
 class Database(Protocol):
-    """Every method raises `DatabaseUnavailable`, and ends promptly when cancelled.
+    """A namespace, of one exchange's candles.
 
-    What was cancelled may still be done; numbers and epochs keep that from doing harm.
+    Every method raises `DatabaseUnavailable`, and ends promptly when cancelled.
+
+    What was cancelled may still be done; numbers and epochs keep that from doing harm. Candles are
+    those of the origin that `acquire` or `position` found last.
     """
 
+    exchange: Exchange | None
+    """This process's own. A gateway has none, and reads what there is."""
+
     async def acquire(self, leader: str, lease: float) -> Leading | Held:
-        """Take or prolong the lease, for `lease` seconds.
+        """Take or prolong the lease, for `lease` seconds; quarantines what is damaged beside it.
 
         Raises:
             ForeignFormat: no one leads, but this version cannot read what is stored.
+            ForeignOrigin: what is stored, or is being written, is of another exchange.
         """
 
     async def release(self, leader: str) -> None:
@@ -139,13 +164,17 @@ class Database(Protocol):
         """Write all of `batch` at once, or nothing; prolongs the lease, too."""
 
     async def quarantine(self, series: Sequence[Series]) -> None:
-        """Move the lists of these series out of the way."""
+        """Move the lists of these series out of the way, and forget their notes."""
 
-    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
-        """Move everything out of the way, with the lists of these series, if its format is that."""
+    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
+        """Move what another version wrote out of the way, if its format is that."""
 
-    async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
-        """Read windows, in the given order."""
+    async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        """Read windows, in the given order.
+
+        `time` is what the exchange's clock shows, in ms, or
+        showed when they were written; 0 if that is not known. What is later is damage.
+        """
 
     async def position(self) -> Position:
         """The end of the change stream.

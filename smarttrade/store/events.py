@@ -63,7 +63,20 @@ class FeedChanged:
     status: FeedStatus
 
 
-HubEvent = CandlesPublished | SubscriptionsOpened[Any] | SubscriptionsClosed[Any] | FeedChanged
+@dataclass(frozen=True, slots=True)
+class SeriesReturned:
+    """A series that was gone is back: its subscribers get what they missed."""
+
+    snapshot: Snapshot
+
+
+HubEvent = (
+    CandlesPublished
+    | SeriesReturned
+    | SubscriptionsOpened[Any]
+    | SubscriptionsClosed[Any]
+    | FeedChanged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +101,6 @@ class CatalogueChanged:
 JournalEvent = WindowReplaced | GapsChanged | CatalogueChanged
 """What only the journal needs."""
 
-StoredEvent = CandlesPublished | FeedChanged | JournalEvent
-"""What the journal has to know."""
-
 
 @dataclass(frozen=True, slots=True)
 class CandlesMissing:
@@ -107,4 +117,4 @@ class CandlesMissing:
     """Whether a client waits for it: it is read before what no one asks for."""
 
 
-Event = HubEvent | CandlesMissing | StoredEvent
+Event = HubEvent | CandlesMissing | JournalEvent

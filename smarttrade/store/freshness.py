@@ -52,6 +52,7 @@ class Freshness:
         "_overdue_at",
         "_overdue_pause",
         "_window",
+        "is_incomplete",
         "lagging_since",
         "received_at",
         "unconfirmed_since",
@@ -63,6 +64,8 @@ class Freshness:
         """When the exchange last reported it."""
         self.unconfirmed_since: float | None = None
         """Since when it has candles that were stored some time ago, and nothing has followed."""
+        self.is_incomplete = False
+        """Whether it was restored with fewer candles than a window holds: history may have more."""
         self.lagging_since: float | None = None
         """Since when it lacks a trade that another series of its symbol has."""
         self._ask_at: float | None = None
@@ -88,6 +91,7 @@ class Freshness:
             self.received_at = now
             self._confirmed_at = time
         if first is None:
+            self.is_incomplete = False
             self._is_without_history = not rows
             if not rows:
                 self.ask_later(now)
@@ -103,7 +107,7 @@ class Freshness:
         """From which open time (ms) on to ask up to now; None for all there is."""
         window = self._window
         newest = window.newest
-        if not window.is_ready or newest is None or self._is_without_history:
+        if not window.is_ready or newest is None or self._is_without_history or self.is_incomplete:
             return None
         if window.unfilled:
             return window.unfilled[0].first

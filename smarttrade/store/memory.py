@@ -6,15 +6,17 @@ beside it sends them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..market.candle import Candle
-from ..market.gaps import Missing, Span
+from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.window import Change, Difference
-from ..market.window_state import WindowState
+from ..market.window import WINDOW_SIZE, Change, Difference
+from ..market.window_state import Correction, SeriesNotes, WindowState
+from .catalogue import SeriesCatalogue
 from .counters import StoreCounters
 from .events import (
     CandlesMissing,
@@ -24,11 +26,12 @@ from .events import (
     FeedChanged,
     GapsChanged,
     Published,
+    SeriesReturned,
     SubscriptionsClosed,
     SubscriptionsOpened,
     WindowReplaced,
 )
-from .exchange_clock import ExchangeClock
+from .exchange_clock import FUTURE_TOLERANCE, ExchangeClock
 from .feed import Feed, FeedStatus
 from .lagging_series import mark_lagging
 from .messages import (
@@ -38,6 +41,7 @@ from .messages import (
     Overview,
     Page,
     PageUnavailable,
+    SubscriptionSpec,
 )
 from .series_state import SeriesState
 
@@ -50,40 +54,85 @@ class MemoryStore:
         symbols: Sequence[str],
         intervals: Sequence[Interval],
         counters: StoreCounters | None = None,
+        *,
+        origin: str | None = None,
     ) -> None:
         self.counters = counters or StoreCounters()
-        self.symbols = tuple(symbols)
-        self.intervals = tuple(intervals)
+        self.origin = origin
+        """Which exchange the candles are from; None while a follower does not know."""
         self.is_listed = False
         self.feed = FeedStatus(Feed.DOWN, 0.0)
         self.updated_at: float | None = None
-        self._series = {
-            Series(symbol, interval): SeriesState(interval)
-            for symbol in self.symbols
-            for interval in self.intervals
-        }
+        self._catalogue = SeriesCatalogue(symbols, intervals)
         self._clock = ExchangeClock()
+
+    @property
+    def _series(self) -> dict[Series, SeriesState]:
+        return self._catalogue.states
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self._catalogue.symbols
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        return self._catalogue.intervals
+
+    # -- the exchange's clock --------------------------------------------------------------
+
+    def learn_time(self, time: int, now: float) -> list[Event]:
+        """The exchange's clock shows `time` (ms). What was restored and is later is dropped."""
+        was_known = self._clock.latest > 0
+        self._clock.learn(time, now)
+        return [] if was_known else self._drop_future(now)
+
+    def exchange_time(self, now: float) -> int:
+        """What the exchange's clock shows, in ms; 0 while that is unknown."""
+        return self._clock.estimate(now)
+
+    def _drop_future(self, now: float) -> list[Event]:
+        latest = self._clock.estimate(now) + FUTURE_TOLERANCE
+        late = [
+            series
+            for series, state in self._series.items()
+            if state.freshness.unconfirmed_since is not None
+            and (newest := state.window.newest) is not None
+            and newest.open_time > latest
+        ]
+        for series in late:
+            self._catalogue.restart(series)
+        return self.find_missing(late)
+
+    def note_suspend(self, now: float) -> list[Event]:
+        """The machine was suspended: nothing here is known to be up to date."""
+        self._clock.distrust_late(now)
+        for state in self._series.values():
+            if state.window.is_ready:
+                state.freshness.unconfirmed_since = now
+        return []
 
     # -- candles ---------------------------------------------------------------------------
 
     def put_updates(
-        self, updates: Iterable[tuple[Series, Candle]], now: float, wall: float
+        self, updates: Sequence[tuple[Series, Candle]], now: float, wall: float
     ) -> list[Event]:
         """Apply live candles. `now` is the loop's time and `wall` the wall clock, in seconds."""
         published: list[Published] = []
         missing: list[Event] = []
-        series_states, clock = self._series, self._clock
+        if not self._clock.latest and (first := max((c.event_time for _, c in updates), default=0)):
+            missing += self.learn_time(first, now)
+        states, clock = self._series, self._clock
         for series, candle in updates:
-            state = series_states.get(series)
+            state = states.get(series)
             if state is None:
                 continue
             state.freshness.received_at = now
             if candle.event_time > clock.latest:
-                clock.latest, clock.latest_at = candle.event_time, now
+                clock.learn(candle.event_time, now)
             change = state.window.apply(candle)
             if change.missing is not None:
                 missing += self._ask(series, state, change.missing)
-            elif change.updates:
+            elif change.updates and clock.is_credible(candle.event_time, now):
                 state.freshness.unconfirmed_since = None
             self._collect(series, state, change, published)
             if state.gaps_revision != state.window.known_gaps.revision:
@@ -112,15 +161,25 @@ class MemoryStore:
         state.asked = None
         state.freshness.unconfirmed_since = None
         window = state.window
+        is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
         state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
         rows = [self._as_known(row) for row in rows]
         if not window.is_ready:
-            return self._begin(series, state, rows, wall)
+            begun = self._begin(series, state, partial(window.merge, rows), wall)
+            return [*begun, WindowReplaced(series)]
         before = window.newest
         events = self._published(series, state, window.merge(rows, first), wall)
         if before and window.oldest and before.open_time < window.oldest.open_time:
             events.append(WindowReplaced(series))
+        elif is_extended:
+            events += self._extended(series, state)
         return events
+
+    def _extended(self, series: Series, state: SeriesState) -> list[Event]:
+        """There are older candles than before: subscribers get the whole window."""
+        state.has_changed()
+        snapshot = state.snapshot(SubscriptionSpec(series, snapshot=WINDOW_SIZE), 0)
+        return [SeriesReturned(snapshot), WindowReplaced(series)]
 
     def history_refused(self, series: Series, now: float) -> list[Event]:
         """Nothing came of a question: what is still missing is asked for again, ever later."""
@@ -129,11 +188,11 @@ class MemoryStore:
         return []
 
     def _begin(
-        self, series: Series, state: SeriesState, rows: Sequence[Candle], wall: float
+        self, series: Series, state: SeriesState, begin: Callable[[], Change], wall: float
     ) -> list[Event]:
-        """The first history. Who subscribed without a snapshot gets what is news: live candles."""
+        """The first history. Subscribers without a snapshot get what is news: live candles."""
         news = state.window.oldest_buffered
-        change = state.window.merge(rows)
+        change = begin()
         state.has_changed()
         self.updated_at = wall
         events: list[Event] = []
@@ -142,7 +201,7 @@ class MemoryStore:
         events += state.open_waiting(series, self._clock.latest)
         if change.missing is not None:
             events += self._ask(series, state, change.missing)
-        return [*events, WindowReplaced(series)]
+        return events
 
     def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
         """Which closed rows of the exchange's history are not what was published."""
@@ -212,46 +271,65 @@ class MemoryStore:
     def state_of(self, series: Series) -> WindowState | None:
         """All that is known of a series; None when that is nothing yet."""
         state = self._series.get(series)
-        return state.window.state if state is not None and state.window.is_ready else None
+        return None if state is None else state.state(self._clock.latest)
 
     def restore(
         self,
         windows: Iterable[tuple[Series, WindowState]],
         listed: Iterable[str],
         now: float,
+        wall: float,
     ) -> list[Event]:
-        """Begin with what was stored, where there is nothing yet."""
+        """Begin with what was stored, where there is nothing yet; else take what is later."""
         events: list[Event] = []
         for series, stored in windows:
             state = self._series.get(series)
-            if state is None or state.window.is_ready or not stored.candles:
+            if state is None or not stored.candles:
                 continue
-            change = state.window.restore(stored)
+            state.corrections.add(stored.corrections)
+            if state.window.is_ready:
+                change = state.window.merge_stored(stored)
+                events += self._published(series, state, change, wall)
+                continue
+            events += self._begin(series, state, partial(state.window.restore, stored), wall)
             state.freshness.unconfirmed_since = now
-            state.has_changed()
-            now_known = state.window.state
-            if now_known.candles != stored.candles:
+            state.freshness.is_incomplete = len(stored.candles) < WINDOW_SIZE
+            known = state.window.state
+            if known.candles != stored.candles:
                 events.append(WindowReplaced(series))
-            elif now_known != stored:
+            elif known.notes[:2] != stored.notes[:2]:
                 events.append(GapsChanged(series))
-            events += state.open_waiting(series, self._clock.latest)
-            if change.missing is not None:
-                events += self._ask(series, state, change.missing)
         if not self.is_listed and set(self.symbols) <= set(listed):
             self.is_listed = True  # the exchange is asked again; meanwhile this is most likely
         return events
 
-    def adopt_catalogue(self, symbols: Iterable[str], intervals: Iterable[Interval]) -> list[Event]:
-        """Have these series and no others."""
-        self.symbols, self.intervals = tuple(symbols), tuple(intervals)
-        self._series = {
-            series: self._series.get(series) or SeriesState(series.interval)
-            for series in (Series(s, i) for s in self.symbols for i in self.intervals)
-        }
+    def correct_as(self, published: Iterable[Published], at: int, wall: float) -> list[Event]:
+        """Take corrections that another process made at `at`, in ms of exchange time."""
+        events: list[Event] = []
+        for series, candle, _ in published:
+            if (state := self._series.get(series)) is None:
+                continue
+            events += self.correct(series, [candle], wall)
+            state.corrections.add([Correction(candle.open_time, at)])
+        return events
+
+    def adopt_catalogue(
+        self, symbols: Sequence[str], intervals: Sequence[Interval], origin: str | None
+    ) -> list[Event]:
+        """Have these series and no others, with candles of that exchange and of no other."""
+        if origin != self.origin:
+            self._catalogue.restart_all()
+            self._clock = ExchangeClock()
+        self.origin = origin
+        self._catalogue.change(symbols, intervals)
         return [CatalogueChanged()]
 
-    def adopt(self, windows: Iterable[tuple[Series, WindowState]], wall: float) -> list[Event]:
-        """Become equal to the leader's windows; what differs is published."""
+    def adopt(
+        self, windows: Iterable[tuple[Series, WindowState]], time: int, now: float, wall: float
+    ) -> list[Event]:
+        """Become equal to the leader's windows as of `time` (ms); what differs is published."""
+        if time:
+            self._clock.learn(time, now)
         events: list[Event] = []
         for series, stored in windows:
             state = self._series.get(series)
@@ -259,6 +337,8 @@ class MemoryStore:
                 continue
             was_ready = state.window.is_ready
             change = state.window.adopt(stored)
+            state.corrections.add(stored.corrections)
+            state.freshness.unconfirmed_since = None
             if was_ready:
                 events += self._published(series, state, change, wall)
             else:
@@ -270,27 +350,31 @@ class MemoryStore:
     def follow(
         self,
         published: Iterable[Published],
-        gaps: Mapping[Series, tuple[Iterable[Span], Iterable[Missing]]],
+        notes: Mapping[Series, SeriesNotes],
+        time: int,
         now: float,
         wall: float,
     ) -> list[Event]:
-        """Apply what the leader has published; what is known already is left out."""
+        """Apply what the leader has published by `time` (ms); what is known is left out."""
         news: list[Published] = []
-        clock = self._clock
+        if time:
+            self._clock.learn(time, now)
         for series, candle, corrected in published:
             state = self._series.get(series)
             if state is None or not state.window.is_ready:
                 continue
             if not corrected:
                 state.freshness.received_at = now
-            if candle.event_time > clock.latest:
-                clock.latest, clock.latest_at = candle.event_time, now
             self._collect(series, state, state.window.follow(candle, corrected=corrected), news)
         events: list[Event] = [CandlesPublished(news)] if news else []
-        for series, (holes, unfilled) in gaps.items():
+        for series, (holes, unfilled, corrections) in notes.items():
             if (state := self._series.get(series)) is not None:
+                state.corrections.add(corrections)
                 state.window.known_gaps.set(holes, unfilled)
                 events += self._gap_events(series, state)
+        if time and self._clock.is_credible(time, now):
+            for state in self._series.values():
+                state.freshness.unconfirmed_since = None
         self.counters.published += len(news)
         self.updated_at = wall if news else self.updated_at
         return events
@@ -333,8 +417,8 @@ class MemoryStore:
         """Keep only `symbols` of those that are configured."""
         kept = set(symbols)
         self.is_listed = True
-        self.symbols = tuple(symbol for symbol in self.symbols if symbol in kept)
-        self._series = {s: state for s, state in self._series.items() if s.symbol in kept}
+        configured = self._catalogue.configured
+        self._catalogue.change([s for s in configured if s in kept], self.intervals)
         return [CatalogueChanged()]
 
     # -- reading ---------------------------------------------------------------------------
@@ -369,6 +453,7 @@ class MemoryStore:
             ),
             feed=self.feed,
             updated_at=self.updated_at,
+            origin=self.origin,
             exchange_time=time,
         )
 
@@ -395,10 +480,7 @@ class MemoryStore:
         ]
 
     def close_subscriptions(self, request: CloseSubscriptions[Any]) -> list[Event]:
-        series = tuple(self._series) if request.series is None else request.series
-        for each in series:
-            if (state := self._series.get(each)) is not None:
-                state.waiting.pop(request.subscriber, None)
+        self._catalogue.forget_waiting(request.subscriber, request.series)
         closed = None if request.series is None else tuple(request.series)
         return [SubscriptionsClosed(request.subscriber, closed, request.acknowledgement)]
 

@@ -10,12 +10,12 @@ from typing import Any, Generic, NamedTuple
 from actors import Reply
 
 from ..market.candle import Candle
-from ..market.gaps import Gap, Missing, Span
+from ..market.gaps import Gap
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.symbol_details import SymbolDetails
 from ..market.window import Difference
-from ..market.window_state import WindowState
+from ..market.window_state import SeriesNotes, WindowState
 from .events import Published, SubscriberT
 from .feed import FeedStatus
 
@@ -84,8 +84,16 @@ class ReportFeed:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportExchangeTime:
+    """What the exchange's clock shows."""
+
+    time: int
+    """In ms since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreWindows:
-    """Begin with what was stored, where there is no history yet.
+    """Begin with what was stored, where there is no history yet; else take what is later in it.
 
     What came since is still to be read from the exchange.
     """
@@ -96,11 +104,21 @@ class RestoreWindows:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeCorrections:
+    """Take what another process has corrected, so that clients that come from there have it."""
+
+    published: Sequence[Published]
+    at: int
+    """Exchange time in ms."""
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptCatalogue:
-    """Have these series and no others, as the leader has."""
+    """Have the leader's series and no others, with candles of its exchange and of no other."""
 
     symbols: Sequence[str]
     intervals: Sequence[Interval]
+    origin: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,8 @@ class AdoptWindows:
     """Become equal to the leader's windows."""
 
     windows: Sequence[tuple[Series, WindowState]]
+    time: int = 0
+    """What the exchange's clock showed then, in ms; 0 if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +135,10 @@ class FollowUpdates:
     """Apply what the leader has published, in its order."""
 
     published: Sequence[Published]
-    gaps: Mapping[Series, tuple[Sequence[Span], Sequence[Missing]]]
-    """Of series of which something new is known: holes of the exchange, and unfilled ranges."""
+    notes: Mapping[Series, SeriesNotes]
+    """Of series of which something new is known beside candles."""
+    time: int = 0
+    """What the exchange's clock showed then, in ms; 0 if that is not known."""
 
 
 class SubscriptionSpec(NamedTuple):
@@ -160,7 +182,9 @@ Command = (
     | FindMissing
     | CheckOverdue
     | ReportFeed
+    | ReportExchangeTime
     | RestoreWindows
+    | TakeCorrections
     | AdoptCatalogue
     | AdoptWindows
     | FollowUpdates
@@ -238,6 +262,8 @@ class Overview:
     feed: FeedStatus
     updated_at: float | None
     """Wall clock of the last change, in seconds since the epoch; None before the first."""
+    origin: str | None = None
+    """Which exchange the candles are from; see `market/origin.py`."""
     exchange_time: int = 0
     """Estimate of the exchange's clock, in ms; 0 before its first event."""
 
@@ -263,6 +289,14 @@ class GetCatalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeWindows:
+    """Ask that what is later in these stored windows be taken; answered when that is done."""
+
+    windows: Sequence[tuple[Series, WindowState]]
+    reply: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
 class GetListed:
     """Ask for the series that the exchange lists; answered as soon as it has been asked."""
 
@@ -272,4 +306,4 @@ class GetListed:
 Question = GetPage | GetOverview | GetCatalogue | GetDifferences
 """Answered at once from what is known; `GetListed` may have to wait."""
 
-StoreMessage = Command | Question | GetListed
+StoreMessage = Command | Question | MergeWindows | GetListed

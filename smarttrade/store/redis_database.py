@@ -11,11 +11,10 @@ arrived, and keep a thread for most of a minute. The caller decides about retrie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from hashlib import sha1
 from importlib.resources import files
-from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -37,21 +36,28 @@ from .database import (
     StoredWindow,
     Written,
 )
+from .origin import MAX_ORIGIN, Exchange, ForeignOrigin
 from .redis_format import (
     FORMAT,
     QUARANTINE_TTL,
-    Damaged,
     Entry,
     Keys,
     candle_to_text,
+    field_of,
+    lease_of,
+    name_in_entry,
+    notes_to_text,
+    state_to_text,
+)
+from .stored_values import (
+    Damaged,
     candles_from_list,
     entry_from_fields,
-    field_of,
-    gaps_from_text,
-    gaps_to_text,
-    name_in_entry,
+    notes_from_text,
+    number_from_text,
+    origin_from_text,
+    readable,
     state_from_text,
-    state_to_text,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ T = TypeVar("T")
 
 WINDOWS_PER_READ = 50  # windows in one round trip: 3 MB, which is 10 ms of a server's time
 ENTRIES_PER_READ = 200  # of the change stream
+MAX_LEASE = 60.0  # seconds; as long as the setting allows, and no lease of ours lasts longer
 WAITING_SHARE = 0.5  # of the time limit; a server that waits for longer counts as dead
 
 
@@ -70,7 +77,17 @@ class RedisDatabase:
     `within` is the time limit in seconds for connecting, and for each answer.
     """
 
-    def __init__(self, url: str, namespace: str, *, within: float, stream_length: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        *,
+        within: float,
+        stream_length: int,
+        exchange: Exchange | None = None,
+    ) -> None:
+        self.exchange = exchange
+        self._origin = "" if exchange is None else exchange.name
         self._url = url
         self._within = within
         self._stream_length = stream_length
@@ -83,105 +100,127 @@ class RedisDatabase:
 
     async def acquire(self, leader: str, lease: float) -> Leading | Held:
         """See `Database`."""
-        keys = self._keys
+        exchange, keys = self._own_exchange, self._keys
+        arguments = [lease_of(leader, exchange.name), leader, _ms(lease), _ms(MAX_LEASE), FORMAT]
+        arguments += [keys.quarantine, QUARANTINE_TTL, *exchange.accepted]
         reply = await self._run(
             self._writing,
-            lambda: _ACQUIRE.call(
-                self._redis,
-                [keys.lease, keys.meta, keys.changes, keys.gaps],
-                [leader, _ms(lease), FORMAT, keys.quarantine, QUARANTINE_TTL],
-            ),
+            lambda: _ACQUIRE.call(self._redis, [keys.lease, keys.meta, keys.changes], arguments),
         )
         match reply:
-            case [b"LEADING", int(epoch), int(written)]:
-                return Leading(epoch, written)
+            case [b"LEADING", int(epoch), int(written), bytes(origin), int(time)]:
+                self._origin = readable(origin, MAX_ORIGIN)
+                return Leading(epoch, written, time)
             case [b"HELD", bytes(holder), int(left)]:
-                return Held(_text(holder), left / 1000 if left >= 0 else inf)  # it has no end
+                return Held(readable(holder, 400), left / 1000)
             case [b"FORMAT", bytes(found)]:
-                raise ForeignFormat(_text(found))
+                raise ForeignFormat(found)
+            case [b"ORIGIN", bytes(found)]:
+                raise ForeignOrigin(readable(found, MAX_ORIGIN), exchange, keys.namespace)
         raise DatabaseUnavailable(f"not an answer to acquire: {reply!r:.200}")
 
     async def release(self, leader: str) -> None:
         """See `Database`."""
+        lease = lease_of(leader, self._own_exchange.name)
         await self._run(
-            self._writing, lambda: _RELEASE.call(self._redis, [self._keys.lease], [leader])
+            self._writing, lambda: _RELEASE.call(self._redis, [self._keys.lease], [lease])
         )
 
     async def write(
         self, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
         """See `Database`."""
-        reply = await self._run(self._writing, lambda: self._write(leader, epoch, lease, batch))
+        held = lease_of(leader, self._own_exchange.name)
+        head = [leader, epoch, batch.number, batch.written, held, _ms(lease)]
+        reply = await self._run(self._writing, lambda: self._write(head, batch))
         match reply:
-            case [b"OK", int(), *lengths]:
-                return Written(tuple(lengths))
+            case [b"OK", int(is_state_lost), list(lengths)]:
+                return Written(tuple(lengths), bool(is_state_lost))
             case [b"FENCED", bytes(other)]:
-                return Fenced(_text(other))
+                return Fenced(readable(other))
             case [b"LOST"]:
                 return Lost()
             case [b"LATE"]:
                 return Late()
         raise DatabaseUnavailable(f"not an answer to write: {reply!r:.200}")
 
-    def _write(self, leader: str, epoch: int, lease: float, batch: Batch) -> Any:
-        keys = [self._keys.lease, self._keys.meta, self._keys.changes, self._keys.gaps]
+    def _write(self, head: Sequence[Any], batch: Batch) -> Any:
+        names, origin = self._keys, self._origin
+        keys = [names.lease, names.meta, names.changes, names.notes(origin)]
         state = "" if batch.state is None else state_to_text(batch.state)
-        arguments: list[Any] = [leader, epoch, batch.number, batch.written, _ms(lease)]
-        arguments += [WINDOW_SIZE, self._stream_length, int(batch.is_heartbeat), state]
+        arguments: list[Any] = [*head, WINDOW_SIZE, self._stream_length, int(batch.is_heartbeat)]
+        arguments += [FORMAT, origin, batch.time, names.quarantine, QUARANTINE_TTL]
+        arguments += [batch.state_digest, state]
         for group in batch.groups:
-            keys.append(self._keys.candles(group.series))
+            keys.append(names.candles(origin, group.series))
             arguments += _group_arguments(group)
         return _WRITE.call(self._redis, keys, arguments)
 
     async def quarantine(self, series: Sequence[Series]) -> None:
         """See `Database`."""
-        await self._quarantine([self._keys.candles(each) for each in series])
+        origin = self._origin
+        notes = self._keys.notes(origin)
+        await self._quarantine([self._keys.candles(origin, each) for each in series])
+        keys = [notes, self._keys.quarantine + notes]
+        arguments = [QUARANTINE_TTL, *map(field_of, series)]
+        await self._run(self._writing, lambda: _FORGET.call(self._redis, keys, arguments))
 
-    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
+    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
         """See `Database`."""
         keys = self._keys
-        lists = [keys.candles(each) for each in series]
-        await self._quarantine([keys.meta, keys.changes, keys.gaps, *lists], found)
+        lists = [keys.version_1_candles(each) for each in series]
+        await self._quarantine([keys.meta, keys.changes, keys.version_1_gaps, *lists], found)
 
-    async def _quarantine(self, keys: Sequence[str], found: str = "") -> None:
+    async def _quarantine(self, keys: Sequence[str], found: bytes = b"") -> None:
         arguments = [self._keys.quarantine, QUARANTINE_TTL, found]
         await self._run(self._writing, lambda: _QUARANTINE.call(self._redis, keys, arguments))
 
     # -- Reading -------------------------------------------------------------------------------
 
-    async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
+    async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         """See `Database`."""
         windows: list[StoredWindow] = []
         for first in range(0, len(series), WINDOWS_PER_READ):
             some = series[first : first + WINDOWS_PER_READ]
-            windows += await self._run(self._reading, partial(self._load, some))
+            windows += await self._run(self._reading, partial(self._load, some, time))
         return windows
 
-    def _load(self, series: Sequence[Series]) -> list[StoredWindow]:
-        with self._redis.pipeline(transaction=False) as pipeline:
+    def _load(self, series: Sequence[Series], time: int) -> list[StoredWindow]:
+        origin = self._origin
+        with self._redis.pipeline(transaction=True) as pipeline:
             for each in series:
-                pipeline.lrange(self._keys.candles(each), 0, -1)
-                pipeline.hget(self._keys.gaps, field_of(each))
-            answers = pipeline.execute(raise_on_error=False)
-        _raise_unless_foreign(answers)
+                # One more than there may be, so that a longer list shows.
+                pipeline.lrange(self._keys.candles(origin, each), -WINDOW_SIZE - 1, -1)
+                pipeline.hget(self._keys.notes(origin), field_of(each))
+            pipeline.hget(self._keys.meta, "seq")
+            *answers, seq = pipeline.execute(raise_on_error=False)
+        _raise_unless_foreign([*answers, seq])
+        number = _seq_or_0(seq)
         return [
-            _stored_window(each, texts, gaps)
-            for each, texts, gaps in zip(series, answers[::2], answers[1::2], strict=True)
+            _stored_window(each, texts, notes, time)._replace(seq=number)
+            for each, texts, notes in zip(series, answers[::2], answers[1::2], strict=True)
         ]
 
     async def position(self) -> Position:
         """See `Database`."""
         meta, entries = await self._run(self._reading, self._position)
-        found = meta.get(b"format")
-        if found is not None and _text(found) != FORMAT:
-            raise ForeignFormat(_text(found))
-        state = state_from_text(meta.get(b"state"))
-        seq = _number(meta.get(b"seq", b"0"))
-        return Position(_text(entries[0][0]) if entries else "0-0", seq, state)
+        found, origin, seq, time, state = meta
+        if found is not None and found != FORMAT.encode():
+            raise ForeignFormat(found)
+        stored = None if found is None else origin_from_text(origin)
+        self._origin = stored or self._origin
+        return Position(
+            after=readable(entries[0][0]) if entries else "0-0",
+            seq=number_from_text(seq),
+            state=state_from_text(state),
+            origin=stored,
+            time=number_from_text(time),
+        )
 
-    def _position(self) -> tuple[Mapping[bytes, bytes], Sequence[tuple[bytes, Any]]]:
+    def _position(self) -> tuple[Sequence[bytes | None], Sequence[tuple[bytes, Any]]]:
+        fields = ["format", "origin", "seq", "time", "state"]
         with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hgetall(self._keys.meta)
+            pipeline.hmget(self._keys.meta, fields)
             pipeline.xrevrange(self._keys.changes, count=1)
             meta, entries = pipeline.execute()
         return meta, entries
@@ -196,22 +235,14 @@ class RedisDatabase:
         )
         if not answer:
             return []
-        return [(_text(name), entry_from_fields(fields)) for name, fields in answer[0][1]]
-
-    # -- For checks ----------------------------------------------------------------------------
-
-    async def server_info(self) -> Mapping[str, Any]:
-        """What the server says about itself."""
-        # In the thread, as is all that imports the library.
-        return await self._run(self._reading, lambda: self._redis.info())  # noqa: PLW0108
-
-    async def delete(self, *series: Series) -> None:
-        """Delete everything in the namespace, windows of these series included."""
-        keys = self._keys
-        names = [keys.meta, keys.lease, keys.gaps, keys.changes, *map(keys.candles, series)]
-        await self._run(self._writing, lambda: self._redis.delete(*names))
+        return [(readable(name), entry_from_fields(fields)) for name, fields in answer[0][1]]
 
     # -- Inside --------------------------------------------------------------------------------
+
+    @property
+    def _own_exchange(self) -> Exchange:
+        assert self.exchange is not None, "one that has no exchange does not write"
+        return self.exchange
 
     @cached_property
     def _redis(self) -> Redis:
@@ -267,17 +298,17 @@ class _Script:
             return redis.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[arg-type]
 
 
-_WRITE, _ACQUIRE, _RELEASE, _QUARANTINE = map(
-    _Script, ("write", "acquire", "release", "quarantine")
-)
+_NAMES = ("write", "acquire", "release", "quarantine", "forget")
+_WRITE, _ACQUIRE, _RELEASE, _QUARANTINE, _FORGET = map(_Script, _NAMES)
 
 
 def _group_arguments(group: Group) -> list[Any]:
     """See `lua/write.lua`."""
     corrected = "".join(["1" if each else "0" for each in group.corrected])
-    gaps = "" if group.gaps is None else gaps_to_text(group.gaps)
+    is_empty = group.is_whole and not group.candles
+    notes = "" if group.notes is None else notes_to_text(group.notes, is_empty=is_empty)
     head = (field_of(group.series), name_in_entry(group.series), str(group.expected))
-    lines = "\n".join((*head, str(int(group.is_whole)), corrected, gaps))
+    lines = "\n".join((*head, str(int(group.is_whole)), corrected, notes))
     return [lines, b"\n".join(map(candle_to_text, group.candles))]
 
 
@@ -288,28 +319,27 @@ def _raise_unless_foreign(answers: Sequence[Any]) -> None:
             raise answer
 
 
-def _stored_window(series: Series, texts: Any, gaps: Any) -> StoredWindow:
-    for answer in (texts, gaps):
+def _stored_window(series: Series, texts: Any, notes: Any, time: int) -> StoredWindow:
+    for answer in (texts, notes):
         if isinstance(answer, Exception):
             return StoredWindow(series, None, str(answer))
     try:
-        if not texts:
-            return StoredWindow(series, None, None)
-        state = WindowState(candles_from_list(texts), *gaps_from_text(gaps))
+        known = notes_from_text(notes, time)
+        candles = candles_from_list(texts, time)
     except Damaged as error:
         return StoredWindow(series, None, str(error))
-    return StoredWindow(series, state, None)
+    if not candles and not known.is_empty:
+        return StoredWindow(series, None, None)
+    return StoredWindow(series, WindowState(candles, *known.notes), None)
 
 
-def _number(text: bytes) -> int:
-    if not text.isdigit():
-        raise Damaged(f"not a number: {text!r:.50}")
-    return int(text)
+def _seq_or_0(answer: Any) -> int:
+    """A number that cannot be read is found by `position`, and repaired by the leader."""
+    try:
+        return number_from_text(answer) if isinstance(answer, bytes) else 0
+    except Damaged:
+        return 0
 
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _text(answer: bytes) -> str:
-    return answer.decode(errors="replace")

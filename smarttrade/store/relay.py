@@ -21,12 +21,14 @@ import trio
 from actors import Backoff, Mailbox
 
 from ..market.series import Series
+from ..market.window_state import SeriesNotes
 from .database import Database, DatabaseUnavailable, ForeignFormat
 from .events import Published
 from .feed import Feed, FeedStatus
 from .messages import AdoptCatalogue, AdoptWindows, FollowUpdates, ReportFeed, StoreMessage
-from .redis_format import Damaged, Entry, StoredGaps, StoreState
+from .redis_format import Entry, StoreState
 from .redis_report import RedisRole, RelayReport
+from .stored_values import Damaged
 
 logger = structlog.get_logger("store.relay")
 
@@ -144,7 +146,11 @@ class _Relay:
         self._feed = feed
         self._after = "0-0"
         self._seq = 0
+        self._time = 0
+        self._origin = ""
         self._catalogue: tuple[object, object] | None = None
+        self._loaded: dict[Series, int] = {}
+        """The last entry that each window had when it was read: what it says is known."""
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -152,25 +158,30 @@ class _Relay:
         """Note the position, and read everything."""
         position = await self._database.position()
         state = position.state
-        if state is None:
+        if state is None or position.origin is None:
             raise DatabaseUnavailable("nothing has been written yet; does an ingest run?")
-        self._after, self._seq = position.after, position.seq
-        self._catalogue = _catalogue(state)
-        await self._store.tell(AdoptCatalogue(state.symbols, state.intervals))
+        self._after, self._seq, self._time = position.after, position.seq, position.time
+        self._origin, self._catalogue = position.origin, _catalogue(state)
+        self._loaded.clear()
+        await self._store.tell(AdoptCatalogue(state.symbols, state.intervals, position.origin))
         await self._read([Series(s, i) for s in state.symbols for i in state.intervals])
         self._feed.learn(state.feed)
         self._report.loads += 1
         if self._report.change(RedisRole.FOLLOWING):
-            logger.info("relay_following", after=position.after, seq=position.seq)
+            logger.info(
+                "relay_following", after=position.after, seq=position.seq, origin=position.origin
+            )
 
     async def _read(self, series: Sequence[Series]) -> None:
         for first in range(0, len(series), WINDOWS_PER_MESSAGE):
-            stored = await self._database.load(series[first : first + WINDOWS_PER_MESSAGE])
+            some = series[first : first + WINDOWS_PER_MESSAGE]
+            stored = await self._database.load(some, self._time)
             for each in stored:
-                if each.damage is not None:  # the leader will find that, too, and replace it
+                if each.damage is not None:  # the leader finds that, too, and replaces it
                     logger.error("damaged_series", series=str(each.series), damage=each.damage)
             windows = [(each.series, each.state) for each in stored if each.state is not None]
-            await self._store.tell(AdoptWindows(windows))
+            self._loaded |= {each.series: each.seq for each in stored}
+            await self._store.tell(AdoptWindows(windows, self._time))
 
     # -- following -----------------------------------------------------------------------------
 
@@ -185,7 +196,10 @@ class _Relay:
             for name, entry in entries:
                 if entry.seq != self._seq + 1:
                     raise FellBehind(f"entry {entry.seq} follows {self._seq}")
+                if entry.origin != self._origin:
+                    raise FellBehind(f"candles of {entry.origin} follow those of {self._origin}")
                 self._after, self._seq = name, entry.seq
+                self._time = max(self._time, entry.time)
             if entries:
                 await self._take([entry for _, entry in entries])
             elif self._feed.silence > WAIT:
@@ -194,12 +208,16 @@ class _Relay:
     async def _check_stream(self) -> None:
         """After a silence: whether the stream is still the one that we follow."""
         position = await self._database.position()
+        if position.origin != self._origin:
+            raise FellBehind(f"candles of {position.origin} replace those of {self._origin}")
         if position.seq < self._seq:
             raise FellBehind(f"the stream begins anew: {position.seq} after {self._seq}")
+        if position.seq > self._seq and _place(position.after) <= _place(self._after):
+            raise FellBehind(f"entry {position.seq} is not in the stream after {self._after}")
 
     async def _take(self, entries: Sequence[Entry]) -> None:
         published: list[Published] = []
-        gaps: dict[Series, StoredGaps] = {}
+        notes: dict[Series, SeriesNotes] = {}
         whole: dict[Series, None] = {}
         feed: FeedStatus | None = None
         for entry in entries:
@@ -208,20 +226,27 @@ class _Relay:
                 if _catalogue(entry.state) != self._catalogue:
                     raise FellBehind("there are other series now")
             for change in entry.changes:
+                if entry.seq <= self._loaded.get(change.series, 0):
+                    continue
                 if change.is_whole:
                     whole[change.series] = None
                 elif change.series not in whole:  # else what is read will have it
                     published += change.published
-                    if change.gaps is not None:
-                        gaps[change.series] = change.gaps
-        if published or gaps:
-            await self._store.tell(FollowUpdates(published, gaps))
+                    if change.notes is not None:
+                        notes[change.series] = change.notes
+        await self._store.tell(FollowUpdates(published, notes, self._time))
         await self._read(list(whole))
         await self._feed.heard(feed)
         self._report.note_received()
         self._report.entries += len(entries)
         self._report.followed += len(published)
         self._report.reloads += len(whole)
+
+
+def _place(name: str) -> tuple[int, ...]:
+    """An entry's name as Redis orders them: milliseconds and a number within them."""
+    parts = name.split("-")
+    return tuple(int(part) for part in parts) if all(map(str.isdigit, parts)) else ()
 
 
 def _catalogue(state: StoreState) -> tuple[object, object]:

@@ -9,8 +9,9 @@ from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import Window
+from ..market.window_state import WindowState
 from .corrections import Corrections
-from .events import Snapshot, SubscriptionsOpened
+from .events import SeriesReturned, Snapshot, SubscriptionsOpened
 from .freshness import Freshness
 from .messages import Page, PageUnavailable, SeriesOverview, SubscriptionSpec
 
@@ -21,12 +22,13 @@ class SeriesState:
         "corrections",
         "freshness",
         "gaps_revision",
+        "resume_from",
         "revision",
         "waiting",
         "window",
     )
 
-    def __init__(self, interval: Interval) -> None:
+    def __init__(self, interval: Interval, resume_from: int | None = None) -> None:
         self.window = Window(interval)
         self.freshness = Freshness(self.window)
         self.corrections = Corrections()
@@ -36,8 +38,26 @@ class SeriesState:
         """Of the window's gaps when they were last reported."""
         self.asked: Missing | None = None
         """What the backfill has been asked for and has not answered."""
+        self.resume_from = resume_from
+        """Of a series that was gone for a while: the newest open time in ms that its subscribers
+        may hold. They get what follows as soon as there is a history."""
         self.waiting: dict[Hashable, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
+
+    def state(self, exchange_time: int) -> WindowState | None:
+        """All that is known; None when that is nothing yet."""
+        if not self.window.is_ready:
+            return None
+        return self.window.state._replace(corrections=self.corrections.since(exchange_time))
+
+    def successor(self, *, from_start: bool) -> SeriesState:
+        """What begins when this series goes, for when it returns."""
+        newest = self.window.newest
+        resume_from = newest.open_time if newest else self.resume_from
+        state = SeriesState(self.window.interval, 0 if from_start else resume_from)
+        state.waiting = self.waiting
+        state.revision = self.revision + 1
+        return state
 
     def has_changed(self) -> None:
         """More than some candles have; the gaps are reported with it."""
@@ -82,10 +102,18 @@ class SeriesState:
         begin = wanted.since if corrected is None else min(wanted.since, corrected)
         return Snapshot(wanted.series, window.since(begin), truncated)
 
-    def open_waiting(self, series: Series, exchange_time: int) -> list[SubscriptionsOpened[Any]]:
+    def open_waiting(
+        self, series: Series, exchange_time: int
+    ) -> list[SubscriptionsOpened[Any] | SeriesReturned]:
         """For subscribers that waited for a history, now that there is one."""
+        events: list[SubscriptionsOpened[Any] | SeriesReturned] = []
+        if self.resume_from is not None:
+            wanted = SubscriptionSpec(series, since=self.resume_from)
+            events.append(SeriesReturned(self.snapshot(wanted, exchange_time)))
+            self.resume_from = None
         waiting, self.waiting = self.waiting, {}
-        return [
+        events += [
             SubscriptionsOpened(subscriber, b"", (series,), (self.snapshot(wanted, exchange_time),))
             for subscriber, wanted in waiting.items()
         ]
+        return events

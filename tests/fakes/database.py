@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha1
 
 import trio
 
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
-from smarttrade.market.window_state import WindowState
+from smarttrade.market.window_state import SeriesNotes, WindowState
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
@@ -26,9 +27,13 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.events import Published
-from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
+from smarttrade.store.exchange_clock import FUTURE_TOLERANCE
+from smarttrade.store.origin import Exchange, ForeignOrigin
+from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoreState, state_to_text
 
 LATENCY = 0.001
+
+BINANCE = Exchange("binance.com")
 
 
 @dataclass
@@ -36,16 +41,19 @@ class Contents:
     """All that a server would lose."""
 
     format: str | None = None
+    origin: str | None = None
+    time: int = 0
     leader: str | None = None
     epoch: int = 0
     batch: int = 0
     seq: int = 0
     state: StoreState | None = None
     lists: dict[Series, list[Candle]] = field(default_factory=dict)
-    gaps: dict[Series, StoredGaps] = field(default_factory=dict)
+    notes: dict[Series, SeriesNotes] = field(default_factory=dict)
     changes: list[tuple[str, Entry]] = field(default_factory=list)
     names: int = 0
     holder: str | None = None
+    holder_origin: str | None = None
     held_until: float = 0.0
 
 
@@ -61,8 +69,8 @@ class VirtualRedis:
         self.is_frozen = False
         self.told = trio.Event()
 
-    def connect(self) -> VirtualDatabase:
-        return VirtualDatabase(self)
+    def connect(self, exchange: Exchange | None = BINANCE) -> VirtualDatabase:
+        return VirtualDatabase(self, exchange)
 
     def flush(self) -> None:
         self.contents = Contents()
@@ -71,12 +79,19 @@ class VirtualRedis:
 class VirtualDatabase:
     """A process's way to the server, which may be cut, or lose answers."""
 
-    def __init__(self, server: VirtualRedis) -> None:
+    def __init__(self, server: VirtualRedis, exchange: Exchange | None = BINANCE) -> None:
         self.server = server
+        self.exchange = exchange
+        self._origin = "" if exchange is None else exchange.name
         self.is_cut = False
         self.latency = LATENCY
         self.lose_answers = 0
         """Of so many writes that are done nobody is told."""
+
+    @property
+    def _own_exchange(self) -> Exchange:
+        assert self.exchange is not None
+        return self.exchange
 
     async def _reach(self) -> Contents:
         await trio.sleep(self.latency)
@@ -91,15 +106,22 @@ class VirtualDatabase:
 
     async def acquire(self, leader: str, lease: float) -> Leading | Held:
         c = await self._reach()
-        now = trio.current_time()
+        now, exchange = trio.current_time(), self._own_exchange
+        is_ours = c.format in (None, FORMAT)
+        if is_ours and c.origin is not None and c.origin not in exchange.accepted:
+            raise ForeignOrigin(c.origin, exchange, "virtual")
         if c.holder is not None and c.holder != leader and now < c.held_until:
-            return Held(c.holder, c.held_until - now)
-        if c.format is not None and c.format != FORMAT:
-            raise ForeignFormat(c.format)
-        c.holder, c.held_until = leader, now + lease
+            if c.holder_origin is not None and c.holder_origin not in exchange.accepted:
+                raise ForeignOrigin(c.holder_origin, exchange, "virtual")
+            return Held(f"{c.holder}@{c.holder_origin}", c.held_until - now)
+        if c.format is not None and not is_ours:
+            raise ForeignFormat(c.format.encode())
+        c.holder, c.held_until, c.holder_origin = leader, now + lease, exchange.name
         if c.leader != leader:
             c.format, c.leader, c.epoch, c.batch = FORMAT, leader, c.epoch + 1, 0
-        return Leading(c.epoch, c.batch)
+            c.origin = c.origin or exchange.name
+        self._origin = c.origin or exchange.name
+        return Leading(c.epoch, c.batch, c.time)
 
     async def release(self, leader: str) -> None:
         c = await self._reach()
@@ -114,14 +136,18 @@ class VirtualDatabase:
             return Lost()
         if (c.leader, c.epoch) != (leader, epoch):
             return Fenced(c.leader)
+        if (c.format, c.origin) != (FORMAT, self._origin):
+            return Lost()
         if c.batch >= batch.number:
             return Late()
         if c.batch < batch.written:
             return Lost()
+        is_state_lost = batch.state is None and batch.state_digest not in ("", _digest(c.state))
         c.batch, c.holder, c.held_until = batch.number, leader, trio.current_time() + lease
+        c.holder_origin, c.time = self._own_exchange.name, batch.time
         lengths, changes = [], []
         for group in batch.groups:
-            length, change = _put(c, group)
+            length, change = _put(c, group, batch.time)
             lengths.append(length)
             if change is not None:
                 changes.append(change)
@@ -129,42 +155,49 @@ class VirtualDatabase:
         if changes or batch.state or batch.is_heartbeat:
             c.seq += 1
             c.names += 1
-            c.changes.append((f"{c.names}-0", Entry(c.seq, batch.state, tuple(changes))))
+            c.changes.append((f"{c.names}-0", _entry(c, batch, changes)))
             del c.changes[: -self.server.stream_length]
             self.server.told.set()
             self.server.told = trio.Event()
         if self.lose_answers:
             self.lose_answers -= 1
             raise DatabaseUnavailable("TimeoutError: nobody knows")
-        return Written(tuple(lengths))
+        return Written(tuple(lengths), is_state_lost)
 
     async def quarantine(self, series: Sequence[Series]) -> None:
         c = await self._reach()
         for each in series:
-            if c.lists.pop(each, None) is not None:
+            c.notes.pop(each, None)
+            if c.origin == self._origin and c.lists.pop(each, None) is not None:
                 self.server.quarantined.append(each)
 
-    async def quarantine_all(self, series: Sequence[Series], found: str) -> None:
-        if (await self._reach()).format != found:
-            return
-        await self.quarantine(series)
-        holder, until = self.server.contents.holder, self.server.contents.held_until
-        self.server.contents = Contents(holder=holder, held_until=until)
-
-    async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
+    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
         c = await self._reach()
-        windows = []
-        for each in series:
-            candles = tuple(c.lists.get(each, ()))
-            state = WindowState(candles, *c.gaps.get(each, StoredGaps())) if candles else None
-            windows.append(StoredWindow(each, state, None))
-        return windows
+        if c.format is None or c.format.encode() != found:
+            return
+        self.server.quarantined += [each for each in series if each in c.lists]
+        self.server.contents = Contents(holder=c.holder, held_until=c.held_until)
+
+    async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        c = await self._reach()
+        return [self._stored(c, each, time) for each in series]
+
+    def _stored(self, c: Contents, series: Series, time: int) -> StoredWindow:
+        candles = tuple(c.lists.get(series, ())) if c.origin == self._origin else ()
+        if time and candles and candles[-1].open_time > time + FUTURE_TOLERANCE:
+            return StoredWindow(series, None, "candle from the future", c.seq)
+        if series not in c.lists:
+            return StoredWindow(series, None, None, c.seq)
+        state = WindowState(candles, *c.notes.get(series, SeriesNotes()))
+        return StoredWindow(series, state, None, c.seq)
 
     async def position(self) -> Position:
         c = await self._reach()
         if c.format is not None and c.format != FORMAT:
-            raise ForeignFormat(c.format)
-        return Position(c.changes[-1][0] if c.changes else "0-0", c.seq, c.state)
+            raise ForeignFormat(c.format.encode())
+        after = c.changes[-1][0] if c.changes else "0-0"
+        self._origin = c.origin or self._origin
+        return Position(after, c.seq, c.state, c.origin, c.time)
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
         await self._reach()
@@ -180,26 +213,46 @@ class VirtualDatabase:
         return [each for each in changes if int(each[0].partition("-")[0]) > place]
 
 
-def _put(c: Contents, group: Group) -> tuple[int, SeriesChange | None]:
+def _digest(state: StoreState | None) -> str:
+    return "" if state is None else sha1(state_to_text(state).encode()).hexdigest()
+
+
+def _entry(c: Contents, batch: Batch, changes: Sequence[SeriesChange]) -> Entry:
+    return Entry(c.seq, batch.state, tuple(changes), c.origin or "", batch.time)
+
+
+def _put(c: Contents, group: Group, time: int) -> tuple[int, SeriesChange | None]:
     series = group.series
     candles = c.lists.get(series, [])
+    news: list[Published] = []
     if group.is_whole:
-        candles, told = list(group.candles), []
+        candles = _with_tail([*group.candles], candles, time)
     elif group.expected >= 0 and len(candles) != group.expected:
         return -1, None
     else:
-        told = [
+        news = [
             Published(series, candle, corrected)
             for candle, corrected in zip(group.candles, group.corrected, strict=True)
             if _put_one(candles, candle, corrected=corrected)
         ]
-    if candles:
+    if candles or group.is_whole:
         c.lists[series] = candles
-    if group.gaps is not None:
-        c.gaps[series] = group.gaps
-    if not (group.is_whole or group.gaps is not None or told):
+    if group.notes is not None:
+        c.notes[series] = group.notes
+    if not (group.is_whole or group.notes is not None or news):
         return len(candles), None
-    return len(candles), SeriesChange(series, group.is_whole, tuple(told), group.gaps)
+    return len(candles), SeriesChange(series, group.is_whole, tuple(news), group.notes)
+
+
+def _with_tail(given: list[Candle], held: list[Candle], time: int) -> list[Candle]:
+    if not given:
+        return given
+    last = given[-1].open_time
+    for candle in held:
+        if candle.open_time == last and candle.closed and not given[-1].closed:
+            given[-1] = candle
+    given += [candle for candle in held if last < candle.open_time <= time]
+    return given[-WINDOW_SIZE:]
 
 
 def _put_one(candles: list[Candle], candle: Candle, *, corrected: bool) -> bool:

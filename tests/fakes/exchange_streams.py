@@ -87,24 +87,24 @@ class Peer:
         self.number = number
         """Counts the connections to an exchange, from 0."""
         self.request: Request | None = None
-        self.received: list[tuple[float, Event]] = []
-        """What the client sent after the handshake, with times."""
+        self.heard: list[tuple[float, Event]] = []
+        """What the client said after the handshake, and when."""
         self._ws = WSConnection(ConnectionType.SERVER)
 
     @property
     def requests(self) -> list[tuple[float, Any]]:
-        """The client's messages, decoded, with the times of their arrival."""
-        return [(at, json.loads(e.data)) for at, e in self.received if isinstance(e, TextMessage)]
+        """The client's messages, decoded, and when they came."""
+        return [(at, json.loads(e.data)) for at, e in self.heard if isinstance(e, TextMessage)]
 
     @property
     def pongs(self) -> list[tuple[float, bytes]]:
-        return [(at, bytes(e.payload)) for at, e in self.received if isinstance(e, Pong)]
+        return [(at, bytes(e.payload)) for at, e in self.heard if isinstance(e, Pong)]
 
     @property
     def pings(self) -> list[float]:
-        return [at for at, e in self.received if isinstance(e, Ping)]
+        return [at for at, e in self.heard if isinstance(e, Ping)]
 
-    async def receive_request(self) -> None:
+    async def hear_request(self) -> None:
         while self.request is None:
             data = await self.stream.receive_some()
             if not data:
@@ -115,27 +115,27 @@ class Peer:
                 self.request = event
 
     async def accept(self) -> None:
-        await self.receive_request()
-        await self.send(AcceptConnection())
+        await self.hear_request()
+        await self.say(AcceptConnection())
 
-    async def send(self, event: Event) -> None:
+    async def say(self, event: Event) -> None:
         await self.stream.send_all(self._ws.send(event))
 
-    async def send_text(self, text: str) -> None:
-        await self.send(TextMessage(text))
+    async def tell(self, text: str) -> None:
+        await self.say(TextMessage(text))
 
-    async def receive(self, *, pong: bool = True, confirm: bool = True) -> None:
-        """Receive until the client is gone; answer its pings and confirm its requests."""
+    async def hear(self, *, pong: bool = True, confirm: bool = True) -> None:
+        """Hear the client out, answer its pings and confirm its requests; returns when it is gone."""
         while True:
             data = await self.stream.receive_some()
             self._ws.receive_data(data or None)
             for event in self._ws.events():
-                self.received.append((trio.current_time(), event))
+                self.heard.append((trio.current_time(), event))
                 if isinstance(event, Ping) and pong:
-                    await self.send(event.response())
+                    await self.say(event.response())
                 if isinstance(event, TextMessage) and confirm:
                     reply = {"result": None, "id": json.loads(event.data).get("id")}
-                    await self.send_text(json.dumps(reply))
+                    await self.tell(json.dumps(reply))
             if not data:
                 return
 
@@ -147,21 +147,21 @@ Behaviour = Callable[[Peer], Awaitable[None]]
 
 
 async def silent(peer: Peer) -> None:
-    """Accepts the TCP connection and never sends anything."""
+    """Takes the connection and never says a word."""
     await trio.sleep_forever()
 
 
-async def closing_before_handshake(peer: Peer) -> None:
-    """Closes before the handshake is answered."""
-    await peer.receive_request()
+async def hanging_up(peer: Peer) -> None:
+    """Closes before it has answered the handshake."""
+    await peer.hear_request()
     await peer.stream.aclose()
 
 
 def answering(raw: bytes) -> Behaviour:
-    """Sends `raw` instead of a handshake response, and keeps the connection open."""
+    """Says `raw` instead of a handshake, and keeps the connection open."""
 
     async def answer(peer: Peer) -> None:
-        await peer.receive_request()
+        await peer.hear_request()
         await peer.stream.send_all(raw)
         await trio.sleep_forever()
 
@@ -172,11 +172,11 @@ def refusing(
     status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
 ) -> Behaviour:
     async def refuse(peer: Peer) -> None:
-        await peer.receive_request()
+        await peer.hear_request()
         length = (b"content-length", str(len(body)).encode())
-        await peer.send(RejectConnection(status, headers=[*headers, length], has_body=bool(body)))
+        await peer.say(RejectConnection(status, headers=[*headers, length], has_body=bool(body)))
         if body:
-            await peer.send(RejectData(body))
+            await peer.say(RejectData(body))
         await trio.sleep_forever()
 
     return refuse
@@ -186,32 +186,32 @@ def refusing(
 
 
 async def listening(peer: Peer) -> None:
-    """Accepts and answers pings; sends nothing else."""
+    """Accepts, answers pings, and says nothing by itself."""
     await peer.accept()
-    await peer.receive()
+    await peer.hear()
 
 
-def sending(*texts: str) -> Behaviour:
-    """Accepts, sends all texts at once, and receives."""
+def telling(*texts: str) -> Behaviour:
+    """Accepts, says all of it at once, and listens."""
 
     async def tell(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
-            await peer.send_text(text)
-        await peer.receive()
+            await peer.tell(text)
+        await peer.hear()
 
     return tell
 
 
 def closing(*texts: str, after: float = 0.0, code: int = 1001) -> Behaviour:
-    """Sends texts, then a close frame, and leaves the TCP connection open."""
+    """Says something, then the closing frame, but leaves the TCP connection open."""
 
     async def close(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
-            await peer.send_text(text)
+            await peer.tell(text)
         await trio.sleep(after)
-        await peer.send(CloseConnection(code))
+        await peer.say(CloseConnection(code))
         await trio.sleep_forever()
 
     return close
@@ -221,19 +221,19 @@ def resetting(after: float = 0.0) -> Behaviour:
     async def reset(peer: Peer) -> None:
         await peer.accept()
         with trio.move_on_after(after):
-            await peer.receive()
+            await peer.hear()
         peer.stream.reset()
 
     return reset
 
 
 def vanishing(after: float) -> Behaviour:
-    """Becomes half-open: the link is cut without an error at either end."""
+    """Half-open: the cable is cut, and nobody says so."""
 
     async def vanish(peer: Peer) -> None:
         await peer.accept()
         with trio.move_on_after(after):
-            await peer.receive()
+            await peer.hear()
         peer.stream.cut()
         await trio.sleep_forever()
 
@@ -241,7 +241,7 @@ def vanishing(after: float) -> Behaviour:
 
 
 class StreamExchange:
-    """Follows its script: one behaviour per connection, and the last one for all others.
+    """Follows its script, one behaviour a connection, and the last one from then on.
 
     Its connections live in `nursery`.
     """
@@ -249,10 +249,10 @@ class StreamExchange:
     def __init__(self, nursery: trio.Nursery, *script: Behaviour) -> None:
         self.script = list(script or (listening,))
         self.dialled: list[tuple[float, str]] = []
-        """Times and URLs of connections."""
+        """When somebody connected, and to which URL."""
         self.peers: list[Peer] = []
         self.ends: list[End] = []
-        """The client's ends of all connections."""
+        """The client's ends."""
         self.dial_takes = 0.0
         self.dial_fails: BaseException | None = None
         self._nursery = nursery
@@ -278,7 +278,7 @@ class StreamExchange:
 
     @property
     def times(self) -> list[float]:
-        """Times of connections."""
+        """When somebody connected."""
         return [at for at, _ in self.dialled]
 
     @property

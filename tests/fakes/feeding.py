@@ -1,4 +1,4 @@
-"""The stream actor between an exchange that follows a script and a store that records."""
+"""The stream actor between an exchange that follows a script and a store that writes down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Feeding:
     history: RestExchange
     counters: StreamCounters
     open: list[tuple[float, int]] = field(default_factory=list)
-    """The number of connections after every change."""
+    """How many connections there were, at every change."""
 
     async def watch(self) -> None:
         while True:
@@ -44,7 +44,7 @@ class Feeding:
             await trio.sleep(0.1)
 
     def doubled(self) -> list[float]:
-        """Durations for which there were two connections."""
+        """For how long there were two connections, each time."""
         following = [*self.open[1:], (trio.current_time(), 0)]
         return [
             round(end - begin, 1)
@@ -88,23 +88,23 @@ async def feeding(
             nursery.cancel_scope.cancel()
 
 
-def sending_updates(*series: Series, until: float = float("inf")) -> Behaviour:
-    """Updates each series every two seconds with growing volume, until `until`."""
+def talking(*series: Series, until: float = float("inf")) -> Behaviour:
+    """Tells each series every two seconds, with growing volume, and then nothing more."""
 
     async def talk(peer: Peer) -> None:
-        async def receive_all(nursery: trio.Nursery) -> None:
-            await peer.receive()
+        async def hear_out(nursery: trio.Nursery) -> None:
+            await peer.hear()
             nursery.cancel_scope.cancel()
 
         await peer.accept()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(receive_all, nursery)
+            nursery.start_soon(hear_out, nursery)
             for _ in count():
                 now = trio.current_time()
                 for each in series or (BTC,):
                     if now < until:
                         text = kline(each, 0, close=1.0 + now, event_time=int(now * 1000) + 1)
-                        await peer.send_text(text)
+                        await peer.tell(text)
                 await trio.sleep(EVERY)
 
     return talk

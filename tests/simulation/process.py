@@ -19,7 +19,9 @@ from smarttrade.feed.network import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
+from smarttrade.store.origin import Exchange as Origin
 from smarttrade.web.counters import Counters
+from tests.fakes.database import BINANCE
 from tests.fakes.memory_net import _Backend, _Stream
 
 from .deterministic import START
@@ -70,6 +72,9 @@ class _ByHost(_Backend):
             raise httpcore.ConnectError(str(error)) from error
 
 
+FOREIGN = Origin("foreign.example")
+
+
 class ProcessRun:
     """A process from its start to its end: what it reaches, and what reaches it."""
 
@@ -80,7 +85,9 @@ class ProcessRun:
         self.to_exchange: list[End] = []
         self.listeners: list[Listener] = []
         self.counters = Counters()
-        self.redis_link = None if process.redis is None else RedisLink(process.redis)
+        self.redis_link = (
+            None if process.redis is None else RedisLink(process.redis, process.origin)
+        )
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
         self.began = trio.current_time()
@@ -102,6 +109,7 @@ class ProcessRun:
             [f"ws://{process.site}stream-1", f"ws://{process.site}stream-2"],
             self._listen,
             database=self.redis_link,
+            exchange=process.origin,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )
         self.service = build_service(
@@ -223,6 +231,13 @@ class Process:
     def site(self) -> str:
         """What the host names of its exchange begin with."""
         return "foreign-" if self.is_foreign else ""
+
+    @property
+    def origin(self) -> Origin | None:
+        """The exchange that it reads, as what it stores says."""
+        if not self.role.has_feed:
+            return None
+        return FOREIGN if self.is_foreign else BINANCE
 
     def serve_stream(self, theirs: End) -> None:
         self._spawn(serve_connection, self._exchange, theirs, self.name)

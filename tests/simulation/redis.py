@@ -20,8 +20,10 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.redis_format import Damaged, Entry, candles_from_list, entry_from_fields
-from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
+from smarttrade.store.origin import Exchange
+from smarttrade.store.redis_format import Entry
+from smarttrade.store.stored_values import Damaged, candles_from_list, entry_from_fields
+from tests.fakes.database import BINANCE, Contents, VirtualDatabase, VirtualRedis
 
 from .violation import Violation
 
@@ -77,8 +79,8 @@ class FaultyRedis(VirtualRedis):
 class RedisLink(VirtualDatabase):
     """One process's connections to the server; a dead process has none."""
 
-    def __init__(self, server: FaultyRedis) -> None:
-        super().__init__(server)
+    def __init__(self, server: FaultyRedis, exchange: Exchange | None = BINANCE) -> None:
+        super().__init__(server, exchange)
         self._redis = server
         self._connected_to = server.named
         self.is_dead = False
@@ -126,7 +128,9 @@ class RedisLink(VirtualDatabase):
     ) -> Written | Fenced | Lost | Late:
         await self._require_primary()
         if self.late_by:
-            write = partial(RedisLink(self._redis)._write_late, leader, epoch, lease, batch)
+            write = partial(
+                RedisLink(self._redis, self.exchange)._write_late, leader, epoch, lease, batch
+            )
             self._redis.later(self.late_by, write)
             self.late_by, self.is_cut = 0.0, True
             await trio.sleep(1.0)
@@ -152,15 +156,15 @@ class RedisLink(VirtualDatabase):
 
     # Reading: what is damaged goes through the product's decoder
 
-    async def load(self, series: Sequence[Series]) -> list[StoredWindow]:
-        return [self._as_decoded(stored) for stored in await super().load(series)]
+    async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        return [self._as_decoded(stored, time) for stored in await super().load(series, time)]
 
-    def _as_decoded(self, stored: StoredWindow) -> StoredWindow:
+    def _as_decoded(self, stored: StoredWindow, time: int) -> StoredWindow:
         texts = self._redis.damaged.get(stored.series)
         if texts is None or stored.state is None:
             return stored
         try:
-            candles = candles_from_list(texts)
+            candles = candles_from_list(texts, time)
         except Damaged as error:
             return StoredWindow(stored.series, None, str(error))
         return stored._replace(state=stored.state._replace(candles=candles))

@@ -19,10 +19,11 @@ from actors import Backoff, Mailbox, MailboxClosed
 
 from ..database import DatabaseUnavailable, ForeignFormat, Held, Leading
 from ..messages import StoreMessage
-from ..redis_format import Damaged
+from ..origin import ForeignOrigin, WrongExchange
 from ..redis_report import RedisRole
 from .batches import RENEWALS, Batches
 from .reconciler import Reconciler
+from .standby import Standby
 from .state import Journal
 
 logger = structlog.get_logger("store.journal")
@@ -93,6 +94,9 @@ class _Writer:
         self._has_started = False
         self._batches = Batches(journal)
         self._reconciler = Reconciler(journal, store, self._batches)
+        self._standby = Standby(journal, store, self._reconciler)
+        self._quarantined: set[bytes] = set()
+        """Formats of other versions."""
 
     async def start_in_time(self) -> None:
         """A slow Redis does not delay the service."""
@@ -111,15 +115,22 @@ class _Writer:
         self._start()
 
     async def lead_or_follow(self) -> None:
-        """One turn of whichever it is: until leading ends, or until it is worth asking again."""
+        """One turn of whichever it is: until leading ends, or until it is worth asking again.
+
+        Raises:
+            WrongExchange: what is stored was never ours.
+        """
         journal = self._journal
         try:
             claim = await self._database.acquire(journal.name, journal.lease)
+        except ForeignOrigin as error:
+            if not journal.was_accepted:
+                raise WrongExchange(str(error)) from error
+            raise DatabaseUnavailable(str(error)) from error
         except ForeignFormat as error:
-            logger.error("foreign_format_quarantined", error=str(error))
-            await self._database.quarantine_all(journal.memory.listed, error.found)
-            self._report.quarantined += 1
+            await self._quarantine_all(error)
             return
+        journal.was_accepted = True
         if isinstance(claim, Held):
             await self._wait_as_standby(claim)
             return
@@ -131,29 +142,27 @@ class _Writer:
         self._start()
         await self._write_until_over()
 
+    async def _quarantine_all(self, error: ForeignFormat) -> None:
+        if error.found in self._quarantined:
+            raise DatabaseUnavailable(f"{error}; and is there again")
+        self._quarantined.add(error.found)
+        logger.error("foreign_format_quarantined", error=str(error))
+        await self._database.quarantine_all(self._journal.memory.listed, error.found)
+        self._report.quarantined += 1
+
     async def _wait_as_standby(self, held: Held) -> None:
         journal = self._journal
-        if journal.is_equal or self._report.role is not RedisRole.STANDBY:
+        is_new = journal.is_equal or self._report.role is not RedisRole.STANDBY
+        if is_new:
             self._backlog.forget()
             journal.is_equal = False
         if self._report.change(RedisRole.STANDBY, leader=held.holder):
             logger.warning("redis_standby", leader=held.holder)
-        if not journal.was_loaded:
-            await self._restore_from_leader()
+        if is_new or not journal.was_loaded:
+            await self._standby.begin()
         self._start()
         wait = min(held.seconds_left + LEASE_END_MARGIN, journal.lease / RENEWALS)
-        with trio.move_on_after(wait):
-            await self._backlog.closing.wait()
-
-    async def _restore_from_leader(self) -> None:
-        """Begin with what the leader has, if this version can read it."""
-        try:
-            await self._database.position()
-        except (ForeignFormat, Damaged) as error:
-            logger.warning("stored_by_another_unreadable", error=str(error))
-            self._journal.was_loaded = True
-        else:
-            await self._reconciler.reconcile(leading=False)
+        await self._standby.follow_until(trio.current_time() + wait)
 
     async def _make_equal(self, claim: Leading) -> bool:
         """Compare everything, unless nothing can have happened to what we wrote.
@@ -167,8 +176,9 @@ class _Writer:
             return True
         journal.number = max(journal.number, claim.written)
         journal.lengths.clear()
+        journal.state_digest = ""
         self._backlog.begin()
-        journal.is_equal = await self._reconciler.reconcile(leading=True)
+        journal.is_equal = await self._reconciler.reconcile(claim.time, leading=True)
         self._report.comparisons += journal.is_equal
         return journal.is_equal
 
@@ -181,8 +191,11 @@ class _Writer:
                 with trio.move_on_at(self._batches.heartbeat_due_at()):
                     await self._backlog.wait()
                 continue
+            is_due = self._batches.is_heartbeat_due()
             if not await self._batches.write(self._backlog.take(CANDLES_PER_BATCH)):
                 return
+            if is_due:
+                await self._reconciler.verify_some()
             await trio.sleep(BATCH_INTERVAL)
 
     async def finish(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha1
 from math import inf
 
 import structlog
@@ -10,6 +12,7 @@ import trio
 from ...market.series import Series
 from ..backlog import PendingWrites
 from ..database import Batch, Fenced, Group, Late, Lost, Written
+from ..redis_format import StoreState, state_to_text
 from .state import Journal
 
 logger = structlog.get_logger("store.journal")
@@ -48,7 +51,7 @@ class Batches:
         groups = [*self._backlog.groups(taken, journal.lengths), *self._checks(taken)]
         self.note_heartbeat()
         journal.number += 1
-        batch = Batch(journal.number, journal.written, groups, taken.state, is_heartbeat=True)
+        batch = self._batch(groups, taken.state)
         try:
             outcome = await journal.database.write(
                 journal.name, journal.epoch, journal.lease, batch
@@ -63,11 +66,33 @@ class Batches:
             self._note_refusal(outcome)
             return False
         journal.written = batch.number
+        self._note_state(taken.state, is_lost=outcome.is_state_lost)
         report.batches += 1
         report.written += len(taken)
         for group, length in zip(groups, outcome.lengths, strict=True):
             self._keep_length(group.series, length)
         return True
+
+    def _batch(self, groups: Sequence[Group], state: StoreState | None) -> Batch:
+        journal = self._journal
+        return Batch(
+            number=journal.number,
+            written=journal.written,
+            groups=groups,
+            state=state,
+            time=journal.memory.exchange_time(trio.current_time()),
+            state_digest=journal.state_digest,
+            is_heartbeat=True,
+        )
+
+    def _note_state(self, written: StoreState | None, *, is_lost: bool) -> None:
+        if written is not None:
+            text = state_to_text(written).encode()
+            self._journal.state_digest = sha1(text, usedforsecurity=False).hexdigest()
+        elif is_lost:
+            logger.warning("redis_state_lost")
+            self._report.lost += 1
+            self._backlog.rewrite_state()
 
     def _note_refusal(self, outcome: Fenced | Lost | Late) -> None:
         self._journal.is_equal = False

@@ -37,6 +37,8 @@ class Journal:
         self.backlog = Backlog(memory)
         self.lease = lease
         self.report = JournalReport(wall_clock, lambda: len(self.backlog), lambda: self.backlog.age)
+        self.was_accepted = False
+        """Whether what is stored was once found to be of our exchange, or of none."""
         self.epoch = 0
         self.number = 0
         """Of the last batch sent, whatever became of it."""
@@ -46,5 +48,7 @@ class Journal:
         """Whether what is stored plus the backlog is what memory holds."""
         self.lengths: dict[Series, int] = {}
         """How long the lists are, where that is known."""
+        self.state_digest = ""
+        """SHA-1 of the state that is stored, where that is known."""
         self.was_loaded = False
         """Whether the store has been offered what was stored before we began."""

@@ -1,25 +1,72 @@
--- Become, or remain, the only one who writes; or learn who is.
+-- Become or remain the leader; or learn who it is, or why this process must not lead.
 --
--- KEYS  lease, meta, changes, gaps
--- ARGV  leader, milliseconds of the lease, format, prefix for what is quarantined, its seconds
+-- KEYS  lease, meta, changes
+-- ARGV  what the lease says while we lead, the leader's name, milliseconds of the lease, most
+--       milliseconds that any lease may last, format, prefix for what is quarantined, its seconds,
+--       then the origins that are our exchange's, its own name first
 --
--- Returns LEADING, epoch, number of the leader's last batch; or HELD, the holder, and the
--- milliseconds until its lease ends; or FORMAT and the format that was found.
+-- Returns LEADING, epoch, number of the leader's last batch, origin, exchange time of the last batch;
+-- or HELD, the holder, and the milliseconds until its lease ends; or FORMAT and the format that was
+-- found; or ORIGIN and the origin that was found. What is damaged is quarantined.
 
-for index, right in ipairs({'string', 'hash', 'stream', 'hash'}) do
-  local kind = redis.call('TYPE', KEYS[index]).ok
-  if kind ~= right and kind ~= 'none' then
-    redis.call('RENAME', KEYS[index], ARGV[4] .. KEYS[index])
-    redis.call('EXPIRE', ARGV[4] .. KEYS[index], ARGV[5])
-  end
+local lease, meta, changes = KEYS[1], KEYS[2], KEYS[3]
+local prefix, ttl = ARGV[6], ARGV[7]
+
+local function quarantine(key)
+  redis.call('RENAME', key, prefix .. key)
+  redis.call('EXPIRE', prefix .. key, ttl)
 end
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return {'HELD', holder, redis.call('PTTL', KEYS[1])} end
-local known = redis.call('HMGET', KEYS[2], 'format', 'leader', 'epoch', 'batch')
-if known[1] and known[1] ~= ARGV[3] then return {'FORMAT', known[1]} end
 
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if known[2] == ARGV[1] then return {'LEADING', tonumber(known[3]), tonumber(known[4]) or 0} end
-local epoch = redis.call('HINCRBY', KEYS[2], 'epoch', 1)
-redis.call('HSET', KEYS[2], 'format', ARGV[3], 'leader', ARGV[1], 'batch', 0)
-return {'LEADING', epoch, 0}
+local function is_number(text)
+  return not text or (#text <= 15 and string.match(text, '^%d+$') ~= nil)
+end
+
+local function is_accepted(origin)
+  for index = 8, #ARGV do
+    if ARGV[index] == origin then return true end
+  end
+  return false
+end
+
+for key, right in pairs({[lease] = 'string', [meta] = 'hash', [changes] = 'stream'}) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= right and kind ~= 'none' then quarantine(key) end
+end
+
+local known = redis.call('HMGET', meta, 'format', 'leader', 'epoch', 'batch', 'seq', 'time', 'origin')
+local format, origin = known[1], known[7]
+local is_ours = not format or format == ARGV[5]
+local is_readable = is_ours or string.match(format, '^%d%d?%d?$') ~= nil
+for index = 3, 6 do is_readable = is_readable and is_number(known[index]) end
+if is_ours and is_readable and format then
+  is_readable = origin and #origin <= 260 and string.match(origin, '^[a-z0-9_.:%[%]-]+$') ~= nil
+  if is_readable and not is_accepted(origin) then return {'ORIGIN', origin} end
+end
+local holder = redis.call('GET', lease)
+if holder and holder ~= ARGV[1] then
+  local held_for = #holder <= 500 and string.match(holder, '@([a-z0-9_.:%[%]-]+)$')
+  if held_for and not is_accepted(held_for) then return {'ORIGIN', held_for} end
+  local left = redis.call('PTTL', lease)
+  if left < 0 or left > tonumber(ARGV[4]) then
+    redis.call('PEXPIRE', lease, ARGV[4])
+    left = tonumber(ARGV[4])
+  end
+  return {'HELD', string.sub(holder, 1, 500), left}
+end
+if not is_readable then
+  quarantine(meta)
+  known = {false, false, false, false, false, false, false}
+  origin = false
+elseif not is_ours then
+  return {'FORMAT', format}
+end
+
+origin = origin or ARGV[8]
+redis.call('SET', lease, ARGV[1], 'PX', ARGV[3])
+if known[2] == ARGV[2] then
+  return {'LEADING', tonumber(known[3]) or 0, tonumber(known[4]) or 0, origin, tonumber(known[6]) or 0}
+end
+local epoch = (tonumber(known[3]) or 0) + 1
+redis.call('HSET', meta, 'format', ARGV[5], 'origin', origin, 'leader', ARGV[2], 'batch', 0,
+  'epoch', epoch)
+return {'LEADING', epoch, 0, origin, tonumber(known[6]) or 0}

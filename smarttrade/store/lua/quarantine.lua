@@ -3,7 +3,10 @@
 -- KEYS  what to move
 -- ARGV  prefix, seconds, and the format that the first of them must say for anything to be done
 
-if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'format') ~= ARGV[3] then return end
+if ARGV[3] ~= '' then
+  if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return end
+  if redis.call('HGET', KEYS[1], 'format') ~= ARGV[3] then return end
+end
 for _, key in ipairs(KEYS) do
   if redis.call('EXISTS', key) == 1 then
     redis.call('RENAME', key, ARGV[1] .. key)

@@ -4,36 +4,52 @@
 -- after a later one, is ignored. So a writer may repeat a batch when it does not know whether it
 -- arrived, and one that was paused, or cut off, cannot write over another's candles.
 --
--- KEYS  lease, meta, changes, gaps, then the list of each group's series
+-- KEYS  lease, meta, changes, notes, then the list of each group's series
 -- ARGV  leader, epoch, number of the batch, number of the last one known to be written,
---       milliseconds of the lease, most candles of a series, entries of the change stream to keep,
---       whether to add an entry in any case, the state (JSON or nothing),
+--       what the lease says while we lead, milliseconds of the lease, most candles of a series,
+--       entries of the change stream to keep, whether to add an entry in any case, format, origin,
+--       exchange time, prefix for what is quarantined, its seconds, digest that the stored state
+--       should have or nothing, the new state (JSON or nothing),
 --       then two for each group:
---         lines: field of its gaps, its name in the change stream, length that the list should
+--         lines: field of its notes, its name in the change stream, length that the list should
 --         have or -1, whether to replace the whole list, a 0 or 1 for each candle: whether it
---         corrects the past, and gaps (JSON or nothing);
+--         corrects the past, and notes (JSON or nothing);
 --         and the candles, a line each, in ascending order
 --
--- Returns OK, the number of the last entry of the change stream, and the length of each list now,
--- or -1 where it was not what it should have been and was left alone;
--- or FENCED and the leader, or LATE; or LOST: what was written before is gone.
+-- Returns OK, whether the stored state is another than it should be, and the lengths of the lists
+-- now, or -1 where one was not what it should have been and was left alone;
+-- or FENCED and the leader, or LATE; or LOST: what was written before is gone, or damaged.
+--
+-- Everything is read and checked before the first write, so that no batch is ever half written.
 
 local CLOSED, EVENT_TIME, READ, VOLUME = 7, 8, 9, 6
 local CERTAINLY_LATER = 5000
+local MAX_TAIL = 1000
 
 local function time_of(candle)
   return tonumber(string.match(candle, '^%[(%d+)') or 0)
 end
 
 -- The rule of market/candle.py, of which this is the last guard.
-local function supersedes(candidate, held)
-  local readable, a, b = pcall(function() return cjson.decode(candidate), cjson.decode(held) end)
-  if not readable then return true end
+local function is_later(a, b)
   if b[CLOSED] or a[CLOSED] then return a[CLOSED] and not b[CLOSED] end
   if a[READ] then return a[VOLUME] > b[VOLUME] end
   if b[READ] and a[VOLUME] > b[VOLUME] then return true end
   if a[EVENT_TIME] <= b[EVENT_TIME] then return false end
   return not b[READ] or a[VOLUME] == b[VOLUME] or a[EVENT_TIME] > b[EVENT_TIME] + CERTAINLY_LATER
+end
+
+-- Damaged ones count as earlier than any.
+local function supersedes(candidate, held)
+  local is_readable, is_so = pcall(function()
+    return is_later(cjson.decode(candidate), cjson.decode(held))
+  end)
+  return is_so or not is_readable
+end
+
+local function is_closed(candle)
+  local is_readable, fields = pcall(cjson.decode, candle)
+  return is_readable and type(fields) == 'table' and fields[CLOSED] == true
 end
 
 -- The first place from which on candles are as late as `time`.
@@ -73,72 +89,130 @@ local function put(key, length, most, candle, corrects)
   return most, true
 end
 
-local lease, meta, changes, gaps_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local leader, epoch, batch, written = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local most, state = tonumber(ARGV[6]), ARGV[9]
+-- What a whole list must not lose: candles later than the last one given, up to `time`, and the
+-- close of that one. A list that ends later was written by one that knew more.
+local function tail_of(key, given, time)
+  local last, tail = given[#given], {}
+  for index = redis.call('LLEN', key) - 1, 0, -1 do
+    local held = redis.call('LINDEX', key, index)
+    local opens = time_of(held)
+    if opens <= time_of(last) then
+      if opens == time_of(last) and is_closed(held) and not is_closed(last) then given[#given] = held end
+      break
+    end
+    if opens <= time then table.insert(tail, 1, held) end
+    if #tail > MAX_TAIL then break end
+  end
+  return tail
+end
 
-for key, right in pairs({[meta] = 'hash', [changes] = 'stream', [gaps_key] = 'hash'}) do
+local function replace(key, given, most, time)
+  if #given > 0 then
+    for _, candle in ipairs(tail_of(key, given, time)) do given[#given + 1] = candle end
+  end
+  redis.call('DEL', key)
+  if #given == 0 then return 0 end
+  redis.call('RPUSH', key, unpack(given))
+  if #given > most then redis.call('LTRIM', key, -most, -1) end
+  return math.min(#given, most)
+end
+
+local lease, meta, changes, notes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local leader, epoch, batch, written = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local most, time, digest, state = tonumber(ARGV[7]), tonumber(ARGV[12]), ARGV[15], ARGV[16]
+
+-- Read and check.
+
+local kinds = {[lease] = 'string', [meta] = 'hash', [changes] = 'stream', [notes_key] = 'hash'}
+for key, right in pairs(kinds) do
   local kind = redis.call('TYPE', key).ok
   if kind ~= right and kind ~= 'none' then return {'LOST'} end
 end
-local known = redis.call('HMGET', meta, 'leader', 'epoch', 'batch', 'seq')
+local known = redis.call('HMGET', meta, 'leader', 'epoch', 'batch', 'seq', 'format', 'origin')
 if not known[1] then return {'LOST'} end
-if known[1] ~= leader or known[2] ~= epoch then return {'FENCED', known[1]} end
+if known[1] ~= leader or known[2] ~= epoch then return {'FENCED', string.sub(known[1], 1, 500)} end
+if known[5] ~= ARGV[10] or known[6] ~= ARGV[11] then return {'LOST'} end
+for index = 3, 4 do
+  if known[index] and not string.match(known[index], '^%d+$') then return {'LOST'} end
+  if known[index] and #known[index] > 15 then return {'LOST'} end
+end
 local last = tonumber(known[3]) or 0
 if last >= batch then return {'LATE'} end
 if last < written then return {'LOST'} end
+local is_state_lost = 0
+if state == '' and digest ~= '' then
+  local found = redis.call('HGET', meta, 'state')
+  if not found or redis.sha1hex(found) ~= digest then is_state_lost = 1 end
+end
 
--- First what is refused when memory is full, so that nothing is half done then.
-redis.call('HSET', meta, 'batch', batch)
-redis.call('SET', lease, leader, 'PX', ARGV[5])
-
-local lengths, entries, at = {}, {}, 10
-for group = 1, #KEYS - 4 do
-  local key = KEYS[group + 4]
-  local field, name, expected, replace, flags, gaps =
+local groups, at = {}, 17
+for index = 1, #KEYS - 4 do
+  local key = KEYS[index + 4]
+  local field, name, expected, is_whole, flags, notes =
     string.match(ARGV[at], '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$')
-  local is_whole, length = replace == '1', redis.pcall('LLEN', key)
-  expected = tonumber(expected)
   local given = {}
   for candle in string.gmatch(ARGV[at + 1], '[^\n]+') do given[#given + 1] = candle end
-  local candles, corrections = {}, {}
-  if is_whole then
-    redis.call('DEL', key)
-    if #given > 0 then redis.call('RPUSH', key, unpack(given)) end
-    length = #given
-  elseif type(length) == 'table' or (expected >= 0 and length ~= expected) then
+  local kind = redis.call('TYPE', key).ok
+  local length = kind == 'list' and redis.call('LLEN', key) or 0
+  expected, is_whole = tonumber(expected), is_whole == '1'
+  if not is_whole and expected >= 0 and length ~= expected or (kind ~= 'list' and kind ~= 'none') then
     length = -1
+  end
+  groups[index] = {key = key, field = field, name = name, is_whole = is_whole, flags = flags,
+    notes = notes, given = given, length = length}
+  at = at + 2
+end
+
+-- Write. First what is refused when memory is full, so that nothing is half done then.
+
+redis.call('HSET', meta, 'batch', batch, 'time', ARGV[12])
+redis.call('SET', lease, ARGV[5], 'PX', ARGV[6])
+
+local lengths, entries = {}, {}
+for index, group in ipairs(groups) do
+  local candles, corrections = {}, {}
+  if group.length < 0 then
+    -- left alone
+  elseif group.is_whole then
+    group.length = replace(group.key, group.given, most, time)
   else
-    for index, candle in ipairs(given) do
-      local changed
-      local flag = string.sub(flags, index, index)
-      length, changed = put(key, length, most, candle, flag == '1')
+    for place, candle in ipairs(group.given) do
+      local flag, changed = string.sub(group.flags, place, place), false
+      group.length, changed = put(group.key, group.length, most, candle, flag == '1')
       if changed then
         candles[#candles + 1] = candle
         corrections[#corrections + 1] = flag
       end
     end
   end
-  if gaps ~= '' and length >= 0 then redis.call('HSET', gaps_key, field, gaps) end
-  if length >= 0 and (is_whole or gaps ~= '' or #candles > 0) then
-    entries[#entries + 1] = '[' .. name .. (is_whole and ',true,[' or ',false,[')
-      .. table.concat(candles, ',') .. '],"' .. table.concat(corrections) .. '",'
-      .. (gaps == '' and 'null' or gaps) .. ']'
+  if group.notes ~= '' and group.length >= 0 then
+    redis.call('HSET', notes_key, group.field, group.notes)
   end
-  lengths[group] = length
-  at = at + 2
+  if group.length >= 0 and (group.is_whole or group.notes ~= '' or #candles > 0) then
+    entries[#entries + 1] = '[' .. group.name .. (group.is_whole and ',true,[' or ',false,[')
+      .. table.concat(candles, ',') .. '],"' .. table.concat(corrections) .. '",'
+      .. (group.notes == '' and 'null' or group.notes) .. ']'
+  end
+  lengths[index] = group.length
 end
 
 local seq = tonumber(known[4]) or 0
-if #entries > 0 or state ~= '' or ARGV[8] == '1' then
+if #entries > 0 or state ~= '' or ARGV[9] == '1' then
   seq = seq + 1
   redis.call('HSET', meta, 'seq', seq)
-  local entry = {'seq', seq}
-  if #entries > 0 then entry[3], entry[4] = 'data', '[' .. table.concat(entries, ',') .. ']' end
+  local entry = {'seq', seq, 'origin', ARGV[11], 'time', ARGV[12]}
+  if #entries > 0 then
+    entry[#entry + 1], entry[#entry + 2] = 'data', '[' .. table.concat(entries, ',') .. ']'
+  end
   if state ~= '' then
     redis.call('HSET', meta, 'state', state)
     entry[#entry + 1], entry[#entry + 2] = 'state', state
   end
-  redis.call('XADD', changes, 'MAXLEN', '~', ARGV[7], '*', unpack(entry))
+  local added = redis.pcall('XADD', changes, 'MAXLEN', '~', ARGV[8], '*', unpack(entry))
+  if type(added) == 'table' then  -- its last name is the last that there can be
+    redis.call('RENAME', changes, ARGV[13] .. changes)
+    redis.call('EXPIRE', ARGV[13] .. changes, ARGV[14])
+    redis.call('XADD', changes, '*', unpack(entry))
+  end
 end
-return {'OK', seq, unpack(lengths)}
+return {'OK', is_state_lost, lengths}

@@ -27,14 +27,14 @@ from tests.fakes.exchange_streams import (
     SHUTDOWN,
     Behaviour,
     Peer,
-    closing_before_handshake,
+    hanging_up,
     kline,
     listening,
     refusing,
-    sending,
     silent,
+    telling,
 )
-from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, sending_updates
+from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, talking
 
 AGE = 400.0  # seconds
 HOUR = 3600.0
@@ -46,9 +46,9 @@ def shutting_down(after: float, *series: Series) -> Behaviour:
 
     async def announce(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sending_updates(*series), peer)
+            nursery.start_soon(talking(*series), peer)
             await trio.sleep(after)
-            await peer.send_text(SHUTDOWN)
+            await peer.tell(SHUTDOWN)
 
     return announce
 
@@ -60,7 +60,7 @@ def no_gap(feed: Feeding) -> bool:
 
 
 async def test_old_connection_is_replaced_without_a_seam(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(), rotate_after=AGE) as feed:
+    async with feeding(talking(), rotate_after=AGE) as feed:
         await trio.sleep(3.5 * AGE)
     began = feed.exchange.times
     assert len(began) == 4
@@ -86,9 +86,7 @@ async def test_many_lines_do_not_rotate_at_the_same_moment(
 ) -> None:
     monkeypatch.setattr(type(BINANCE), "limits", replace(BINANCE.limits, max_streams=1))
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6)]
-    async with feeding(
-        sending_updates(*series), series=series, rotate_after=AGE, watched=False
-    ) as feed:
+    async with feeding(talking(*series), series=series, rotate_after=AGE, watched=False) as feed:
         await trio.sleep(AGE + 60)
     begun = sorted(feed.exchange.times[6:12])
     assert len(begun) == 6
@@ -99,7 +97,7 @@ async def test_many_lines_do_not_rotate_at_the_same_moment(
 async def test_announced_end_leads_to_another_connection_before_it_comes(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(shutting_down(7.0), sending_updates()) as feed:
+    async with feeding(shutting_down(7.0), talking()) as feed:
         await trio.sleep(60)
         assert len(feed.exchange.open) == 1
     assert feed.exchange.times == [0.0, 7.0]
@@ -113,7 +111,7 @@ async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
     autojump_clock: MockClock,
 ) -> None:
     """Until one delivers: the old one is due all the while."""
-    script = [shutting_down(7.0), listening, listening, sending_updates()]
+    script = [shutting_down(7.0), listening, listening, talking()]
     async with feeding(*script) as feed:
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
@@ -132,8 +130,8 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
-        await peer.send_text(SHUTDOWN)
-        await peer.receive()
+        await peer.tell(SHUTDOWN)
+        await peer.hear()
 
     async with feeding(ending, listening) as feed:
         await trio.sleep(40)
@@ -141,11 +139,11 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     assert feed.doubled() == [pytest.approx(DELIVER_TIMEOUT + OVERLAP, abs=SLACK)]
 
 
-@pytest.mark.parametrize("refusal", [refusing(503), closing_before_handshake])
+@pytest.mark.parametrize("refusal", [refusing(503), hanging_up])
 async def test_old_connection_is_kept_while_no_other_opens(
     refusal: Behaviour, autojump_clock: MockClock
 ) -> None:
-    async with feeding(shutting_down(7.0), refusal, refusal, sending_updates()) as feed:
+    async with feeding(shutting_down(7.0), refusal, refusal, talking()) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.times) == 4
     assert no_gap(feed)
@@ -160,11 +158,11 @@ async def test_connection_that_ends_while_another_opens_is_told_as_a_loss(
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
-        await peer.send_text(SHUTDOWN)
+        await peer.tell(SHUTDOWN)
         await trio.sleep(2)
         peer.stream.reset()
 
-    async with feeding(ending, silent, sending_updates()) as feed:
+    async with feeding(ending, silent, talking()) as feed:
         await trio.sleep(60)
     assert len(feed.store.got(FindMissing)) == 2
 
@@ -185,7 +183,7 @@ async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
     status: int, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
-        async with feeding(refusing(status), sending_updates()) as feed:
+        async with feeding(refusing(status), talking()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -195,7 +193,7 @@ async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
 
 async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
-        async with feeding(sending(*["<html>"] * 100), sending_updates()) as feed:
+        async with feeding(telling(*["<html>"] * 100), talking()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -209,7 +207,7 @@ async def test_some_nonsense_among_candles_is_no_reason_to_leave(
     autojump_clock: MockClock,
 ) -> None:
     texts = ["<html>"] * (STRANGE_AFTER - 1) + [kline()] + ["<html>"] * 100
-    async with feeding(sending(*texts)) as feed:
+    async with feeding(telling(*texts)) as feed:
         await trio.sleep(10)
     assert len(feed.exchange.times) == 1
 
@@ -223,7 +221,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
         await trio.sleep(5)
         peer.stream.reset()
 
-    script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), sending_updates()]
+    script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), talking()]
     async with feeding(*script, series=series) as feed:
         await trio.sleep(200)
     times = feed.exchange.times
@@ -236,7 +234,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
 
 
 async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
+    async with feeding(talking(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
         await trio.sleep(2.5 * AGE)
         assert len(feed.exchange.open) == 1
     assert {series for series, _ in feed.store.updates} == {BTC, ETH}

@@ -261,7 +261,7 @@ def test_redis_is_not_named_by_anything_else(text: str) -> None:
         ("BINANCE_REST_URL", "https://api.binance.com/api/v3/", "https://api.binance.com"),
         ("BINANCE_REST_URL", "https://proxy/binance/api/v3", "https://proxy/binance"),
         ("BINANCE_WS_URL", "wss://stream.binance.com:9443/ws", "wss://stream.binance.com:9443"),
-        ("BINANCE_WS_URL", "wss://stream.binance.us:9443/stream/", "wss://stream.binance.us:9443"),
+        ("BINANCE_WS_URL", "wss://stream.binance.com/stream/", "wss://stream.binance.com"),
     ],
 )
 def test_base_urls_are_understood_as_the_exchange_prints_them(
@@ -398,3 +398,35 @@ def test_options_are_all_different() -> None:
 def test_every_limit_of_a_session_that_clients_are_told_can_be_configured() -> None:
     told = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_timeout"}
     assert told == {"subscriptions", "message_bytes", "requests_per_second", "burst"}
+
+
+@pytest.mark.parametrize(
+    ("rest", "stream"),
+    [
+        ("https://api.binance.com,https://testnet.binance.vision", None),
+        ("https://testnet.binance.vision", None),
+        (None, "wss://stream.binance.us:9443"),
+        ("https://api.binance.us", "wss://stream.testnet.binance.vision"),
+        ("https://mirror.example", "wss://stream.binance.us,wss://stream.binance.com"),
+    ],
+)
+def test_hosts_of_different_exchanges_do_not_go_together(
+    rest: str | None, stream: str | None
+) -> None:
+    given = {"BINANCE_REST_URL": rest, "BINANCE_WS_URL": stream}
+    with pytest.raises(ValidationError, match="are different exchanges"):
+        Settings.model_validate({name: text for name, text in given.items() if text})
+
+
+@pytest.mark.parametrize(
+    ("rest", "stream"),
+    [
+        ("https://api1.binance.com,https://data-api.binance.vision", "wss://stream.binance.com"),
+        ("https://testnet.binance.vision", "wss://stream.testnet.binance.vision"),
+        ("https://api.binance.us", "wss://stream.binance.us:9443"),
+        ("https://api.binance.com,http://mirror:8080", "ws://mirror:8080"),
+    ],
+)
+def test_hosts_of_one_exchange_go_together(rest: str, stream: str) -> None:
+    given = {"BINANCE_REST_URL": rest, "BINANCE_WS_URL": stream}
+    Settings.model_validate(given)

@@ -44,7 +44,7 @@ from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.redis_report import RelayReport
 from smarttrade.store.relay import run_relay
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
-from tests.fakes.database import VirtualRedis
+from tests.fakes.database import BINANCE, VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -171,7 +171,9 @@ async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
             connect = VirtualRedis().connect
         elif server:
             redis = stack.enter_context(RedisServer(dict(binaries())[server], tmp_path))
-            connect = partial(RedisDatabase, redis.url, "test", within=2.0, stream_length=100)
+            connect = partial(
+                RedisDatabase, redis.url, "test", within=2.0, stream_length=100, exchange=BINANCE
+            )
         async with Story(kind, connect).begin() as begun:
             yield begun
 

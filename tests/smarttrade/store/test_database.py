@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import trio
 from smarttrade.market.candle import Candle
 from smarttrade.market.gaps import Missing, Span
 from smarttrade.market.window import WINDOW_SIZE
-from smarttrade.market.window_state import WindowState
+from smarttrade.market.window_state import Correction, SeriesNotes, WindowState
 from smarttrade.store.database import (
     Batch,
     Database,
@@ -21,21 +22,24 @@ from smarttrade.store.database import (
     Late,
     Leading,
     Lost,
+    Position,
     StoredWindow,
     Written,
 )
 from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
+from smarttrade.store.origin import Exchange, ForeignOrigin
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoredGaps, StoreState
+from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoreState, state_to_text
 from tests.fakes.candles import BTC, ETH, at, candle
-from tests.fakes.database import VirtualRedis
+from tests.fakes.database import BINANCE, VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries
 
 STATE = StoreState(("BTCUSDT", "ETHUSDT"), (BTC.interval,), FeedStatus(Feed.LIVE, 1.5))
 LEASE = 60.0
+TIME = at(100)
 
-Connect = Callable[[], Database]
+Connect = Callable[..., Database]
 
 
 @pytest.fixture
@@ -43,8 +47,10 @@ def connect(database_kind: str, tmp_path: Path) -> Iterator[Connect]:
     if database_kind == "virtual":
         yield VirtualRedis().connect
         return
-    with RedisServer(dict(binaries())[database_kind], tmp_path) as server:
-        yield lambda: RedisDatabase(server.url, "test", within=2.0, stream_length=1000)
+    with RedisServer(dict(binaries())[database_kind], tmp_path) as redis:
+        yield lambda exchange=BINANCE: RedisDatabase(
+            redis.url, "test", within=2.0, stream_length=1000, exchange=exchange
+        )
 
 
 class Writer:
@@ -67,19 +73,23 @@ class Writer:
         self, *groups: Group, state: StoreState | None = None, beat: bool = False
     ) -> Written | Fenced | Lost | Late:
         self.number += 1
-        batch = Batch(self.number, self.written, groups, state, is_heartbeat=beat)
+        batch = Batch(self.number, self.written, groups, state, is_heartbeat=beat, time=TIME)
         outcome = await self.database.write(self.name, self.epoch, LEASE, batch)
         if isinstance(outcome, Written):
             self.written = self.number
         return outcome
 
 
-def whole(*candles: Candle, gaps: StoredGaps | None = None) -> Group:
-    return Group(BTC, candles, is_whole=True, gaps=gaps or StoredGaps())
+def whole(*candles: Candle, notes: SeriesNotes | None = None) -> Group:
+    return Group(BTC, candles, is_whole=True, notes=notes or SeriesNotes())
 
 
 def some(*candles: Candle, corrected: bool = False, expected: int = -1) -> Group:
     return Group(BTC, candles, [corrected] * len(candles), expected=expected)
+
+
+def entry(seq: int, state: StoreState | None, *changes: SeriesChange) -> Entry:
+    return Entry(seq, state, changes, BINANCE.name, TIME)
 
 
 async def stored(database: Database) -> tuple[Candle, ...]:
@@ -97,7 +107,7 @@ async def test_nothing_is_stored_at_first(connect: Connect) -> None:
         StoredWindow(BTC, None, None),
         StoredWindow(ETH, None, None),
     ]
-    assert await database.position() == ("0-0", 0, None)
+    assert await database.position() == Position("0-0", 0, None)
     assert await told(database) == []
 
 
@@ -105,12 +115,12 @@ async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     candles = [candle(n, close=0.1 + n / 3, volume=1e-8 * n) for n in range(5)]
     candles.append(candle(9, closed=False, read=True))
-    gaps = StoredGaps((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
-    assert await writer.write(whole(*candles, gaps=gaps)) == Written((6,))
+    notes = SeriesNotes((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
+    assert await writer.write(whole(*candles, notes=notes)) == Written((6,))
     assert await connect().load([BTC]) == [
-        StoredWindow(BTC, WindowState(tuple(candles), *gaps), None)
+        StoredWindow(BTC, WindowState(tuple(candles), *notes), None, seq=1)
     ]
-    assert await told(connect()) == [Entry(1, None, (SeriesChange(BTC, True, (), gaps),))]
+    assert await told(connect()) == [entry(1, None, SeriesChange(BTC, True, (), notes))]
 
 
 async def test_newer_candles_are_appended_and_the_newest_is_replaced(connect: Connect) -> None:
@@ -119,9 +129,9 @@ async def test_newer_candles_are_appended_and_the_newest_is_replaced(connect: Co
     updates = candle(1), candle(2), candle(3, closed=False)
     assert await writer.write(some(*updates, expected=2)) == Written((4,))
     assert await stored(connect()) == (candle(0), *updates)
-    [_, entry] = await told(connect())
+    [_, second] = await told(connect())
     published = tuple(Published(BTC, each, False) for each in updates)
-    assert entry == Entry(2, None, (SeriesChange(BTC, False, published, None),))
+    assert second == entry(2, None, SeriesChange(BTC, False, published, None))
 
 
 async def test_what_is_not_later_changes_nothing_and_is_not_told(connect: Connect) -> None:
@@ -171,12 +181,12 @@ async def test_list_of_another_length_is_left_alone(connect: Connect) -> None:
 async def test_gaps_alone_are_told(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0), candle(3)))
-    gaps = StoredGaps((Span(at(1), at(2)),))
-    assert await writer.write(Group(BTC, [], gaps=gaps, expected=2)) == Written((2,))
+    notes = SeriesNotes((Span(at(1), at(2)),))
+    assert await writer.write(Group(BTC, [], notes=notes, expected=2)) == Written((2,))
     [window] = await connect().load([BTC])
-    assert window.state == WindowState((candle(0), candle(3)), gaps.holes)
-    [_, entry] = await told(connect())
-    assert entry.changes == (SeriesChange(BTC, False, (), gaps),)
+    assert window.state == WindowState((candle(0), candle(3)), notes.holes)
+    [_, second] = await told(connect())
+    assert second.changes == (SeriesChange(BTC, False, (), notes),)
 
 
 async def test_state_and_beats_are_told(connect: Connect) -> None:
@@ -184,7 +194,7 @@ async def test_state_and_beats_are_told(connect: Connect) -> None:
     await writer.write(state=STATE)
     await writer.write()
     await writer.write(beat=True)
-    assert await told(connect()) == [Entry(1, STATE, ()), Entry(2, None, ())]
+    assert await told(connect()) == [entry(1, STATE), entry(2, None)]
     position = await connect().position()
     assert (position.seq, position.state) == (2, STATE)
     assert await told(connect(), position.after) == []
@@ -195,7 +205,7 @@ async def test_only_one_leads_at_a_time(connect: Connect) -> None:
     assert await database.acquire("one", LEASE) == Leading(1, 0)
     held = await database.acquire("two", LEASE)
     assert isinstance(held, Held)
-    assert (held.holder, LEASE - 1 < held.seconds_left <= LEASE) == ("one", True)
+    assert (held.holder, LEASE - 1 < held.seconds_left <= LEASE) == ("one@binance.com", True)
     assert await database.acquire("one", LEASE) == Leading(1, 0)
     await database.release("two")  # not its own
     assert isinstance(await database.acquire("two", LEASE), Held)
@@ -226,7 +236,7 @@ async def test_former_leader_writes_nothing(connect: Connect) -> None:
 async def test_who_leads_again_is_told_what_it_wrote_last(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)))
-    assert await writer.database.acquire("one", LEASE) == Leading(1, 1)
+    assert await writer.database.acquire("one", LEASE) == Leading(1, 1, TIME)
 
 
 async def test_late_batch_is_ignored(connect: Connect) -> None:
@@ -255,12 +265,102 @@ async def test_what_is_quarantined_is_not_read(connect: Connect) -> None:
     assert await stored(connect()) == ()
 
 
-async def test_everything_is_quarantined(connect: Connect) -> None:
+async def test_everything_of_another_format_is_quarantined(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)), state=STATE)
-    await writer.database.quarantine_all([BTC, ETH], "another")
+    await writer.database.quarantine_all([BTC, ETH], b"another")
     assert await stored(connect()) == (candle(0),)
-    await writer.database.quarantine_all([BTC, ETH], FORMAT)
-    assert await stored(connect()) == ()
-    assert await connect().position() == ("0-0", 0, None)
+    await writer.database.quarantine_all([BTC, ETH], FORMAT.encode())
+    assert await connect().position() == Position("0-0", 0, None)
     assert await writer.write(some(candle(1))) == Lost()
+
+
+async def test_whole_window_does_not_end_before_what_is_stored(connect: Connect) -> None:
+    """The last guard: one that lags behind has missed candles, and the close of its newest."""
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(1), candle(2)))
+    assert await writer.write(whole(candle(0), candle(1, closed=False))) == Written((3,))
+    assert await stored(connect()) == (candle(0), candle(1), candle(2))
+
+
+async def test_whole_window_replaces_what_is_later_than_the_exchanges_clock(
+    connect: Connect,
+) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(101)))
+    assert await writer.write(whole(candle(0), candle(1))) == Written((2,))
+    assert await stored(connect()) == (candle(0), candle(1))
+
+
+async def test_series_without_any_candle_is_known_to_be_empty(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    assert await writer.write(whole()) == Written((0,))
+    assert await connect().load([BTC]) == [StoredWindow(BTC, WindowState(()), None, seq=1)]
+    await writer.write(some(candle(0)))
+    assert await stored(connect()) == (candle(0),)
+
+
+async def test_corrections_come_back_in_order(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    notes = SeriesNotes(corrections=(Correction(at(3), at(8)), Correction(at(1), at(9))))
+    await writer.write(whole(*map(candle, range(5)), notes=notes))
+    [window] = await connect().load([BTC])
+    assert window.state is not None
+    assert window.state.corrections == notes.corrections
+
+
+async def test_lost_state_is_noticed(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(state=STATE)
+    digest = sha1(state_to_text(STATE).encode(), usedforsecurity=False).hexdigest()
+    for expected, is_lost in ((digest, False), ("0" * 40, True), ("", False)):
+        writer.number += 1
+        batch = Batch(writer.number, 1, (), None, is_heartbeat=True, state_digest=expected)
+        outcome = await writer.database.write("one", writer.epoch, LEASE, batch)
+        assert outcome == Written((), is_lost)
+
+
+# Another exchange's
+
+
+TESTNET = Exchange("testnet.binance.vision")
+
+
+async def test_another_exchanges_candles_are_neither_read_nor_written(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0)))
+    other = connect(TESTNET)
+    with pytest.raises(ForeignOrigin, match=r"binance\.com.*SMARTTRADE_REDIS_NAMESPACE"):
+        await other.acquire("other", LEASE)
+    assert await stored(other) == ()
+    await writer.database.release("one")
+    with pytest.raises(ForeignOrigin):
+        await other.acquire("other", LEASE)
+    assert await stored(connect()) == (candle(0),)
+
+
+async def test_hosts_of_one_exchange_share_what_is_stored(connect: Connect) -> None:
+    await (await Writer(connect()).lead()).write(whole(candle(0)))
+    mirror = connect(Exchange("mirror.example:8443", frozenset({"binance.com"})))
+    assert isinstance(await mirror.acquire("two", LEASE), Held)
+    await connect().release("one")
+    assert isinstance(await mirror.acquire("two", LEASE), Leading)
+    assert await stored(mirror) == (candle(0),)
+    assert (await mirror.position()).origin == "binance.com"
+
+
+async def test_follower_without_an_exchange_reads_what_there_is(connect: Connect) -> None:
+    await (await Writer(connect(TESTNET)).lead()).write(whole(candle(0)), state=STATE)
+    follower = connect(None)
+    position = await follower.position()
+    assert (position.origin, position.time) == ("testnet.binance.vision", TIME)
+    assert await stored(follower) == (candle(0),)
+
+
+async def test_candles_later_than_the_exchanges_clock_are_damage(connect: Connect) -> None:
+    await (await Writer(connect()).lead()).write(whole(candle(0), candle(50)))
+    [fine] = await connect().load([BTC], at(50))
+    [damaged] = await connect().load([BTC], at(40))
+    assert fine.damage is None
+    assert damaged.state is None
+    assert "future" in (damaged.damage or "")

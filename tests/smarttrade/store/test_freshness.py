@@ -5,6 +5,7 @@ from __future__ import annotations
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.market.window_state import WindowState
 from smarttrade.store.events import CandlesMissing, Event
 from smarttrade.store.freshness import (
@@ -215,10 +216,11 @@ def test_what_was_refused_is_asked_for_once_and_its_answer_is_waited_for() -> No
 
 def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_of_it() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
-    store.restore([(BTC, WindowState((candle(0), candle(1))))], ["BTCUSDT"], 0.0)
+    stored = WindowState(tuple(map(candle, range(WINDOW_SIZE))))
+    store.restore([(BTC, stored)], ["BTCUSDT"], 0.0, 0.0)
     assert not questions(store.check_overdue(CONFIRM_TIMEOUT, 0.0))
     [question] = questions(store.check_overdue(CONFIRM_TIMEOUT + 0.5, 0.0))
-    assert question.first == at(2)
+    assert question.first == at(WINDOW_SIZE)
     assert not questions(store.check_overdue(CONFIRM_TIMEOUT + 1.0, 0.0))
     assert questions(store.check_overdue(2 * CONFIRM_TIMEOUT + 1.0, 0.0))
 

@@ -24,16 +24,19 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.redis_format import Damaged
+from smarttrade.store.stored_values import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
+from tests.fakes.database import BINANCE
 from tests.fakes.redis_server import RedisServer, binaries, free_port
 
 LEASE = 60.0
-KEY = "smarttrade:candles:BTCUSDT:1m"
+KEY = "smarttrade:candles:binance.com:BTCUSDT:1m"
 
 
 def database(server: RedisServer, *, url: str = "", within: float = 2.0) -> RedisDatabase:
-    return RedisDatabase(url or server.url, "smarttrade", within=within, stream_length=1000)
+    return RedisDatabase(
+        url or server.url, "smarttrade", within=within, stream_length=1000, exchange=BINANCE
+    )
 
 
 def batch(number: int, *candles: Candle, written: int = 0, **more: Any) -> Batch:
@@ -59,7 +62,7 @@ async def test_operator_can_read_it(redis_server: RedisServer) -> None:
             f"[{at(0)},100.0,100.0,100.0,100.0,10.0,true,{at(1)},false]",
             f"[{at(1)},100.0,100.0,100.0,100.0,1.0,false,{at(1) + 2000},false]",
         ]
-        assert client.get("smarttrade:lease") == "me"
+        assert client.get("smarttrade:lease") == "me@binance.com"
         assert 0 < int(client.pttl("smarttrade:lease")) <= LEASE * 1000
         names = {"smarttrade:meta", "smarttrade:lease", "smarttrade:changes", KEY}
         assert set(client.keys()) == names
@@ -68,7 +71,9 @@ async def test_operator_can_read_it(redis_server: RedisServer) -> None:
 async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
     epoch = await lead(database(redis_server))
     await database(redis_server).write("me", epoch, LEASE, batch(1, candle(0)))
-    other = RedisDatabase(redis_server.url, "other", within=2.0, stream_length=1000)
+    other = RedisDatabase(
+        redis_server.url, "other", within=2.0, stream_length=1000, exchange=BINANCE
+    )
     assert await other.acquire("you", LEASE) == Leading(1, 0)
     assert (await other.load([BTC]))[0].state is None
 
@@ -126,12 +131,12 @@ async def test_key_of_another_type_is_damage(redis_server: RedisServer) -> None:
 async def test_gaps_that_cannot_be_read_are_damage(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.rpush(KEY, f"[{at(0)},1,1,1,1,1,true,0,false]")
-        client.hset("smarttrade:gaps", "BTCUSDT:1m", "[[1]]")
+        client.hset("smarttrade:notes:binance.com", "BTCUSDT:1m", "[[1]]")
     [window] = await database(redis_server).load([BTC])
     assert (window.state, bool(window.damage)) == (None, True)
 
 
-@pytest.mark.parametrize("name", ["lease", "meta", "changes", "gaps"])
+@pytest.mark.parametrize("name", ["lease", "meta", "changes"])
 async def test_our_own_keys_of_another_type_are_quarantined(
     name: str, redis_server: RedisServer
 ) -> None:
@@ -147,6 +152,20 @@ async def test_our_own_keys_of_another_type_are_quarantined(
         assert client.exists(f"smarttrade:quarantine:smarttrade:{name}")
 
 
+async def test_notes_of_another_type_are_quarantined_with_what_they_are_about(
+    redis_server: RedisServer,
+) -> None:
+    redis = database(redis_server)
+    epoch = await lead(redis)
+    with redis_server.client() as client:
+        client.sadd("smarttrade:notes:binance.com", "somebody else's")
+        assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Lost()
+        assert "WRONGTYPE" in ((await redis.load([BTC]))[0].damage or "")
+        await redis.quarantine([BTC])
+        assert client.exists("smarttrade:quarantine:smarttrade:notes:binance.com")
+    assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Written((1,))
+
+
 async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
     redis = database(redis_server)
     with redis_server.client() as client:
@@ -156,7 +175,7 @@ async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
         await redis.acquire("me", LEASE)
     with pytest.raises(ForeignFormat):
         await redis.position()
-    await redis.quarantine_all([BTC, ETH], "0")
+    await redis.quarantine_all([BTC, ETH], b"0")
     assert await redis.acquire("me", LEASE) == Leading(1, 0)
     assert (await redis.load([BTC]))[0].state is None
 
@@ -321,6 +340,8 @@ def test_script_and_window_agree_about_what_is_later(
         assert isinstance(claim, Leading)
         number = claim.written
         for candidate, held in pairs:
+            with redis_server.client() as client:
+                client.delete(KEY)
             whole = Group(BTC, [candle(0), held], is_whole=True)
             await redis.write("me", epoch, LEASE, Batch(number + 1, number, [whole], None, False))
             await redis.write("me", epoch, LEASE, batch(number + 2, candidate, written=number))

@@ -100,7 +100,9 @@ async def following(
 def assert_same(gateway: Gateway, leader: Process) -> None:
     assert gateway.memory.catalogue == leader.memory.catalogue
     for series in leader.memory.listed:
-        assert gateway.memory.state_of(series) == leader.memory.state_of(series)
+        ours, theirs = gateway.memory.state_of(series), leader.memory.state_of(series)
+        # When a correction became known here, it was later.
+        assert (ours and ours[:3]) == (theirs and theirs[:3])
 
 
 def assert_in_order(told: Sequence[tuple[Candle, bool]]) -> None:

@@ -1,0 +1,58 @@
+"""Which series there are, and what those that have gone leave for their return."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from ..market.interval import Interval
+from ..market.series import Series
+from .series_state import SeriesState
+
+MAX_DEPARTED = 20_000
+"""Series that are remembered after they went; the oldest are forgotten first. Each is an empty
+window: 2 KB."""
+
+
+class SeriesCatalogue:
+    def __init__(self, symbols: Sequence[str], intervals: Sequence[Interval]) -> None:
+        self.configured = tuple(symbols)
+        self.symbols: tuple[str, ...] = ()
+        self.intervals: tuple[Interval, ...] = ()
+        self.states: dict[Series, SeriesState] = {}
+        self._departed: dict[Series, SeriesState] = {}
+        self.change(symbols, intervals)
+
+    def change(self, symbols: Sequence[str], intervals: Sequence[Interval]) -> None:
+        """Have these series and no others; those that return resume where they went."""
+        self.symbols, self.intervals = tuple(symbols), tuple(intervals)
+        listed = [Series(s, i) for s in self.symbols for i in self.intervals]
+        before = self.states
+        self.states = {series: self._state(series, before) for series in listed}
+        for series, state in before.items():
+            if series not in self.states:
+                self._departed[series] = state.successor(from_start=False)
+        while len(self._departed) > MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
+
+    def _state(self, series: Series, before: dict[Series, SeriesState]) -> SeriesState:
+        known = before.get(series) or self._departed.pop(series, None)
+        return known or SeriesState(series.interval)
+
+    def restart(self, series: Series) -> None:
+        """Forget a series' candles; its subscribers get a whole window once there is one."""
+        self.states[series] = self.states[series].successor(from_start=True)
+
+    def restart_all(self) -> None:
+        """Candles of another exchange follow."""
+        for series in self.states:
+            self.restart(series)
+        self._departed = {
+            series: state.successor(from_start=True) for series, state in self._departed.items()
+        }
+
+    def forget_waiting(self, subscriber: Hashable, series: Sequence[Series] | None) -> None:
+        """`subscriber` no longer waits for these series, or for any when None."""
+        for each in (*self.states, *self._departed) if series is None else series:
+            state = self.states.get(each) or self._departed.get(each)
+            if state is not None:
+                state.waiting.pop(subscriber, None)

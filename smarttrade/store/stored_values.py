@@ -1,0 +1,217 @@
+"""The decoder of everything that is stored: whatever is in Redis is input.
+
+Other programs, other versions and people write there too. A value is ours only if it is within the
+bounds of what this program writes: its size, the digits of its numbers, and its times, none of
+which is later than what the exchange's clock showed when it was stored. Anything else is `Damaged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from ..market.candle import Candle
+from ..market.gaps import Missing, Span
+from ..market.interval import Interval
+from ..market.series import Series, parse_symbol
+from ..market.window import WINDOW_SIZE
+from ..market.window_state import Correction, SeriesNotes
+from .events import Published
+from .exchange_clock import FUTURE_TOLERANCE
+from .feed import Feed, FeedStatus
+from .origin import is_origin
+from .redis_format import Entry, SeriesChange, StateText, StoreState
+
+T = TypeVar("T")
+
+LAST_TIME = 32_503_680_000_000  # ms; the year 3000, and the calendar of months ends at 9999
+
+MAX_DIGITS = 15  # of a number in text: every such number is exact in Lua, too
+MAX_CANDLE_TEXT = 300  # bytes; nine numbers of 24 digits and what is between them
+MAX_STATE_TEXT = 1_000_000  # bytes; 20,000 symbols of 50 characters
+MAX_NOTES_TEXT = 200_000  # bytes; 1000 holes, ranges and corrections each, of two times
+MAX_DATA_TEXT = 16_000_000  # bytes; a batch of 1000 whole windows' notes and candles
+MAX_SERIES = 50_000  # of one process; the whole exchange has 3,000 symbols of 16 intervals
+MAX_SPANS = 10_000  # holes, or ranges, or corrections of one series
+
+
+class Damaged(ValueError):
+    """What is stored is not what we write; the message says what is wrong with it."""
+
+
+def readable(text: bytes, limit: int = 100) -> str:
+    """For logs and pages: at most `limit` characters, none of which does anything else."""
+    shown = text[: 4 * limit].decode(errors="replace")[:limit]
+    return "".join(c if c.isprintable() else "?" for c in shown)
+
+
+def number_from_text(text: bytes | None) -> int:
+    """A count or a time; 0 when there is none.
+
+    Raises:
+        Damaged: it is not one.
+    """
+    if text is None:
+        return 0
+    if not text.isdigit() or len(text) > MAX_DIGITS:
+        raise Damaged(f"not a number: {readable(text)}")
+    return int(text)
+
+
+def origin_from_text(text: bytes | None) -> str:
+    """Raises `Damaged` when it is no origin."""
+    shown = readable(text or b"", 300)
+    if not is_origin(shown):
+        raise Damaged(f"not an exchange: {shown!r}")
+    return shown
+
+
+def candles_from_list(texts: Sequence[bytes], time: int) -> tuple[Candle, ...]:
+    """A whole list, as of `time`, which the exchange's clock showed; 0 if that is not known.
+
+    Raises:
+        Damaged: one of them is no candle, or they are not in order, or later than `time`.
+    """
+    if len(texts) > WINDOW_SIZE or any(len(text) > MAX_CANDLE_TEXT for text in texts):
+        raise Damaged(f"too long: {len(texts)} candles")
+    candles = _decoded(_decode_candles, b"[" + b",".join(texts) + b"]")
+    if len(candles) != len(texts):
+        raise Damaged(f"{len(candles)} candles in {len(texts)} entries")
+    _check(candles, time)
+    return candles
+
+
+class StoredNotes(NamedTuple):
+    notes: SeriesNotes
+    is_empty: bool
+    """The series has no candle, rather than a list that was lost."""
+
+
+def notes_from_text(text: bytes | None, time: int) -> StoredNotes:
+    """No text is nothing known.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    if text is None:
+        return StoredNotes(SeriesNotes(), is_empty=False)
+    if len(text) > MAX_NOTES_TEXT:
+        raise Damaged(f"notes of {len(text)} bytes")
+    return _notes(_decoded(_decode_notes, text), time)
+
+
+def state_from_text(text: bytes | None) -> StoreState | None:
+    """None when none is stored.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    if text is None:
+        return None
+    if len(text) > MAX_STATE_TEXT:
+        raise Damaged(f"a state of {len(text)} bytes")
+    state = _decoded(_decode_state, text)
+    try:
+        symbols = tuple(dict.fromkeys(map(parse_symbol, state.symbols)))
+        intervals = tuple(dict.fromkeys(map(Interval, state.intervals)))
+        feed = FeedStatus(Feed(state.feed), state.since)
+    except ValueError as error:
+        raise Damaged(f"{error}"[:200]) from None
+    if len(symbols) * len(intervals) > MAX_SERIES:
+        raise Damaged(f"{len(symbols)} symbols of {len(intervals)} intervals")
+    if not (isfinite(feed.since) and 0 <= 1000 * feed.since <= LAST_TIME):
+        raise Damaged(f"not a time: {feed.since}")
+    return StoreState(symbols, intervals, feed)
+
+
+def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
+    """Read an entry of the change stream.
+
+    Raises:
+        Damaged: it is not ours.
+    """
+    seq, time = number_from_text(fields.get(b"seq")), number_from_text(fields.get(b"time"))
+    origin = origin_from_text(fields.get(b"origin"))
+    data = fields.get(b"data", b"[]")
+    if not seq > 0 or time > LAST_TIME or len(data) > MAX_DATA_TEXT:
+        raise Damaged(f"entry {seq} of {time}, {len(data)} bytes")
+    changes = _decoded(_decode_changes, data)
+    state = state_from_text(fields.get(b"state"))
+    return Entry(seq, state, tuple(_change(each, time) for each in changes), origin, time)
+
+
+# -- Inside ---------------------------------------------------------------------------------
+
+_Spans = list[tuple[int, int]]
+_Notes = tuple[_Spans, _Spans, _Spans, bool]
+_Change = tuple[str, str, bool, list[Candle], str, _Notes | None]
+
+_decode_candles = msgspec.json.Decoder(tuple[Candle, ...]).decode
+_decode_notes = msgspec.json.Decoder(_Notes).decode
+_decode_state = msgspec.json.Decoder(StateText).decode
+_decode_changes = msgspec.json.Decoder(list[_Change]).decode
+
+
+def _decoded(decode: Callable[[bytes], T], text: bytes) -> T:
+    try:
+        return decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Damaged(f"{error}"[:200]) from None
+
+
+def _latest(time: int) -> int:
+    return min(time + FUTURE_TOLERANCE, LAST_TIME) if time else LAST_TIME
+
+
+def _check(candles: Sequence[Candle], time: int) -> None:
+    before, latest = -1, _latest(time)
+    for candle in candles:
+        opens = candle.open_time
+        if not before < opens <= LAST_TIME:
+            raise Damaged(f"candle out of order: {opens}")
+        if not (opens <= latest and 0 <= candle.event_time <= latest):
+            raise Damaged(f"candle from the future: {opens}, known at {candle.event_time}")
+        if not isfinite(sum(candle[1:6])) or not candle.low <= candle.high or candle.volume < 0:
+            raise Damaged(f"impossible candle at {opens}")
+        before = opens
+
+
+def _notes(stored: _Notes, time: int) -> StoredNotes:
+    latest = _latest(time)
+    holes, unfilled, corrections, is_empty = stored
+    for spans in (holes, unfilled):
+        if len(spans) > MAX_SPANS or not all(0 <= a <= b <= latest for a, b in spans):
+            raise Damaged("impossible gaps")
+    if len(corrections) > MAX_SPANS or not all(
+        0 <= opens <= latest and 0 <= at <= latest for opens, at in corrections
+    ):
+        raise Damaged("impossible corrections")
+    notes = SeriesNotes(
+        tuple(Span(*each) for each in holes),
+        tuple(Missing(*each) for each in unfilled),
+        tuple(Correction(*each) for each in corrections),
+    )
+    return StoredNotes(notes, is_empty)
+
+
+def _change(change: _Change, time: int) -> SeriesChange:
+    symbol, name, is_whole, candles, corrected, notes = change
+    try:
+        series = Series(parse_symbol(symbol), Interval(name))
+    except ValueError as error:
+        raise Damaged(f"{error}"[:200]) from None
+    _check(candles, time)
+    if len(candles) != len(corrected) or corrected.strip("01"):
+        raise Damaged(f"{len(candles)} candles, corrected: {corrected!r:.50}")
+    published = tuple(
+        Published(series, candle, flag == "1")
+        for candle, flag in zip(candles, corrected, strict=True)
+    )
+    if any(each.corrected and not each.candle.closed for each in published):
+        raise Damaged("a correction that is not final")
+    return SeriesChange(
+        series, is_whole, published, None if notes is None else _notes(notes, time).notes
+    )
