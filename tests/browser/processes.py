@@ -172,5 +172,15 @@ class Service(_Process):
         return found
 
 
+class SimulatedService(_Process):
+    """SmartTrade with its own simulator, as `serve --simulated` starts it."""
+
+    _sign = "/ready"
+
+    def __init__(self, port: int) -> None:
+        options = {"port": port, "symbols": ",".join(SYMBOLS), "intervals": ",".join(INTERVALS)}
+        super().__init__(port, ["serve", "--simulated", "--memory", *_options(options)])
+
+
 def _options(options: dict[str, Any]) -> list[str]:
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from .processes import Exchange, Service, free_port
+from .processes import Exchange, Service, SimulatedService, free_port
 from .watched import Watched
 
 CHANGES_WITHIN = 5  # seconds
@@ -110,3 +110,28 @@ def kinds(watched: Watched) -> set[str]:
         ".map((each) => each.classList[each.classList.length - 1])"
     )
     return set(found)
+
+
+@pytest.fixture(scope="module")
+def simulated_service() -> Iterator[SimulatedService]:
+    with SimulatedService(free_port()) as service:
+        yield service
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/docs"])
+def test_simulated_prices_are_named_on_every_page(
+    browser: Browser, simulated_service: SimulatedService, path: str
+) -> None:
+    with Watched(browser, simulated_service.url) as watched:
+        watched.open(path)
+        watched.wait_for("document.title.startsWith('SIMULATED ')", "the title says so")
+        assert watched.page.get_by_text("SIMULATED", exact=True).is_visible()
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/docs"])
+def test_prices_of_an_exchange_are_not_named_simulated(watched: Watched, path: str) -> None:
+    watched.open(path)
+    watched.wait_for("document.title.includes('SmartTrade')", "the page is there")
+    watched.page.wait_for_timeout(1000)
+    assert not watched.page.title().startswith("SIMULATED")
+    assert not watched.page.get_by_text("SIMULATED", exact=True).is_visible()

@@ -1,6 +1,9 @@
-/** One bar. `time` is the UTC epoch second at which it opens, as lightweight-charts wants it. */
-export interface Candle {
-  readonly time: number;
+/**
+ * One bar. `time` is the UTC epoch second at which it opens, as lightweight-charts takes it; there
+ * its type is `UTCTimestamp`, so write `new SmartTradeClient<UTCTimestamp>(url)`.
+ */
+export interface Candle<Time extends number = number> {
+  readonly time: Time;
   readonly open: number;
   readonly high: number;
   readonly low: number;
@@ -48,35 +51,37 @@ export interface CandleDetails {
   readonly corrected: boolean;
 }
 
-export interface Watcher {
+export interface Watcher<Time extends number = number> {
   /** Candles to begin with, 1 to 1000; 500 by default. */
   snapshot?: number;
   /** Candles to hold, the newest, give or take a quarter; 5000 by default. */
   keep?: number;
   /** Everything that is held, ascending: for `series.setData()`. Do not change the array. */
-  onReset(candles: readonly Candle[]): void;
+  onReset(candles: readonly Candle<Time>[]): void;
   /** The newest candle's new state, or one after it: for `series.update(candle)`. */
-  onUpdate(candle: Candle, details: CandleDetails): void;
+  onUpdate(candle: Candle<Time>, details: CandleDetails): void;
   /** A candle before the newest has changed: for `series.update(candle, true)`. Without this,
    * `onReset` is called instead. */
-  onCorrect?(candle: Candle, details: CandleDetails): void;
+  onCorrect?(candle: Candle<Time>, details: CandleDetails): void;
   /** The server does not have this series. */
   onError?(error: ClientError): void;
 }
 
 export interface ClientOptions {
+  /** Where there is none built in, as in Node 20: the class of the package `ws`. */
+  WebSocket?: new (url: string) => unknown;
   onState?(state: ClientState): void;
   onError?(error: ClientError): void;
 }
 
 /** A connection to `/ws/candles` that stays: it resumes after sleep, restarts and lost networks. */
-export declare class SmartTradeClient {
+export declare class SmartTradeClient<Time extends number = number> {
   constructor(url: string | URL, options?: ClientOptions);
   readonly state: ClientState;
   /** When the newest candle of any series arrived, epoch milliseconds by this machine's clock. */
   readonly candleAt: number | null;
   /** Symbols in any case, intervals as `GET /intervals` or charts spell them. Returns a function that ends it. */
-  subscribe(symbol: string, interval: string, watcher: Watcher): () => void;
+  subscribe(symbol: string, interval: string, watcher: Watcher<Time>): () => void;
   close(): void;
 }
 
@@ -94,3 +99,24 @@ export declare class CandleList {
 
 /** Seconds from one candle to the next; for `1M`, the shortest month. */
 export declare function intervalSeconds(interval: string): number;
+
+/** What the exchange's listing says of a symbol; null while that is unknown. */
+export interface SymbolInfo {
+  readonly symbol: string;
+  /** As the exchange names it: `TRADING`, `HALT`, `BREAK`. */
+  readonly status: string | null;
+  /** The smallest step of a price. */
+  readonly tickSize: number | null;
+  /** Digits after the point of a price. */
+  readonly decimals: number | null;
+}
+
+/** `GET /symbols?details=1` of the server at `url`; `options` are those of `fetch`. */
+export declare function fetchSymbols(url: string | URL, options?: RequestInit): Promise<SymbolInfo[]>;
+
+/** A price format for lightweight-charts, from the tick size. */
+export declare function priceFormat(symbol: Pick<SymbolInfo, "tickSize" | "decimals">): {
+  type: "price";
+  precision: number;
+  minMove: number;
+};

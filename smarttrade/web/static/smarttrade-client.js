@@ -22,6 +22,21 @@ function spelled(symbol, interval) {
   return [symbol.trim().toUpperCase(), interval.replace(/[HDW]$/, (unit) => unit.toLowerCase())];
 }
 
+/** What the exchange's listing says of each symbol; `url` is the server's, `http://...`. */
+export async function fetchSymbols(url, options) {
+  const base = String(url).replace(/\/*$/, "/");
+  const answer = await fetch(new URL("symbols?details=1", base), options);
+  if (!answer.ok) throw new Error(`${answer.url}: status ${answer.status}`);
+  const { details } = await answer.json();
+  return details.map(({ symbol, status, tick_size: tickSize, decimals }) => ({ symbol, status, tickSize, decimals }));
+}
+
+/** A price format as lightweight-charts takes it; while the tick size is unknown, all decimals there can be. */
+export function priceFormat({ tickSize, decimals }) {
+  const isKnown = tickSize !== null && decimals !== null;
+  return { type: "price", precision: isKnown ? decimals : 8, minMove: isKnown ? tickSize : 1e-8 };
+}
+
 /** A series' candles: ascending, one for each time, bounded. */
 export class CandleList {
   /** At least so many of the newest stay. */
@@ -116,6 +131,7 @@ const MAX_SINGLE_UPDATES = 100; // more than these at once are drawn faster as a
 
 export class SmartTradeClient {
   #url;
+  #WebSocket;
   #onState;
   #onError;
   #series = new Map(); // "BTCUSDT 1m" -> the candles and their watchers
@@ -128,7 +144,7 @@ export class SmartTradeClient {
   #openedAt = 0;
   #heardAt = 0;
   #candleAt = null;
-  #pingedAt = 0;
+  #pingedAt = -1;
   #requestedAt = 0;
   #heartbeat = 30_000;
   #connecting = null; // timers
@@ -136,8 +152,9 @@ export class SmartTradeClient {
   #watching = null;
   #wake = () => this.#wakeUp();
 
-  constructor(url, { onState = () => {}, onError = () => {} } = {}) {
+  constructor(url, { onState = () => {}, onError = () => {}, WebSocket = globalThis.WebSocket } = {}) {
     this.#url = String(url);
+    this.#WebSocket = WebSocket;
     this.#onState = onState;
     this.#onError = onError;
     globalThis.addEventListener?.("online", this.#wake);
@@ -196,7 +213,7 @@ export class SmartTradeClient {
     this.#requested.clear();
     this.#openedAt = 0;
     this.#heardAt = Date.now();
-    const socket = (this.#socket = new WebSocket(this.#url));
+    const socket = (this.#socket = new this.#WebSocket(this.#url));
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_TIMEOUT);
