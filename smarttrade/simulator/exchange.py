@@ -120,6 +120,13 @@ class Exchange:
         found = self.history.kline(symbol, Interval(interval), open_time, moment)
         return self.stream_events.renderer(symbol).row(found) if found else None
 
+    def rolled_back(self, symbol: str, interval: str, open_time: int) -> Row | None:
+        """The kline that opens then, if streams have reported it and REST never lists it."""
+        kline = self.history.kline(symbol, Interval(interval), open_time, self.now())
+        if kline is None or not self.history.is_rolled_back(symbol, kline):
+            return None
+        return self.stream_events.renderer(symbol).row(kline)
+
     def klines(
         self,
         symbol: str,

@@ -161,6 +161,12 @@ class World:
         chart, now = charts.by_series[series], self.exchange.now()
         first = min(chart.candles) * 1000
         rows = self.exchange.klines(series.symbol, series.interval.value, first, limit=100_000)
+        # What streams reported and REST never lists may be kept as it was reported.
+        rolled_back = (
+            self.exchange.rolled_back(series.symbol, series.interval.value, time * 1000)
+            for time in chart.candles
+        )
+        rows = sorted({*rows, *filter(None, rolled_back)})
         _, faults = chart.compare(rows)
         over = series.interval.floor(now - 3_000)
         # The newest row is not known to be final, as no later row follows it.

@@ -31,7 +31,9 @@ class Fault:
     at_least: float = 0.0
     """Seconds to go on for afterwards, where what is to be seen takes its time."""
     quiet: frozenset[str] = frozenset()
-    """Symbols that have nothing to say meanwhile."""
+    """Symbols of which no updates come meanwhile."""
+    sick: frozenset[str] = frozenset()
+    """Symbols that it happens to, where it does not concern all."""
 
 
 def once(fault: str, **arguments: Any) -> Play:
@@ -65,6 +67,26 @@ def lasting(
     return play
 
 
+def together(*plays: Play) -> Play:
+    async def play(world: World) -> None:
+        async with trio.open_nursery() as nursery:
+            for one in plays:
+                nursery.start_soon(one, world)
+
+    return play
+
+
+def cuts(seconds: float, every: float) -> Play:
+    """Streams are cut again and again, so that much is read over REST."""
+
+    async def play(world: World) -> None:
+        for _ in range(int(seconds / every)):
+            inject(world.exchange, "cut", {})
+            await trio.sleep(every)
+
+    return play
+
+
 async def _one_stream_of_one_connection(world: World) -> None:
     """The next connection brings again what this one keeps back."""
     connections = len(world.dialled)
@@ -84,9 +106,11 @@ def connect_error(error: OSError, seconds: float = 60.0) -> Play:
     return play
 
 
-def without_trading(seconds: float, **arguments: Any) -> Play:
+def lasting_incident(fault: str, *, seconds: float, **arguments: Any) -> Play:
+    """Something that happens once and ends by itself."""
+
     async def play(world: World) -> None:
-        inject(world.exchange, "hole", {"seconds": seconds, **arguments})
+        inject(world.exchange, fault, {"seconds": seconds, **arguments})
         await trio.sleep(seconds)
 
     return play
@@ -187,12 +211,12 @@ FAULTS = [
     Fault("a closed candle is changed", once("alter"), at_least=6 * MINUTES),
     Fault(
         "10 min without trading, one symbol",
-        without_trading(600, symbol="BTCUSDT"),
+        lasting_incident("hole", seconds=600, symbol="BTCUSDT"),
         quiet=frozenset({"BTCUSDT"}),
     ),
     Fault(
         "80 min without trading, as on 2023-03-24",
-        without_trading(4818),
+        lasting_incident("hole", seconds=4818),
         quiet=frozenset({"BTCUSDT", "ETHUSDT"}),
     ),
     Fault("a symbol is renamed", _rename, at_least=12 * MINUTES, quiet=frozenset({"ETHUSDT"})),
@@ -201,6 +225,108 @@ FAULTS = [
         _nothing,
         {"quiet": ["ETHUSDT"], "quiet_closes": False},
         quiet=frozenset({"ETHUSDT"}),
+    ),
+    Fault(
+        "403 from the firewall for 10 min, and a cut",
+        lasting("firewall", 300, seconds=600, cut="streams"),
+    ),
+    Fault(
+        "403 from the first host's firewall for 10 min, and a cut",
+        lasting("firewall", 300, seconds=600, cut="streams"),
+        SPARE,
+    ),
+    Fault(
+        "REST overloaded (-1008) at the first host for 5 min, and a cut",
+        lasting("overload", seconds=300, cut="streams"),
+        SPARE,
+    ),
+    Fault(
+        "502 with Retry-After: 3600 at the first host for 60 s, and a cut",
+        together(
+            lasting("retry_after", "3600", seconds=60),
+            lasting("rest_status", 502, seconds=60, cut="streams"),
+        ),
+        SPARE,
+    ),
+    Fault(
+        "429 with Retry-After: 999999999 at the first host for 60 s, and a cut",
+        together(
+            lasting("retry_after", "999999999", seconds=60),
+            lasting("rest_status", 429, seconds=60, cut="streams"),
+        ),
+        SPARE,
+    ),
+    Fault(
+        "streams 429 without Retry-After for 5 min, and a cut",
+        together(
+            lasting("retry_after", "none", seconds=300),
+            lasting("handshake_status", 429, seconds=300, cut="streams"),
+        ),
+    ),
+    Fault(
+        "streams 502 with Retry-After: 3600 at the first host for 60 s, and a cut",
+        together(
+            lasting("retry_after", "3600", seconds=60),
+            lasting("handshake_status", 502, seconds=60, cut="streams"),
+        ),
+        SPARE,
+    ),
+    Fault(
+        "all streams stalled and REST 503 at the first host for 5 min",
+        together(lasting("stall", seconds=300), lasting("rest_status", 503, seconds=300)),
+        SPARE,
+    ),
+    Fault("closing events up to 30 s late for 10 min", lasting("late_close", 30, seconds=600)),
+    Fault(
+        "rows without their last 8 s for 10 min, and cuts",
+        together(lasting("stale_rows", 8, seconds=600), cuts(600, every=13)),
+        at_least=6 * MINUTES,
+    ),
+    Fault("REST redirects for 60 s, and a cut", lasting("redirect", seconds=60, cut="streams")),
+    Fault(
+        "gzip bombs of 64 MB at the first host for 30 s, and a cut",
+        lasting("gzip_bomb", 64, seconds=30, cut="streams"),
+        SPARE,
+    ),
+    Fault(
+        "others use 5,500 of the weight for 5 min, and a cut",
+        lasting("others_weight", 5500, seconds=300, cut="streams"),
+    ),
+    Fault("event times up to 15 ms backwards for 5 min", lasting("jitter", 15, seconds=300)),
+    Fault("events without the field B for 5 min", lasting("without_b", 1, seconds=300)),
+    Fault(
+        "klines that open long after their event for 2 min",
+        lasting("impossible", 0.2, seconds=120),
+    ),
+    Fault(
+        "150 s of one symbol that REST never lists, and cuts",
+        together(
+            lasting_incident("roll_back", symbol="BTCUSDT", seconds=150.0),
+            cuts(150, every=50),
+        ),
+        at_least=10 * MINUTES,
+        sick=frozenset({"BTCUSDT"}),
+    ),
+    Fault(
+        "klines of one symbol fail (500) for 10 min, and a cut",
+        lasting("failing", ["BTCUSDT"], seconds=600, cut="streams"),
+        sick=frozenset({"BTCUSDT"}),
+    ),
+    Fault(
+        "one symbol is unknown (-1121) for 10 min, and a cut",
+        lasting("unknown", ["BTCUSDT"], seconds=600, cut="streams"),
+        sick=frozenset({"BTCUSDT"}),
+    ),
+    Fault(
+        "one symbol is halted for 10 min",
+        lasting_incident("halt", symbols=["BTCUSDT"], seconds=600.0, status="HALT"),
+        quiet=frozenset({"BTCUSDT"}),
+        sick=frozenset({"BTCUSDT"}),
+    ),
+    Fault(
+        "maintenance: all symbols in BREAK for 10 min",
+        lasting_incident("halt", seconds=600.0),
+        quiet=frozenset({"BTCUSDT", "ETHUSDT"}),
     ),
     Fault("the name is not known for 60 s", connect_error(UNKNOWN_NAME)),
     Fault("the certificate is not trusted for 60 s", connect_error(BAD_CERTIFICATE)),

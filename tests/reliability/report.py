@@ -18,7 +18,15 @@ NAMES = {
     "audit_difference": "repaired",
     "symbol_stopped": "stopped symbol reported",
 }
-HEADER = ("fault", "what the service did", "complete again", "wrong afterwards", "REST weight")
+HEADER = (
+    "fault",
+    "what the service did",
+    "complete again",
+    "other symbols noticed",
+    "wrong afterwards",
+    "REST weight",
+    "refused",
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,14 @@ class Result:
     did: str
     seconds: float | None
     """Until it was complete again, from the end of the fault on; None if it was throughout."""
+    noticed: str
+    """What was seen of series that the fault does not concern; empty where it concerns all."""
     wrong: Sequence[str]
     """Candles missing or wrong, at REST or at a client, and limits exceeded."""
     weight: int
     """Beyond what the audit spends anyway."""
+    refused: int
+    """Requests and handshakes that the exchange refused while the fault lasted."""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -39,8 +51,10 @@ class Result:
             self.name,
             self.did,
             again,
+            self.noticed or "-",
             "none" if not self.wrong else f"{len(self.wrong)}: {self.wrong[0]}",
             str(self.weight),
+            str(self.refused),
         )
 
 

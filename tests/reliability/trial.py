@@ -70,7 +70,7 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
     options: dict[str, Any] = {"symbols": SYMBOLS, "intervals": INTERVALS, "seed": seed}
     async with running(**options | dict(fault.world)) as world, trio.open_nursery() as nursery:
         limits, crowd = Limits(world), Crowd(world)
-        watch = Watch(world, crowd.staying, fault.quiet)
+        watch = Watch(world, crowd.staying, fault.quiet, fault.sick)
         nursery.start_soon(crowd.run)
         await world.next_minute(1, plus=25)
         spending = Spending(world)
@@ -78,6 +78,7 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
         nursery.start_soon(watch.run)
         await fault.play(world)
         ended = trio.current_time()
+        refused = spending.refusals
         world.exchange.faults.clear()
         await trio.sleep(fault.at_least)
         await _calm(watch)
@@ -93,7 +94,8 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
             wrong.append(f"not complete within {WITHIN:.0f} s: {watch.problem}")
         nursery.cancel_scope.cancel()
     seconds = None if last_problem_at == -math.inf else max(0.0, last_problem_at + EVERY - ended)
-    return Result(fault.name, did, seconds, wrong, weight)
+    noticed = (watch.noticed or "nothing") if fault.sick else ""
+    return Result(fault.name, did, seconds, noticed, wrong, weight, refused)
 
 
 async def _calm(watch: Watch) -> None:

@@ -58,6 +58,15 @@ def weight_spent(world: World) -> int:
     )
 
 
+def _refusals(world: World) -> int:
+    stats = [one.stats for one in (world.exchange, world.spare) if one is not None]
+    requests = [each.requests.items() for each in stats]
+    handshakes = [each.handshakes.items() for each in stats]
+    return sum(times for found in requests for (_, status), times in found if status >= 400) + sum(
+        times for found in handshakes for status, times in found if status >= 400
+    )
+
+
 def most_attempts(times: Sequence[float]) -> int:
     """To connect to streams, within any five minutes."""
     most = begin = 0
@@ -74,6 +83,12 @@ class Spending:
     def __init__(self, world: World) -> None:
         self._world = world
         self._before = self._now()
+        self._refused_before = _refusals(world)
+
+    @property
+    def refusals(self) -> int:
+        """Requests and handshakes that an exchange refused, whatever the reason."""
+        return _refusals(self._world) - self._refused_before
 
     def _now(self) -> tuple[int, int, int]:
         counters = self._world.counters
@@ -128,7 +143,11 @@ class Watch:
     world: World
     visitor: ReconnectingClient
     quiet: frozenset[str] = frozenset()
-    """Symbols that may have nothing to say."""
+    """Symbols of which no updates need to come."""
+    sick: frozenset[str] = frozenset()
+    """Symbols that the fault happens to; the others should not notice."""
+    noticed: str = ""
+    """The first problem of a series of another symbol."""
     last_problem_at: float = -math.inf
     """When something was last not as it should be."""
     problem: str = ""
@@ -141,7 +160,10 @@ class Watch:
 
     async def run(self) -> None:
         while True:
-            problem = self.look()
+            problems = self.look()
+            problem = next(iter(problems.values()), None)
+            others = [text for series, text in problems.items() if series.symbol not in self.sick]
+            self.noticed = self.noticed or next(iter(others), "")
             if problem is None and not await self.world.is_ready():
                 problem = "not ready"
             self.is_complete = problem is None
@@ -152,13 +174,15 @@ class Watch:
                 self.problem = problem
             await trio.sleep(self.every)
 
-    def look(self) -> str | None:
+    def look(self) -> dict[Series, str]:
+        """The series that are not as they should be, and why."""
+        problems = {}
         for series in self.visitor.series:
             chart = self.visitor.charts.by_series.get(series)
             problem = "nothing yet" if chart is None else self._look_at(series, chart)
             if problem:
-                return f"{series}: {problem}"
-        return None
+                problems[series] = f"{series}: {problem}"
+        return problems
 
     def _look_at(self, series: Series, chart: Chart) -> str | None:
         now = trio.current_time()

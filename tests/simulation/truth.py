@@ -9,7 +9,6 @@ import trio
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
-from smarttrade.simulator.calendar import Interval as Spelled
 
 from .violation import Violation
 
@@ -103,9 +102,8 @@ class Truth:
 
     def is_rolled_back(self, series: Series, time: int) -> bool:
         """Whether streams have reported a candle that REST never lists."""
-        history, interval = self._exchange.history, Spelled(series.interval.value)
-        kline = history.kline(series.symbol, interval, time * 1000, self._exchange.now())
-        return kline is not None and history.is_rolled_back(series.symbol, kline)
+        interval = series.interval.value
+        return self._exchange.rolled_back(series.symbol, interval, time * 1000) is not None
 
     def exists(self, series: Series, time: int) -> bool:
         return self._exchange.kline(series.symbol, series.interval.value, time * 1000) is not None
