@@ -17,6 +17,11 @@ UNNOTICED = [
     "serverShutdown",
     "REST 451 at the first host, and a cut",
 ]
+OTHERS_NOTICE_NOTHING = [
+    "klines of one symbol fail (500) for 10 min, and a cut",
+    "one symbol is unknown (-1121) for 10 min, and a cut",
+    "one symbol is halted for 10 min",
+]
 RECOVERED = [
     "everything cut and refused for 5 min",
     "half-open stream",
@@ -46,8 +51,22 @@ def test_fault_after_which_nothing_is_missing(name: str) -> None:
     assert result.seconds < 240
 
 
+@pytest.mark.parametrize("name", OTHERS_NOTICE_NOTHING)
+def test_fault_of_one_symbol_that_others_do_not_notice(name: str) -> None:
+    result = play(BY_NAME[name], seed=2)
+    assert (result.noticed, result.wrong) == ("nothing", [])
+
+
+def test_firewall_is_asked_seldom_while_it_blocks() -> None:
+    result = play(BY_NAME["403 from the firewall for 10 min, and a cut"], seed=2)
+    assert result.wrong == []
+    assert result.refused <= 10
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if not fault.unhandled], ids=lambda fault: fault.name
+)
 def test_every_fault(fault: Fault) -> None:
     assert play(fault, seed=3).wrong == []
 

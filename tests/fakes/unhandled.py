@@ -8,7 +8,6 @@ from __future__ import annotations
 
 UNHANDLED = frozenset(
     {
-        "gzip_bomb",  # answers are read without a limit
         "impossible",  # a kline that opens after its event becomes the newest candle
         "redis_damaged_entry",  # an entry of the change stream is believed
         "redis_damaged_list",  # a stored candle of the future is believed

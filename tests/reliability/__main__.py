@@ -35,7 +35,7 @@ def main() -> int:
     faults = (
         []
         if options.fault == "none"
-        else [f for f in FAULTS if options.fault is None or options.fault in f.name]
+        else [f for f in FAULTS if (options.fault in f.name if options.fault else not f.unhandled)]
     )
     if not faults and options.fault != "none":
         parser.error(f"no such fault: {options.fault}; there are:\n{names()}")

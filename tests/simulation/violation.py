@@ -25,7 +25,8 @@ INVARIANTS = {
     "no-failure-of-our-own": "no actor and no connection fails, but for crashes on purpose",
     "tree-comes-back": "a process ends only when it was asked to, was killed, or has had more"
     " crashes on purpose than its budget allows",
-    "ready-again": "after the last trouble every process is ready within 150 s",
+    "ready-again": "after the last fault every process is ready within 150 s, or when the pauses are"
+    " over for which hosts are left alone",
     "equal-once-calm": "then every window that is served, and every view that a steady client has"
     " built from nothing but what it was sent, over all its connections, equals the exchange's:"
     " every candle, each one closed",

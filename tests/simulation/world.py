@@ -30,8 +30,11 @@ from .violation import Violation
 from .watch import Requests, watch
 
 READY_TIMEOUT = 150.0
-"""Seconds of calm after which every process must be ready. The longest pauses that are meant: 60 s
-of Retry-After, 60 s between two questions for an overdue candle."""
+"""Seconds of calm after which every process must be ready, beyond what hosts are left alone for.
+The longest other pause is 60 s, between two questions for an overdue candle."""
+PAUSES = {403: 1980.0, 418: 300.0, 503: 400.0}
+"""Seconds for which a host may be left alone after a status: feed/hosts.py."""
+STATUSES = {"firewall": 403, "overload": 503}
 SETTLE = 130.0
 """Seconds of calm after that, and after one round of the audit, until all must be equal: the audit
 leaves out the last two candles, and looks twice."""
@@ -206,10 +209,10 @@ class World(LogReceiver):
             self.heal()
         self._leave_to_the_complete()
         self.is_calm = True
-        began = trio.current_time()
+        began, ready_timeout = trio.current_time(), READY_TIMEOUT + self._longest_pause()
         alive = [process for process in self.processes if self.must_work(process)]
         for process in alive:
-            await self._until_ready(process, READY_TIMEOUT - (trio.current_time() - began))
+            await self._until_ready(process, ready_timeout - (trio.current_time() - began))
         self.figures.ready_after = trio.current_time() - began
         await trio.sleep(SETTLE + self.settings.audit_round)
         minute = 60 - self.exchange.now() / 1000 % 60
@@ -228,6 +231,16 @@ class World(LogReceiver):
                     continue
                 if faults := client.view.faults(series):
                     raise Violation("equal-once-calm", "; ".join(faults[:4]))
+
+    def _longest_pause(self) -> float:
+        """Seconds for which hosts may still be left alone when all faults are over."""
+        statuses = [
+            action.arguments.get("value")
+            for action in self.plan.actions
+            if action.kind in ("rest_status", "handshake_status")
+        ]
+        statuses += [STATUSES.get(action.kind) for action in self.plan.actions]
+        return max((PAUSES.get(status or 0, 0.0) for status in statuses), default=0.0)
 
     def _leave_to_the_complete(self) -> None:
         """Processes with fewer symbols than others leave: what is led by them is incomplete."""
