@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ from ..telemetry.logs import configure_logs, writes_json
 from .error_text import matching_error_text
 from .gc_tuning import gc_paused, resume_gc
 from .messages import print_message
+from .offline_hint import OfflineHint
 from .options import add_options, add_simulated, settings_from, url_of
 from .progress import open_progress
 from .signals import end_now, run_until_signal
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load(arguments)
+    if not arguments.simulated:
+        logging.getLogger().addHandler(OfflineHint())
     main = partial(serve, loaded, arguments.simulated)
     return run_until_signal(main, drain_delay=loaded.settings.drain_delay)
 

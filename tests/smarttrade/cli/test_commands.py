@@ -273,6 +273,21 @@ def test_answer_that_cannot_be_written_is_status_1_and_one_line(tmp_path: Path) 
     assert err.splitlines() == ["smarttrade: standard output: [Errno 28] No space left on device"]
 
 
+def test_first_run_without_network_hints_at_the_simulator_once(tmp_path: Path) -> None:
+    service = """
+    import structlog
+    async def run_service(settings, *, task_status, **_):
+        task_status.started()
+        for tries in range(5):
+            structlog.get_logger("feed").warning("exchange_unavailable", error="no", tries=tries)
+    """
+    _, _, err = outcome(tmp_path, "serve", service=service)
+    assert err.count("exchange_unavailable") == 1
+    assert err.count("smarttrade serve --simulated") == 1
+    _, _, err = outcome(tmp_path, "serve", "--simulated", service=service)
+    assert "brings an exchange" not in err
+
+
 # -- Network ------------------------------------------------------------------------------------
 
 BAD_NETWORK = {"ALL_PROXY": "socks5://h:1", "NO_PROXY": "[::1]", "SSL_CERT_FILE": "/nowhere.pem"}

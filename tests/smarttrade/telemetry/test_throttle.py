@@ -58,8 +58,8 @@ def test_burst_is_available_again_after_a_quiet_time() -> None:
 def test_number_of_suppressed_lines_is_in_the_next_one() -> None:
     clock = Clock()
     throttle = LogThrottle(clock)
-    for _ in range(BURST + 7):
-        throttle.filter(record({"event": "failed", "series": "x"}))
+    for number in range(BURST + 7):
+        throttle.filter(record({"event": "failed", "series": f"x{number}"}))
     clock.now += INTERVAL
     admitted = record({"event": "failed", "series": "y"})
     assert throttle.filter(admitted)
@@ -72,11 +72,26 @@ def test_number_of_suppressed_lines_is_in_the_next_one() -> None:
 
 def test_events_are_throttled_separately() -> None:
     throttle = LogThrottle(Clock())
-    assert passed(throttle, 100, {"event": "one"}) == BURST
-    assert passed(throttle, 100, {"event": "other"}) == BURST
-    assert passed(throttle, 100, {"event": "one"}, name="another logger") == BURST
+    calm = logging.INFO
+    assert passed(throttle, 100, {"event": "one"}, level=calm) == BURST
+    assert passed(throttle, 100, {"event": "other"}, level=calm) == BURST
+    assert passed(throttle, 100, {"event": "one"}, name="another logger", level=calm) == BURST
     assert passed(throttle, 100, "%s restarts", event="actor_restarting") == BURST
     assert passed(throttle, 100, "other words", event="actor_restarting") == 0
+
+
+def test_warning_that_says_the_same_but_for_numbers_is_logged_once_a_minute() -> None:
+    clock = Clock()
+    throttle = LogThrottle(clock)
+    logged = []
+    for second in range(130):
+        for host in ("a", "b"):
+            message = {"event": "down", "host": host, "tries": second, "timestamp": str(second)}
+            if throttle.filter(record(message)):
+                logged.append((second, host))
+        clock.now += 1
+    assert logged == [(second, host) for second in (0, 60, 120) for host in ("a", "b")]
+    assert passed(throttle, 3, {"event": "down", "host": "c"}) == 1
 
 
 def test_critical_records_always_pass() -> None:
@@ -97,7 +112,7 @@ def test_the_log_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
     configure_logs()
     log = structlog.get_logger("ours")
     for number in range(500):
-        log.warning("history_unavailable", series=number)
+        log.warning("history_unavailable", series=f"{number}m")
         logging.getLogger("theirs").warning("broken: %s", number)
     assert len(stream.getvalue().splitlines()) == 2 * BURST
 
