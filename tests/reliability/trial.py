@@ -56,9 +56,9 @@ class Crowd:
     def faults(self) -> list[str]:
         return [
             f"client that {does}: {fault}"
-            for does, visitor in (("stays", self.staying), ("comes and goes", self.restless))
-            for series in visitor.series
-            for fault in self.world.compare(series, visitor.charts)
+            for does, client in (("stays", self.staying), ("comes and goes", self.restless))
+            for series in client.series
+            for fault in self.world.compare(series, client.charts)
         ]
 
     @property

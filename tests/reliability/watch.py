@@ -141,7 +141,7 @@ class Watch:
     """Looks at one client that stays connected: since when it has all that there is."""
 
     world: World
-    visitor: ReconnectingClient
+    client: ReconnectingClient
     quiet: frozenset[str] = frozenset()
     """Symbols of which no updates need to come."""
     sick: frozenset[str] = frozenset()
@@ -177,8 +177,8 @@ class Watch:
     def look(self) -> dict[Series, str]:
         """The series that are not as they should be, and why."""
         problems = {}
-        for series in self.visitor.series:
-            chart = self.visitor.charts.by_series.get(series)
+        for series in self.client.series:
+            chart = self.client.charts.by_series.get(series)
             problem = "nothing yet" if chart is None else self._look_at(series, chart)
             if problem:
                 problems[series] = f"{series}: {problem}"

@@ -43,9 +43,9 @@ def quiet_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def faults_of(world: World, visitor: ReconnectingClient) -> list[str]:
-    assert set(visitor.charts.by_series) == set(visitor.series)
-    return [fault for one in visitor.series for fault in world.compare(one, visitor.charts)]
+def faults_of(world: World, client: ReconnectingClient) -> list[str]:
+    assert set(client.charts.by_series) == set(client.series)
+    return [fault for one in client.series for fault in world.compare(one, client.charts)]
 
 
 async def test_starts_becomes_ready_and_has_what_the_exchange_has(
@@ -65,17 +65,17 @@ async def test_starts_becomes_ready_and_has_what_the_exchange_has(
 
 
 async def test_minutes_close_at_clients_and_in_every_window(autojump_clock: MockClock) -> None:
-    visitor = ReconnectingClient(SERIES)
+    client = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
-        nursery.start_soon(visitor.run, made)
+        nursery.start_soon(client.run, made)
         await made.next_minute(7)
         assert await made.differences() == []
-        assert faults_of(made, visitor) == []
-        minutes = visitor.charts.by_series[BTC].closes
+        assert faults_of(made, client) == []
+        minutes = client.charts.by_series[BTC].closes
         assert len(minutes) == 7
-        assert visitor.charts.by_series[BTC].updates > 7 * 25  # one every two seconds
-        assert visitor.charts.by_series[BTC].corrections == 0
-        assert len(visitor.charts.by_series[SERIES[1]].closes) == 1
+        assert client.charts.by_series[BTC].updates > 7 * 25  # one every two seconds
+        assert client.charts.by_series[BTC].corrections == 0
+        assert len(client.charts.by_series[SERIES[1]].closes) == 1
         nursery.cancel_scope.cancel()
 
 
@@ -83,9 +83,9 @@ async def test_minutes_close_at_clients_and_in_every_window(autojump_clock: Mock
 async def test_stream_that_is_cut_for_five_minutes_leaves_no_trace(
     how: Any, autojump_clock: MockClock
 ) -> None:
-    visitor = ReconnectingClient(SERIES)
+    client = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
-        nursery.start_soon(visitor.run, made)
+        nursery.start_soon(client.run, made)
         await made.next_minute(2, plus=20)
         made.exchange.faults.refuse.on(True, 300)
         Cut(how, "all").apply(made.exchange)
@@ -95,13 +95,13 @@ async def test_stream_that_is_cut_for_five_minutes_leaves_no_trace(
         assert await made.ready() < 40  # the longest pause between two attempts, and some
         await made.next_minute()
         assert await made.differences() == []
-        assert faults_of(made, visitor) == []
-        chart = visitor.charts.by_series[BTC]
-        assert visitor.connects == 1
+        assert faults_of(made, client) == []
+        chart = client.charts.by_series[BTC]
+        assert client.connects == 1
         assert chart.snapshots == 1
         assert chart.closes == list(range(chart.closes[0], chart.closes[-1] + 60, 60))
         assert len(chart.closes) >= 8
-        feeds = [one["feed"] for one in visitor.charts.others if one["type"] == "status"]
+        feeds = [one["feed"] for one in client.charts.others if one["type"] == "status"]
         assert feeds[0] == feeds[-1] == "live"
         assert "down" in feeds
         nursery.cancel_scope.cancel()
@@ -110,21 +110,21 @@ async def test_stream_that_is_cut_for_five_minutes_leaves_no_trace(
 async def test_stream_that_is_cut_alone_costs_nothing_while_rest_answers(
     autojump_clock: MockClock,
 ) -> None:
-    visitor = ReconnectingClient(SERIES)
+    client = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
-        nursery.start_soon(visitor.run, made)
+        nursery.start_soon(client.run, made)
         await made.next_minute(1, plus=20)
         made.exchange.faults.handshake_status.on(503, 300)
         Cut("rst").apply(made.exchange)
         await trio.sleep(240)
         # Each minute is read when it is overdue, so the last one may be on its way.
-        behind = made.exchange.now() // 1000 - visitor.charts.by_series[BTC].newest_closed
+        behind = made.exchange.now() // 1000 - client.charts.by_series[BTC].newest_closed
         assert behind < 60 + 60 + 10
         await trio.sleep(60)
         await made.ready()
         await made.next_minute()
         assert await made.differences() == []
-        assert faults_of(made, visitor) == []
+        assert faults_of(made, client) == []
         nursery.cancel_scope.cancel()
 
 
@@ -155,9 +155,9 @@ async def test_crash_of_one_actor_is_survived_and_leaves_no_trace(
     actor: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     failing = crash_once(monkeypatch, actor)
-    visitor = ReconnectingClient(SERIES)
+    client = ReconnectingClient(SERIES)
     async with running() as made, trio.open_nursery() as nursery:
-        nursery.start_soon(visitor.run, made)
+        nursery.start_soon(client.run, made)
         await made.next_minute(2, plus=5)
         failing.fails = True
         if actor == "backfill":
@@ -171,8 +171,8 @@ async def test_crash_of_one_actor_is_survived_and_leaves_no_trace(
         assert "injected failure" in (made.actors[actor].last_error or "")
         assert made.actors["service"].state.value == "running"
         assert await made.differences() == []
-        assert faults_of(made, visitor) == []
-        assert visitor.connects == (2 if actor in ("store", "hub", "web") else 1)
+        assert faults_of(made, client) == []
+        assert client.connects == (2 if actor in ("store", "hub", "web") else 1)
         nursery.cancel_scope.cancel()
 
 
@@ -211,19 +211,19 @@ async def test_client_that_was_away_ends_up_with_what_one_that_stayed_has(
 
 
 async def test_stop_is_in_order_and_within_its_limits(autojump_clock: MockClock) -> None:
-    visitor = ReconnectingClient(SERIES)
+    client = ReconnectingClient(SERIES)
     async with world(stop_timeout=5) as made, trio.open_nursery() as clients:
         async with trio.open_nursery() as nursery:
             await nursery.start(made.service.run)
             await made.ready()
-            clients.start_soon(visitor.run, made)
+            clients.start_soon(client.run, made)
             deaf = await made.connect()  # says half a request and then nothing
             await deaf.send_all(b"GET /health HTTP/1.1\r\n")
             await trio.sleep(5)
             began = trio.current_time()
             made.service.stop()
         assert trio.current_time() - began < 10
-        assert visitor.codes == [1001]
+        assert client.codes == [1001]
         assert made.listeners[-1].is_closed
         assert {info.state.value for info in made.actors.values()} == {"stopped"}
         assert made.exchange.connections.streams == {}

@@ -124,10 +124,10 @@ async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
     autojump_clock: MockClock,
 ) -> None:
     series = [Series("BTCUSDT", Interval.MINUTE_1), Series("BTCUSDT", Interval.MINUTE_5)]
-    visitor = ReconnectingClient(series)
+    client = ReconnectingClient(series)
     with capture_logs():
         async with running(symbols=("BTCUSDT",)) as world, trio.open_nursery() as nursery:
-            nursery.start_soon(visitor.run, world)
+            nursery.start_soon(client.run, world)
             await world.next_minute(1, plus=5)
             faults = world.exchange.faults
             faults.stall.on(frozenset({"btcusdt@kline_5m"}))
@@ -144,7 +144,7 @@ async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
             assert age < 25
             faults.stall.off()
             await world.next_minute(6)
-            assert [f for one in series for f in world.compare(one, visitor.charts)] == []
+            assert [f for one in series for f in world.compare(one, client.charts)] == []
             nursery.cancel_scope.cancel()
 
 

@@ -69,7 +69,7 @@ class Service:
         )
 
     def welcome(
-        self, visitor: MemoryClient, limits: SessionLimits | None = None
+        self, client: MemoryClient, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         """Begin a session; cancel what is returned when the client vanishes."""
         limits = limits or SessionLimits()
@@ -78,8 +78,8 @@ class Service:
         return self._begin(
             partial(
                 run_session,
-                visitor,
-                Subscriber(visitor.outbox, budget),
+                client,
+                Subscriber(client.outbox, budget),
                 protocol,
                 self.store,
                 draining=self.draining,
@@ -87,13 +87,13 @@ class Service:
         )
 
     def welcome_legacy(
-        self, visitor: MemoryClient, series: Series = BTC, limits: SessionLimits | None = None
+        self, client: MemoryClient, series: Series = BTC, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         return self._begin(
             partial(
                 run_legacy_session,
-                visitor,
-                Subscriber(visitor.outbox, Budget(limits or SessionLimits()), legacy=True),
+                client,
+                Subscriber(client.outbox, Budget(limits or SessionLimits()), legacy=True),
                 series,
                 self.store,
                 draining=self.draining,
@@ -148,9 +148,9 @@ def kinds(messages: Sequence[Message]) -> list[str]:
 
 async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        got = await visitor.read(2)
+        client = MemoryClient()
+        service.welcome(client)
+        got = await client.read(2)
         assert kinds(got) == ["welcome", "status"]
         assert got[0]["session"] == "s1"
         assert (service.counters.subscribers, service.counters.subscriptions) == (1, 0)
@@ -159,26 +159,26 @@ async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock
 async def test_welcome_comes_first_even_when_the_hub_is_behind(autojump_clock: MockClock) -> None:
     async with serving_nothing() as service:
         await service.start_store()
-        visitor = MemoryClient()
-        visitor.ask("nonsense")
-        visitor.ask({"action": "ping"})
-        service.welcome(visitor)
-        got = await visitor.read(3)
+        client = MemoryClient()
+        client.ask("nonsense")
+        client.ask({"action": "ping"})
+        service.welcome(client)
+        got = await client.read(3)
         assert kinds(got) == ["welcome", "error", "pong"]
         await service.start_hub()
-        assert kinds(await visitor.read(1)) == ["status"]
+        assert kinds(await client.read(1)) == ["status"]
 
 
 async def test_request_of_the_first_hour_brings_every_update(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask(BTC_1M)
-        assert kinds(await visitor.read(3)) == ["welcome", "status", "subscribed"]
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask(BTC_1M)
+        assert kinds(await client.read(3)) == ["welcome", "status", "subscribed"]
         await service.put(candle(3, closed=False, event=4, volume=11.0))
         await service.put(candle(3), candle(4, closed=False))
         await service.put(candle(4), series=ETH)
-        got = await visitor.read_all()
+        got = await client.read_all()
         assert [(m["candle"]["time"], m["closed"]) for m in got] == [
             (at(3) // 1000, False),
             (at(3) // 1000, True),
@@ -190,12 +190,12 @@ async def test_snapshot_follows_the_acknowledgement_and_updates_follow_it(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask({"id": 7, "subscriptions": [{**BTC_1M, "snapshot": 2}]})
-        got = await visitor.read(4)
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask({"id": 7, "subscriptions": [{**BTC_1M, "snapshot": 2}]})
+        got = await client.read(4)
         await service.put(candle(3))
-        got += await visitor.read(1)
+        got += await client.read(1)
         assert kinds(got) == ["welcome", "status", "subscribed", "snapshot", "candle"]
         assert got[2]["id"] == 7
         assert [each["time"] for each in got[3]["candles"]] == [at(2) // 1000, at(3) // 1000]
@@ -205,44 +205,44 @@ async def test_client_that_waits_for_history_gets_its_snapshot_and_nothing_befor
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 5})
-        await visitor.read(3)
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 5})
+        await client.read(3)
         await service.put(candle(3, closed=False), series=ETH)
-        assert await visitor.read_all() == []
+        assert await client.read_all() == []
         await service.store.tell(PutHistory(ETH, rows(0, 3), None))
-        (snapshot,) = await visitor.read(1)
+        (snapshot,) = await client.read(1)
         assert (snapshot["type"], len(snapshot["candles"])) == ("snapshot", 4)
         await service.put(candle(3), series=ETH)
-        assert kinds(await visitor.read_all()) == ["candle"]
+        assert kinds(await client.read_all()) == ["candle"]
 
 
 async def test_nothing_comes_after_the_answer_to_an_unsubscription(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask(BTC_1M)
-        visitor.ask({"action": "unsubscribe", "id": 2, **BTC_1M})
-        got = await visitor.read(4)
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask(BTC_1M)
+        client.ask({"action": "unsubscribe", "id": 2, **BTC_1M})
+        got = await client.read(4)
         assert (got[3]["id"], got[3]["subscriptions"]) == (2, [])
         await service.put(candle(3))
-        assert await visitor.read_all() == []
+        assert await client.read_all() == []
         assert (service.counters.subscribers, service.counters.subscriptions) == (1, 0)
 
 
 async def test_bad_request_is_answered_and_the_session_goes_on(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask("nonsense")
-        visitor.ask(b"\x00")
-        visitor.ask([])
-        visitor.ask({"action": "dance", "id": 3})
-        visitor.ask({"action": "ping", "id": 8})
-        got = await visitor.read(7)
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask("nonsense")
+        client.ask(b"\x00")
+        client.ask([])
+        client.ask({"action": "dance", "id": 3})
+        client.ask({"action": "ping", "id": 8})
+        got = await client.read(7)
         assert [m.get("code") for m in got if m["type"] == "error"] == [
             "bad_json",
             "binary_message",
@@ -255,11 +255,11 @@ async def test_bad_request_is_answered_and_the_session_goes_on(autojump_clock: M
 
 async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        await visitor.read(2)
+        client = MemoryClient()
+        service.welcome(client)
+        await client.read(2)
         for beat in (25, 50, 75):
-            assert kinds(await visitor.read(1)) == ["heartbeat"]
+            assert kinds(await client.read(1)) == ["heartbeat"]
             assert trio.current_time() == beat
 
 
@@ -269,14 +269,14 @@ async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) ->
 async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitors = [MemoryClient() for _ in range(3)]
-        for visitor in visitors[:2]:
-            service.welcome(visitor)
-            visitor.ask(BTC_1M)
+        for client in visitors[:2]:
+            service.welcome(client)
+            client.ask(BTC_1M)
         service.welcome_legacy(visitors[2])
         await wait_all_tasks_blocked()
         service.draining.set()
         await wait_all_tasks_blocked()
-        assert [visitor.closed for visitor in visitors] == [(1001, "shutting down")] * 3
+        assert [client.closed for client in visitors] == [(1001, "shutting down")] * 3
         assert service.ended == [0.0] * 3
         assert service.nobody_is_left()
 
@@ -284,10 +284,10 @@ async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> Non
 async def test_session_that_begins_while_draining_is_told_so(autojump_clock: MockClock) -> None:
     async with serving() as service:
         service.draining.set()
-        visitor = MemoryClient()
-        service.welcome(visitor)
+        client = MemoryClient()
+        service.welcome(client)
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1001, "shutting down")
+        assert client.closed == (1001, "shutting down")
         assert service.nobody_is_left()
 
 
@@ -295,13 +295,13 @@ async def test_client_that_has_too_much_pending_is_closed_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient(max_pending_bytes=1000)
-        service.welcome(visitor)
-        await visitor.read(2)
+        client = MemoryClient(max_pending_bytes=1000)
+        service.welcome(client)
+        await client.read(2)
         await service.store.tell(PutHistory(ETH, rows(0, 99), None))
-        visitor.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 100})
+        client.ask({"symbol": "ETHUSDT", "interval": "1m", "snapshot": 100})
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1013, "too slow")
+        assert client.closed == (1013, "too slow")
         assert service.ended == [0.0]
         assert service.nobody_is_left()
 
@@ -310,13 +310,13 @@ async def test_client_that_takes_nothing_is_given_up_without_a_word(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = NonReadingClient()
-        service.welcome(visitor)
+        client = NonReadingClient()
+        service.welcome(client)
         await trio.sleep(29.9)
         assert service.ended == []
         await trio.sleep(0.2)
         assert service.ended == [30.0]
-        assert visitor.closed is None
+        assert client.closed is None
         assert service.nobody_is_left()
 
 
@@ -324,51 +324,51 @@ async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor, SessionLimits(bad_requests=3))
+        client = MemoryClient()
+        service.welcome(client, SessionLimits(bad_requests=3))
         for _ in range(10):
-            visitor.ask("nonsense")
+            client.ask("nonsense")
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1008, "too many bad requests")
+        assert client.closed == (1008, "too many bad requests")
         assert service.nobody_is_left()
-        await visitor.outbox.send_all(b"")  # what was pending, as a close frame would push it
-        assert kinds(await visitor.read_all()).count("error") == 4
+        await client.outbox.send_all(b"")  # what was pending, as a close frame would push it
+        assert kinds(await client.read_all()).count("error") == 4
 
 
 async def test_flood_of_good_requests_is_closed_with_1008(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
+        client = MemoryClient()
+        service.welcome(client)
         for _ in range(200):
-            visitor.ask({"action": "ping"})
-        got = await visitor.read(202)
+            client.ask({"action": "ping"})
+        got = await client.read(202)
         assert kinds(got).count("pong") == 200
-        assert visitor.closed is None
-        visitor.ask({"action": "ping"})
+        assert client.closed is None
+        client.ask({"action": "ping"})
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1008, "too many requests")
+        assert client.closed == (1008, "too many requests")
 
 
 async def test_requests_are_counted_by_the_loop_s_time(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor, SessionLimits(burst=5, requests_per_second=1.0))
+        client = MemoryClient()
+        service.welcome(client, SessionLimits(burst=5, requests_per_second=1.0))
         for _ in range(50):
-            visitor.ask({"action": "ping"})
+            client.ask({"action": "ping"})
             await trio.sleep(1.01)
-        assert visitor.closed is None
+        assert client.closed is None
 
 
 async def test_client_that_does_not_part_is_left_after_two_seconds(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = NonClosingClient()
-        service.welcome(visitor)
-        await visitor.read(2)
+        client = NonClosingClient()
+        service.welcome(client)
+        await client.read(2)
         service.draining.set()
         await trio.sleep(10)
-        assert visitor.closed == (1001, "shutting down")
+        assert client.closed == (1001, "shutting down")
         assert service.ended == [CLOSE_TIMEOUT]
 
 
@@ -377,16 +377,16 @@ async def test_client_that_vanishes_leaves_nothing_behind(
     autojump_clock: MockClock, legacy: bool
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        gone = service.welcome_legacy(visitor) if legacy else service.welcome(visitor)
+        client = MemoryClient()
+        gone = service.welcome_legacy(client) if legacy else service.welcome(client)
         if not legacy:
-            visitor.ask(BTC_1M)
+            client.ask(BTC_1M)
         await wait_all_tasks_blocked()
         assert (service.counters.subscribers, service.counters.subscriptions) == (1, 1)
         gone.cancel()
         await wait_all_tasks_blocked()
         assert service.nobody_is_left()
-        assert visitor.closed is None
+        assert client.closed is None
         before = service.counters.delivered
         await service.put(candle(3))
         assert service.counters.delivered == before
@@ -397,12 +397,12 @@ async def test_outbox_that_was_finished_ends_the_session_without_a_word(
 ) -> None:
     """The front end closed the connection itself, for a message that is too big for example."""
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        await visitor.read(2)
-        visitor.outbox.finish()
+        client = MemoryClient()
+        service.welcome(client)
+        await client.read(2)
+        client.outbox.finish()
         await wait_all_tasks_blocked()
-        assert (visitor.closed, service.ended) == (None, [0.0])
+        assert (client.closed, service.ended) == (None, [0.0])
         assert service.nobody_is_left()
 
 
@@ -413,15 +413,15 @@ async def test_store_that_does_not_answer_ends_the_session_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask({"action": "ping"})
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask({"action": "ping"})
         await trio.sleep(4.9)
         assert service.ended == []
         await trio.sleep(0.2)
         assert service.ended == [ANSWER_TIMEOUT]
-        assert visitor.closed is not None
-        assert visitor.closed[0] == 1013
+        assert client.closed is not None
+        assert client.closed[0] == 1013
         told = [type(service.store.receive_nowait()) for _ in range(service.store.depth)]
         assert told == [OpenSubscriptions, GetCatalogue, CloseSubscriptions]
 
@@ -430,16 +430,16 @@ async def test_store_that_dies_while_it_is_asked_ends_the_session_with_1013(
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
-        visitor.ask({"action": "ping"})
+        client = MemoryClient()
+        service.welcome(client)
+        client.ask({"action": "ping"})
         await service.store.receive()
         await service.store.receive()
         service.store.fail_unanswered()
         await wait_all_tasks_blocked()
         assert service.ended == [0.0]
-        assert visitor.closed is not None
-        assert visitor.closed[0] == 1013
+        assert client.closed is not None
+        assert client.closed[0] == 1013
 
 
 async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
@@ -447,8 +447,8 @@ async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
 ) -> None:
     async with serving_nothing() as service:
         service.store = Mailbox("store", capacity=1)
-        visitor = MemoryClient()
-        gone = service.welcome(visitor)
+        client = MemoryClient()
+        gone = service.welcome(client)
         await wait_all_tasks_blocked()
         gone.cancel()
         await trio.sleep(60)
@@ -457,8 +457,8 @@ async def test_store_that_is_full_holds_up_an_end_for_five_seconds_at_most(
 
 async def test_session_ends_though_the_store_has_ended_before(autojump_clock: MockClock) -> None:
     async with serving_nothing() as service:
-        visitor = MemoryClient()
-        gone = service.welcome(visitor)
+        client = MemoryClient()
+        gone = service.welcome(client)
         await wait_all_tasks_blocked()
         service.store.close()
         gone.cancel()
@@ -468,19 +468,19 @@ async def test_session_ends_though_the_store_has_ended_before(autojump_clock: Mo
 
 async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor, SessionLimits(idle_timeout=100))
+        client = MemoryClient()
+        service.welcome(client, SessionLimits(idle_timeout=100))
         await trio.sleep(90)
-        visitor.ask(BTC_1M)
+        client.ask(BTC_1M)
         await trio.sleep(1000)
-        assert visitor.closed is None
-        visitor.ask({"action": "unsubscribe", **BTC_1M})
+        assert client.closed is None
+        client.ask({"action": "unsubscribe", **BTC_1M})
         for _ in range(9):
             await trio.sleep(10)
-            visitor.ask({"action": "ping"})
-        assert visitor.closed is None
+            client.ask({"action": "ping"})
+        assert client.closed is None
         await trio.sleep(11)
-        assert visitor.closed == (1008, "no subscription for 100 s")
+        assert client.closed == (1008, "no subscription for 100 s")
         assert service.nobody_is_left()
 
 
@@ -491,51 +491,51 @@ async def test_legacy_client_gets_the_newest_candle_at_once_and_then_every_updat
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome_legacy(visitor)
-        (newest,) = await visitor.read(1)
+        client = MemoryClient()
+        service.welcome_legacy(client)
+        (newest,) = await client.read(1)
         assert (newest["timestamp"], newest["is_closed"]) == (at(3), False)
         await service.put(candle(3), candle(4, closed=False))
-        got = await visitor.read(2)
+        got = await client.read(2)
         assert [(m["timestamp"], m["is_closed"]) for m in got] == [(at(3), True), (at(4), False)]
         await trio.sleep(100)  # heartbeats
-        assert await visitor.read_all() == []
+        assert await client.read_all() == []
 
 
 async def test_legacy_client_of_a_series_without_history_waits_for_it(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome_legacy(visitor, ETH)
+        client = MemoryClient()
+        service.welcome_legacy(client, ETH)
         await service.put(candle(3, closed=False), series=ETH)
-        assert await visitor.read_all() == []
+        assert await client.read_all() == []
         await service.store.tell(PutHistory(ETH, rows(0, 3), None))
-        (newest,) = await visitor.read(1)
+        (newest,) = await client.read(1)
         assert newest["timestamp"] == at(3)
 
 
 async def test_what_a_legacy_client_says_is_forgotten(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome_legacy(visitor)
+        client = MemoryClient()
+        service.welcome_legacy(client)
         for request in ("nonsense", b"\x00", {"action": "ping"}):
-            visitor.ask(request)
-        assert len(await visitor.read_all()) == 1
+            client.ask(request)
+        assert len(await client.read_all()) == 1
         assert service.ended == []
 
 
 async def test_legacy_client_that_floods_is_closed_with_1008(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor = MemoryClient()
-        service.welcome_legacy(visitor, BTC, SessionLimits(burst=4))
+        client = MemoryClient()
+        service.welcome_legacy(client, BTC, SessionLimits(burst=4))
         for _ in range(4):
-            visitor.ask("spam")
+            client.ask("spam")
         await wait_all_tasks_blocked()
-        assert visitor.closed is None
-        visitor.ask("spam")
+        assert client.closed is None
+        client.ask("spam")
         await wait_all_tasks_blocked()
-        assert visitor.closed == (1008, "too many requests")
+        assert client.closed == (1008, "too many requests")
         assert service.nobody_is_left()
 
 
@@ -546,26 +546,26 @@ async def test_store_that_has_ended_before_it_is_asked_ends_the_session_with_101
     autojump_clock: MockClock,
 ) -> None:
     async with serving_nothing() as service:
-        visitor = MemoryClient()
-        service.welcome(visitor)
+        client = MemoryClient()
+        service.welcome(client)
         await wait_all_tasks_blocked()
         service.store.close()
-        visitor.ask({"action": "ping"})
+        client.ask({"action": "ping"})
         await wait_all_tasks_blocked()
         assert service.ended == [0.0]
-        assert visitor.closed is not None
-        assert visitor.closed[0] == 1013
+        assert client.closed is not None
+        assert client.closed[0] == 1013
 
 
 async def test_legacy_client_that_floods_is_counted(autojump_clock: MockClock) -> None:
     async with serving() as service:
-        visitor, counters = MemoryClient(), SessionCounters()
+        client, counters = MemoryClient(), SessionCounters()
         for _ in range(100):
-            visitor.ask("hello?")
+            client.ask("hello?")
         await run_legacy_session(
-            visitor,
+            client,
             Subscriber(
-                visitor.outbox,
+                client.outbox,
                 Budget(SessionLimits(burst=3, requests_per_second=1)),
                 legacy=True,
             ),
@@ -575,5 +575,5 @@ async def test_legacy_client_that_floods_is_counted(autojump_clock: MockClock) -
             draining=service.draining,
         )
         assert counters.closed_flooding == 1
-        assert visitor.closed is not None
-        assert visitor.closed[0] == 1008
+        assert client.closed is not None
+        assert client.closed[0] == 1008
