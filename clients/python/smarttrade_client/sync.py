@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -63,7 +63,9 @@ class Client:
         query = rest.candles_query(limit, before)
         return rest.read_candles(self._get(rest.candles_path(symbol, interval), query))
 
-    def follow(self, series: Iterable[Series], *, snapshot: int = 1) -> Iterator[Event]:
+    def follow(
+        self, series: Iterable[Series], *, snapshot: int = 1
+    ) -> Generator[Event, None, None]:
         """Candles of some series as they come, beginning with the newest `snapshot` of each.
 
         After a lost connection it reconnects by itself and goes on where it was. Each step returns
