@@ -21,7 +21,7 @@ Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request as it was received."""
 
     at: float
@@ -71,7 +71,7 @@ async def dripping(request: httpx.Request) -> httpx.Response:
 
 
 def _streamed(response: httpx.Response) -> httpx.Response:
-    """The same, with its body still to be read, as it is over a network."""
+    """The same response with its body unread, as over a network."""
     if not response.is_stream_consumed:
         return response
 
@@ -82,16 +82,16 @@ def _streamed(response: httpx.Response) -> httpx.Response:
 
 
 class RestExchange:
-    """Serves klines and statuses, as the exchange does, and counts weight by the minute."""
+    """Serves klines and statuses as the exchange does, and counts weight by the minute."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.history: dict[Series, list[Candle]] = {}
         self.statuses: dict[str, str] = {}
         self.latency = 0.1
         self.hosts: dict[str, Answer] = {}
         """Hosts with a behaviour of their own."""
-        self.before: Callable[[Asked], httpx.Response | None] = lambda _: None
+        self.before: Callable[[ReceivedRequest], httpx.Response | None] = lambda _: None
         """May answer a request in place of the normal answer."""
         self.weights: dict[int, int] = {}
         """Weight used, by minute."""
@@ -114,40 +114,40 @@ class RestExchange:
         self.history[series] = candles
         self.statuses[series.symbol] = "TRADING"
 
-    def asked_for(self, series: Series) -> list[Asked]:
-        return [a for a in self.asked if a.path == "/api/v3/klines" and a.series == series]
+    def requests_for(self, series: Series) -> list[ReceivedRequest]:
+        return [a for a in self.requests if a.path == "/api/v3/klines" and a.series == series]
 
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
-        asked = Asked(
-            trio.current_time(), request.url.host, request.url.path, dict(request.url.params)
+    async def _handle(self, raw: httpx.Request) -> httpx.Response:
+        request = ReceivedRequest(
+            trio.current_time(), raw.url.host, raw.url.path, dict(raw.url.params)
         )
-        self.asked.append(asked)
+        self.requests.append(request)
         self._concurrent += 1
         self.max_concurrent = max(self.max_concurrent, self._concurrent)
         try:
-            if (answer := self.hosts.get(request.url.host)) is not None:
-                return await answer(request)
+            if (answer := self.hosts.get(raw.url.host)) is not None:
+                return await answer(raw)
             await trio.sleep(self.latency)
-            return self.before(asked) or self._answer(asked)
+            return self.before(request) or self._answer(request)
         finally:
             self._concurrent -= 1
 
-    def _answer(self, asked: Asked) -> httpx.Response:
-        if asked.path == "/api/v3/klines":
-            return self._respond(2, self._klines(asked))
-        assert asked.path == "/api/v3/exchangeInfo", asked.path
-        symbols = json.loads(asked.parameters["symbols"])
+    def _answer(self, request: ReceivedRequest) -> httpx.Response:
+        if request.path == "/api/v3/klines":
+            return self._respond(2, self._klines(request))
+        assert request.path == "/api/v3/exchangeInfo", request.path
+        symbols = json.loads(request.parameters["symbols"])
         if any(symbol not in self.statuses for symbol in symbols):
             return self._respond(20, None)
         found = [{"symbol": symbol, "status": self.statuses[symbol]} for symbol in symbols]
         return self._respond(20, {"timezone": "UTC", "symbols": found})
 
-    def _klines(self, asked: Asked) -> object:
-        series = asked.series
+    def _klines(self, request: ReceivedRequest) -> object:
+        series = request.series
         if series not in self.history:
             return None
-        first, last = asked.range
-        limit = int(asked.parameters["limit"])
+        first, last = request.range
+        limit = int(request.parameters["limit"])
         found = [
             c
             for c in self.history[series]

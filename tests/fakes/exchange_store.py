@@ -1,4 +1,4 @@
-"""A store as those see it who talk to the exchange: it takes messages, and writes them down."""
+"""A store as the feed sees it, which records messages."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ M = TypeVar("M")
 
 
 class RecordingStore:
-    """Answers which series are listed, and keeps everything else.
+    """Answers which series are listed, and records everything else.
 
-    While `busy`, it takes nothing, so its mailbox fills up.
+    Receives nothing between `pause` and `resume`, so its mailbox fills up.
     """
 
     def __init__(self, series: Sequence[Series] = (), *, capacity: int = 64) -> None:
@@ -36,10 +36,10 @@ class RecordingStore:
         self._free = trio.Event()
         self._free.set()
 
-    def keep_busy(self) -> None:
+    def pause(self) -> None:
         self._free = trio.Event()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._free.set()
 
     async def run(self) -> None:

@@ -87,24 +87,24 @@ class Peer:
         self.number = number
         """Counts the connections to an exchange, from 0."""
         self.request: Request | None = None
-        self.heard: list[tuple[float, Event]] = []
-        """What the client said after the handshake, and when."""
+        self.received: list[tuple[float, Event]] = []
+        """What the client sent after the handshake, with times."""
         self._ws = WSConnection(ConnectionType.SERVER)
 
     @property
     def requests(self) -> list[tuple[float, Any]]:
-        """The client's messages, decoded, and when they came."""
-        return [(at, json.loads(e.data)) for at, e in self.heard if isinstance(e, TextMessage)]
+        """The client's messages, decoded, with the times of their arrival."""
+        return [(at, json.loads(e.data)) for at, e in self.received if isinstance(e, TextMessage)]
 
     @property
     def pongs(self) -> list[tuple[float, bytes]]:
-        return [(at, bytes(e.payload)) for at, e in self.heard if isinstance(e, Pong)]
+        return [(at, bytes(e.payload)) for at, e in self.received if isinstance(e, Pong)]
 
     @property
     def pings(self) -> list[float]:
-        return [at for at, e in self.heard if isinstance(e, Ping)]
+        return [at for at, e in self.received if isinstance(e, Ping)]
 
-    async def hear_request(self) -> None:
+    async def receive_request(self) -> None:
         while self.request is None:
             data = await self.stream.receive_some()
             if not data:
@@ -115,27 +115,27 @@ class Peer:
                 self.request = event
 
     async def accept(self) -> None:
-        await self.hear_request()
-        await self.say(AcceptConnection())
+        await self.receive_request()
+        await self.send(AcceptConnection())
 
-    async def say(self, event: Event) -> None:
+    async def send(self, event: Event) -> None:
         await self.stream.send_all(self._ws.send(event))
 
-    async def tell(self, text: str) -> None:
-        await self.say(TextMessage(text))
+    async def send_text(self, text: str) -> None:
+        await self.send(TextMessage(text))
 
-    async def hear(self, *, pong: bool = True, confirm: bool = True) -> None:
-        """Hear the client out, answer its pings and confirm its requests; returns when it is gone."""
+    async def receive(self, *, pong: bool = True, confirm: bool = True) -> None:
+        """Receive until the client is gone; answer its pings and confirm its requests."""
         while True:
             data = await self.stream.receive_some()
             self._ws.receive_data(data or None)
             for event in self._ws.events():
-                self.heard.append((trio.current_time(), event))
+                self.received.append((trio.current_time(), event))
                 if isinstance(event, Ping) and pong:
-                    await self.say(event.response())
+                    await self.send(event.response())
                 if isinstance(event, TextMessage) and confirm:
                     reply = {"result": None, "id": json.loads(event.data).get("id")}
-                    await self.tell(json.dumps(reply))
+                    await self.send_text(json.dumps(reply))
             if not data:
                 return
 
@@ -147,21 +147,21 @@ Behaviour = Callable[[Peer], Awaitable[None]]
 
 
 async def silent(peer: Peer) -> None:
-    """Takes the connection and never says a word."""
+    """Accepts the TCP connection and never sends anything."""
     await trio.sleep_forever()
 
 
-async def hanging_up(peer: Peer) -> None:
-    """Closes before it has answered the handshake."""
-    await peer.hear_request()
+async def closing_before_handshake(peer: Peer) -> None:
+    """Closes before the handshake is answered."""
+    await peer.receive_request()
     await peer.stream.aclose()
 
 
 def answering(raw: bytes) -> Behaviour:
-    """Says `raw` instead of a handshake, and keeps the connection open."""
+    """Sends `raw` instead of a handshake response, and keeps the connection open."""
 
     async def answer(peer: Peer) -> None:
-        await peer.hear_request()
+        await peer.receive_request()
         await peer.stream.send_all(raw)
         await trio.sleep_forever()
 
@@ -172,11 +172,11 @@ def refusing(
     status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
 ) -> Behaviour:
     async def refuse(peer: Peer) -> None:
-        await peer.hear_request()
+        await peer.receive_request()
         length = (b"content-length", str(len(body)).encode())
-        await peer.say(RejectConnection(status, headers=[*headers, length], has_body=bool(body)))
+        await peer.send(RejectConnection(status, headers=[*headers, length], has_body=bool(body)))
         if body:
-            await peer.say(RejectData(body))
+            await peer.send(RejectData(body))
         await trio.sleep_forever()
 
     return refuse
@@ -186,32 +186,32 @@ def refusing(
 
 
 async def listening(peer: Peer) -> None:
-    """Accepts, answers pings, and says nothing by itself."""
+    """Accepts and answers pings; sends nothing else."""
     await peer.accept()
-    await peer.hear()
+    await peer.receive()
 
 
-def telling(*texts: str) -> Behaviour:
-    """Accepts, says all of it at once, and listens."""
+def sending(*texts: str) -> Behaviour:
+    """Accepts, sends all texts at once, and receives."""
 
     async def tell(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
-            await peer.tell(text)
-        await peer.hear()
+            await peer.send_text(text)
+        await peer.receive()
 
     return tell
 
 
 def closing(*texts: str, after: float = 0.0, code: int = 1001) -> Behaviour:
-    """Says something, then the closing frame, but leaves the TCP connection open."""
+    """Sends texts, then a close frame, and leaves the TCP connection open."""
 
     async def close(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
-            await peer.tell(text)
+            await peer.send_text(text)
         await trio.sleep(after)
-        await peer.say(CloseConnection(code))
+        await peer.send(CloseConnection(code))
         await trio.sleep_forever()
 
     return close
@@ -221,19 +221,19 @@ def resetting(after: float = 0.0) -> Behaviour:
     async def reset(peer: Peer) -> None:
         await peer.accept()
         with trio.move_on_after(after):
-            await peer.hear()
+            await peer.receive()
         peer.stream.reset()
 
     return reset
 
 
 def vanishing(after: float) -> Behaviour:
-    """Half-open: the cable is cut, and nobody says so."""
+    """Becomes half-open: the link is cut without an error at either end."""
 
     async def vanish(peer: Peer) -> None:
         await peer.accept()
         with trio.move_on_after(after):
-            await peer.hear()
+            await peer.receive()
         peer.stream.cut()
         await trio.sleep_forever()
 
@@ -241,7 +241,7 @@ def vanishing(after: float) -> Behaviour:
 
 
 class StreamExchange:
-    """Follows its script, one behaviour a connection, and the last one from then on.
+    """Follows its script: one behaviour per connection, and the last one for all others.
 
     Its connections live in `nursery`.
     """
@@ -249,10 +249,10 @@ class StreamExchange:
     def __init__(self, nursery: trio.Nursery, *script: Behaviour) -> None:
         self.script = list(script or (listening,))
         self.dialled: list[tuple[float, str]] = []
-        """When somebody connected, and to which URL."""
+        """Times and URLs of connections."""
         self.peers: list[Peer] = []
         self.ends: list[End] = []
-        """The client's ends."""
+        """The client's ends of all connections."""
         self.dial_takes = 0.0
         self.dial_fails: BaseException | None = None
         self._nursery = nursery
@@ -278,7 +278,7 @@ class StreamExchange:
 
     @property
     def times(self) -> list[float]:
-        """When somebody connected."""
+        """Times of connections."""
         return [at for at, _ in self.dialled]
 
     @property

@@ -1,4 +1,4 @@
-"""The stream actor between an exchange that follows a script and a store that writes down."""
+"""The stream actor between an exchange that follows a script and a store that records."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Feeding:
     history: RestExchange
     counters: StreamCounters
     open: list[tuple[float, int]] = field(default_factory=list)
-    """How many connections there were, at every change."""
+    """The number of connections after every change."""
 
     async def watch(self) -> None:
         while True:
@@ -44,7 +44,7 @@ class Feeding:
             await trio.sleep(0.1)
 
     def doubled(self) -> list[float]:
-        """For how long there were two connections, each time."""
+        """Durations for which there were two connections."""
         following = [*self.open[1:], (trio.current_time(), 0)]
         return [
             round(end - begin, 1)
@@ -88,23 +88,23 @@ async def feeding(
             nursery.cancel_scope.cancel()
 
 
-def talking(*series: Series, until: float = float("inf")) -> Behaviour:
-    """Tells each series every two seconds, with growing volume, and then nothing more."""
+def sending_updates(*series: Series, until: float = float("inf")) -> Behaviour:
+    """Updates each series every two seconds with growing volume, until `until`."""
 
     async def talk(peer: Peer) -> None:
-        async def hear_out(nursery: trio.Nursery) -> None:
-            await peer.hear()
+        async def receive_all(nursery: trio.Nursery) -> None:
+            await peer.receive()
             nursery.cancel_scope.cancel()
 
         await peer.accept()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hear_out, nursery)
+            nursery.start_soon(receive_all, nursery)
             for _ in count():
                 now = trio.current_time()
                 for each in series or (BTC,):
                     if now < until:
                         text = kline(each, 0, close=1.0 + now, event_time=int(now * 1000) + 1)
-                        await peer.tell(text)
+                        await peer.send_text(text)
                 await trio.sleep(EVERY)
 
     return talk

@@ -60,7 +60,7 @@ async def ask(exchange: RestExchange, answer: Scripted) -> None:
     exchange.hosts = dict.fromkeys((httpx.URL(MAIN).host, httpx.URL(SPARE).host), answer)
     async with exchange.client() as http:
         await RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(6000)).klines(BTC)
-    assert len(exchange.asked) == 2
+    assert len(exchange.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ class Line:
     def __init__(self, websocket: trio_websocket.WebSocketConnection) -> None:
         self._websocket = websocket
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(await self._websocket.get_message())
         return message
 
-    async def say(self, **message: Any) -> None:
+    async def send(self, **message: Any) -> None:
         await self._websocket.send_message(json.dumps(message))
 
     async def close(self, code: int) -> None:
@@ -73,17 +73,17 @@ def candle(minute: int, close: float = 1.5) -> dict[str, float]:
 
 async def subscribed(line: Line, *candles: dict[str, float]) -> dict[str, Any]:
     """Greet and answer the first request; returns what was asked for."""
-    await line.say(type="welcome", server="smarttrade/0", heartbeat=25)
-    request = await line.hear()
-    await line.say(type="subscribed", subscriptions=[NAME], errors=[])
-    await line.say(type="snapshot", **NAME, candles=candles, closed=False, truncated=False)
+    await line.send(type="welcome", server="smarttrade/0", heartbeat=25)
+    request = await line.receive()
+    await line.send(type="subscribed", subscriptions=[NAME], errors=[])
+    await line.send(type="snapshot", **NAME, candles=candles, closed=False, truncated=False)
     (wanted,) = request["subscriptions"]
     assert isinstance(wanted, dict)
     return wanted
 
 
 async def update(line: Line, minute: int, close: float, *, closed: bool = False) -> None:
-    await line.say(type="candle", **NAME, candle=candle(minute, close), closed=closed)
+    await line.send(type="candle", **NAME, candle=candle(minute, close), closed=closed)
 
 
 async def follow(
@@ -120,8 +120,8 @@ async def test_the_newest_candle_and_then_every_update_is_a_line(
         wanted = await subscribed(line, candle(0))
         assert wanted == {"symbol": "btcusdt", "interval": "1m", "snapshot": 1}
         await update(line, 0, 1.75)
-        await line.say(type="heartbeat", time=1)
-        await line.say(type="something new", symbol=[1], of="later")
+        await line.send(type="heartbeat", time=1)
+        await line.send(type="something new", symbol=[1], of="later")
         await update(line, 0, 2.0, closed=True)
         await update(line, 1, 2.125)
 
@@ -189,9 +189,9 @@ async def test_an_unknown_symbol_is_said_once_and_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
-        await line.hear()
+        await line.receive()
         error = {"code": "unknown_symbol", "message": "unknown symbol: 'x'; there are A, B"}
-        await line.say(type="subscribed", subscriptions=[], errors=[error])
+        await line.send(type="subscribed", subscriptions=[], errors=[error])
         await trio.sleep_forever()
 
     assert await follow(script) == (1, [0.0])
@@ -202,7 +202,7 @@ async def test_an_error_message_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
-        await line.say(type="error", id=None, code="bad_request", message="not understood")
+        await line.send(type="error", id=None, code="bad_request", message="not understood")
         await trio.sleep_forever()
 
     assert (await follow(script))[0] == 1
@@ -245,7 +245,7 @@ async def test_something_else_than_the_backend_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
-        await line.say(hello="world")
+        await line.send(hello="world")
         await trio.sleep_forever()
 
     assert (await follow(script))[0] == 1
@@ -256,11 +256,11 @@ async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
-        await line.hear()
-        await line.say(type="snapshot", **NAME, candles=[candle(5)], closed=True, truncated=True)
-        await line.say(type="status", feed="live", since=1)
-        await line.say(type="status", feed="stale", since=1)
-        await line.say(type="candle", **NAME, candle=candle(1), closed=True, corrected=True)
+        await line.receive()
+        await line.send(type="snapshot", **NAME, candles=[candle(5)], closed=True, truncated=True)
+        await line.send(type="status", feed="live", since=1)
+        await line.send(type="status", feed="stale", since=1)
+        await line.send(type="candle", **NAME, candle=candle(1), closed=True, corrected=True)
 
     assert (await follow(script, count=2))[0] == 0
     captured = capsys.readouterr()
@@ -313,8 +313,8 @@ async def test_backend_that_answers_pings_is_not_lost(
     async def script(line: Line) -> None:
         await subscribed(line, candle(0))
         for _ in range(10):
-            assert (await line.hear())["action"] == "ping"
-            await line.say(type="pong")
+            assert (await line.receive())["action"] == "ping"
+            await line.send(type="pong")
         await update(line, 1, 2.0)
 
     assert await follow(script, count=2) == (0, [0.0])
@@ -326,7 +326,7 @@ async def test_json_says_when_prices_are_not_live(
 ) -> None:
     async def script(line: Line) -> None:
         await subscribed(line, candle(0))
-        await line.say(type="status", feed="down", since=1)
+        await line.send(type="status", feed="down", since=1)
         await update(line, 1, 2.0, closed=True)
 
     assert (await follow(script, count=2, output=JsonOutput()))[0] == 0
@@ -369,8 +369,8 @@ async def test_one_unknown_series_does_not_end_the_others(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
-        await line.hear()
-        await line.say(type="subscribed", subscriptions=[NAME], errors=[{"message": "no X"}])
+        await line.receive()
+        await line.send(type="subscribed", subscriptions=[NAME], errors=[{"message": "no X"}])
         await update(line, 0, 1.0)
 
     output = TableOutput(names_series=True)
@@ -386,9 +386,9 @@ async def test_escape_sequences_of_a_server_do_not_get_to_the_terminal(
     evil = {"symbol": "\x1b[2J", "interval": "\x9b1m\u202e"}
 
     async def script(line: Line) -> None:
-        await line.say(type="status", feed="\x1b]0;owned\x07")
-        await line.say(type="candle", **evil, candle=candle(0))
-        await line.say(type="error", message="\x1b[31mred\r\n")
+        await line.send(type="status", feed="\x1b]0;owned\x07")
+        await line.send(type="candle", **evil, candle=candle(0))
+        await line.send(type="error", message="\x1b[31mred\r\n")
 
     for output in (TableOutput(names_series=True), CsvOutput(), JsonOutput()):
         assert (await follow(script, output=output))[0] == 1
@@ -402,7 +402,7 @@ async def test_absurd_times_are_printed_as_they_are(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, time: int
 ) -> None:
     async def script(line: Line) -> None:
-        await line.say(type="candle", **NAME, candle={**candle(0), "time": time})
+        await line.send(type="candle", **NAME, candle={**candle(0), "time": time})
 
     assert (await follow(script, count=1))[0] == 0
     assert capsys.readouterr().out.startswith(f"{time:g}")

@@ -30,7 +30,7 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesPublished, HubEvent, Published
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import GetPage, ListSymbols, Page, PutHistory, StoreMessage
-from tests.fakes.exchange_rest import MAIN, Asked, RestExchange, candle
+from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange, candle
 from tests.fakes.exchange_streams import BTC, MINUTE
 
 LAST = 199  # the newest minute; it forms
@@ -92,7 +92,7 @@ async def test_what_agrees_is_left_alone(autojump_clock: MockClock) -> None:
     assert made.counters.compared == 5 * AUDITED
     assert made.counters.differences == 0
     assert made.corrected == []
-    assert len(made.exchange.asked) == 5
+    assert len(made.exchange.requests) == 5
 
 
 async def test_altered_history_is_confirmed_repaired_told_and_logged(
@@ -114,7 +114,7 @@ async def test_altered_history_is_confirmed_repaired_told_and_logged(
     [told] = [log for log in logs if log["event"] == "audit_difference"]
     assert told["published"] == held[1:6]
     assert told["exchange"] == row[1:6]
-    times = [asked.at for asked in made.exchange.asked]
+    times = [asked.at for asked in made.exchange.requests]
     assert times[1] - times[0] >= CONFIRM_AFTER  # what was read once more
 
 
@@ -123,8 +123,8 @@ async def test_answer_that_was_stale_once_repairs_nothing(autojump_clock: MockCl
         truth = list(made.exchange.history[BTC])
         made.alter(150, volume=3.0)
 
-        def only_once(asked: Asked) -> httpx.Response | None:
-            if len(made.exchange.asked) > 1:
+        def only_once(asked: ReceivedRequest) -> httpx.Response | None:
+            if len(made.exchange.requests) > 1:
                 made.exchange.history[BTC] = truth
             return None
 
@@ -140,8 +140,8 @@ async def test_second_answer_that_says_a_third_thing_repairs_nothing(
 ) -> None:
     async with auditing() as made:
 
-        def ever_another(asked: Asked) -> httpx.Response | None:
-            made.alter(150, volume=100.0 + len(made.exchange.asked))
+        def ever_another(asked: ReceivedRequest) -> httpx.Response | None:
+            made.alter(150, volume=100.0 + len(made.exchange.requests))
             return None
 
         made.exchange.before = ever_another

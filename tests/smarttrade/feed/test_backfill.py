@@ -39,7 +39,7 @@ from smarttrade.store.messages import (
     PutUpdates,
     StoreMessage,
 )
-from tests.fakes.exchange_rest import MAIN, SPARE, Asked, RestExchange, candle
+from tests.fakes.exchange_rest import MAIN, SPARE, ReceivedRequest, RestExchange, candle
 from tests.fakes.exchange_store import RecordingStore
 
 MINUTE = 60_000
@@ -160,7 +160,7 @@ async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockC
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, None, None, 0))
         await trio.sleep(10)
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MAX_KLINES))
     [told] = asking.store.history
     assert (told.series, told.first) == (BTC, None)
@@ -174,7 +174,7 @@ async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, as_of=77))
         await trio.sleep(10)
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == (
         (5 * MINUTE, 9 * MINUTE),
         str(MAX_KLINES),
@@ -191,7 +191,7 @@ async def test_up_to_now(autojump_clock: MockClock) -> None:
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 18 * MINUTE, None, 0))
         await trio.sleep(10)
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert asked.range == (18 * MINUTE, None)
     [told] = asking.store.history
     assert open_times(told.rows) == minutes(18, 20)
@@ -203,7 +203,7 @@ async def test_nothing_new_is_asked_for_once(autojump_clock: MockClock) -> None:
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 21 * MINUTE, None, 0))
         await trio.sleep(60)
-    assert len(exchange.asked) == 1
+    assert len(exchange.requests) == 1
     assert [told.rows for told in asking.store.history] == [[]]
 
 
@@ -215,7 +215,7 @@ async def test_outage_that_is_longer_than_a_window_costs_one_request(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, 2600 * MINUTE, 0))
         await trio.sleep(1)
-    assert [asked.range for asked in exchange.asked] == [(None, 2600 * MINUTE)]
+    assert [asked.range for asked in exchange.requests] == [(None, 2600 * MINUTE)]
     [told] = asking.store.history
     assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
 
@@ -227,7 +227,7 @@ async def test_outage_of_unknown_length_costs_two_requests(autojump_clock: MockC
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
         await trio.sleep(1)
-    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
     [told] = asking.store.history
     assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
 
@@ -240,7 +240,7 @@ async def test_outage_of_a_little_more_than_a_window_loses_nothing(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
         await trio.sleep(1)
-    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
     assert [told.first for told in asking.store.history] == [100 * MINUTE, None]
     merged = {row.open_time: row for told in asking.store.history for row in told.rows}
     assert list(merged.values()) == exchange.history[BTC][100:]
@@ -252,10 +252,10 @@ async def test_outage_of_exactly_one_page(autojump_clock: MockClock) -> None:
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 0, 999 * MINUTE, 0))
         await trio.sleep(60)
-        assert [asked.range for asked in exchange.asked] == [(0, 999 * MINUTE)]
+        assert [asked.range for asked in exchange.requests] == [(0, 999 * MINUTE)]
         await asking.gaps.tell(CandlesMissing(BTC, 0, None, 0))
         await trio.sleep(60)
-    assert [asked.range for asked in exchange.asked[1:]] == [(0, None), (None, None)]
+    assert [asked.range for asked in exchange.requests[1:]] == [(0, None), (None, None)]
 
 
 async def test_hole_of_the_exchange_is_asked_for_once(autojump_clock: MockClock) -> None:
@@ -266,7 +266,7 @@ async def test_hole_of_the_exchange_is_asked_for_once(autojump_clock: MockClock)
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 20 * MINUTE, 100 * MINUTE, 0))
         await trio.sleep(60)
-    assert len(exchange.asked) == 1
+    assert len(exchange.requests) == 1
     [told] = asking.store.history
     assert (told.first, open_times(told.rows)) == (20 * MINUTE, [100 * MINUTE])
 
@@ -280,13 +280,13 @@ async def test_history_that_lags_behind_the_stream_is_asked_again(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, 0))
         await trio.sleep(5)
-        lagging = len(exchange.asked)
+        lagging = len(exchange.requests)
         exchange.have(BTC, 0, 9 * MINUTE)
         await trio.sleep(60)
-    assert len(exchange.asked) == lagging + 1
-    assert exchange.asked[0].range == (5 * MINUTE, 9 * MINUTE)
-    assert {asked.range for asked in exchange.asked[1:]} == {(8 * MINUTE, 9 * MINUTE)}
-    assert_growing_pauses([asked.at for asked in exchange.asked], exchange.latency)
+    assert len(exchange.requests) == lagging + 1
+    assert exchange.requests[0].range == (5 * MINUTE, 9 * MINUTE)
+    assert {asked.range for asked in exchange.requests[1:]} == {(8 * MINUTE, 9 * MINUTE)}
+    assert_growing_pauses([asked.at for asked in exchange.requests], exchange.latency)
     assert open_times(asking.store.history[-1].rows) == minutes(8, 9)
 
 
@@ -307,7 +307,7 @@ async def test_history_that_never_lists_a_candle_is_left_to_the_store(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 9 * MINUTE, 0))
         await trio.sleep(600)
-    ranges = [asked.range for asked in exchange.asked]
+    ranges = [asked.range for asked in exchange.requests]
     assert ranges == [(9 * MINUTE, 9 * MINUTE)] * MAX_TRIES + [(9 * MINUTE, None)]
     assert asking.store.got(HistoryRefused) == [HistoryRefused(BTC)]
 
@@ -321,7 +321,7 @@ async def test_later_candles_prove_that_history_has_none_of_those_before(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 50 * MINUTE, 0))
         await trio.sleep(600)
-    assert len(exchange.asked) == MAX_TRIES + 1
+    assert len(exchange.requests) == MAX_TRIES + 1
     told = asking.store.history[-1]
     assert (told.first, open_times(told.rows)) == (9 * MINUTE, [100 * MINUTE])
     assert asking.store.got(HistoryRefused) == []
@@ -352,7 +352,7 @@ async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockCl
         exchange.before = lambda _: None
         await trio.sleep(PAUSE.max_pause + 5)
     assert {told.series for told in asking.store.history} == set(SIXTY)
-    asked = [a for a in exchange.asked if a.parameters["symbol"] == SYMBOLS[0] and a.at < 3600]
+    asked = [a for a in exchange.requests if a.parameters["symbol"] == SYMBOLS[0] and a.at < 3600]
     assert len(asked) <= 2 * 6 * (MAX_FRUITLESS + 1)  # both hosts, six series
 
 
@@ -366,7 +366,7 @@ async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
         await trio.sleep(60)
     assert [told.series for told in asking.store.history] == [BTC]
-    assert len(exchange.asked) == 2
+    assert len(exchange.requests) == 2
     assert asking.progress[-1] == (2, 2)
 
 
@@ -381,7 +381,7 @@ async def test_newly_listed_symbol_without_any_candle_has_its_history(
         await trio.sleep(60)
     [told] = asking.store.history
     assert (told.series, told.rows, told.first) == (NEW, [], None)
-    assert len(exchange.asked) == 1
+    assert len(exchange.requests) == 1
 
 
 async def test_two_reads_of_one_series_follow_each_other(autojump_clock: MockClock) -> None:
@@ -393,7 +393,7 @@ async def test_two_reads_of_one_series_follow_each_other(autojump_clock: MockClo
             await asking.gaps.tell(CandlesMissing(BTC, first * MINUTE, (first + 1) * MINUTE, 0))
             await trio.sleep(0.1)
         await trio.sleep(10)
-    assert [(asked.at, asked.range) for asked in exchange.asked] == [
+    assert [(asked.at, asked.range) for asked in exchange.requests] == [
         (0.0, (5 * MINUTE, 6 * MINUTE)),
         (1.0, (7 * MINUTE, 11 * MINUTE)),
     ]
@@ -406,7 +406,7 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
         exchange.have(series, 0, 3 * series.interval.typical_length)
     back_at = 300.0
 
-    def unreachable(asked: Asked) -> httpx.Response | None:
+    def unreachable(asked: ReceivedRequest) -> httpx.Response | None:
         return httpx.Response(503) if asked.at < back_at else None
 
     exchange.before = unreachable
@@ -416,7 +416,7 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
         await trio.sleep(back_at + PAUSE.max_pause + 1)
     assert {told.series for told in asking.store.history} == set(SIXTY)
     assert asking.progress[-1] == (60, 60)
-    calm = [asked.at for asked in exchange.asked if 60 <= asked.at < back_at]
+    calm = [asked.at for asked in exchange.requests if 60 <= asked.at < back_at]
     most_a_second = 2 * CONNECTIONS / (PAUSE.max_pause * (1 - PAUSE.jitter))
     assert len(calm) / (back_at - 60) <= most_a_second
 
@@ -431,7 +431,7 @@ async def test_exchange_that_limits_us_is_left_alone_by_all(autojump_clock: Mock
         for series in SIXTY:
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
         await trio.sleep(120)
-    early = [asked for asked in exchange.asked if asked.at < 100]
+    early = [asked for asked in exchange.requests if asked.at < 100]
     assert len(early) == CONNECTIONS
     assert {asked.at for asked in early} == {0.0}
     assert len(asking.store.history) == 60
@@ -517,8 +517,8 @@ async def test_sixty_series_begin_in_parallel_short_intervals_first(
             assert values(await w.window(series)) == values(exchange.history[series][-1000:])
         nursery.cancel_scope.cancel()
     assert exchange.max_concurrent == CONNECTIONS
-    assert len(exchange.asked) == 60
-    lengths = [asked.series.interval.typical_length for asked in exchange.asked]
+    assert len(exchange.requests) == 60
+    lengths = [asked.series.interval.typical_length for asked in exchange.requests]
     assert lengths == sorted(lengths)
     assert w.progress == [(done, 60) for done in range(1, 61)]
 
@@ -570,7 +570,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
         exchange.have(series, *around(series.interval, NOW, 50))
     crashed_at = STREAM_FIRST + 0.15
 
-    def failing(asked: Asked) -> httpx.Response | None:
+    def failing(asked: ReceivedRequest) -> httpx.Response | None:
         if asked.at > STREAM_FIRST and trio.current_time() < 2:
             raise LookupError("a bug")
         return None
@@ -581,7 +581,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
             await w.backfill()
         assert raised.group_contains(LookupError, depth=None)
         assert crashed_at < trio.current_time() < 2
-        series = exchange.asked[0].series
+        series = exchange.requests[0].series
         assert len(await w.window(series)) == 51
         # Five candles later, while nobody backfills, the stream goes on.
         for each in SIXTY:
@@ -628,7 +628,7 @@ async def test_newest_page_that_is_refused_after_the_first_leaves_the_first_unus
 ) -> None:
     """Half of an answer would let the store believe that the rest is there."""
 
-    def refuse_the_newest(asked: Asked) -> httpx.Response | None:
+    def refuse_the_newest(asked: ReceivedRequest) -> httpx.Response | None:
         refusal = {"code": -1121, "msg": "Invalid symbol."}
         return httpx.Response(400, json=refusal) if asked.range == (None, None) else None
 
@@ -638,7 +638,7 @@ async def test_newest_page_that_is_refused_after_the_first_leaves_the_first_unus
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
         await trio.sleep(60)
-    assert [asked.range for asked in exchange.asked] == [(100 * MINUTE, None), (None, None)]
+    assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
     assert asking.store.history == []
     assert asking.store.got(HistoryRefused) == [HistoryRefused(BTC)]
 
@@ -655,7 +655,7 @@ async def test_newest_page_that_is_full_and_lags_behind_is_gone_on_from_at_once(
         exchange.have(BTC, 0, 2600 * MINUTE)
         await trio.sleep(60)
     ranges = [(None, 2600 * MINUTE), *2 * [(2599 * MINUTE, 2600 * MINUTE)]]
-    assert [asked.range for asked in exchange.asked] == ranges
-    times = [asked.at for asked in exchange.asked]
+    assert [asked.range for asked in exchange.requests] == ranges
+    times = [asked.at for asked in exchange.requests]
     assert times[1] == pytest.approx(exchange.latency)
     assert times[2] > times[1] + exchange.latency + PAUSE.first / 2

@@ -29,12 +29,12 @@ from tests.fakes.exchange_streams import (
     StreamExchange,
     answering,
     closing,
-    hanging_up,
+    closing_before_handshake,
     listening,
     refusing,
     resetting,
+    sending,
     silent,
-    telling,
     vanishing,
 )
 
@@ -134,8 +134,8 @@ async def test_pings_are_answered_with_their_payload(
 
     async def pinging(peer: Peer) -> None:
         await peer.accept()
-        await peer.say(Ping(b"1672515782136"))
-        await peer.hear()
+        await peer.send(Ping(b"1672515782136"))
+        await peer.receive()
 
     exchange = StreamExchange(nursery, pinging)
     with trio.move_on_after(1):
@@ -152,12 +152,12 @@ async def test_pings_are_answered_while_nobody_receives(
     async def pinging(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
-            await peer.tell(text)
+            await peer.send_text(text)
         async with trio.open_nursery() as inner:
-            inner.start_soon(peer.hear)
+            inner.start_soon(peer.receive)
             for payload in (b"1", b"2", b"3"):
                 await trio.sleep(20)
-                await peer.say(Ping(payload))
+                await peer.send(Ping(payload))
 
     exchange = StreamExchange(nursery, pinging)
     listener = Listener()
@@ -191,8 +191,8 @@ async def test_silence_is_measured_whatever_rounding_does(
     async def speaking_once(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(begin / 3)
-        await peer.tell("hello")
-        await peer.hear()
+        await peer.send_text("hello")
+        await peer.receive()
 
     exchange = StreamExchange(nursery, speaking_once)
     await trio.sleep(begin)
@@ -208,14 +208,14 @@ async def test_no_pings_while_messages_come(
         await peer.accept()
         while True:
             await trio.sleep(2)
-            await peer.tell("tick")
+            await peer.send_text("tick")
 
     async def chatting_and_listening(peer: Peer) -> None:
         async with trio.open_nursery() as inner:
             inner.start_soon(chatting, peer)
             while peer.request is None:
                 await trio.sleep(0.1)
-            inner.start_soon(peer.hear)
+            inner.start_soon(peer.receive)
 
     exchange = StreamExchange(nursery, chatting_and_listening)
     with trio.move_on_after(600):
@@ -263,7 +263,7 @@ async def test_connection_that_ended_tells_its_close_code(
 
 
 async def resetting_at_once(peer: Peer) -> None:
-    await peer.hear_request()
+    await peer.receive_request()
     peer.stream.reset()
 
 
@@ -271,9 +271,9 @@ def accepting(headers: list[tuple[bytes, bytes]]) -> Behaviour:
     """Agrees, and says more than it was asked for."""
 
     async def accept(peer: Peer) -> None:
-        await peer.hear_request()
-        await peer.say(AcceptConnection(extra_headers=headers))
-        await peer.hear()
+        await peer.receive_request()
+        await peer.send(AcceptConnection(extra_headers=headers))
+        await peer.receive()
 
     return accept
 
@@ -282,11 +282,11 @@ ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
     "close frame without FIN": (closing(after=3), 3.0, "1001"),
     "close frame at once": (closing(), 0.0, "1001"),
     "RST": (resetting(after=3), 3.0, "1006"),
-    "message too big": (telling("x" * (MAX_MESSAGE_SIZE + 1)), 0.0, "1009"),
+    "message too big": (sending("x" * (MAX_MESSAGE_SIZE + 1)), 0.0, "1009"),
     "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_TIMEOUT, "no pong"),
     "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_TIMEOUT, "no pong"),
     "no word": (silent, CONNECT_TIMEOUT, "no handshake"),
-    "closed before the handshake": (hanging_up, 0.0, "protocol"),
+    "closed before the handshake": (closing_before_handshake, 0.0, "protocol"),
     "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_TIMEOUT, "no handshake"),
     "garbage for a handshake": (answering(b"\x00\xffgarbage\r\n\r\n"), 0.0, "protocol"),
     "wrong accept": (
@@ -402,9 +402,9 @@ async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockCl
 
     async def pinging(peer: Peer) -> None:
         await peer.accept()
-        await peer.tell("go")
+        await peer.send_text("go")
         for _ in range(100):
-            await peer.say(Ping(b"x"))
+            await peer.send(Ping(b"x"))
 
     exchange = StreamExchange(nursery, pinging)
 
@@ -435,7 +435,7 @@ async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: 
         await peer.accept()
         await trio.sleep(1)
         await peer.stream.send_all(raw)
-        await peer.hear()
+        await peer.receive()
 
     exchange = StreamExchange(nursery, breaking)
     await conversation(exchange, Listener())
@@ -443,7 +443,7 @@ async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: 
 
 
 @pytest.mark.parametrize(
-    "behaviour", [closing(after=1), resetting(after=1), telling("x" * (MAX_MESSAGE_SIZE + 1))]
+    "behaviour", [closing(after=1), resetting(after=1), sending("x" * (MAX_MESSAGE_SIZE + 1))]
 )
 async def test_sending_on_a_connection_that_has_ended(
     behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
@@ -464,7 +464,7 @@ async def test_sending_after_a_broken_frame(
     async def breaking(peer: Peer) -> None:
         await peer.accept()
         await peer.stream.send_all(b"\x83\x00")
-        await peer.hear()
+        await peer.receive()
 
     exchange = StreamExchange(nursery, breaking)
 
@@ -501,7 +501,7 @@ async def test_other_side_stops_reading_and_says_goodbye(
     async def full(peer: Peer) -> None:
         await peer.accept()
         peer.stream.stop_reading()
-        await peer.say(CloseConnection(1001))
+        await peer.send(CloseConnection(1001))
         await trio.sleep_forever()
 
     exchange = StreamExchange(nursery, full)
@@ -537,7 +537,7 @@ async def test_cancelled_send_ends_the_connection(
 # What is not the connection's doing
 
 
-@pytest.mark.parametrize("behaviour", [listening, closing(), resetting(1), telling("x")])
+@pytest.mark.parametrize("behaviour", [listening, closing(), resetting(1), sending("x")])
 async def test_bug_in_talk_comes_out_as_it_is(
     behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -603,7 +603,7 @@ MOMENTS: dict[str, Behaviour] = {
     "handshake": silent,
     "talk": listening,
     "half-open": vanishing(0),
-    "flood": telling(*map(str, range(2 * QUEUE_SIZE))),
+    "flood": sending(*map(str, range(2 * QUEUE_SIZE))),
 }
 
 
@@ -666,13 +666,13 @@ async def test_many_connections_do_not_touch_each_other(
 ) -> None:
     """Those that end in every way, beside one that lives."""
     listener = Listener()
-    alive = StreamExchange(nursery, telling("one"))
-    async with trio.open_nursery() as siblings:
-        siblings.start_soon(run_connection, URL, alive.dial, listener)
+    alive = StreamExchange(nursery, sending("one"))
+    async with trio.open_nursery() as connections:
+        connections.start_soon(run_connection, URL, alive.dial, listener)
         for behaviour, _, _ in ENDINGS.values():
-            siblings.start_soon(conversation, StreamExchange(nursery, behaviour), Listener())
+            connections.start_soon(conversation, StreamExchange(nursery, behaviour), Listener())
         await trio.sleep(120)
-        await alive.peers[0].tell("two")
+        await alive.peers[0].send_text("two")
         await wait_all_tasks_blocked()
-        siblings.cancel_scope.cancel()
+        connections.cancel_scope.cancel()
     assert listener.heard == ["one", "two"]

@@ -44,7 +44,7 @@ async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str
 async def test_all_good_is_one_question(autojump_clock: MockClock) -> None:
     exchange = exchange_with(*SYMBOLS)
     assert await listed(exchange, SYMBOLS) == SYMBOLS
-    assert len(exchange.asked) == 1
+    assert len(exchange.requests) == 1
 
 
 @pytest.mark.parametrize("bad", SYMBOLS)
@@ -52,7 +52,7 @@ async def test_bad_name_is_found_by_few_questions(bad: str, autojump_clock: Mock
     good = [symbol for symbol in SYMBOLS if symbol != bad]
     exchange = exchange_with(*good)
     assert await listed(exchange, SYMBOLS) == good
-    assert len(exchange.asked) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
+    assert len(exchange.requests) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
 
 
 async def test_symbols_that_do_not_trade_are_left_out(autojump_clock: MockClock) -> None:
@@ -83,7 +83,7 @@ async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: Mock
     exchange.latency = 0
     exchange.before = lambda asked: httpx.Response(502) if asked.at < 600 else None
     assert await listed(exchange, SYMBOLS) == SYMBOLS
-    times = [asked.at for asked in exchange.asked]
+    times = [asked.at for asked in exchange.requests]
     for number, (one, other) in enumerate(pairwise(times), start=1):
         longest = PAUSE.pause(number, 1.0)
         assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
@@ -95,7 +95,7 @@ async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None
     exchange.hosts["api.exchange.test"] = silent
     with trio.move_on_after(300):
         await listed(exchange, SYMBOLS)
-    assert len(exchange.asked) >= 300 / (15 + PAUSE.max_pause)
+    assert len(exchange.requests) >= 300 / (15 + PAUSE.max_pause)
 
 
 @pytest.mark.parametrize("code", [-1000, -1001, -1003, -1008])
@@ -123,7 +123,7 @@ async def test_so_many_symbols_that_no_url_holds_them(autojump_clock: MockClock)
     long = httpx.Response(414)
     exchange.before = lambda asked: long if len(asked.parameters["symbols"]) > 4096 else None
     assert await listed(exchange, symbols) == symbols
-    assert len(exchange.asked) <= 16
+    assert len(exchange.requests) <= 16
 
 
 @settings(max_examples=40)

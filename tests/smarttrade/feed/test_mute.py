@@ -12,9 +12,9 @@ from trio.testing import MockClock
 from smarttrade.feed.silence import CONNECTION_AFTER, SETTLE, SIBLING_AFTER
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from tests.fakes.exchange_rest import Asked, candle
+from tests.fakes.exchange_rest import ReceivedRequest, candle
 from tests.fakes.exchange_streams import BTC, ETH
-from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, talking
+from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, sending_updates
 from tests.fakes.service import ReconnectingClient, World, running
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
@@ -24,7 +24,7 @@ LOOKED = 3.0  # seconds: looks are so far apart, and a little
 def trading(feed: Feeding, *series: Series) -> None:
     """The exchange's history grows with time, as it does when somebody trades."""
 
-    def grow(asked: Asked) -> None:
+    def grow(asked: ReceivedRequest) -> None:
         if asked.series in series:
             volume = 1.0 + trio.current_time()
             feed.history.history[asked.series] = [candle(0, closed=False)._replace(volume=volume)]
@@ -41,7 +41,9 @@ async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
     autojump_clock: MockClock,
 ) -> None:
     series = [BTC, BTC_5M, ETH]
-    async with feeding(talking(BTC, ETH), talking(*series), series=series, watched=False) as feed:
+    async with feeding(
+        sending_updates(BTC, ETH), sending_updates(*series), series=series, watched=False
+    ) as feed:
         trading(feed, *series)
         await trio.sleep(120)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
@@ -55,7 +57,7 @@ async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
 
 
 async def test_connection_that_falls_mute_is_replaced(autojump_clock: MockClock) -> None:
-    async with feeding(talking(BTC, until=20), talking(BTC), watched=False) as feed:
+    async with feeding(sending_updates(BTC, until=20), sending_updates(BTC), watched=False) as feed:
         trading(feed, BTC)
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
@@ -65,29 +67,29 @@ async def test_connection_that_falls_mute_is_replaced(autojump_clock: MockClock)
 
 async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
     """Others trade; it does not, for an hour."""
-    async with feeding(talking(BTC), series=[BTC, ETH], watched=False) as feed:
+    async with feeding(sending_updates(BTC), series=[BTC, ETH], watched=False) as feed:
         keep_quiet(feed, ETH)
         trading(feed, BTC)
         await trio.sleep(3600)
     assert len(feed.exchange.times) == 1
     assert feed.counters.mute == 0
-    assert len(feed.history.asked_for(ETH)) < 15
+    assert len(feed.history.requests_for(ETH)) < 15
 
 
 async def test_night_in_which_nobody_trades_at_all(autojump_clock: MockClock) -> None:
-    async with feeding(talking(BTC, until=10), series=[BTC, ETH], watched=False) as feed:
+    async with feeding(sending_updates(BTC, until=10), series=[BTC, ETH], watched=False) as feed:
         keep_quiet(feed, BTC, ETH)
         feed.history.history[BTC] = [candle(0, closed=False)._replace(volume=9.0)]
         await trio.sleep(3600)
     assert len(feed.exchange.times) == 1
-    assert len(feed.history.asked) < 40
+    assert len(feed.history.requests) < 40
 
 
 async def test_exchange_that_is_mute_itself_is_not_connected_to_for_ever(
     autojump_clock: MockClock,
 ) -> None:
     """REST brings what there is meanwhile, and nearly as fast."""
-    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         trading(feed, BTC, BTC_5M)
         await trio.sleep(3600)
         assert len(feed.exchange.open) == 1
@@ -98,12 +100,12 @@ async def test_exchange_that_is_mute_itself_is_not_connected_to_for_ever(
         if type(message).__name__ == "PutHistory" and at > 60
     ]
     assert max(later - earlier for earlier, later in pairwise(read)) < 25
-    assert len(feed.history.asked_for(BTC_5M)) * 2 < 60 * 20  # weight in the hour
+    assert len(feed.history.requests_for(BTC_5M)) * 2 < 60 * 20  # weight in the hour
 
 
 async def test_series_that_nobody_can_confirm_is_left_as_it_is(autojump_clock: MockClock) -> None:
     """While REST is away nothing is proven, so nothing is torn down."""
-    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         await trio.sleep(600)
     assert len(feed.exchange.times) == 1
 
@@ -151,11 +153,11 @@ async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
 async def test_suspect_of_which_the_exchange_has_no_candle_proves_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(talking(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         keep_quiet(feed, BTC)
         feed.history.history[BTC_5M] = []
         await trio.sleep(600)
-        assert feed.history.asked_for(BTC_5M)
+        assert feed.history.requests_for(BTC_5M)
         assert all(told.series == BTC for told in feed.store.history)
     assert len(feed.exchange.times) == 1
     assert feed.counters.mute == 0

@@ -23,7 +23,7 @@ class Proxy:
     """Opens tunnels, unless `answer` says something else instead."""
 
     answer: bytes | None = None
-    asked: list[bytes] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
     port: int = 0
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -39,7 +39,7 @@ class Proxy:
             if not data:
                 return
             head += data
-        self.asked.append(head)
+        self.requests.append(head)
         if self.answer is not None:
             await client.send_all(self.answer)
             return
@@ -101,7 +101,7 @@ async def test_stream_goes_through_the_proxy(
     network = proxied(proxy.port, "me:s%40crt@")
     url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
     assert "7.0" in str(await hear_one(url, network))
-    [asked] = proxy.asked
+    [asked] = proxy.requests
     assert asked.startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n".encode())
     assert base64.b64encode(b"me:s@crt") in asked
     nursery.cancel_scope.cancel()
@@ -113,7 +113,7 @@ async def test_host_of_no_proxy_is_reached_directly(nursery: trio.Nursery) -> No
     url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
     network = proxied(proxy.port, NO_PROXY="127.0.0.0/8")
     assert "7.0" in str(await hear_one(url, network))
-    assert proxy.asked == []
+    assert proxy.requests == []
     nursery.cancel_scope.cancel()
 
 
@@ -122,7 +122,7 @@ async def test_rest_goes_through_the_proxy_as_well(nursery: trio.Nursery) -> Non
     await nursery.start(proxy.serve)
     async with proxied(proxy.port, "me:s%40crt@").http_client() as http:
         assert (await http.get("http://exchange.test/api/v3/time")).json() == {}
-    [asked] = proxy.asked
+    [asked] = proxy.requests
     assert asked.startswith(b"GET http://exchange.test/api/v3/time HTTP/1.1\r\n")
     assert base64.b64encode(b"me:s@crt") in asked
     nursery.cancel_scope.cancel()

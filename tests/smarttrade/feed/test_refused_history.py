@@ -20,7 +20,7 @@ from smarttrade.store.events import CandlesMissing
 from smarttrade.store.freshness import MAX_REFUSED_PAUSE
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import ListSymbols, StoreMessage
-from tests.fakes.exchange_rest import MAIN, Asked, RestExchange
+from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange
 from tests.fakes.exchange_streams import BTC, ETH, MINUTE
 
 REFUSAL = {"code": -1121, "msg": "Invalid symbol."}
@@ -37,7 +37,7 @@ async def test_first_history_is_asked_for_until_it_is_there(
         exchange.have(series, 0, 99 * MINUTE)
     is_listed_at = 120.0
 
-    def at_first(asked: Asked) -> httpx.Response | None:
+    def at_first(asked: ReceivedRequest) -> httpx.Response | None:
         if asked.series == ETH and asked.at < is_listed_at:
             return httpx.Response(answer.status_code, content=answer.content)
         return None
@@ -57,10 +57,10 @@ async def test_first_history_is_asked_for_until_it_is_there(
                 partial(run_backfill, gaps, store, rest, progress=lambda done, total: None)
             )
             await trio.sleep(is_listed_at + MAX_REFUSED_PAUSE)
-            times = [asked.at for asked in exchange.asked_for(ETH)]
+            times = [asked.at for asked in exchange.requests_for(ETH)]
             nursery.cancel_scope.cancel()
     sizes = {each.series: each.count for each in memory.overview(trio.current_time()).series}
     assert sizes == {BTC: 100, ETH: 100}
-    assert len(exchange.asked_for(BTC)) == 1
+    assert len(exchange.requests_for(BTC)) == 1
     assert len(times) < 10
     assert times[-1] >= is_listed_at

@@ -42,7 +42,7 @@ async def asking(
 
 
 def hosts(exchange: RestExchange) -> list[str]:
-    return [asked.host for asked in exchange.asked]
+    return [asked.host for asked in exchange.requests]
 
 
 def error(code: int, message: str = "") -> httpx.Response:
@@ -57,7 +57,7 @@ async def test_newest_klines(autojump_clock: MockClock) -> None:
     async with asking(exchange) as rest:
         candles = await rest.klines(BTC)
     assert candles == exchange.history[BTC]
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert (asked.host, asked.path) == (MAIN_HOST, "/api/v3/klines")
     assert asked.parameters == {"symbol": "BTCUSDT", "interval": "1m", "limit": "1000"}
 
@@ -68,7 +68,7 @@ async def test_klines_of_a_range(autojump_clock: MockClock) -> None:
         candles = await rest.klines(BTC, first=0, last=MINUTE, limit=5, as_of=7)
     assert [c.open_time for c in candles] == [0, MINUTE]
     assert {c.event_time for c in candles} == {7}
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == ((0, MINUTE), "5")
 
 
@@ -80,7 +80,7 @@ async def test_statuses_of_several_symbols(autojump_clock: MockClock) -> None:
             "BTCUSDT": SymbolStatus("TRADING", is_trading=True),
             "LUNABTC": SymbolStatus("HALT", is_trading=False),
         }
-    [asked] = exchange.asked
+    [asked] = exchange.requests
     assert (asked.path, asked.parameters["symbols"]) == (
         "/api/v3/exchangeInfo",
         '["BTCUSDT","LUNABTC"]',
@@ -91,7 +91,7 @@ async def test_slash_at_the_end_of_an_endpoint_is_no_matter(autojump_clock: Mock
     exchange = exchange_with_history()
     async with asking(exchange, MAIN + "/") as rest:
         await rest.klines(BTC)
-    assert exchange.asked[0].path == "/api/v3/klines"
+    assert exchange.requests[0].path == "/api/v3/klines"
 
 
 # Which endpoint is asked
@@ -261,7 +261,7 @@ async def test_limit_of_the_exchange_stops_every_request_until_it_is_over(
     """Limits are per address: no other host is asked meanwhile either, and then one request first."""
     exchange = exchange_with_history()
     limited = httpx.Response(status, headers=headers, json={"code": -1003, "msg": "Too much"})
-    exchange.before = lambda asked: limited if len(exchange.asked) == 1 else None
+    exchange.before = lambda asked: limited if len(exchange.requests) == 1 else None
     async with asking(exchange) as rest:
         with pytest.raises(ExchangeBusy):
             await rest.klines(BTC)
@@ -271,8 +271,8 @@ async def test_limit_of_the_exchange_stops_every_request_until_it_is_over(
                 nursery.start_soon(rest.klines, BTC)
     assert hosts(exchange) == [MAIN_HOST] * 4
     over = exchange.latency + seconds
-    assert [asked.at for asked in exchange.asked[:2]] == [0.0, over]
-    assert all(over < asked.at < over + 1 for asked in exchange.asked[2:])
+    assert [asked.at for asked in exchange.requests[:2]] == [0.0, over]
+    assert all(over < asked.at < over + 1 for asked in exchange.requests[2:])
     assert rest.hosts.limited == 1
 
 
@@ -281,7 +281,7 @@ async def test_requests_wait_for_the_weight_budget(autojump_clock: MockClock) ->
     async with asking(exchange, ceiling=8) as rest:
         for _ in range(3):
             await rest.klines(BTC)
-    assert [round(asked.at, 1) for asked in exchange.asked] == [0.0, 0.1, 60.1]
+    assert [round(asked.at, 1) for asked in exchange.requests] == [0.0, 0.1, 60.1]
 
 
 @pytest.mark.parametrize("used", ["", "x", "-1", "1.5", pytest.param("9" * 5000, id="digits")])
@@ -322,7 +322,7 @@ async def test_request_cancelled_while_it_waits_for_the_budget_takes_nothing(
         rest.budget.reserve(3000, Purpose.GAP, 0)
         with trio.move_on_after(1):
             await rest.klines(BTC)
-    assert exchange.asked == []
+    assert exchange.requests == []
     assert rest.budget.spent == 3000
 
 

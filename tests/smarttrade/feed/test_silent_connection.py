@@ -9,11 +9,11 @@ from trio.testing import MockClock
 
 from smarttrade.feed.silence import ALL_SILENT_AFTER
 from tests.fakes.exchange_streams import listening, refusing
-from tests.fakes.feeding import MAIN, SPARE, feeding, talking
+from tests.fakes.feeding import MAIN, SPARE, feeding, sending_updates
 
 
 async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: MockClock) -> None:
-    async with feeding(talking(until=10), talking()) as feed:
+    async with feeding(sending_updates(until=10), sending_updates()) as feed:
         feed.history.before = lambda _: httpx.Response(503)
         await trio.sleep(10 + ALL_SILENT_AFTER + 60)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
@@ -43,7 +43,7 @@ async def test_refused_handshakes_without_a_pause_are_not_repeated_at_once(
 async def test_other_host_is_used_when_a_proxy_asks_for_an_hour(autojump_clock: MockClock) -> None:
     """`Retry-After` belongs to 429 and 418; on another status it is bounded, for that host only."""
     refused = refusing(502, [(b"Retry-After", b"3600")])
-    async with feeding(refused, talking()) as feed:
+    async with feeding(refused, sending_updates()) as feed:
         await trio.sleep(30)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]

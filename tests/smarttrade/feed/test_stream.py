@@ -47,8 +47,8 @@ from tests.fakes.exchange_streams import (
     listening,
     refusing,
     resetting,
+    sending,
     silent,
-    telling,
     vanishing,
 )
 
@@ -116,7 +116,7 @@ async def test_updates_reach_the_store_in_order(autojump_clock: MockClock) -> No
         kline(ETH, 0, 6.0, closed=True, event_time=MINUTE),
         kline(BTC, MINUTE, 3.0),
     ]
-    async with feeding(telling(*texts), series=[BTC, ETH]) as feed:
+    async with feeding(sending(*texts), series=[BTC, ETH]) as feed:
         await trio.sleep(1)
     assert [(series, c.open_time, c.close) for series, c in feed.store.updates] == [
         (BTC, 0, 1.0),
@@ -130,7 +130,7 @@ async def test_updates_reach_the_store_in_order(autojump_clock: MockClock) -> No
 
 async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock) -> None:
     texts = [kline(BTC, number * MINUTE, closed=True) for number in range(200)]
-    async with feeding(telling(*texts)) as feed:
+    async with feeding(sending(*texts)) as feed:
         await trio.sleep(1)
     assert feed.told == [(BTC, number * MINUTE, True) for number in range(200)]
 
@@ -158,9 +158,9 @@ async def test_many_series_share_few_connections(autojump_clock: MockClock) -> N
     async def pinging(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
             await peer.accept()
-            nursery.start_soon(peer.hear)
+            nursery.start_soon(peer.receive)
             for number in range(60):
-                await peer.say(Ping(str(number).encode()))
+                await peer.send(Ping(str(number).encode()))
                 await trio.sleep(20)
 
     async with feeding(pinging, series=series) as feed:
@@ -177,7 +177,7 @@ async def test_many_series_share_few_connections(autojump_clock: MockClock) -> N
         assert [request["id"] for _, request in peer.requests] == list(
             range(1, len(peer.requests) + 1)
         )
-        heard = [at for at, _ in peer.heard]
+        heard = [at for at, _ in peer.received]
         assert all(sum(at <= other < at + 1 for other in heard) <= 5 for at in heard)
         asked += names
     assert sorted(asked) == sorted(stream_name(each) for each in series)
@@ -264,7 +264,7 @@ async def test_exchange_is_left_alone_for_as_long_as_it_says(autojump_clock: Moc
 
 
 async def test_half_open_connection_is_replaced(autojump_clock: MockClock) -> None:
-    async with feeding(vanishing(5), telling(kline())) as feed:
+    async with feeding(vanishing(5), sending(kline())) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.times) == 2
     assert 30 < feed.exchange.times[1] <= 30 + PAUSE.first
@@ -278,11 +278,11 @@ async def test_announced_end_leads_to_another_connection_at_once(
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
-        await peer.tell(kline(BTC, 0))
-        await peer.tell(told)
-        await peer.hear()
+        await peer.send_text(kline(BTC, 0))
+        await peer.send_text(told)
+        await peer.receive()
 
-    async with feeding(ending, telling(kline(BTC, MINUTE))) as feed:
+    async with feeding(ending, sending(kline(BTC, MINUTE))) as feed:
         await trio.sleep(60)
     assert feed.exchange.times == [0.0, 7.0]
     assert feed.told == [(BTC, 0, False), (BTC, MINUTE, False)]
@@ -292,7 +292,7 @@ async def test_announced_end_leads_to_another_connection_at_once(
 
 
 STORMS: dict[str, Behaviour] = {
-    "shutdown": telling(SHUTDOWN),
+    "shutdown": sending(SHUTDOWN),
     "closing": closing(),
     "reset": resetting(),
     "refusing": refusing(503),
@@ -316,7 +316,7 @@ async def test_attempts_stay_within_their_budget(
 
 
 async def test_lost_connection_is_no_failure_of_the_actor(autojump_clock: MockClock) -> None:
-    script = [silent, closing(), resetting(1), refusing(503), telling("{"), vanishing(0), listening]
+    script = [silent, closing(), resetting(1), refusing(503), sending("{"), vanishing(0), listening]
     async with feeding(*script) as feed:
         await trio.sleep(300)
         assert len(feed.exchange.open) == 1
@@ -333,9 +333,9 @@ async def test_malformed_messages_are_counted_and_the_others_go_on(
     async def mumbling(peer: Peer) -> None:
         await peer.accept()
         for number in range(151):
-            await peer.tell("<html>")
-            await peer.tell(kline(ETH))
-            await peer.tell(kline(BTC, number * MINUTE))
+            await peer.send_text("<html>")
+            await peer.send_text(kline(ETH))
+            await peer.send_text(kline(BTC, number * MINUTE))
             await trio.sleep(1)
 
     with capture_logs() as logs:
@@ -355,7 +355,7 @@ MANY = [Series(f"SOMELONGNAME{number:05}USDT", Interval.MINUTE_15) for number in
 async def ignoring(peer: Peer) -> None:
     """Takes requests and never replies, as the exchange does with some."""
     await peer.accept()
-    await peer.hear(confirm=False)
+    await peer.receive(confirm=False)
 
 
 async def test_request_without_reply_ends_the_connection(autojump_clock: MockClock) -> None:
@@ -373,10 +373,10 @@ async def test_next_request_waits_for_the_reply_to_the_one_before(
     async def slow(peer: Peer) -> None:
         await peer.accept()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(peer.hear, confirm=False))
+            nursery.start_soon(partial(peer.receive, confirm=False))
             for number in range(1, 10):
                 await trio.sleep(3)
-                await peer.tell(f'{{"result":null,"id":{number}}}')
+                await peer.send_text(f'{{"result":null,"id":{number}}}')
 
     async with feeding(slow, series=MANY) as feed:
         await trio.sleep(60)
@@ -389,8 +389,8 @@ async def test_next_request_waits_for_the_reply_to_the_one_before(
 async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockClock) -> None:
     async def trading(peer: Peer) -> None:
         await peer.accept()
-        await peer.tell(kline(MANY[0]))
-        await peer.hear()
+        await peer.send_text(kline(MANY[0]))
+        await peer.receive()
 
     async with feeding(trading, series=MANY) as feed:
         await trio.sleep(60)
@@ -400,7 +400,7 @@ async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockCl
 
 async def test_refused_subscription_ends_the_connection(autojump_clock: MockClock) -> None:
     refusal = '{"error":{"code":2,"msg":"Invalid request"},"id":1}'
-    async with feeding(telling(refusal), telling(kline())) as feed:
+    async with feeding(sending(refusal), sending(kline())) as feed:
         await trio.sleep(5)
     assert feed.counters.failures == 1
     assert feed.told == [(BTC, 0, False)]
@@ -418,12 +418,12 @@ def market(begin: int, end: int) -> Behaviour:
     async def live(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
             await peer.accept()
-            nursery.start_soon(peer.hear)
+            nursery.start_soon(peer.receive)
             while (second := int(trio.current_time())) <= end:
                 if second % 20 == 0:
-                    await peer.say(Ping(str(second).encode()))
+                    await peer.send(Ping(str(second).encode()))
                 for series in HUNDRED if second >= begin else []:
-                    await peer.tell(state(series, second))
+                    await peer.send_text(state(series, second))
                 await trio.sleep(1)
 
     return live
@@ -459,9 +459,9 @@ async def test_store_that_is_busy_for_two_minutes_costs_no_final_state(
     """Nor the connection: the exchange's pings are answered meanwhile."""
     async with feeding(market(0, 190), series=HUNDRED) as feed:
         await trio.sleep(5.5)
-        feed.store.keep_busy()
+        feed.store.pause()
         await trio.sleep(125)
-        feed.store.go_on()
+        feed.store.resume()
         await trio.sleep(60)
     assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1, 2)}
     assert_ordered(feed)
@@ -476,11 +476,11 @@ async def test_store_that_is_busy_while_we_connect_costs_no_final_state(
 ) -> None:
     async with feeding(resetting(5), market(0, 130), series=HUNDRED) as feed:
         await trio.sleep(1)
-        feed.store.keep_busy()
+        feed.store.pause()
         while feed.store.mailbox.depth < feed.store.mailbox.capacity:
             await feed.store.mailbox.tell(FindMissing(()))
         await trio.sleep(75)
-        feed.store.go_on()
+        feed.store.resume()
         await trio.sleep(60)
     assert finals(feed) == {(series, m * MINUTE) for series in HUNDRED for m in (0, 1)}
     assert_ordered(feed)
@@ -501,28 +501,28 @@ async def test_store_that_is_busy_after_a_burst_costs_no_final_state(
         await trio.sleep(10)
         for second in range(45):
             for series in HUNDRED:
-                await peer.tell(state(series, second))
+                await peer.send_text(state(series, second))
         await trio.sleep(20)
         for second in (59, 58, 60, 61, 62, 63):
             for series in HUNDRED:
-                await peer.tell(state(series, second))
+                await peer.send_text(state(series, second))
 
     async def pinging(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(live, peer)
             await trio.sleep(1)
-            nursery.start_soon(peer.hear)
+            nursery.start_soon(peer.receive)
             for payload in (b"1", b"2", b"3"):
                 await trio.sleep(19.5)
-                await peer.say(Ping(payload))
+                await peer.send(Ping(payload))
 
     async with feeding(pinging, series=HUNDRED) as feed:
         await trio.sleep(5)
-        feed.store.keep_busy()
+        feed.store.pause()
         while feed.store.mailbox.depth < feed.store.mailbox.capacity:
             await feed.store.mailbox.tell(FindMissing(()))
         await trio.sleep(60)
-        feed.store.go_on()
+        feed.store.resume()
         await trio.sleep(5)
     assert finals(feed) == {(series, 0) for series in HUNDRED}
     newest = {series: c.event_time for series, c in feed.store.updates}
@@ -539,10 +539,10 @@ async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> No
         await peer.accept()
         await trio.sleep(3.5)
         for _ in range(5):
-            await peer.tell(kline())
+            await peer.send_text(kline())
             await trio.sleep(2)
         await trio.sleep(15)
-        await peer.tell(kline())
+        await peer.send_text(kline())
         await trio.sleep(1.6)
         peer.stream.reset()
 
@@ -580,10 +580,10 @@ async def test_one_shard_of_several_down_is_stale(autojump_clock: MockClock) -> 
         await peer.accept()
         own = series[0] if stream_name(series[0]) in peer.url else series[1]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.hear)
+            nursery.start_soon(peer.receive)
             while True:
                 await trio.sleep(2)
-                await peer.tell(kline(own))
+                await peer.send_text(kline(own))
 
     async with feeding(live, live, silent, series=series) as feed:
         await trio.sleep(20)

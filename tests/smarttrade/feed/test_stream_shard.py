@@ -27,14 +27,14 @@ from tests.fakes.exchange_streams import (
     SHUTDOWN,
     Behaviour,
     Peer,
-    hanging_up,
+    closing_before_handshake,
     kline,
     listening,
     refusing,
+    sending,
     silent,
-    telling,
 )
-from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, talking
+from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, sending_updates
 
 AGE = 400.0  # seconds
 HOUR = 3600.0
@@ -46,9 +46,9 @@ def shutting_down(after: float, *series: Series) -> Behaviour:
 
     async def announce(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(talking(*series), peer)
+            nursery.start_soon(sending_updates(*series), peer)
             await trio.sleep(after)
-            await peer.tell(SHUTDOWN)
+            await peer.send_text(SHUTDOWN)
 
     return announce
 
@@ -60,7 +60,7 @@ def no_gap(feed: Feeding) -> bool:
 
 
 async def test_old_connection_is_replaced_without_a_seam(autojump_clock: MockClock) -> None:
-    async with feeding(talking(), rotate_after=AGE) as feed:
+    async with feeding(sending_updates(), rotate_after=AGE) as feed:
         await trio.sleep(3.5 * AGE)
     began = feed.exchange.times
     assert len(began) == 4
@@ -86,7 +86,9 @@ async def test_many_lines_do_not_rotate_at_the_same_moment(
 ) -> None:
     monkeypatch.setattr(type(BINANCE), "limits", replace(BINANCE.limits, max_streams=1))
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6)]
-    async with feeding(talking(*series), series=series, rotate_after=AGE, watched=False) as feed:
+    async with feeding(
+        sending_updates(*series), series=series, rotate_after=AGE, watched=False
+    ) as feed:
         await trio.sleep(AGE + 60)
     begun = sorted(feed.exchange.times[6:12])
     assert len(begun) == 6
@@ -97,7 +99,7 @@ async def test_many_lines_do_not_rotate_at_the_same_moment(
 async def test_announced_end_leads_to_another_connection_before_it_comes(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(shutting_down(7.0), talking()) as feed:
+    async with feeding(shutting_down(7.0), sending_updates()) as feed:
         await trio.sleep(60)
         assert len(feed.exchange.open) == 1
     assert feed.exchange.times == [0.0, 7.0]
@@ -111,7 +113,7 @@ async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
     autojump_clock: MockClock,
 ) -> None:
     """Until one delivers: the old one is due all the while."""
-    script = [shutting_down(7.0), listening, listening, talking()]
+    script = [shutting_down(7.0), listening, listening, sending_updates()]
     async with feeding(*script) as feed:
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
@@ -130,8 +132,8 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
-        await peer.tell(SHUTDOWN)
-        await peer.hear()
+        await peer.send_text(SHUTDOWN)
+        await peer.receive()
 
     async with feeding(ending, listening) as feed:
         await trio.sleep(40)
@@ -139,11 +141,11 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     assert feed.doubled() == [pytest.approx(DELIVER_TIMEOUT + OVERLAP, abs=SLACK)]
 
 
-@pytest.mark.parametrize("refusal", [refusing(503), hanging_up])
+@pytest.mark.parametrize("refusal", [refusing(503), closing_before_handshake])
 async def test_old_connection_is_kept_while_no_other_opens(
     refusal: Behaviour, autojump_clock: MockClock
 ) -> None:
-    async with feeding(shutting_down(7.0), refusal, refusal, talking()) as feed:
+    async with feeding(shutting_down(7.0), refusal, refusal, sending_updates()) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.times) == 4
     assert no_gap(feed)
@@ -158,11 +160,11 @@ async def test_connection_that_ends_while_another_opens_is_told_as_a_loss(
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
-        await peer.tell(SHUTDOWN)
+        await peer.send_text(SHUTDOWN)
         await trio.sleep(2)
         peer.stream.reset()
 
-    async with feeding(ending, silent, talking()) as feed:
+    async with feeding(ending, silent, sending_updates()) as feed:
         await trio.sleep(60)
     assert len(feed.store.got(FindMissing)) == 2
 
@@ -183,7 +185,7 @@ async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
     status: int, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
-        async with feeding(refusing(status), talking()) as feed:
+        async with feeding(refusing(status), sending_updates()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -193,7 +195,7 @@ async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
 
 async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
-        async with feeding(telling(*["<html>"] * 100), talking()) as feed:
+        async with feeding(sending(*["<html>"] * 100), sending_updates()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -207,7 +209,7 @@ async def test_some_nonsense_among_candles_is_no_reason_to_leave(
     autojump_clock: MockClock,
 ) -> None:
     texts = ["<html>"] * (STRANGE_AFTER - 1) + [kline()] + ["<html>"] * 100
-    async with feeding(telling(*texts)) as feed:
+    async with feeding(sending(*texts)) as feed:
         await trio.sleep(10)
     assert len(feed.exchange.times) == 1
 
@@ -221,7 +223,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
         await trio.sleep(5)
         peer.stream.reset()
 
-    script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), talking()]
+    script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), sending_updates()]
     async with feeding(*script, series=series) as feed:
         await trio.sleep(200)
     times = feed.exchange.times
@@ -234,7 +236,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
 
 
 async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:
-    async with feeding(talking(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
+    async with feeding(sending_updates(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
         await trio.sleep(2.5 * AGE)
         assert len(feed.exchange.open) == 1
     assert {series for series, _ in feed.store.updates} == {BTC, ETH}
