@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "show how a running backend does",
     "tail": "print live candles from a running backend",
     "check": "report configuration, exchange reachability, Redis and clock",
+    "completion": "print a script that completes commands in your shell",
 }
 """Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`."""
 

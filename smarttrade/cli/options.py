@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from textwrap import fill
+from typing import NoReturn
 
 from ..settings import VARIABLES, Variable
 from ..settings.deprecated import DEPRECATED
@@ -14,6 +16,14 @@ from ..settings.sources import BadSettings, Loaded, load_settings
 from ..settings.variables import option_of
 from ..telemetry.logs import configure_logs
 from .messages import print_message
+
+WIDTH = 80  # columns of a terminal that no one has made wider
+
+USUAL = (
+    *("REDIS_URL", "USE_MEMORY_STORE", "HOST", "PORT"),
+    *("SMARTTRADE_SYMBOLS", "SMARTTRADE_INTERVALS", "LOG_LEVEL"),
+)
+"""What a newcomer wants to set."""
 
 
 def add_simulated(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +35,7 @@ def add_simulated(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option per variable; the help describes each."""
+    """One option per variable; the help describes the usual ones, `--help-all` each."""
     for variable in VARIABLES.values():
         if variable.is_switch:
             parser.add_argument(
@@ -39,8 +49,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(variable.option, dest=variable.name, help=argparse.SUPPRESS)
     for old in DEPRECATED:
         parser.add_argument(option_of(old), dest=old, help=argparse.SUPPRESS)
+    parser.add_argument("--help-all", action=_HelpAll, nargs=0, help="show every setting and exit")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # argparse would break URLs
-    parser.epilog = REFERENCE
+    parser.epilog = reference(USUAL)
+
+
+class _HelpAll(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.epilog = reference(VARIABLES)
+        parser.print_help()
+        parser.exit()
 
 
 def settings_from(arguments: argparse.Namespace) -> Loaded:
@@ -71,20 +89,32 @@ def url_of(host: str, port: int, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _reference(variable: Variable) -> str:
+def reference(names: Iterable[str]) -> str:
+    """These variables, in 80 columns."""
+    more = () if len([*names]) == len(VARIABLES) else ("", "--help-all shows every setting.")
+    return "\n".join((_HEAD, *(_described(VARIABLES[name]) for name in names), *more))
+
+
+def _described(variable: Variable) -> str:
     value = "" if variable.is_switch else " VALUE"
-    return (
-        f"  {variable.option}{value}, variable {variable.name}\n"
-        f"      {variable.meaning}\n"
-        f"      {variable.allowed}\n"
-        f"      default: {variable.default}"
+    default = variable.default.replace(",", ", ")  # lines are broken at spaces
+    texts = (variable.meaning, variable.allowed, f"default: {default}")
+    head = _wrapped(f"{variable.option}{value}, variable {variable.name}", indent=2)
+    return "\n".join((head, *(_wrapped(text, indent=6) for text in texts)))
+
+
+def _wrapped(text: str, *, indent: int) -> str:
+    return fill(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 
-REFERENCE = "\n".join(
-    (
-        "configuration, by options, or by variables in the environment or in a file .env in the",
-        "working directory; the file wins over the environment, and an option over both:",
-        *map(_reference, VARIABLES.values()),
-    )
-)
+_HEAD = """\
+settings, by options, or by variables in the environment or in a file .env in
+the working directory; the file wins over the environment, and an option over
+both:"""

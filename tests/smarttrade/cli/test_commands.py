@@ -119,16 +119,75 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
     assert f"smarttrade {command}" in capsys.readouterr().out
 
 
-def test_help_of_serve_lists_every_variable_with_default_and_what_is_allowed(
-    capsys: pytest.CaptureFixture[str],
+def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert ended(*arguments) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["serve", "ingest", "gateway", "check"])
+def test_help_all_describes_every_variable(
+    capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    ended("serve", "--help")
-    out = capsys.readouterr().out
+    words = "".join(helped(capsys, command, "--help-all").split())
     for variable in VARIABLES.values():
-        assert f"{variable.option}" in out
-        assert f"variable {variable.name}\n" in out
-        assert f"      {variable.meaning}\n      {variable.allowed}\n" in out
-        assert f"      default: {variable.default}\n" in out + "\n"
+        assert variable.option in words
+        described = (variable.name, variable.meaning, variable.allowed)
+        text = " ".join((*described, f"default: {variable.default}"))
+        assert "".join(text.split()) in words
+
+
+def test_help_is_short_and_names_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    out = helped(capsys, "serve", "--help")
+    assert "--port VALUE" in out
+    assert "--stall-timeout" not in out
+    assert "--help-all shows every setting" in out
+    assert len(out.splitlines()) < 60
+
+
+@pytest.mark.parametrize(
+    "arguments", [*((name, "--help") for name in COMMANDS), ("serve", "--help-all")]
+)
+def test_help_fits_into_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = helped(capsys, *arguments).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_their_options(
+    capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    assert run(["completion", shell]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+    assert "stop-timeout" in out
+    assert "stop-within" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (("sta",), {"status"}),
+        (("serve", "--simu"), {"--simulated"}),
+        (("tail", "BTCUSDT", "1m", "--cs"), {"--csv"}),
+        (("completion", "b"), {"bash"}),
+    ],
+)
+def test_bash_completes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: tuple[str, ...], wanted: set[str]
+) -> None:
+    run(["completion", "bash"])
+    script = tmp_path / "completion.bash"
+    words = " ".join(("smarttrade", *line))
+    script.write_text(
+        capsys.readouterr().out
+        + f"COMP_WORDS=({words}); COMP_CWORD={len(line)}; _smarttrade\n"
+        + "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    done = subprocess.run(["bash", script], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == wanted
 
 
 @pytest.mark.parametrize(
