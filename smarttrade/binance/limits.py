@@ -19,9 +19,10 @@ CONNECTION_PERIOD = 300.0  # seconds
 MAX_STREAMS = 1024
 """Per connection. Source: the same."""
 
-REQUEST_INTERVAL = 0.5
-"""Seconds between two SUBSCRIBE messages: at most 5 incoming messages in any second are allowed,
-and 3 of these leave room for a ping and a pong. Source: the same."""
+MAX_MESSAGES = 5
+MESSAGE_PERIOD = 1.0  # seconds
+"""Incoming messages per connection, pings and pongs included; a connection that sends more is
+closed. Source: the same."""
 
 ROTATE_AFTER = 23 * 3600.0
 """Seconds after which a stream connection is replaced; the exchange ends it at 24 hours.
@@ -33,5 +34,6 @@ LIMITS = Limits(
     connection_attempts=EXCHANGE_CONNECTION_LIMIT,
     connection_period=CONNECTION_PERIOD,
     max_streams=MAX_STREAMS,
-    request_interval=REQUEST_INTERVAL,
+    max_messages=MAX_MESSAGES,
+    message_period=MESSAGE_PERIOD,
 )

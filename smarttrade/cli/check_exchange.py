@@ -11,11 +11,11 @@ import httpx
 import trio
 
 from ..environment import VENUE
-from ..feed.connection import Connection, run_connection
 from ..feed.dial import Dial
 from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
 from ..feed.listing import NOT_LISTED, symbol_statuses
 from ..feed.rest import RestClient
+from ..feed.websocket_client import WebSocket, run_connection
 from ..feed.weight import WeightBudget
 from ..market.series import Series
 from ..settings import Settings
@@ -129,10 +129,10 @@ async def _listen(endpoint: str, url: str, dial: Dial) -> CheckResult:
     received: list[float] = []
     began = trio.current_time()
 
-    async def receive_one(connection: Connection) -> None:
+    async def receive_one(websocket: WebSocket) -> None:
         connected.append(trio.current_time() - began)
         with trio.move_on_after(FIRST_MESSAGE_TIMEOUT):
-            await connection.receive()
+            await websocket.receive()
             received.append(trio.current_time() - began)
 
     try:

@@ -12,9 +12,9 @@ import trio
 
 from actors import Backoff
 
-from ..feed.connection import Connection, run_connection
 from ..feed.dial import Dial
 from ..feed.errors import StreamDown
+from ..feed.websocket_client import WebSocket, run_connection
 from ..session.errors import CloseCode
 from .candle_table import Candle
 from .error_text import root_cause_text
@@ -132,12 +132,12 @@ class Follower:
         await trio.sleep(pause)
         return True
 
-    async def _run_session(self, connection: Connection) -> None:
+    async def _run_session(self, websocket: WebSocket) -> None:
         """Subscribe and print; returns when enough is printed."""
         request = {"action": "subscribe", "subscriptions": [*map(self._spec, self._series)]}
-        await connection.send(msgspec.json.encode(request).decode())
+        await websocket.send(msgspec.json.encode(request).decode())
         while self._left > 0:
-            message = _decode(await _receive(connection))
+            message = _decode(await _receive(websocket))
             if self._lost_at is not None and self._failures:
                 self._notice(f"{self._url}: connected again", type="connection", state="open")
             self._failures, self._lost_at = 0, None
@@ -202,16 +202,16 @@ class Follower:
         self._output.notice(text, **event)
 
 
-async def _receive(connection: Connection) -> str | bytes:
+async def _receive(websocket: WebSocket) -> str | bytes:
     """The next message; a backend that does not answer a ping in time counts as gone.
 
     Its heartbeats are far apart, and an old price must not be shown as live for so long.
     """
     for is_last in (False, True):
         with trio.move_on_after(PROBE_AFTER):
-            return await connection.receive()
+            return await websocket.receive()
         if not is_last:
-            await connection.send(PING)
+            await websocket.send(PING)
     raise StreamDown(f"no answer for {2 * PROBE_AFTER:.0f} s")
 
 

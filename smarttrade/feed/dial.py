@@ -1,6 +1,6 @@
-"""How a stream connection's bytes get to the exchange.
+"""The type of what opens a stream connection's bytes.
 
-A seam: the wiring passes `Network.dial`, and a test one that leads to an exchange in memory.
+The wiring passes `Network.dial`, and a test one that connects to an exchange in memory.
 """
 
 from __future__ import annotations
@@ -12,6 +12,5 @@ import trio
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
 """Opens the byte stream for a `ws://` or `wss://` URL; the caller closes it.
 
-Raises `OSError` or `trio.BrokenResourceError` when it cannot. It may take as long as it takes: the
-caller limits it.
+Raises `OSError` or `trio.BrokenResourceError` when it cannot. The caller bounds how long it takes.
 """

@@ -23,7 +23,7 @@ class BadProxy(ValueError):
 
 
 class ProxyError(OSError):
-    """The proxy does not let us through."""
+    """The proxy did not open a tunnel."""
 
 
 @dataclass(frozen=True, slots=True)

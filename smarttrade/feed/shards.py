@@ -10,7 +10,7 @@ from ..market.series import Series
 def plan_shards(series: Sequence[Series], max_streams: int) -> list[Sequence[Series]]:
     """As few connections as allowed, evenly filled; all intervals of a symbol on one of them.
 
-    The silence of one series is judged by the others of its symbol.
+    So `StallDetector` can compare a series with the others of its symbol.
     """
     by_symbol: dict[str, list[Series]] = {}
     for each in series:

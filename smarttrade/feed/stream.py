@@ -18,15 +18,16 @@ from .health import FeedHealth
 from .hosts import Hosts
 from .rest import RestClient
 from .shards import plan_shards
-from .stream_shard import StreamContext, StreamCounters, StreamShard
-from .updates import Updates
+from .stream_context import StreamContext, StreamCounters
+from .stream_shard import StreamShard
+from .update_queue import UpdateQueue
 from .venue import Venue
 
 logger = structlog.get_logger("feed.stream")
 
-BATCH = 1024  # candles handed to the store in one message
-LOOK_EVERY = 1.0  # seconds between two looks at the feed's health
-LOOK_FIRST = 0.05  # the same until the feed is live for the first time: clients wait for that
+BATCH_SIZE = 1024  # candles in one message to the store
+HEALTH_INTERVAL = 1.0  # seconds between two checks of the feed's health
+FIRST_HEALTH_INTERVAL = 0.05  # the same until the feed is live once: clients wait for that
 
 
 async def run_stream(
@@ -42,30 +43,31 @@ async def run_stream(
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Keep every listed series connected, until cancelled; a lost connection is no failure here.
+    """Keep every listed series connected until cancelled; a lost connection is not an error.
 
-    `rest` confirms what silence seems to say. `hosts` and `attempts` outlive restarts of this
+    `rest` confirms that a series is stalled. `hosts` and `attempts` outlive restarts of this
     actor. A connection is replaced after `rotate_after` seconds.
     """
     task_status.started()
     series = await store.ask(GetListed)
-    # Owned by this actor: receiving, and with it the answer to pings, never waits for the store.
-    updates = Updates(room=max(4096, 4 * len(series)))
-    groups = plan_shards(series, venue.limits.max_streams)
-    health = FeedHealth(len(groups))
+    # Between the connections and the store, so that receiving, and with it answering pings, does
+    # not wait for a busy store.
+    updates = UpdateQueue(capacity=max(4096, 4 * len(series)))
+    shards = plan_shards(series, venue.limits.max_streams)
+    health = FeedHealth(len(shards))
     context = StreamContext(
         venue, hosts, dial, store, rest, updates, health, attempts, counters, rotate_after
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_hand_over, updates, store)
+        nursery.start_soon(_forward, updates, store)
         nursery.start_soon(_report_feed, health, store, wall_clock)
-        for number, group in enumerate(groups):
-            nursery.start_soon(StreamShard(number, group, context).keep_connected)
+        for number, shard in enumerate(shards):
+            nursery.start_soon(StreamShard(number, shard, context).keep_connected)
 
 
-async def _hand_over(updates: Updates, store: Mailbox[StoreMessage]) -> None:
+async def _forward(updates: UpdateQueue, store: Mailbox[StoreMessage]) -> None:
     while True:
-        batch = await updates.receive_batch(BATCH)
+        batch = await updates.receive_batch(BATCH_SIZE)
         await store.tell(PutUpdates([(update.series, update.candle) for update in batch]))
 
 
@@ -73,7 +75,7 @@ async def _report_feed(
     health: FeedHealth, store: Mailbox[StoreMessage], wall_clock: Callable[[], float]
 ) -> None:
     reported: Feed | None = None
-    pause = LOOK_FIRST
+    interval = FIRST_HEALTH_INTERVAL
     while True:
         feed = health.feed(trio.current_time())
         if feed is not reported:
@@ -81,5 +83,5 @@ async def _report_feed(
             logger.info("feed", state=feed.value)
             await store.tell(ReportFeed(FeedStatus(feed, wall_clock())))
         if feed is Feed.LIVE:
-            pause = LOOK_EVERY
-        await trio.sleep(pause)
+            interval = HEALTH_INTERVAL
+        await trio.sleep(interval)

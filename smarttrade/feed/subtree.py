@@ -20,7 +20,7 @@ from .hosts import Hosts
 from .listing import run_listing
 from .rest import RestClient
 from .stream import run_stream
-from .stream_shard import StreamCounters
+from .stream_context import StreamCounters
 from .venue import Venue
 from .weight import WeightBudget
 

@@ -38,8 +38,10 @@ class Limits:
     """Seconds."""
     max_streams: int
     """Series on one stream connection."""
-    request_interval: float
-    """Seconds between two messages that the feed sends on a stream connection."""
+    max_messages: int
+    """Messages that a stream connection may send in `message_period`, pongs included."""
+    message_period: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ MAX_REFUSED_PAUSE = 300.0
 
 LAGGING_AFTER = 15.0
 """Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
-the same push; and a stream found to be mute is read over REST more often than that."""
+the same push; and a series found to be stalled is read over REST more often than that."""
 
 CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one

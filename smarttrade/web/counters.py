@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..feed.audit import AuditCounters
 from ..feed.rest import RestClient
-from ..feed.stream_shard import StreamCounters
+from ..feed.stream_context import StreamCounters
 from ..session.hub import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters

@@ -16,7 +16,7 @@ from smarttrade.feed.budgets import AttemptBudget
 from smarttrade.feed.hosts import Hosts
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.stream import run_stream
-from smarttrade.feed.stream_shard import StreamCounters
+from smarttrade.feed.stream_context import StreamCounters
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import RestExchange

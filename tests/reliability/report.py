@@ -11,7 +11,7 @@ NAMES = {
     "stream_connected": "connected",
     "stream_down": "lost or refused",
     "stream_rotates": "rotated",
-    "stream_mute": "found stalled",
+    "stream_stalled": "found stalled",
     "history_unavailable": "REST failed",
     "history_refused": "REST refused",
     "audit_skipped": "audit put off",

@@ -42,7 +42,7 @@ MEANINGS = {
     "stream_connects": "Stream connections opened.",
     "stream_failures": "Stream connections that ended by themselves, or could not be opened.",
     "stream_rotations": "Stream connections replaced before they ended.",
-    "stream_mute": "Series found to be kept back by their connection.",
+    "stream_stalled": "Series that a connection did not deliver although they were traded.",
     "audit_compared": "Closed candles compared with the exchange's history.",
     "audit_differences": "Candles that differed twice in the same way, and were repaired.",
     "audit_turns": "Series compared.",

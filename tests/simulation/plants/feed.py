@@ -14,9 +14,9 @@ import smarttrade.market.window as window_module
 import smarttrade.market.window_state as copies_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.backfill_queue import Try
-from smarttrade.feed.connection import Connection
 from smarttrade.feed.hosts import Hosts
-from smarttrade.feed.silence import Silence
+from smarttrade.feed.stall_detector import StallDetector
+from smarttrade.feed.websocket_client import WebSocket
 from smarttrade.market.candle import Candle, supersedes
 from smarttrade.market.series import Series
 from smarttrade.market.window import Change, Window
@@ -41,15 +41,15 @@ def no_gap_fill() -> Iterator[None]:
 
 @contextmanager
 def no_watchdog() -> Iterator[None]:
-    async def sleep(_: Connection) -> None:
+    async def sleep(_: WebSocket) -> None:
         await trio.sleep_forever()
 
     def none(*_: Any) -> list[Series]:
         return []
 
     with (
-        patch.object(Connection, "probe_when_silent", sleep),
-        patch.object(Silence, "suspects", none),
+        patch.object(WebSocket, "probe_when_silent", sleep),
+        patch.object(StallDetector, "suspects", none),
     ):
         yield
 

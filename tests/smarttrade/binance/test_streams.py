@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smarttrade.binance.limits import REQUEST_INTERVAL
 from smarttrade.binance.streams import MAX_REQUEST_SIZE, MAX_URL_NAMES, stream_name, stream_request
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -48,12 +47,6 @@ def test_few_streams_fit_into_the_url() -> None:
 def test_symbols_need_not_be_ascii() -> None:
     request = stream_request([Series("币安人生USDT", Interval.MINUTE_1)])
     assert request.path == ("/stream?streams=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9Fusdt@kline_1m")
-
-
-def test_requests_leave_room_for_a_ping_and_a_pong() -> None:
-    """Five incoming messages in any second are allowed, pings and pongs included."""
-    in_any_second = 1 / REQUEST_INTERVAL + 1
-    assert in_any_second + 2 <= 5
 
 
 def test_url_holds_as_many_streams_as_is_safe_and_requests_hold_all_others() -> None:

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from smarttrade.feed.connection import Connection, run_connection
 from smarttrade.feed.errors import StreamDown
 from smarttrade.feed.network import Network
+from smarttrade.feed.websocket_client import WebSocket, run_connection
 from tests.fakes.exchange_streams import BTC, kline
 
 dial = Network.direct().dial
@@ -95,9 +95,9 @@ async def test_connection_over_sockets(nursery: trio.Nursery) -> None:
 
     heard: list[str | bytes] = []
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         while True:
-            heard.append(await connection.receive())
+            heard.append(await websocket.receive())
 
     [server] = [await nursery.start(serve_websocket, exchange, "127.0.0.1", 0, None)]
     with trio.fail_after(5), pytest.raises(StreamDown, match="1001"):
@@ -106,5 +106,5 @@ async def test_connection_over_sockets(nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def talk_that_never_begins(connection: Connection) -> None:
+async def talk_that_never_begins(websocket: WebSocket) -> None:
     raise AssertionError

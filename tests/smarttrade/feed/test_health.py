@@ -18,14 +18,14 @@ from smarttrade.store.feed import Feed
     ],
 )
 def test_feed(connected: set[int], silent_for: float, feed: Feed) -> None:
-    health = FeedHealth(connections=2, connected=connected, heard_at=1000.0)
+    health = FeedHealth(shards=2, connected=connected, received_at=1000.0)
     assert health.feed(1000.0 + silent_for) is feed
 
 
 def test_feed_is_stale_until_the_first_candle() -> None:
-    health = FeedHealth(connections=1)
+    health = FeedHealth(shards=1)
     assert health.feed(0) is Feed.DOWN
     health.connected.add(0)
     assert health.feed(0) is Feed.STALE
-    health.heard_at = 0
+    health.received_at = 0
     assert health.feed(0) is Feed.LIVE

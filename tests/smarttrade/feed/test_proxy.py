@@ -10,11 +10,11 @@ import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
 from smarttrade.binance.hints import STREAM_VARIABLE
-from smarttrade.feed.connection import Connection, run_connection
 from smarttrade.feed.errors import StreamDown
 from smarttrade.feed.hints import error_hint
 from smarttrade.feed.network import BadNetwork, Network
 from smarttrade.feed.proxy import Proxies, ProxyError
+from smarttrade.feed.websocket_client import WebSocket, run_connection
 from tests.fakes.exchange_streams import BTC, kline
 
 
@@ -80,8 +80,8 @@ async def exchange(nursery: trio.Nursery) -> int:
 async def hear_one(url: str, network: Network) -> str | bytes:
     heard: list[str | bytes] = []
 
-    async def talk(connection: Connection) -> None:
-        heard.append(await connection.receive())
+    async def talk(websocket: WebSocket) -> None:
+        heard.append(await websocket.receive())
 
     with trio.fail_after(10):
         await run_connection(url, network.dial, talk)

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from smarttrade.feed.silence import ALL_SILENT_AFTER
+from smarttrade.feed.stall_detector import UNCONFIRMED_TIMEOUT
 from tests.fakes.exchange_streams import listening, refusing
 from tests.fakes.feeding import MAIN, SPARE, feeding, sending_updates
 
@@ -15,10 +15,10 @@ from tests.fakes.feeding import MAIN, SPARE, feeding, sending_updates
 async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: MockClock) -> None:
     async with feeding(sending_updates(until=10), sending_updates()) as feed:
         feed.history.before = lambda _: httpx.Response(503)
-        await trio.sleep(10 + ALL_SILENT_AFTER + 60)
+        await trio.sleep(10 + UNCONFIRMED_TIMEOUT + 60)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
         assert hosts == [MAIN, SPARE]
-        assert feed.exchange.times[1] <= 10 + ALL_SILENT_AFTER + 30
+        assert feed.exchange.times[1] <= 10 + UNCONFIRMED_TIMEOUT + 30
 
 
 async def test_it_is_kept_while_rest_shows_that_nothing_is_traded(

@@ -11,13 +11,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.stream_shard import (
-    DELIVER_TIMEOUT,
-    OVERLAP,
-    PAUSE,
-    ROTATE_JITTER,
-    STRANGE_AFTER,
-)
+from smarttrade.feed.stream_connection import MAX_MALFORMED, ROTATE_JITTER
+from smarttrade.feed.stream_shard import DELIVERY_TIMEOUT, OVERLAP, RECONNECT_BACKOFF
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.messages import FindMissing
@@ -120,7 +115,7 @@ async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
     assert len(feed.exchange.times) == 4
     assert no_gap(feed)
     assert feed.counters.rotations == 1
-    assert all(each <= DELIVER_TIMEOUT + OVERLAP + SLACK for each in feed.doubled())
+    assert all(each <= DELIVERY_TIMEOUT + OVERLAP + SLACK for each in feed.doubled())
     assert len(feed.store.got(FindMissing)) == 1
 
 
@@ -138,7 +133,7 @@ async def test_new_connection_may_be_mute_when_the_old_one_is_too(
     async with feeding(ending, listening) as feed:
         await trio.sleep(40)
     assert feed.counters.rotations == 1
-    assert feed.doubled() == [pytest.approx(DELIVER_TIMEOUT + OVERLAP, abs=SLACK)]
+    assert feed.doubled() == [pytest.approx(DELIVERY_TIMEOUT + OVERLAP, abs=SLACK)]
 
 
 @pytest.mark.parametrize("refusal", [refusing(503), closing_before_handshake])
@@ -199,7 +194,7 @@ async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: M
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
-    assert feed.counters.malformed == STRANGE_AFTER
+    assert feed.counters.malformed == MAX_MALFORMED
     assert feed.store.updates
     [told] = [log for log in logs if log["event"] == "stream_down"]
     assert "BINANCE_WS_URL" in told["advice"]
@@ -208,7 +203,7 @@ async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: M
 async def test_some_nonsense_among_candles_is_no_reason_to_leave(
     autojump_clock: MockClock,
 ) -> None:
-    texts = ["<html>"] * (STRANGE_AFTER - 1) + [kline()] + ["<html>"] * 100
+    texts = ["<html>"] * (MAX_MALFORMED - 1) + [kline()] + ["<html>"] * 100
     async with feeding(sending(*texts)) as feed:
         await trio.sleep(10)
     assert len(feed.exchange.times) == 1
@@ -232,7 +227,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
     under_way = [at for at in later if at < banned_at + 1]
     assert len(under_way) <= 2
     assert all(at >= banned_at + 100 for at in later if at not in under_way)
-    assert PAUSE.max_pause < 100
+    assert RECONNECT_BACKOFF.max_pause < 100
 
 
 async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:

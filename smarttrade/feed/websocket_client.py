@@ -1,8 +1,8 @@
-"""One WebSocket connection, by trio-websocket: every wait bounded, every failure one exception.
+"""A WebSocket client on trio-websocket: every wait is bounded, every failure is a `StreamDown`.
 
-trio-websocket's reader lives in a nursery that is closed with the connection, and whatever comes
-out of it is translated. A stray `Cancelled` from inside never gets out: it would silently cancel
-the task that owns the connection.
+trio-websocket's reader runs in a nursery that is closed with the connection, and what it raises is
+translated. A stray `Cancelled` from inside does not propagate: it would silently cancel the task
+that owns the connection.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from .dial import Dial
 from .errors import StreamDown
 from .handshake import HandshakeStream
 from .proxy import DEFAULT_PORTS, ProxyError
+from .send_limiter import SendLimiter
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS and the WebSocket handshake together
 SEND_TIMEOUT = 5.0
 PROBE_AFTER = 20.0
-"""Seconds without a message after which the server must answer a ping. Series without trades are
-silent for longer, so silence alone proves nothing."""
-PONG_TIMEOUT = 10.0
+"""Seconds without a message after which the server is sent a ping. Series without trades are silent
+for longer, so silence alone proves nothing."""
+PONG_TIMEOUT = 10.0  # seconds for the pong
 
 QUEUE_SIZE = 256
 """Messages read ahead of `receive`. The reader answers the server's pings only while there is room,
-so it is more than one burst."""
+so this is more than one burst."""
 MAX_MESSAGE_SIZE = 1024 * 1024  # bytes; a kline event has 400
 READ_SIZE = 65536  # bytes; about 150 kline events
 
@@ -36,29 +37,34 @@ ABNORMAL_CLOSURE = 1006
 """No close frame was received. Source: RFC 6455, 7.4.1."""
 
 
-class Connection:
+class WebSocket:
     """An open connection, for as long as `run_connection` lasts."""
 
-    def __init__(self, websocket: WebSocketConnection, stream: trio.abc.Stream) -> None:
-        self._websocket = websocket
+    def __init__(
+        self, connection: WebSocketConnection, stream: HandshakeStream, limiter: SendLimiter | None
+    ) -> None:
+        self._connection = connection
         self._stream = stream
-        self._heard_at = trio.current_time()
+        self._limiter = limiter
+        self._received_at = trio.current_time()
 
     async def receive(self) -> str | bytes:
-        """The next message. Those that arrive in one read come one per turn of the scheduler.
+        """The next message. Those that arrive in one read are returned one per scheduler turn.
 
         Raises:
             StreamDown: the connection ended.
         """
         try:
-            message = await self._websocket.get_message()
+            message = await self._connection.get_message()
         except ConnectionClosed as error:
             raise _closed(error) from error
-        self._heard_at = trio.current_time()
+        self._received_at = trio.current_time()
         return message
 
     async def send(self, message: str) -> None:
-        """Send a whole message, or end the connection: nothing can follow half a frame.
+        """Send a whole message when the rate limit allows it, or end the connection.
+
+        Nothing can follow half a frame, so a `send` that is cancelled ends the connection too.
 
         Raises:
             StreamDown: it could not be sent within `SEND_TIMEOUT` seconds.
@@ -66,7 +72,8 @@ class Connection:
         sent = False
         try:
             with trio.move_on_after(SEND_TIMEOUT):
-                await self._websocket.send_message(message)
+                await self._wait_for_turn()
+                await self._connection.send_message(message)
                 sent = True
         except ConnectionClosed as error:
             raise _closed(error) from error
@@ -76,22 +83,27 @@ class Connection:
         if not sent:
             raise StreamDown(f"could not send within {SEND_TIMEOUT:.0f} s")
 
+    async def _wait_for_turn(self) -> None:
+        if self._limiter is not None:
+            while (ready_at := self._limiter.ready_at(now := trio.current_time())) > now:
+                await trio.sleep_until(ready_at)
+
     async def probe_when_silent(self) -> None:
-        """Check, for as long as the connection lasts, that a silent server is still there.
+        """Send a ping whenever the server is silent for `PROBE_AFTER` seconds. Never returns.
 
         Raises:
             StreamDown: it did not answer a ping within `PONG_TIMEOUT` seconds.
         """
         while True:
-            # A time, not a pause: one that rounding makes too short for the clock would never end.
-            due = self._heard_at + PROBE_AFTER
+            # `sleep_until`, since `sleep` of a rounding error would not advance the clock.
+            due = self._received_at + PROBE_AFTER
             if trio.current_time() < due:
                 await trio.sleep_until(due)
                 continue
             answered = False
             with trio.move_on_after(PONG_TIMEOUT):
                 try:
-                    await self._websocket.ping()
+                    await self._connection.ping()
                 except ConnectionClosed as error:
                     raise _closed(error) from error
                 answered = True
@@ -101,39 +113,45 @@ class Connection:
 
 
 async def run_connection(
-    url: str, dial: Dial, handler: Callable[[Connection], Awaitable[None]]
+    url: str,
+    dial: Dial,
+    handler: Callable[[WebSocket], Awaitable[None]],
+    *,
+    limiter: SendLimiter | None = None,
 ) -> None:
     """Connect to `url` and run `handler`; the connection is closed when it returns or raises.
 
+    `limiter` delays what `handler` sends. It belongs to this connection alone.
+
     Raises:
         StreamDown: the connection could not be opened or has ended. What `handler` itself raises
-            propagates as it is.
+            propagates unchanged.
     """
-    outcome: BaseException | None = None
-    surrounding: BaseException | None = None
+    handler_error: BaseException | None = None
+    nursery_error: BaseException | None = None
     finished = False
-    stream: trio.abc.Stream | None = None
+    stream: HandshakeStream | None = None
     deadline = trio.current_time() + CONNECT_TIMEOUT
     try:
         async with trio.open_nursery() as nursery:
             try:
-                stream = await _connect(url, dial, deadline)
-                websocket = await _open(nursery, stream, url, deadline)
-                connection = Connection(websocket, stream)
-                nursery.start_soon(connection.probe_when_silent)
-                await handler(connection)
+                stream = HandshakeStream(await _connect(url, dial, deadline), _host(url), limiter)
+                connection = await _shake_hands(nursery, stream, url, deadline)
+                websocket = WebSocket(connection, stream, limiter)
+                nursery.start_soon(websocket.probe_when_silent)
+                await handler(websocket)
                 finished = True
-            except BaseException as error:  # noqa: BLE001 - judged below, whatever it is
-                outcome = error
+            except BaseException as error:  # noqa: BLE001 - see _error_to_raise
+                handler_error = error
             finally:
                 if stream is not None:
                     await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
     except BaseException as error:  # noqa: BLE001
-        surrounding = error
-    verdict = _verdict(outcome, surrounding, finished=finished)
-    if verdict is not None:
-        raise verdict
+        nursery_error = error
+    error_to_raise = _error_to_raise(handler_error, nursery_error, finished=finished)
+    if error_to_raise is not None:
+        raise error_to_raise
 
 
 async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
@@ -148,8 +166,8 @@ async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
         raise StreamDown(f"{_host(url)}: {error.__cause__ or error}") from error
 
 
-async def _open(
-    nursery: trio.Nursery, stream: trio.abc.Stream, url: str, deadline: float
+async def _shake_hands(
+    nursery: trio.Nursery, stream: HandshakeStream, url: str, deadline: float
 ) -> WebSocketConnection:
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -158,7 +176,7 @@ async def _open(
         with trio.fail_at(deadline):
             return await wrap_client_stream(
                 nursery,
-                HandshakeStream(stream, host),  # type: ignore[arg-type]  # any stream will do
+                stream,  # type: ignore[arg-type]  # any stream is accepted at run time
                 host,
                 target,
                 message_queue_size=QUEUE_SIZE,
@@ -187,29 +205,29 @@ def _host(url: str) -> str:
     return host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
 
 
-def _verdict(
-    outcome: BaseException | None, surrounding: BaseException | None, *, finished: bool
+def _error_to_raise(
+    handler_error: BaseException | None, nursery_error: BaseException | None, *, finished: bool
 ) -> BaseException | None:
-    """What to raise, given what came out of the handler and out of its nursery.
+    """The handler's own error takes precedence over what its nursery raised.
 
-    The handler's own exception counts most. If the nursery cancelled it, the reader's does; what
-    happens to the reader after the handler has returned is of no interest. A `Cancelled` is
-    genuine only when it was requested outside.
+    If the nursery cancelled the handler, the reader's error is the reason. What happens to the
+    reader after the handler has returned is ignored. A `Cancelled` is passed on only when it was
+    requested from outside.
     """
     cancelled_outside = trio.current_effective_deadline() == -math.inf
-    if outcome is not None and not isinstance(outcome, trio.Cancelled):
-        return outcome
-    if cancelled_outside and (outcome or surrounding):
-        return outcome or surrounding
-    if surrounding is None:
+    if handler_error is not None and not isinstance(handler_error, trio.Cancelled):
+        return handler_error
+    if cancelled_outside and (handler_error or nursery_error):
+        return handler_error or nursery_error
+    if nursery_error is None:
         return None if finished else StreamDown("the connection's reader stopped")
-    leaves = list(_leaves(surrounding))
+    leaves = list(_leaves(nursery_error))
     if not all(isinstance(leaf, (Exception, trio.Cancelled)) for leaf in leaves):
-        return surrounding
-    return None if finished else _down(leaves)
+        return nursery_error
+    return None if finished else _stream_down(leaves)
 
 
-def _down(leaves: list[BaseException]) -> StreamDown:
+def _stream_down(leaves: list[BaseException]) -> StreamDown:
     for leaf in leaves:
         if isinstance(leaf, StreamDown):
             return leaf

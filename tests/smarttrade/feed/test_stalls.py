@@ -9,7 +9,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.feed.silence import CONNECTION_AFTER, SETTLE, SIBLING_AFTER
+from smarttrade.feed.stall_detector import CONNECTION_TIMEOUT, DELIVERY_GRACE, SYMBOL_TIMEOUT
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import ReceivedRequest, candle
@@ -48,9 +48,9 @@ async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
         await trio.sleep(120)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
         assert hosts == [MAIN, SPARE]
-        assert feed.exchange.times[1] < SIBLING_AFTER + SETTLE + 2 * LOOKED
+        assert feed.exchange.times[1] < SYMBOL_TIMEOUT + DELIVERY_GRACE + 2 * LOOKED
         assert len(feed.exchange.open) == 1
-    assert feed.counters.mute == 1
+    assert feed.counters.stalled == 1
     assert feed.counters.rotations == 1
     told = [at for at, update in feed.store.messages if type(update).__name__ == "PutUpdates"]
     assert all(later - earlier < 2.5 for earlier, later in pairwise(told))  # the others went on
@@ -62,7 +62,7 @@ async def test_connection_that_falls_mute_is_replaced(autojump_clock: MockClock)
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
     assert len(feed.exchange.times) == 2
-    assert feed.exchange.times[1] < 20 + CONNECTION_AFTER + SETTLE + 2 * LOOKED
+    assert feed.exchange.times[1] < 20 + CONNECTION_TIMEOUT + DELIVERY_GRACE + 2 * LOOKED
 
 
 async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
@@ -72,7 +72,7 @@ async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> Non
         trading(feed, BTC)
         await trio.sleep(3600)
     assert len(feed.exchange.times) == 1
-    assert feed.counters.mute == 0
+    assert feed.counters.stalled == 0
     assert len(feed.history.requests_for(ETH)) < 15
 
 
@@ -160,4 +160,4 @@ async def test_suspect_of_which_the_exchange_has_no_candle_proves_nothing(
         assert feed.history.requests_for(BTC_5M)
         assert all(told.series == BTC for told in feed.store.history)
     assert len(feed.exchange.times) == 1
-    assert feed.counters.mute == 0
+    assert feed.counters.stalled == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from smarttrade.feed.updates import Updates
+from smarttrade.feed.update_queue import UpdateQueue
 from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from tests.fakes.exchange_streams import BTC, ETH
@@ -21,21 +21,21 @@ def told(
     return CandleUpdate(ETH if eth else BTC, candle)
 
 
-def updates(room: int, *begun: CandleUpdate) -> Updates:
-    updates = Updates(room)
+def queue(capacity: int, *begun: CandleUpdate) -> UpdateQueue:
+    made = UpdateQueue(capacity)
     for each in begun:
-        updates.put_nowait(each)
-    return updates
+        made.put_nowait(each)
+    return made
 
 
 async def test_everything_is_kept_while_there_is_room() -> None:
     states = [told(0, 1), told(0, 2), told(0, 2), told(0, 1)]
-    assert await updates(4, *states).receive_batch(9) == states
+    assert await queue(4, *states).receive_batch(9) == states
 
 
 async def test_beyond_it_the_newest_state_of_each_candle_is_kept() -> None:
     states = [told(0, 1), told(0, 2), told(60, 3), told(0, 4, eth=True), told(60, 5)]
-    assert await updates(2, *states).receive_batch(9) == [
+    assert await queue(2, *states).receive_batch(9) == [
         told(0, 1),
         told(0, 2),
         told(60, 5),
@@ -45,11 +45,11 @@ async def test_beyond_it_the_newest_state_of_each_candle_is_kept() -> None:
 
 async def test_final_state_is_replaced_by_none_that_comes_late() -> None:
     states = [told(0, 1), told(0, 9, closed=True), told(0, 8), told(0, 10)]
-    assert await updates(1, *states).receive_batch(9) == [told(0, 1), told(0, 9, closed=True)]
+    assert await queue(1, *states).receive_batch(9) == [told(0, 1), told(0, 9, closed=True)]
 
 
 async def test_batches_have_a_size() -> None:
-    waiting = updates(2, told(0), told(1), told(2), told(3))
+    waiting = queue(2, told(0), told(1), told(2), told(3))
     assert await waiting.receive_batch(1) == [told(0)]
     assert await waiting.receive_batch(2) == [told(1), told(2)]
     assert await waiting.receive_batch(2) == [told(3)]
@@ -57,14 +57,14 @@ async def test_batches_have_a_size() -> None:
 
 async def test_what_is_behind_stays_behind() -> None:
     """An update that comes when there is room again does not overtake those before it."""
-    waiting = updates(2, told(0, 1), told(0, 2), told(0, 3))
+    waiting = queue(2, told(0, 1), told(0, 2), told(0, 3))
     assert await waiting.receive_batch(2) == [told(0, 1), told(0, 2)]
     waiting.put_nowait(told(60, 4))
     assert await waiting.receive_batch(9) == [told(0, 3), told(60, 4)]
 
 
 async def test_receiver_waits_for_the_first(nursery: trio.Nursery) -> None:
-    waiting = updates(2)
+    waiting = queue(2)
     batches: list[Sequence[CandleUpdate]] = []
 
     async def receive() -> None:
@@ -80,7 +80,7 @@ async def test_receiver_waits_for_the_first(nursery: trio.Nursery) -> None:
 
 async def test_burst_that_arrives_one_per_turn_is_one_batch() -> None:
     """As from trio-websocket, whatever the order of tasks within a turn."""
-    waiting = updates(100)
+    waiting = queue(100)
     burst = [told(number) for number in range(50)]
 
     async def arrive() -> None:
@@ -94,7 +94,7 @@ async def test_burst_that_arrives_one_per_turn_is_one_batch() -> None:
 
 
 async def test_burst_without_end_is_cut_at_the_size_of_a_batch() -> None:
-    waiting = updates(2)
+    waiting = queue(2)
 
     async def arrive() -> None:
         while True:
@@ -111,7 +111,7 @@ async def test_burst_without_end_is_cut_at_the_size_of_a_batch() -> None:
 async def test_sender_waits_when_there_are_too_many_candles(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    waiting = updates(1, told(0), told(1))
+    waiting = queue(1, told(0), told(1))
     with pytest.raises(trio.WouldBlock):
         waiting.put_nowait(told(2))
     nursery.start_soon(waiting.put, told(2))
@@ -132,7 +132,7 @@ def test_last_states_come_through_in_order(steps: list[tuple[bool, int]], room: 
     """Two series; each candle has three states, and the last of them is final."""
 
     async def run() -> None:
-        waiting = updates(room)
+        waiting = queue(room)
         sent: list[CandleUpdate] = []
         got: list[CandleUpdate] = []
         for sends, number in steps:

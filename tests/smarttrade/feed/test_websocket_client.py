@@ -11,17 +11,17 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import AcceptConnection, CloseConnection, Ping
 
-from smarttrade.feed.connection import (
+from smarttrade.feed.errors import StreamDown
+from smarttrade.feed.websocket_client import (
     CONNECT_TIMEOUT,
     MAX_MESSAGE_SIZE,
     PONG_TIMEOUT,
     PROBE_AFTER,
     QUEUE_SIZE,
     SEND_TIMEOUT,
-    Connection,
+    WebSocket,
     run_connection,
 )
-from smarttrade.feed.errors import StreamDown
 from tests.actors.fakes import leaked_cancelled
 from tests.fakes.exchange_streams import (
     Behaviour,
@@ -40,7 +40,7 @@ from tests.fakes.exchange_streams import (
 
 URL = "ws://exchange.test/stream?streams=btcusdt@kline_1m"
 
-Talk = Callable[[Connection], Awaitable[None]]
+Talk = Callable[[WebSocket], Awaitable[None]]
 
 
 class Listener:
@@ -49,16 +49,16 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[str | bytes] = []
 
-    async def __call__(self, connection: Connection) -> None:
+    async def __call__(self, websocket: WebSocket) -> None:
         while True:
-            self.heard.append(await connection.receive())
+            self.heard.append(await websocket.receive())
 
 
-async def idle(connection: Connection) -> None:
+async def idle(websocket: WebSocket) -> None:
     await trio.sleep_forever()
 
 
-async def nothing(connection: Connection) -> None:
+async def nothing(websocket: WebSocket) -> None:
     pass
 
 
@@ -116,8 +116,8 @@ async def test_talk_that_returns_closes_the_connection(
 ) -> None:
     exchange = StreamExchange(nursery, listening)
 
-    async def talk(connection: Connection) -> None:
-        await connection.send('{"id": 1}')
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.send('{"id": 1}')
         await trio.sleep(1)
 
     await run_connection(URL, exchange.dial, talk)
@@ -162,9 +162,9 @@ async def test_pings_are_answered_while_nobody_receives(
     exchange = StreamExchange(nursery, pinging)
     listener = Listener()
 
-    async def busy(connection: Connection) -> None:
+    async def busy(websocket: WebSocket) -> None:
         await trio.sleep(65)
-        await listener(connection)
+        await listener(websocket)
 
     with trio.move_on_after(66):
         await run_connection(URL, exchange.dial, busy)
@@ -247,13 +247,13 @@ async def test_connection_that_ended_tells_its_close_code(
 ) -> None:
     """Also when it had ended before anything was received, and again for what is sent then."""
 
-    async def late(connection: Connection) -> None:
+    async def late(websocket: WebSocket) -> None:
         await trio.sleep(1)
-        assert [await connection.receive(), await connection.receive()] == ["one", "two"]
+        assert [await websocket.receive(), await websocket.receive()] == ["one", "two"]
         for _ in range(2):
             with pytest.raises(StreamDown, match="1012"):
-                await connection.receive()
-        await connection.send("late")
+                await websocket.receive()
+        await websocket.send("late")
 
     down = await conversation(StreamExchange(nursery, closing("one", "two", code=1012)), late)
     assert down.close_code == 1012
@@ -408,8 +408,8 @@ async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockCl
 
     exchange = StreamExchange(nursery, pinging)
 
-    async def talk(connection: Connection) -> None:
-        await connection.receive()
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.receive()
 
     with trio.fail_after(1):
         await run_connection(URL, exchange.dial, talk)
@@ -450,9 +450,9 @@ async def test_sending_on_a_connection_that_has_ended(
 ) -> None:
     exchange = StreamExchange(nursery, behaviour)
 
-    async def late(connection: Connection) -> None:
+    async def late(websocket: WebSocket) -> None:
         await trio.sleep(2)
-        await connection.send("hello")
+        await websocket.send("hello")
 
     await conversation(exchange, late)
     assert trio.current_time() == 2
@@ -468,9 +468,9 @@ async def test_sending_after_a_broken_frame(
 
     exchange = StreamExchange(nursery, breaking)
 
-    async def late(connection: Connection) -> None:
+    async def late(websocket: WebSocket) -> None:
         await trio.sleep(2)
-        await connection.send("hello")
+        await websocket.send("hello")
 
     await conversation(exchange, late)
     assert trio.current_time() == 2
@@ -484,9 +484,9 @@ async def test_other_side_stops_reading(nursery: trio.Nursery, autojump_clock: M
 
     exchange = StreamExchange(nursery, full)
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         await trio.sleep(1)
-        await connection.send("hello")
+        await websocket.send("hello")
 
     down = await conversation(exchange, talk)
     assert trio.current_time() == 1 + SEND_TIMEOUT
@@ -523,12 +523,12 @@ async def test_cancelled_send_ends_the_connection(
 
     exchange = StreamExchange(nursery, full)
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         await trio.sleep(1)
         with trio.move_on_after(0.5):
-            await connection.send("one")
+            await websocket.send("one")
         assert exchange.ends[0].is_closed
-        await connection.send("two")
+        await websocket.send("two")
 
     await conversation(exchange, talk)
     assert trio.current_time() == 1.5
@@ -543,7 +543,7 @@ async def test_bug_in_talk_comes_out_as_it_is(
 ) -> None:
     bug = ValueError("a bug")
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         raise bug
 
     with pytest.raises(ValueError, match="a bug") as raised:
@@ -554,9 +554,9 @@ async def test_bug_in_talk_comes_out_as_it_is(
 async def test_bug_after_the_connection_ended_comes_out_as_it_is(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         try:
-            await connection.receive()
+            await websocket.receive()
         finally:
             raise ValueError("a bug")
 
@@ -570,7 +570,7 @@ async def test_group_of_bugs_comes_out_as_it_is(
     async def fail() -> None:
         raise ValueError("a bug")
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         async with trio.open_nursery() as inner:
             inner.start_soon(fail)
             await trio.sleep_forever()
@@ -592,7 +592,7 @@ async def test_bug_in_dial_comes_out_as_it_is(autojump_clock: MockClock) -> None
 async def test_keyboard_interrupt_comes_out(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -639,9 +639,9 @@ async def test_cancelling_while_sending_is_prompt(
         peer.stream.stop_reading()
         await trio.sleep_forever()
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         await trio.sleep(1)
-        await connection.send("hello")
+        await websocket.send("hello")
 
     exchange = StreamExchange(nursery, full)
     with trio.move_on_after(3) as scope:
@@ -655,7 +655,7 @@ async def test_stray_cancelled_goes_no_further(
 ) -> None:
     """A `Cancelled` that nobody asked for would end whoever surrounds the connection, silently."""
 
-    async def talk(connection: Connection) -> None:
+    async def talk(websocket: WebSocket) -> None:
         raise await leaked_cancelled()
 
     await conversation(StreamExchange(nursery, listening), talk)

@@ -1,0 +1,90 @@
+"""Updates that have arrived from the exchange and are not with the store yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+
+import trio
+
+from ..market.candle import supersedes
+from ..market.series import Series
+from .venue import CandleUpdate
+
+BURST_TURNS = 2
+"""Scheduler turns without an update after which a burst is over. One is not enough: the order of
+tasks within a turn is random, so the receiving task may not have run yet."""
+
+
+class UpdateQueue:
+    """A queue that conflates when it is full, so that the receiving task need not wait.
+
+    The first `capacity` updates are kept as they arrive. Of those beyond, only the newest state of
+    each candle is kept, for at most `capacity` candles. The updates of one series stay in order,
+    and the last state of a candle is never dropped.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._queue: deque[CandleUpdate] = deque()
+        self._conflated: dict[tuple[Series, int], CandleUpdate] = {}
+        self._added = 0
+        self._has_updates = trio.lowlevel.ParkingLot()
+        self._has_room = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._conflated)
+
+    def put_nowait(self, update: CandleUpdate) -> None:
+        """Add an update without waiting.
+
+        Raises:
+            trio.WouldBlock: there is no room for one more candle.
+        """
+        if len(self._queue) < self._capacity and not self._conflated:
+            self._queue.append(update)
+        else:
+            self._conflate(update)
+        self._added += 1
+        self._has_updates.unpark()
+
+    async def put(self, update: CandleUpdate) -> None:
+        """Add an update, waiting for room."""
+        while True:
+            try:
+                self.put_nowait(update)
+            except trio.WouldBlock:
+                await self._has_room.park()
+            else:
+                return
+
+    async def receive_batch(self, max_size: int) -> list[CandleUpdate]:
+        """Take up to `max_size` updates: wait for the first, then for the end of its burst.
+
+        trio-websocket returns one message per scheduler turn, however many arrived in one read of
+        the socket. Here they become one batch again.
+        """
+        while not self:
+            await self._has_updates.park()
+        await self._wait_for_end_of_burst(self._added + max_size)
+        batch = [self._queue.popleft() for _ in range(min(max_size, len(self._queue)))]
+        keys = list(islice(self._conflated, max_size - len(batch)))
+        batch += [self._conflated.pop(key) for key in keys]
+        self._has_room.unpark_all()
+        return batch
+
+    async def _wait_for_end_of_burst(self, limit: int) -> None:
+        """Wait until no update arrives, or `limit` have been added in all."""
+        before = None
+        while before != self._added < limit:
+            before = self._added
+            for _ in range(BURST_TURNS):
+                await trio.lowlevel.checkpoint()
+
+    def _conflate(self, update: CandleUpdate) -> None:
+        key = update.series, update.candle.open_time
+        held = self._conflated.get(key)
+        if held is None and len(self._conflated) >= self._capacity:
+            raise trio.WouldBlock
+        if held is None or supersedes(update.candle, held.candle):
+            self._conflated[key] = update
