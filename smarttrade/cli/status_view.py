@@ -22,7 +22,7 @@ _FEEDS = {"live": "green", "stale": "yellow", "down": "bold red"}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a backend said."""
+    """What a backend reports."""
 
     address: str
     system: System

@@ -206,7 +206,7 @@ class Window:
     def extend(self, rows: Sequence[Candle]) -> bool:
         """Take rows of the exchange's history that are older than the oldest candle, if any are.
 
-        They are no news: whoever needs them asks for them. Returns whether there were any.
+        They are no news: a reader that needs them asks for them. Returns whether there were any.
         """
         oldest = self.oldest
         if oldest is None:

@@ -143,7 +143,7 @@ async def _run(
 async def _until_over(
     subscriber: Subscriber, draining: Draining, serve: Callable[[], Awaitable[End]]
 ) -> End | None:
-    """Why the session is over; None when nothing more can be said to the client."""
+    """Why the session is over; None when nothing more can be sent to the client."""
     ends: list[End | None] = []
 
     async with trio.open_nursery() as nursery:

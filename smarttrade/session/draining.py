@@ -1,4 +1,4 @@
-"""That the server shuts down, told to every session at once."""
+"""Ends every session at once when the server shuts down."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ SNAPSHOTS_PER_TURN = 16  # of 1000 candles; each takes 0.1 ms to encode and 0.05
 # other keep a distance, the longer the more clients there are, and what comes meanwhile goes out
 # together. After a pause nothing waits: the first update of a burst goes out at once.
 FLUSH_CPU_SHARE = 0.1  # of the processor, as long as the distance that this takes is not too long
-MAX_FLUSH_PAUSE = 0.025  # seconds; what nobody sees on a chart, and a fifth of a network's delay
+MAX_FLUSH_PAUSE = 0.025  # seconds; not visible on a chart, and a fifth of a network's delay
 
 UNKNOWN_FEED = FeedStatus(Feed.DOWN, 0.0)
 
@@ -89,7 +89,7 @@ class HubCounters:
     """What the hub did since the process started; survives restarts of the actor."""
 
     published: int = 0
-    """Candle states told by the store."""
+    """Candle states that the store has published."""
     delivered: int = 0
     """Candle frames posted, one for each client."""
     subscribers: int = 0
@@ -130,11 +130,11 @@ class Hub:
     def steps(self, events: Iterable[HubEvent]) -> Iterator[None]:
         """The same in steps of at most `SNAPSHOTS_PER_TURN` snapshots, between which others run."""
         touched: set[_Group] = set()
-        told: list[Sequence[Published]] = []
+        batches: list[Sequence[Published]] = []
         for event in events:
             if isinstance(event, CandlesPublished):
                 self._collect(event.published, touched)
-                told.append(event.published)
+                batches.append(event.published)
                 continue
             self._flush(touched)
             match event:
@@ -150,11 +150,11 @@ class Hub:
                 case _:
                     assert_never(event)
         self._flush(touched)
-        if told:
-            self._observe(told)
+        if batches:
+            self._observe(batches)
 
     def beat(self, wall: float) -> None:
-        """Tell every session that the server lives; forget those that have ended."""
+        """Send every session a heartbeat; remove those that have ended."""
         for subscriber in [s for s in self._series if s.outbox.closed_reason is not None]:
             self._remove(subscriber)
         self._broadcast("heartbeat", heartbeat_frame(wall))
@@ -168,24 +168,24 @@ class Hub:
             if not groups:
                 continue
             key = (series, candle.open_time)
-            told = legacy = None
+            frame = legacy = None
             for group in groups:
                 if group.legacy:
                     if corrected:
                         continue  # such front ends append whatever comes
                     legacy = legacy or legacy_frame(series, candle)
-                elif told is None:
-                    told = self._encoder.update(series, candle, corrected=corrected)
+                elif frame is None:
+                    frame = self._encoder.update(series, candle, corrected=corrected)
                 if key in group.frames:
                     self._post(group)  # two states of one candle are two messages
-                group.frames[key] = legacy if group.legacy else told  # type: ignore[assignment]
+                group.frames[key] = legacy if group.legacy else frame  # type: ignore[assignment]
                 touched.add(group)
 
-    def _observe(self, told: Iterable[Sequence[Published]]) -> None:
-        """Once everything is posted, so that it delays nobody."""
+    def _observe(self, batches: Iterable[Sequence[Published]]) -> None:
+        """Once everything is posted, so that it delays no client."""
         now = self._wall_clock()
         observe = self.counters.delays.observe
-        for published in told:
+        for published in batches:
             for _, candle, corrected in published:
                 if candle.event_time and not (candle.read or corrected):
                     observe(max(0.0, now - candle.event_time / 1000))

@@ -1,4 +1,4 @@
-"""What clients are told over the WebSocket, message by message.
+"""The messages that clients receive over the WebSocket.
 
 `/asyncapi.json` is made from these types, and what is sent is made from them too, but for candles
 and snapshots, which `wire.py` puts together from texts that are there already, and the flat form;
@@ -88,7 +88,7 @@ class Subscribed(Struct, frozen=True, tag_field="type", tag="subscribed"):
 
 
 class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
-    """A series at the instant from which on its changes are told."""
+    """A series at the instant from which on its changes are sent."""
 
     symbol: Symbol
     interval: IntervalName

@@ -99,7 +99,7 @@ class SessionProtocol:
     """One client's session: what it is subscribed to, and how well it behaves."""
 
     session: str
-    """Its name, told to the client; helps to find it in the log."""
+    """Its name, sent to the client; helps to find it in the log."""
     server: str
     heartbeat: float
     """Seconds between two heartbeats."""

@@ -36,7 +36,7 @@ def message_frame(message: Message | LegacyCandle) -> bytes:
 
 
 def candle_text(candle: Candle) -> bytes:
-    """A candle as clients are told: `time` in seconds, then five numbers.
+    """A candle as clients receive it: `time` in seconds, then five numbers.
 
     The shortest decimal that reads back as the same float64 is the exchange's own.
     """

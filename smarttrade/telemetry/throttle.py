@@ -1,9 +1,9 @@
 """Limit how often the same event is logged: a repeated event must not fill the disk.
 
 An event that repeats is logged a few times, then once per interval, with the number of lines that
-were suppressed in between. Events are told apart by name and logger, not by fields: sixty series
+were suppressed in between. Events are distinguished by name and logger, not by fields: sixty series
 that fail for one reason are one problem. A warning that says the same again, but for its numbers,
-is logged once per minute: a machine without a network needs to be told once.
+is logged once per minute: a machine without a network needs one line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Addresses of clients: as sockets tell them, and as they are counted."""
+"""Addresses of clients: as sockets report them, and as they are counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def address_of(name: object) -> tuple[str, int] | None:
-    """What getpeername or getsockname said as (address, port), or None if it is not IP."""
+    """What getpeername or getsockname returned, as (address, port), or None if it is not IP."""
     match name:
         case (str(address), int(port), *_):
             return address.removeprefix("::ffff:"), port

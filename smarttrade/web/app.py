@@ -109,7 +109,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
 
     @app.get("/metrics")
     async def tell_metrics() -> Response:
-        from .metrics.exposition import CONTENT_TYPE  # a process that nobody watches does without
+        from .metrics.exposition import CONTENT_TYPE  # not needed by a process without metrics
         from .metrics.scrape import metrics
 
         return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NOT_KEPT)

@@ -1,4 +1,4 @@
-"""The front end as a child of the tree: listen, serve, and be told to stop."""
+"""The front end as a child of the tree: listens, serves, and stops on request."""
 
 from __future__ import annotations
 

@@ -64,7 +64,10 @@ class CandlesPage(Struct, frozen=True):
     interval: IntervalName
     candles: Annotated[list[Candle], Meta(description="Oldest first.", max_length=1000)]
     closed: Annotated[bool, Meta(description="Whether the last candle is final.")]
-    as_of: Annotated[Milliseconds, Meta(description="Until then the exchange had told all, in ms.")]
+    as_of: Annotated[
+        Milliseconds,
+        Meta(description="Everything that the exchange sent up to this time, in ms, is included."),
+    ]
     has_more: Annotated[bool, Meta(description="The window holds older ones: ask with `before`.")]
     gaps: list[Gap]
 
@@ -82,7 +85,7 @@ class SeriesStatus(Struct, frozen=True):
     last_close: float | None
     closed: Annotated[bool | None, Meta(description="Whether the last candle is final.")]
     age: Annotated[
-        float | None, Meta(description="Seconds since the exchange last told of the series.")
+        float | None, Meta(description="Seconds since the exchange last sent the series.")
     ]
     status: Annotated[str, Meta(description="`ok`, or why it is not ready.")]
 

@@ -63,7 +63,7 @@ class ServerLimits:
     and a reset may overtake our last words."""
 
     max_refusals: int = 256
-    """Refused clients being told why at a time; more are reset without a word."""
+    """Refused clients that are sent the reason at a time; more are reset without an answer."""
 
 
 @dataclass(slots=True)

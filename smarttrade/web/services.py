@@ -46,9 +46,9 @@ class Services:
     has_clients: bool = True
     """False: only what operators ask is answered."""
     revision_of: Callable[[Series], int | None] = lambda _: None
-    """Grows with each change of a series; None when there is none, or that cannot be told.
+    """Grows with each change of a series; None when there is none, or when it is not known.
 
-    Read without asking the store, to know whether what it said last still holds.
+    Read without asking the store, to know whether its last answer still holds.
     """
     counters: Counters = field(default_factory=Counters)
     """For `/metrics`."""

@@ -8,13 +8,13 @@ replaced              because
 ====================  ==============================================================================
 `TCPServer`           an exception of one connection ended the whole server; a task per idle
                       connection; closing with input unread reset our last words: `Connection`
-`ProtocolWrapper`     it speaks HTTP/2 to whoever asks for it; no browser does without TLS
-`trio.TaskGroup`      the reader waited for ever for an application that reads nothing, and an
+`ProtocolWrapper`     it speaks HTTP/2 to any client that asks; no browser does without TLS
+`trio.TaskGroup`      the reader waited without limit for an application that does not read, and an
                       application that ignores its client's end was never ended: `AppTasks`
 `H11Protocol`         `_check_protocol`: upgrades to HTTP/2, heads and bodies over the limit;
                       `_create_stream`: the streams below, refused handshakes left open;
-                      `stream_send`: a session that closed and then waited for ever
-`HTTPStream`          `handle`, `app_send`: bodies counted, nothing said after the end
+                      `stream_send`: a session that closed and then waited without limit
+`HTTPStream`          `handle`, `app_send`: bodies counted, nothing sent after the end
 `WSStream`            `handle`, `_accept`: bytes sent before the accept are kept, not fatal;
                       `_handle_events`: 1002, 1007 and 1009 are sent and end the session;
                       `_send_wsproto_event`: no post follows a close frame; `app_send`

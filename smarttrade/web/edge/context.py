@@ -25,7 +25,7 @@ GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class RefusedError(Exception):
-    """The client asked for what the edge does not allow; it is told so, and no more."""
+    """The client asked for what the edge does not allow; it gets that answer and no more."""
 
     def __init__(
         self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None

@@ -119,7 +119,7 @@ class EdgeProtocol(H11Protocol):
         await self._refuse(RefusedError(status_code, problem.code, str(problem)))
 
     async def _send_h11_event(self, event: Any) -> None:
-        """What an application says after its client's mistake has been answered is not said."""
+        """What an application sends after its client's mistake has been answered is dropped."""
         if self.connection.our_state in _OVER:
             await trio.lowlevel.checkpoint()
         else:

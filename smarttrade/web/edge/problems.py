@@ -17,7 +17,7 @@ _PROBLEMS = {
 
 
 def problem_for(status: int) -> ProblemError:
-    """What is said of a request that is answered with `status` before the application sees it."""
+    """The answer to a request that is refused with `status` before the application sees it."""
     code, detail = _PROBLEMS.get(status, _PROBLEMS[400])
     return ProblemError(status, code, detail)
 

@@ -21,14 +21,14 @@ GAUGES = frozenset(
         "process_open_fds",
     }
 )
-"""Those that do not only grow, of the numbers that are told by their names alone."""
+"""Those that do not only grow, of the numbers that are exported by their names alone."""
 
 MEANINGS = {
     "info": "Always 1; its labels are the version and which exchange the candles are from.",
     "store_answers": "Whether the store answered this scrape in time.",
     "ready": "What /ready says.",
     "feed": "1 for the state that the exchange's stream is in.",
-    "series_age_seconds": "Since the exchange last told of the series; absent until it does.",
+    "series_age_seconds": "Since the exchange last sent the series; absent until it does.",
     "series_ready": "Whether the series is whole and fresh.",
     "gaps": "Ranges of candles missing inside the windows, by why.",
     "push_delay_seconds": (
@@ -52,9 +52,9 @@ MEANINGS = {
     "exchange_weight_used": "Weight of this address in the exchange's minute, as known last.",
     "exchange_weight_others": "Weight of other programs at this address, at least.",
     "exchange_weight_ceiling": "Weight a minute that we stay under.",
-    "exchange_limited": "How often the exchange told us to stay away (429, 418).",
+    "exchange_limited": "How often the exchange limited this address (429, 418).",
     # The store and its copy
-    "store_published": "States of candles that were new, and told to clients and followers.",
+    "store_published": "States of candles that were new, and published to clients and followers.",
     "store_corrected": "Those that lie in the past: gaps filled late, and repairs.",
     "store_missing": "Ranges of candles found missing and asked for.",
     "redis_role": "1 for what this process is to Redis.",
@@ -65,7 +65,7 @@ MEANINGS = {
     "redis_waiting_candles": "Changes that are not written yet.",
     "redis_batches": "Batches written.",
     "redis_written": "Candles written.",
-    "redis_retries": "Batches written again because nobody knew what became of them.",
+    "redis_retries": "Batches written again because their outcome was unknown.",
     "redis_errors": "Calls that failed.",
     "redis_fenced": "Batches refused because another process led.",
     "redis_lost": "How often Redis no longer had what was written to it.",
@@ -77,7 +77,7 @@ MEANINGS = {
     "redis_reloads": "Single windows that were read again.",
     "redis_fell_behind": "How often entries were gone before they were read.",
     # Clients
-    "hub_published": "States of candles that the hub was told.",
+    "hub_published": "States of candles that the hub received.",
     "hub_delivered": "Candle messages posted to clients.",
     "hub_subscribers": "Sessions that are open.",
     "hub_subscriptions": "Series that they are subscribed to, in all.",

@@ -61,8 +61,8 @@ class Exposition:
 
     def _begin(self, name: str, kind: Kind, meaning: str) -> str:
         full = self._prefix + name
-        told = meaning.replace("\\", r"\\").replace("\n", r"\n")
-        self._lines += [f"# HELP {full} {told}", f"# TYPE {full} {kind.value}"]
+        text = meaning.replace("\\", r"\\").replace("\n", r"\n")
+        self._lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind.value}"]
         return full
 
 

@@ -22,7 +22,7 @@ def uptime() -> float:
 
 
 def process_numbers() -> Iterator[tuple[str, float]]:
-    """Names as in `meanings.py`; what a system does not tell is left out."""
+    """Names as in `descriptions.py`; what a system does not report is left out."""
     yield "process_start_time_seconds", round(time.time() - uptime(), 3)
     used = resource.getrusage(resource.RUSAGE_SELF)
     yield "process_cpu_seconds", round(used.ru_utime + used.ru_stime, 3)

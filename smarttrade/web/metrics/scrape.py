@@ -4,7 +4,7 @@ Nothing is counted for its sake: at a scrape, the counters that there are anyway
 is asked for its overview, and the supervision tree is looked at. Labels are symbols, intervals and
 actors, of which there are as many as are configured; nothing that a client says becomes a label.
 
-Every number in a `...Counters` is told, under its own name: `StreamCounters.updates` is
+Every number in a `...Counters` is exported under its own name: `StreamCounters.updates` is
 `smarttrade_stream_updates_total`.
 """
 
@@ -34,7 +34,7 @@ from .process import process_numbers
 PREFIX = "smarttrade_"
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds for the store. What else there is to tell is told without it: a store that is stuck is
+"""Seconds for the store. Everything else is exported without it: a store that is stuck is
 what somebody wants to see here."""
 
 
@@ -56,7 +56,7 @@ async def metrics(services: Services) -> str:
     if counters.rest is not None:
         _tell_exchange(into, counters.rest)
     _tell_actors(into, services)
-    _tell_redis(into, services.describe_store())
+    _add_redis(into, services.describe_store())
     for name, value in process_numbers():
         _tell(into, name, value)
     return into.text()
@@ -79,8 +79,8 @@ async def _overview(services: Services) -> Overview | None:
 
 
 def _tell(into: Exposition, name: str, value: float) -> None:
-    tell = into.gauge if name in GAUGES else into.counter
-    tell(name, MEANINGS.get(name) or name.replace("_", " "), value)
+    add = into.gauge if name in GAUGES else into.counter
+    add(name, MEANINGS.get(name) or name.replace("_", " "), value)
 
 
 # -- candles ------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ def _tell_overview(into: Exposition, services: Services, overview: Overview) -> 
     ready = [(label, int(each.not_ready_reason is None)) for label, each in named]
     into.gauges("series_ready", MEANINGS["series_ready"], ready)
     causes = [gap.cause for each in overview.series for gap in each.gaps]
-    told = [(labels({"cause": cause}), causes.count(cause)) for cause in ("exchange", "unfilled")]
-    into.gauges("gaps", MEANINGS["gaps"], told)
+    counts = [(labels({"cause": cause}), causes.count(cause)) for cause in ("exchange", "unfilled")]
+    into.gauges("gaps", MEANINGS["gaps"], counts)
 
 
 @lru_cache(10_000)
@@ -170,13 +170,13 @@ def _tell_actors(into: Exposition, services: Services) -> None:
     )
 
 
-def _tell_redis(into: Exposition, told: Mapping[str, Any]) -> None:
-    if told.get("kind") != "redis":
+def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
+    if report.get("kind") != "redis":
         return
-    role = told.get("role")
+    role = report.get("role")
     roles = [(labels({"role": each.value}), int(role == each.value)) for each in RedisRole]
     into.gauges("redis_role", MEANINGS["redis_role"], roles)
-    for name, value in told.items():
+    for name, value in report.items():
         if name != "since" and isinstance(value, int | float):
             _tell(into, f"redis_{_REDIS_UNITS.get(name, name)}", value)
 

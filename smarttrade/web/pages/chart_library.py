@@ -54,7 +54,7 @@ class ChartLibrary:
 
     @property
     def bundled_name(self) -> str:
-        """Its name in `static/`; it changes with the version, so it may be cached for ever."""
+        """Its name in `static/`; it changes with the version, so it may be cached indefinitely."""
         return f"{BUNDLED}/{_NAME}-{self.version}.js"
 
     @property

@@ -1,1 +1,1 @@
-"""What the API is, told to programs and people: `/openapi.json`, `/asyncapi.json`, `/docs`."""
+"""Describes the API, to programs and people: `/openapi.json`, `/asyncapi.json`, `/docs`."""

@@ -23,7 +23,7 @@ GROUPS = {
 ANYWHERE = {
     401: "A token is needed where tokens are configured, and was not given or is not known.",
     429: "Too many requests from this address.",
-    503: "It cannot be told now; `Retry-After` says when to try again.",
+    503: "It is not known now; `Retry-After` says when to try again.",
 }
 """What any request may meet."""
 
@@ -127,11 +127,11 @@ def _problem(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter(route: Route, parameter: Parameter) -> dict[str, Any]:
     in_path = f"{{{parameter.name}}}" in route.path
-    told = {
+    described = {
         "name": parameter.name,
         "in": "path" if in_path else "query",
         "required": parameter.is_required,
         "description": parameter.meaning,
         "schema": parameter.schema(),
     }
-    return told | ({"example": parameter.example} if parameter.example else {})
+    return described | ({"example": parameter.example} if parameter.example else {})

@@ -173,7 +173,7 @@ ROUTES = (
     Route(
         "/asyncapi.json",
         PAGES,
-        "What is said over the WebSockets, for programs.",
+        "The messages of the WebSockets, for programs.",
         dict[str, Any],
     ),
     Route(

@@ -1,8 +1,8 @@
 """The accept loop and the ordered stop.
 
-We accept connections ourselves, because whoever accepts decides what one connection may do to the
-others: nothing. Its exceptions end here, its writes go through an `Outbox` that no client can block
-for long, and there are limits before Hypercorn sees a byte (`edge/`).
+We accept connections ourselves, so that one connection cannot affect the others. Its exceptions end
+here, its writes go through an `Outbox` that no client can block for long, and there are limits
+before Hypercorn sees a byte (`edge/`).
 
 The order of a stop, begun by the event `draining`:
 
@@ -97,8 +97,7 @@ async def _owned(listeners: Sequence[trio.abc.Listener[Any]]) -> AsyncGenerator[
 async def _started(app: QuartTrio) -> AsyncGenerator[None]:
     """The application's own start and stop, without ASGI's lifespan protocol.
 
-    A background task of the application that fails takes the server with it, so that whoever
-    supervises us is_authorized.
+    A background task of the application that fails ends the server, so that its supervisor reacts.
     """
     async with trio.open_nursery() as nursery:
         app.nursery = nursery

@@ -1,4 +1,4 @@
-"""Tell a client that there is no room for it, before Hypercorn sees it."""
+"""Refuse a client for which there is no room, before Hypercorn sees it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 class CannotListenError(Exception):
-    """We cannot listen where we were told to; the message says what to do."""
+    """We cannot listen at the configured address; the message says what to do."""
 
 
 async def open_listeners(

@@ -1,5 +1,5 @@
 /**
- * The chart library, from where the server said that it is: beside this page when it was bundled,
+ * The chart library, from where the server says that it is: beside this page when it was bundled,
  * else a public CDN, with the hash of the one file that we trust.
  */
 

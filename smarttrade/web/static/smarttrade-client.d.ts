@@ -19,7 +19,7 @@ export interface ClientState {
    * - `connecting`: no answer yet
    * - `open`: connected; candles come as the exchange sends them
    * - `waiting`: not connected, the next attempt is at `retryAt`
-   * - `ended`: not connected and not coming back: closed here, or the server said not to
+   * - `ended`: not connected and not coming back: closed here, or the server answered not to
    */
   readonly phase: "connecting" | "open" | "waiting" | "ended";
   /** Null until the server has reported it; the last known one while not connected. */
