@@ -40,22 +40,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def report(loaded: Loaded, network: Network) -> int:
-    """Print every result; 1 when something is wrong."""
-    wrong = False
-    for result in (*_configuration(loaded), *await run_checks(loaded.settings, network)):
+    """Print every result, what is wrong first; 1 when something is."""
+    results = [*_configuration(loaded), *await run_checks(loaded.settings, network)]
+    for result in sorted(results, key=lambda result: result.level.order):
         print(result, flush=True)
-        wrong = wrong or result.level is Level.FAIL
-    return int(wrong)
+    return int(any(result.level is Level.FAIL for result in results))
 
 
 def _configuration(loaded: Loaded) -> Iterable[CheckResult]:
     for variable in VARIABLES.values():
-        value = shown(getattr(loaded.settings, variable.field))
-        origin = loaded.origins.get(variable.name, "default")
-        yield CheckResult(Level.OK, "setting", f"{variable.name} = {value} ({origin})")
+        if variable.name in loaded.origins:
+            value = shown(getattr(loaded.settings, variable.field))
+            text = f"{variable.name} = {value} ({loaded.origins[variable.name]})"
+            yield CheckResult(Level.OK, "setting", text)
+    yield CheckResult(Level.OK, "setting", f"{_count(loaded)} have their defaults: see --help-all")
     for name, meant in loaded.unknown.items():
         hint = f"; did you mean {meant}?" if meant else ""
         yield CheckResult(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
+    for old, current in loaded.deprecated.items():
+        yield CheckResult(Level.WARN, "setting", f"{old} is deprecated: use {current}")
+
+
+def _count(loaded: Loaded) -> int:
+    return len(VARIABLES) - len(loaded.origins)
 
 
 async def run_checks(settings: Settings, network: Network) -> Sequence[CheckResult]:

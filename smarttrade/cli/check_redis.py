@@ -1,78 +1,57 @@
-"""Whether Redis answers, for `smarttrade check`."""
+"""Whether Redis can be used as the service uses it, for `smarttrade check`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import trio
 
 from ..settings import DEFAULT_REDIS_URL, Settings
 from ..settings.values import masked
+from ..store.database import DatabaseUnavailable
+from ..store.origin import Exchange
+from ..store.probe import redis_answers
+from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
 from .check_result import CheckResult, Level
-from .error_text import root_cause_text
 
-REDIS_TIMEOUT = 3.0  # seconds
+TOTAL_TIMEOUT = 10.0  # seconds for everything; each answer has SMARTTRADE_REDIS_TIMEOUT
 
 
 async def check_redis(settings: Settings) -> Sequence[CheckResult]:
     if settings.use_memory_store:
         return [CheckResult(Level.OK, "redis", "not used: candles are kept in memory")]
     url = settings.redis_url or DEFAULT_REDIS_URL
-    problem = await _ping_redis(urlsplit(url))
-    if problem is None:
-        return [CheckResult(Level.OK, "redis", f"{masked(url)}: answers")]
-    if settings.redis_url is not None:
-        return [CheckResult(Level.FAIL, "redis", f"{masked(url)}: {problem}")]
-    return [CheckResult(Level.WARN, "redis", f"none at {url}: candles are kept in memory only")]
+    if settings.redis_url is None and not await redis_answers(url):
+        return [CheckResult(Level.WARN, "redis", f"none at {url}: candles are kept in memory only")]
+    from ..store.redis_database import RedisDatabase  # takes long to import
+
+    database = RedisDatabase(
+        url,
+        f"{settings.redis_namespace}:check",
+        within=settings.redis_timeout,
+        stream_length=settings.max_stored_changes,
+        exchange=Exchange("check"),
+    )
+    with trio.move_on_after(TOTAL_TIMEOUT):
+        levels = await _try_out(database, len(settings.symbols) * len(settings.intervals))
+        return [CheckResult(level, "redis", f"{masked(url)}: {text}") for level, text in levels]
+    text = f"{masked(url)}: not done in {TOTAL_TIMEOUT:g} s"
+    return [CheckResult(Level.FAIL, "redis", text)]
 
 
-async def _ping_redis(url: SplitResult) -> str | None:
-    """What is wrong with it, or None."""
-    commands = [_command("PING")]
-    if url.password:
-        login = (
-            (unquote(url.username), unquote(url.password))
-            if url.username
-            else (unquote(url.password),)
-        )
-        commands.insert(0, _command("AUTH", *login))
+async def _try_out(database: Rehearsed, series: int) -> list[tuple[Level, str]]:
+    """What works and what does not; an account may be refused INFO and be able to work."""
+    info: Mapping[str, Any] = {}
+    found: list[tuple[Level, str]] = []
     try:
-        with trio.fail_after(REDIS_TIMEOUT):
-            answers = await _exchange_lines(url, commands)
-    except trio.TooSlowError:
-        return f"no answer in {REDIS_TIMEOUT:g} s"
-    except (OSError, trio.BrokenResourceError) as error:
-        return root_cause_text(error)
-    bad = [answer for answer in answers if not answer.startswith("+")]
-    return bad[0].lstrip("-") if bad else None
-
-
-async def _exchange_lines(url: SplitResult, commands: Sequence[bytes]) -> Sequence[str]:
-    stream = await _connect(url)
-    received = b""
-    try:
-        await stream.send_all(b"".join(commands))
-        while received.count(b"\r\n") < len(commands):
-            data = await stream.receive_some()
-            if not data:
-                raise trio.BrokenResourceError("it closed the connection")
-            received += data
-    finally:
-        await trio.aclose_forcefully(stream)
-    return received.decode(errors="replace").split("\r\n")[: len(commands)]
-
-
-async def _connect(url: SplitResult) -> trio.abc.Stream:
-    if url.scheme == "unix":
-        return await trio.open_unix_socket(url.path)
-    host, port = url.hostname or "localhost", url.port or 6379
-    if url.scheme == "rediss":
-        return await trio.open_ssl_over_tcp_stream(host, port)
-    return await trio.open_tcp_stream(host, port)
-
-
-def _command(*words: str) -> bytes:
-    """Source: redis.io, "Redis serialization protocol specification", arrays of bulk strings."""
-    parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
-    return f"*{len(words)}\r\n{''.join(parts)}".encode()
+        info = await database.server_info()
+    except DatabaseUnavailable as error:
+        if "NOPERM" not in str(error) and "NoPermission" not in str(error):
+            return [(Level.FAIL, str(error))]
+        found.append((Level.WARN, "INFO is refused: role, memory and eviction are not checked"))
+    problem = unfit(info) or await rehearse(database)
+    if problem is not None:
+        return [*found, (Level.FAIL, problem)]
+    found += [(Level.WARN, doubt) for doubt in doubts(info, series)]
+    return [*found, (Level.OK, "lease, scripts, change stream and reading back work")]

@@ -11,6 +11,11 @@ class Level(Enum):
     WARN = "warn"
     FAIL = "fail"
 
+    @property
+    def order(self) -> int:
+        """What needs attention comes first."""
+        return ("fail", "warn", "ok").index(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:

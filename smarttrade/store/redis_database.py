@@ -11,7 +11,7 @@ arrived, and keep a thread for most of a minute. The caller decides about retrie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import sha1
 from importlib.resources import files
@@ -236,6 +236,21 @@ class RedisDatabase:
         if not answer:
             return []
         return [(readable(name), entry_from_fields(fields)) for name, fields in answer[0][1]]
+
+    # -- For checks ----------------------------------------------------------------------------
+
+    async def server_info(self) -> Mapping[str, Any]:
+        """What the server says about itself."""
+        # In the thread, as is all that imports the library.
+        return await self._run(self._reading, lambda: self._redis.info())  # noqa: PLW0108
+
+    async def delete(self, *series: Series) -> None:
+        """Delete everything in the namespace, windows of these series included."""
+        keys = self._keys
+        origin = self._origin
+        names = [keys.meta, keys.lease, keys.changes, keys.notes(origin)]
+        names += [keys.candles(origin, each) for each in series]
+        await self._run(self._writing, lambda: self._redis.delete(*names))
 
     # -- Inside --------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -16,6 +17,8 @@ from smarttrade.feed.network import Network
 from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
+from smarttrade.store.rehearsal import unfit
+from tests.fakes.redis_server import RedisServer, binaries
 
 NOWHERE = "127.0.0.1:1"
 
@@ -102,12 +105,16 @@ async def test_the_report_ends_with_0_when_nothing_is_wrong(
         assert await report(loaded, Network.direct()) == 0
     out = capsys.readouterr().out
     assert "ok    setting   SMARTTRADE_SYMBOLS = BTCUSDT (.env)\n" in out
-    assert "ok    setting   PORT = 8000 (default)\n" in out
+    assert "PORT" not in out
+    assert out.startswith("warn  setting   SMARTTRADE_X is unknown and ignored\n")
     assert "warn  setting   SMARTTRADE_X is unknown and ignored\n" in out
 
 
-async def test_the_report_ends_with_1_when_something_is(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_report_begins_with_what_is_wrong_and_ends_with_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert await report(Loaded(settings(NOWHERE), {}), Network.direct()) == 1
+    assert capsys.readouterr().out.startswith("fail  rest")
 
 
 @pytest.mark.parametrize(
@@ -138,62 +145,117 @@ def test_a_failure_counts_less_when_another_endpoint_works() -> None:
 # -- Redis --------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def redis(answer: bytes) -> AsyncIterator[tuple[int, bytearray]]:
-    """Something that says `answer` to whatever comes; its port, and what came."""
-    heard = bytearray()
-
-    async def serve(stream: trio.SocketStream) -> None:
-        heard.extend(await stream.receive_some())
-        await stream.send_all(answer)
-        await stream.aclose()
-
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        yield listeners[0].socket.getsockname()[1], heard
-        nursery.cancel_scope.cancel()
+@pytest.fixture(scope="module")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(next(binaries())[1], tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
-async def found(url: str | None) -> CheckResult:
-    (result,) = await check_redis(Settings(redis_url=url))
-    return result
+@pytest.fixture
+def redis(shared_redis: RedisServer) -> Iterator[RedisServer]:
+    yield shared_redis
+    with shared_redis.client() as client:
+        client.replicaof("NO", "ONE")
+        client.config_set("maxmemory", 0)
+        client.config_set("maxmemory-policy", "noeviction")
+        client.flushall()
 
 
-async def test_redis_that_answers_is_fine() -> None:
-    async with redis(b"+PONG\r\n") as (port, heard):
-        assert (await found(f"redis://127.0.0.1:{port}")).level is Level.OK
-    assert heard == b"*1\r\n$4\r\nPING\r\n"
+async def found(url: str | None, **more: Any) -> list[tuple[Level, str]]:
+    results = await check_redis(Settings(redis_url=url, **more))
+    return [(result.level, result.text) for result in results]
 
 
-async def test_redis_is_told_its_password_and_nobody_else() -> None:
-    async with redis(b"+OK\r\n+PONG\r\n") as (port, heard):
-        result = await found(f"redis://me:ses%40me@127.0.0.1:{port}/2")
-    assert heard.startswith(b"*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$6\r\nses@me\r\n")
-    assert result == CheckResult(Level.OK, "redis", f"redis://***@127.0.0.1:{port}/2: answers")
+async def test_redis_that_works_is_fine_and_left_as_it_was(redis: RedisServer) -> None:
+    ((level, text),) = await found(f"{redis.url}/2")
+    assert level is Level.OK
+    assert text == f"{redis.url}/2: lease, scripts, change stream and reading back work"
+    with redis.client(db=2) as client:
+        assert list(client.scan_iter()) == []
 
 
-async def test_redis_that_refuses_is_a_failure_with_its_words() -> None:
-    async with redis(b"-NOAUTH Authentication required.\r\n") as (port, _):
-        result = await found(f"redis://127.0.0.1:{port}")
-    assert result.level is Level.FAIL
-    assert result.text.endswith(": NOAUTH Authentication required.")
+async def test_replica_is_a_failure(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.replicaof("127.0.0.1", 1)
+    ((level, text),) = await found(redis.url)
+    assert level is Level.FAIL
+    assert "this is a replica" in text
 
 
-async def test_redis_that_hangs_up_is_a_failure() -> None:
-    async with redis(b"") as (port, _):
-        assert (await found(f"redis://127.0.0.1:{port}")).level is Level.FAIL
+LIMITED = {
+    "scripts": ("-@scripting", "taking the lease"),
+    "streams": ("-xread", "following the change stream"),
+    "our keys": ("resetkeys", "taking the lease"),
+}
+
+
+@pytest.mark.parametrize("what", LIMITED)
+async def test_account_that_may_not_do_what_we_do_is_a_failure_that_names_it(
+    redis: RedisServer, what: str
+) -> None:
+    rule, step = LIMITED[what]
+    with redis.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "me", "reset", "on", ">sesame", "~*", "+@all", rule
+        )
+    ((level, text),) = await found(f"redis://me:sesame@127.0.0.1:{redis.port}")
+    assert level is Level.FAIL
+    assert step in text
+    assert "sesame" not in text
+
+
+async def test_account_of_the_documentation_is_enough(redis: RedisServer) -> None:
+    rules = "~smarttrade:* +@read +@write +@scripting +@connection +@transaction +select"
+    with redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split())
+    levels = await found(f"redis://me:sesame@127.0.0.1:{redis.port}")
+    assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+    assert "INFO is refused" in levels[0][1]
+
+
+async def test_redis_that_evicts_or_is_too_small_is_a_warning(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]) + 2_000_000)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    levels = await found(redis.url)
+    assert [level for level, _ in levels] == [Level.WARN, Level.WARN, Level.OK]
+    assert "allkeys-lru" in levels[0][1]
+    assert "60 series need up to 5.6 MB" in levels[1][1]
+
+
+async def test_wrong_password_is_a_failure_with_the_servers_words(redis: RedisServer) -> None:
+    ((level, text),) = await found(f"redis://nobody:sesame@127.0.0.1:{redis.port}")
+    assert level is Level.FAIL
+    assert "AuthenticationError" in text
+    assert "sesame" not in text
+
+
+@pytest.mark.parametrize(
+    ("info", "problem"),
+    [
+        ({"redis_mode": "sentinel"}, "Sentinel"),
+        ({"cluster_enabled": 1}, "Cluster"),
+        ({"redis_version": "5.0.7"}, "too old"),
+        ({"redis_version": "6.2.1", "role": "master", "cluster_enabled": 0}, None),
+        ({"redis_version": "7.4.1"}, None),
+        ({}, None),
+    ],
+)
+def test_server_of_the_wrong_kind_is_named(info: dict[str, Any], problem: str | None) -> None:
+    reason = unfit(info)
+    assert reason is None if problem is None else problem in str(reason)
 
 
 async def test_redis_that_was_asked_for_and_is_not_there_is_a_failure() -> None:
-    result = await found(f"redis://{NOWHERE}")
-    assert result.level is Level.FAIL
-    assert "refused" in result.text
+    ((level, text),) = await found(f"redis://{NOWHERE}")
+    assert level is Level.FAIL
+    assert "refused" in text
 
 
 async def test_redis_that_was_not_asked_for_and_is_not_there_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("smarttrade.cli.check_redis.DEFAULT_REDIS_URL", f"redis://{NOWHERE}")
-    result = await found(None)
-    assert result.level is Level.WARN
-    assert "in memory" in result.text
+    ((level, text),) = await found(None)
+    assert level is Level.WARN
+    assert "in memory" in text
