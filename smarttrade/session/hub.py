@@ -26,6 +26,7 @@ from ..store.events import (
     HubEvent,
     Published,
     SeriesReturned,
+    SeriesWithdrawn,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
@@ -34,11 +35,14 @@ from ..store.feed import Feed, FeedStatus
 from ..telemetry.histogram import Histogram
 from .budget import Budget
 from .outbox import Batch, Outbox
-from .wire import CandleTexts, Encoder, heartbeat_frame, legacy_frame, status_frame
+from .wire import CandleTexts, Encoder, heartbeat_frame, legacy_frame, status_frame, withdrawn_frame
 
 BATCH = 256  # events taken from the mailbox before a flush; whatever has come since the last one
 
 SNAPSHOTS_PER_TURN = 16  # of 1000 candles; each takes 0.1 ms to encode and 0.05 ms to send
+
+PING_INTERVAL = 20.0  # seconds; nginx closes a connection after 60 s of silence by default
+PING_FRAME = b"\x89\x00"  # RFC 6455, 5.5.2; empty, and not masked
 
 # A flush costs a system call for each client, whatever it carries. So flushes that follow each
 # other keep a distance, the longer the more clients there are, and what comes meanwhile goes out
@@ -142,6 +146,8 @@ class Hub:
                     yield from self._open(event)
                 case SubscriptionsClosed():
                     self._close(event)
+                case SeriesWithdrawn(series, waiting):
+                    self._report_withdrawn(series, waiting)
                 case FeedChanged(status):
                     self._feed = status
                     self._broadcast("status", status_frame(status))
@@ -152,6 +158,14 @@ class Hub:
         self._flush(touched)
         if batches:
             self._observe(batches)
+
+    def ping_legacy(self) -> None:
+        """Show legacy clients, who get nothing but candles, that the connection is in use."""
+        for group in self._groups.values():
+            if group.legacy:
+                for member in group.members:
+                    if not member.outbox.pending_bytes:
+                        member.outbox.post_once(PING_FRAME)
 
     def beat(self, wall: float) -> None:
         """Send every session a heartbeat; remove those that have ended."""
@@ -260,6 +274,13 @@ class Hub:
         self._cache.put(key, _EncodedSnapshot(snapshot, frame), len(frame))
         return frame
 
+    def _report_withdrawn(self, series: Series, waiting: Sequence[Subscriber]) -> None:
+        message = withdrawn_frame(series)
+        members = [member for group in self._routes.get(series, ()) for member in group.members]
+        for subscriber in (*members, *waiting):
+            if not subscriber.legacy:
+                subscriber.outbox.post_once(message)
+
     def _remove(self, subscriber: Subscriber) -> None:
         self._leave(subscriber)
         del self._series[subscriber]
@@ -331,8 +352,14 @@ async def run_hub(
             await trio.sleep(heartbeat)
             hub.beat(wall_clock())
 
+    async def ping() -> None:
+        while True:
+            await trio.sleep(PING_INTERVAL)
+            hub.ping_legacy()
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(beat)
+        nursery.start_soon(ping)
         task_status.started()
         while True:
             events = await mailbox.receive_batch(BATCH)

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ..market.series import Series
+from ..market.interval import parse_interval
+from ..market.series import Series, parse_symbol
 from ..market.window import WINDOW_SIZE
 from ..store.messages import Catalogue, SubscriptionSpec
 from ..token_bucket import TokenBucket
@@ -216,13 +217,22 @@ class SessionProtocol:
         errors = []
         for entry in entries:
             try:
-                one = parse_spec(entry, catalogue).series
+                one = self._find_subscribed(entry) or parse_spec(entry, catalogue).series
             except RequestError as error:
                 errors.append(_entry_error(entry, error))
                 continue
             self.subscribed.pop(one, None)
             series.append(one)
         return Unsubscribe(tuple(series), self._subscribed_frame(identifier, errors))
+
+    def _find_subscribed(self, entry: Any) -> Series | None:
+        """The series that is meant, also when it is not served any more."""
+        fields = parse_entry(entry)
+        try:
+            series = Series(parse_symbol(fields.symbol), parse_interval(fields.interval))
+        except ValueError:
+            return None
+        return series if series in self.subscribed else None
 
     def _subscribed_frame(self, identifier: Identifier, errors: list[SubscriptionError]) -> bytes:
         return message_frame(Subscribed(identifier, series_names(self.subscribed), errors))

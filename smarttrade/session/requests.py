@@ -19,6 +19,7 @@ from .errors import RequestError
 from .messages import Identifier
 
 ACTIONS = ("subscribe", "unsubscribe", "list", "ping")
+MAX_EXACT = 2**53  # from here on, a float names several whole numbers
 MAX_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
 
 # What the schema says of a value beyond its type is checked below, where the answer can say more
@@ -80,7 +81,7 @@ def decode(message: str | bytes) -> dict[str, Any]:
 
 def request_id(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     """What the client calls its request; one that is no such thing is none, unless `strict`."""
-    identifier = fields.get("id")
+    identifier = _whole(fields.get("id"))
     if identifier is None or (
         isinstance(identifier, int | str) and not isinstance(identifier, bool)
     ):
@@ -90,7 +91,16 @@ def request_id(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     return None
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: `7.0` is the whole number 7 (RFC 8259, 6)."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_EXACT:
+        return int(value)
+    return value
+
+
 def parse_entry(entry: Any) -> Entry:
+    if isinstance(entry, dict) and isinstance(entry.get("snapshot"), float):
+        entry = {**entry, "snapshot": _whole(entry["snapshot"])}
     try:
         return msgspec.convert(entry, Entry)
     except msgspec.ValidationError as error:

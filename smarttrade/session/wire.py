@@ -15,7 +15,7 @@ from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..store.feed import FeedStatus
 from .encoded_cache import EncodedCache
-from .messages import Heartbeat, LegacyCandle, Message, SeriesName, Status
+from .messages import Error, Heartbeat, LegacyCandle, Message, SeriesName, Status
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -146,6 +146,12 @@ def legacy_frame(series: Series, candle: Candle) -> bytes:
 
 def status_frame(status: FeedStatus) -> bytes:
     return message_frame(Status(status.feed.value, round(status.since, 3)))
+
+
+def withdrawn_frame(series: Series) -> bytes:
+    name, interval = series.symbol, series.interval.value
+    text = f"{name} {interval} is not served any more; updates go on if it returns"
+    return message_frame(Error(None, "series_withdrawn", text))
 
 
 def heartbeat_frame(wall: float) -> bytes:

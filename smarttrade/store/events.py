@@ -70,11 +70,21 @@ class SeriesReturned:
     snapshot: Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesWithdrawn(Generic[SubscriberT]):
+    """A series is not served any more; its subscribers stay, for it may return."""
+
+    series: Series
+    waiting: tuple[SubscriberT, ...]
+    """Those that were to be subscribed once it had a history."""
+
+
 HubEvent = (
     CandlesPublished
     | SeriesReturned
     | SubscriptionsOpened[Any]
     | SubscriptionsClosed[Any]
+    | SeriesWithdrawn[Any]
     | FeedChanged
 )
 

@@ -27,6 +27,7 @@ from .events import (
     GapsChanged,
     Published,
     SeriesReturned,
+    SeriesWithdrawn,
     SubscriptionsClosed,
     SubscriptionsOpened,
     WindowReplaced,
@@ -321,8 +322,7 @@ class MemoryStore:
             self._catalogue.restart_all()
             self._clock = ExchangeClock()
         self.origin = origin
-        self._catalogue.change(symbols, intervals)
-        return [CatalogueChanged()]
+        return self._change_catalogue(symbols, intervals)
 
     def adopt(
         self, windows: Iterable[tuple[Series, WindowState]], time: int, now: float, wall: float
@@ -418,8 +418,14 @@ class MemoryStore:
         kept = set(symbols)
         self.is_listed = True
         configured = self._catalogue.configured
-        self._catalogue.change([s for s in configured if s in kept], self.intervals)
-        return [CatalogueChanged()]
+        return self._change_catalogue([s for s in configured if s in kept], self.intervals)
+
+    def _change_catalogue(
+        self, symbols: Sequence[str], intervals: Sequence[Interval]
+    ) -> list[Event]:
+        before = self._series
+        self._catalogue.change(symbols, intervals)
+        return [CatalogueChanged(), *_withdrawn(before, self._series)]
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -487,3 +493,13 @@ class MemoryStore:
     def report_feed(self, status: FeedStatus) -> list[Event]:
         self.feed = status
         return [FeedChanged(status)]
+
+
+def _withdrawn(
+    before: Mapping[Series, SeriesState], after: Mapping[Series, SeriesState]
+) -> list[SeriesWithdrawn[Any]]:
+    return [
+        SeriesWithdrawn(series, tuple(state.waiting))
+        for series, state in before.items()
+        if series not in after
+    ]

@@ -36,6 +36,9 @@ def exact(data: bytes) -> Message:
     return found
 
 
+TEXT, PING = 0x81, 0x89  # with the bit of a last fragment
+
+
 class FrameReader:
     """Assembles messages from the bytes of a stream."""
 
@@ -46,13 +49,13 @@ class FrameReader:
         self._rest += data
         found = list(_split(self._rest))
         self._rest = self._rest[sum(len(frame) for frame, _ in found) :]
-        return [json.loads(payload) for _, payload in found]
+        return [json.loads(payload) for frame, payload in found if frame[0] == TEXT]
 
 
 def _split(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     start = 0
     while start + 2 <= len(data):
-        assert data[start] == 0x81, "the last fragment of a text message"
+        assert data[start] in (TEXT, PING), "the last fragment of a message, or a ping"
         assert data[start + 1] < 128, "not masked"
         size, head = data[start + 1], 2
         if size >= 126:

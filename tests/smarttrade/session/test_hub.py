@@ -17,6 +17,7 @@ from smarttrade.session.budget import Budget
 from smarttrade.session.hub import (
     FLUSH_CPU_SHARE,
     MAX_FLUSH_PAUSE,
+    PING_FRAME,
     Hub,
     HubCounters,
     Subscriber,
@@ -31,6 +32,7 @@ from smarttrade.store.events import (
     FeedChanged,
     HubEvent,
     Published,
+    SeriesWithdrawn,
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
@@ -637,3 +639,40 @@ async def test_subscriptions_are_not_gathered(
     assert len(client.drain()) == 4
     assert trio.current_time() == began
     nursery.cancel_scope.cancel()
+
+
+# Signs of life, and series that are not served any more
+
+
+async def test_legacy_client_gets_a_ping_every_20_seconds(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    mailbox, legacy, other = Mailbox[HubEvent]("hub", capacity=9), Client(legacy=True), Client()
+    await nursery.start(run_hub_every_25_seconds, mailbox)
+    await mailbox.tell(opened(legacy, BTC))
+    await mailbox.tell(opened(other, BTC))
+    times = []
+    for _ in range(65):
+        await trio.sleep(1)
+        await wait_all_tasks_blocked()
+        times += [trio.current_time()] * legacy.outbox.data.count(PING_FRAME)
+        legacy.outbox.data = b""
+    assert times == [20, 40, 60]
+    assert PING_FRAME not in other.outbox.data
+    nursery.cancel_scope.cancel()
+
+
+def test_clients_of_a_withdrawn_series_are_informed() -> None:
+    hub, subscribed, waiting, other, legacy = (
+        new_hub(), Client(), Client(), Client(), Client(legacy=True)
+    )  # fmt: skip
+    hub.handle([opened(subscribed, BTC, ETH), opened(waiting), opened(other, ETH)])
+    hub.handle([opened(legacy, BTC)])
+    for client in (subscribed, waiting, other, legacy):
+        client.drain()
+    hub.handle([SeriesWithdrawn(BTC, (waiting.subscriber,))])
+    for client in (subscribed, waiting):
+        (message,) = client.drain()
+        assert (message["type"], message["code"]) == ("error", "series_withdrawn")
+        assert "BTCUSDT 1m" in message["message"]
+    assert other.drain() == legacy.drain() == []

@@ -689,3 +689,45 @@ def test_words_of_a_client_are_given_back_cut() -> None:
 def test_client_s_words_are_cut_only_when_they_are_long() -> None:
     assert shown("x" * 50) == repr("x" * 50)
     assert shown("x" * 51) == repr("x" * 50 + "...")
+
+
+# Numbers as JSON has them
+
+
+def test_whole_numbers_may_have_a_point() -> None:
+    request = '{"symbol": "BTCUSDT", "interval": "1m", "snapshot": 3.0, "id": 7.0}'
+    wanted, answered = subscribe(new_session(), request)
+    assert wanted == (SubscriptionSpec(BTC, snapshot=3),)
+    assert answered["id"] == 7
+
+
+@pytest.mark.parametrize("number", ["3.5", "1e300", "-1.0", "0.0", "1001.0"])
+def test_other_numbers_are_no_snapshot(number: str) -> None:
+    entry = f'{{"symbol": "BTCUSDT", "interval": "1m", "snapshot": {number}}}'
+    wanted, answered = subscribe(new_session(), f'{{"subscriptions": [{entry}]}}')
+    assert wanted == ()
+    assert answered["errors"][0]["code"] in ("bad_snapshot", "bad_request")
+
+
+@pytest.mark.parametrize("number", ["7.5", "1e300"])
+def test_other_numbers_are_no_id(number: str) -> None:
+    answered = answer(new_session(), f'{{"action": "ping", "id": {number}}}')
+    assert (answered["type"], answered["code"]) == ("error", "bad_request")
+
+
+# Series that are not served any more
+
+
+def test_series_that_is_not_served_any_more_can_be_unsubscribed() -> None:
+    session = new_session()
+    subscribe(session, {"subscriptions": [BTC_1M, ETH_1M]})
+    without = Catalogue(("ETHUSDT",), CATALOGUE.intervals)
+    request = json.dumps({"action": "unsubscribe", "subscriptions": [BTC_1M]})
+    (action,) = session.receive(request, without, 0.0)
+    assert isinstance(action, Unsubscribe)
+    assert action.series == (BTC,)
+    assert message(action.acknowledgement)["subscriptions"] == [ETH_1M]
+    assert message(action.acknowledgement)["errors"] == []
+    (again,) = session.receive(request, without, 0.0)
+    assert isinstance(again, Unsubscribe)
+    assert message(again.acknowledgement)["errors"][0]["code"] == "unknown_symbol"

@@ -13,6 +13,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
+from smarttrade.store.messages import ListSymbols
 from smarttrade.web.services import _random_name
 from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows
 from tests.fakes.chart import Charts
@@ -604,3 +605,23 @@ async def test_plain_request_to_a_websocket_is_no_failure_of_ours() -> None:
     for answer in answers:
         assert 400 <= answer.status_code < 500
         assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+# Series that are not served any more
+
+
+async def test_client_of_a_symbol_that_is_left_out_is_informed_and_can_unsubscribe() -> None:
+    """One series has history, the other waits for it."""
+    async with backend() as server:
+        await server.history(BTC, rows(0, 2))
+        async with server.session() as session:
+            await session.say(**BTC_1M)
+            await session.say(**ETH_1M, snapshot=5)
+            await session.pending()
+            await server.tell(ListSymbols([]))
+            told = await session.pending()
+            await session.say(action="unsubscribe", **ETH_1M)
+            answered = await session.hear("subscribed")
+    assert [one["code"] for one in told] == ["series_withdrawn"] * 2
+    assert {one["message"].split()[0] for one in told} == {"BTCUSDT", "ETHUSDT"}
+    assert (answered["subscriptions"], answered["errors"]) == ([BTC_1M], [])
