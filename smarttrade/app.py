@@ -7,7 +7,7 @@
     ├── hub                  fan-out to clients
     ├── feed                 one_for_one, see feed/subtree.py
     │   ├── listing          which symbols the exchange lists
-    │   ├── stream           live klines -> store
+    │   ├── stream           live candles -> store
     │   ├── backfill         history and gaps over REST -> store
     │   └── audit            compares published candles with the exchange
     ├── web                  accept loop, Quart-Trio; one session actor per client

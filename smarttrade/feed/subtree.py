@@ -75,7 +75,7 @@ def build_feed(
 
     feed                 one_for_one
     ├── listing          which symbols the venue lists; ends when that is known
-    ├── stream           live klines -> store
+    ├── stream           live candles -> store
     ├── backfill         history and gaps over REST -> store
     └── audit            compares published candles with the venue, until stopped
     """

@@ -290,7 +290,7 @@ class Outbox(trio.abc.HalfCloseableStream):
     # The pending queue
 
     def _put(self, data: bytes) -> None:
-        """Send or append_barrier `data`, after everything that is pending."""
+        """Send `data` after everything that is pending, or append it as a barrier."""
         send, taken = self._send_now, 0
         if send is not None:
             try:

@@ -15,7 +15,7 @@ STREAM_CHUNK = 16 * 1024  # bytes given to any other stream at a time, which tak
 
 
 class WriteDeadline:
-    """How long one client may take nothing; and, in a start_final, how long it has in all."""
+    """How long one client may take nothing; after `start_final`, how long it has in all."""
 
     __slots__ = ("_last_moment", "stall_limit")
 

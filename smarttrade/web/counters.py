@@ -27,4 +27,4 @@ class Counters:
     loop_delays: Histogram = field(default_factory=Histogram)
     """Seconds by which a sleeping task woke too late."""
     rest: RestClient | None = None
-    """Asks the exchange, and is_authorized how much was asked; None where there is no feed."""
+    """Reads from the exchange, and counts its requests; None where there is no feed."""

@@ -53,7 +53,7 @@ class Route:
     """In which the same can come as a text."""
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
-    """Statuses of the problems that it is_authorized, beside those that any request may meet."""
+    """Statuses of its own problems, beside those that any request may meet."""
     unavailable: Any = response_schemas.Problem
     """What comes with 503."""
     for_operators: bool = False
