@@ -165,6 +165,9 @@ class MemoryStore:
         is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
         state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
         rows = [self._as_known(row) for row in rows]
+        if not window.is_ready and state.would_go_back(rows):
+            state.freshness.ask_later(now)
+            return []
         if not window.is_ready:
             begun = self._begin(series, state, partial(window.merge, rows), wall)
             return [*begun, WindowReplaced(series)]
@@ -191,8 +194,11 @@ class MemoryStore:
     def _begin(
         self, series: Series, state: SeriesState, begin: Callable[[], Change], wall: float
     ) -> list[Event]:
-        """The first history. Subscribers without a snapshot get what is news: live candles."""
-        news = state.window.oldest_buffered
+        """The first history. Subscribers without a snapshot get what is news: live candles.
+
+        Those of a series that returns get a snapshot of all that they missed instead.
+        """
+        news = state.window.oldest_buffered if state.resume_from is None else None
         change = begin()
         state.has_changed()
         self.updated_at = wall
@@ -291,6 +297,8 @@ class MemoryStore:
             if state.window.is_ready:
                 change = state.window.merge_stored(stored)
                 events += self._published(series, state, change, wall)
+                continue
+            if state.would_go_back(stored.candles):
                 continue
             events += self._begin(series, state, partial(state.window.restore, stored), wall)
             state.freshness.unconfirmed_since = now

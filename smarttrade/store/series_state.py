@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
+from ..market.candle import Candle
 from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
@@ -22,13 +23,20 @@ class SeriesState:
         "corrections",
         "freshness",
         "gaps_revision",
+        "resume_closed",
         "resume_from",
         "revision",
         "waiting",
         "window",
     )
 
-    def __init__(self, interval: Interval, resume_from: int | None = None) -> None:
+    def __init__(
+        self,
+        interval: Interval,
+        resume_from: int | None = None,
+        *,
+        resume_closed: bool = False,
+    ) -> None:
         self.window = Window(interval)
         self.freshness = Freshness(self.window)
         self.corrections = Corrections()
@@ -41,6 +49,8 @@ class SeriesState:
         self.resume_from = resume_from
         """Of a series that was gone for a while: the newest open time in ms that its subscribers
         may hold. They get what follows as soon as there is a history."""
+        self.resume_closed = resume_closed
+        """Whether they hold that candle's final state."""
         self.waiting: dict[Hashable, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
 
@@ -52,12 +62,28 @@ class SeriesState:
 
     def successor(self, *, from_start: bool) -> SeriesState:
         """What begins when this series goes, for when it returns."""
-        newest = self.window.newest
-        resume_from = newest.open_time if newest else self.resume_from
-        state = SeriesState(self.window.interval, 0 if from_start else resume_from)
+        newest, interval = self.window.newest, self.window.interval
+        if from_start:
+            state = SeriesState(interval, 0)
+        elif newest is not None:
+            state = SeriesState(interval, newest.open_time, resume_closed=newest.closed)
+        else:
+            state = SeriesState(interval, self.resume_from, resume_closed=self.resume_closed)
         state.waiting = self.waiting
         state.revision = self.revision + 1
         return state
+
+    def would_go_back(self, candles: Sequence[Candle]) -> bool:
+        """Whether subscribers hold a later state than the last of these, of a series that returns.
+
+        What is stored may be old, and REST lags behind the stream.
+        """
+        if not self.resume_from or not candles:
+            return False
+        newest = candles[-1]
+        if newest.open_time == self.resume_from:
+            return self.resume_closed and not newest.closed
+        return newest.open_time < self.resume_from
 
     def has_changed(self) -> None:
         """More than some candles have; the gaps are reported with it."""

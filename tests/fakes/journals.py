@@ -16,9 +16,10 @@ from smarttrade.store.events import CandlesMissing
 from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, StoreMessage
+from smarttrade.store.origin import Exchange
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC
-from tests.fakes.database import VirtualDatabase, VirtualRedis
+from tests.fakes.database import BINANCE, VirtualDatabase, VirtualRedis
 
 LEASE = 3.0
 
@@ -26,9 +27,11 @@ LEASE = 3.0
 class Process:
     """A store and its journal."""
 
-    def __init__(self, server: VirtualRedis, *symbols: str) -> None:
-        self.link: VirtualDatabase = server.connect()
-        self.memory = MemoryStore(symbols or ("BTCUSDT", "ETHUSDT"), (BTC.interval,))
+    def __init__(self, server: VirtualRedis, *symbols: str, exchange: Exchange = BINANCE) -> None:
+        self.link: VirtualDatabase = server.connect(exchange)
+        self.memory = MemoryStore(
+            symbols or ("BTCUSDT", "ETHUSDT"), (BTC.interval,), origin=exchange.name
+        )
         self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: 0.0)
         self.report = self.journal.report
         self.store = Mailbox[StoreMessage]("store", capacity=100)

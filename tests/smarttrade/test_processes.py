@@ -150,9 +150,10 @@ async def test_redis_killed_and_started_empty(deployment: Deployment) -> None:
         deployment.redis.start()
         await serve.until("/system", role("leading"))
         await trio.sleep(0.5)
+        origin = deployment.simulator.url.removeprefix("http://")
         with deployment.redis.client() as redis:
             for symbol, interval in SERIES:
-                assert redis.llen(f"smarttrade:candles:{symbol}:{interval}") == 1000
+                assert redis.llen(f"smarttrade:candles:{origin}:{symbol}:{interval}") == 1000
     gateway = deployment.start("gateway")
     await gateway.ready()
     assert await deployment.served_differences(gateway) == []

@@ -38,8 +38,9 @@ local format, origin = known[1], known[7]
 local is_ours = not format or format == ARGV[5]
 local is_readable = is_ours or string.match(format, '^%d%d?%d?$') ~= nil
 for index = 3, 6 do is_readable = is_readable and is_number(known[index]) end
-if is_ours and is_readable and format then
-  is_readable = origin and #origin <= 260 and string.match(origin, '^[a-z0-9_.:%[%]-]+$') ~= nil
+if not format then is_readable = redis.call('EXISTS', meta) == 0 end
+if format and is_ours and is_readable then
+  is_readable = known[2] and known[3] and known[4] and origin and #origin <= 260 and string.match(origin, '^[a-z0-9_.:%[%]-]+$') ~= nil
   if is_readable and not is_accepted(origin) then return {'ORIGIN', origin} end
 end
 local holder = redis.call('GET', lease)
