@@ -65,6 +65,11 @@ class Program:
             self._process.wait()
             self._process = None
 
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     async def stop(self) -> int:
         self.send(signal.SIGTERM)
         return await self.ended()

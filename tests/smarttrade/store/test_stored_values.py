@@ -212,7 +212,7 @@ def plant(server: RedisServer, meta: dict[str, bytes], values: list[bytes], leas
     with server.client() as client:
         client.flushall()
         if meta:
-            client.hset("test:meta", mapping=meta)  # type: ignore[arg-type]
+            client.hset("test:meta", mapping=meta)
         client.rpush(KEY, *values)
         client.hset("test:notes:binance.com", "BTCUSDT:1m", values[0])
         client.xadd("test:changes", {b"seq": values[0], b"data": values[-1]})
