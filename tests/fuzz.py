@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["smarttrade"]):
         BinanceDecoder,
         decode_error,
         decode_klines,
-        decode_symbol_statuses,
+        decode_listing,
     )
     from smarttrade.feed.errors import Malformed
     from smarttrade.market.interval import Interval
@@ -53,7 +53,7 @@ def stream(data: bytes) -> None:
 
 def rest(data: bytes) -> None:
     """The exchange's REST answers."""
-    for decode in (lambda: decode_klines(data, 0), lambda: decode_symbol_statuses(data)):
+    for decode in (lambda: decode_klines(data, 0), lambda: decode_listing(data)):
         with suppress(Malformed):
             decode()
     decode_error(data)

@@ -11,11 +11,11 @@ from http import HTTPStatus
 
 from ..feed.errors import ExchangeRefused
 from ..feed.hosts import Trouble
-from ..feed.venue import HostTrouble, RestRequest, SymbolStatus
+from ..feed.venue import HostTrouble, Listing, RestRequest
 from ..market.candle import Candle
 from ..market.series import Series
 from .limits import EXCHANGE_INFO_WEIGHT, KLINES_WEIGHT, TIME_WEIGHT
-from .wire import decode_error, decode_klines, decode_server_time, decode_symbol_statuses
+from .wire import decode_error, decode_klines, decode_listing, decode_server_time
 
 _OVERLOADED = -1008
 """Source: errors.md: "Server is currently overloaded with other requests. Please try again in a few
@@ -41,14 +41,14 @@ def klines_request(
     return RestRequest("/api/v3/klines", parameters, KLINES_WEIGHT, decode)
 
 
-def symbol_statuses_request(symbols: Sequence[str]) -> RestRequest[Mapping[str, SymbolStatus]]:
+def listing_request(symbols: Sequence[str]) -> RestRequest[Listing]:
     """One unknown symbol fails the whole request, and the answer does not name it."""
     quoted = ",".join(f'"{symbol}"' for symbol in symbols)
     return RestRequest(
         "/api/v3/exchangeInfo",
         {"symbols": f"[{quoted}]"},
         EXCHANGE_INFO_WEIGHT,
-        decode_symbol_statuses,
+        decode_listing,
     )
 
 

@@ -18,7 +18,7 @@ class Binance:
     rest_variable = REST_VARIABLE
     stream_variable = STREAM_VARIABLE
     klines_request = staticmethod(rest.klines_request)
-    symbol_statuses_request = staticmethod(rest.symbol_statuses_request)
+    listing_request = staticmethod(rest.listing_request)
     server_time_request = staticmethod(rest.server_time_request)
     used_weight = staticmethod(rest.used_weight)
     failure = staticmethod(rest.failure)

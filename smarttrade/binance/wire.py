@@ -10,7 +10,8 @@ stream events"; rest-api.md, "Kline/Candlestick data" and "Exchange information"
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from ..feed.errors import Malformed
 from ..feed.venue import (
     CandleUpdate,
+    Listing,
     ServerShutdown,
     StreamMessage,
     Subscribed,
@@ -177,17 +179,32 @@ TRADING = "TRADING"
 """Source: binance-spot-api-docs, enums.md, "Symbol status"."""
 
 
+class _Filter(msgspec.Struct):
+    kind: str = msgspec.field(name="filterType", default="")
+    tick_size: Decimal | None = msgspec.field(name="tickSize", default=None)
+
+
 class _Symbol(msgspec.Struct):
     symbol: str
     status: str
+    filters: list[_Filter] = []
+
+
+class _RateLimit(msgspec.Struct):
+    kind: str = msgspec.field(name="rateLimitType", default="")
+    interval: str = ""
+    number: int = msgspec.field(name="intervalNum", default=0)
+    limit: int = 0
 
 
 class _ExchangeInfo(msgspec.Struct):
     symbols: list[_Symbol]
+    rate_limits: list[_RateLimit] = msgspec.field(name="rateLimits", default_factory=list)
+    time: _Time | None = msgspec.field(name="serverTime", default=None)
 
 
-def decode_symbol_statuses(body: bytes) -> Mapping[str, SymbolStatus]:
-    """Read an answer of `/api/v3/exchangeInfo`: the status of each symbol.
+def decode_listing(body: bytes) -> Listing:
+    """Read an answer of `/api/v3/exchangeInfo`.
 
     Raises:
         Malformed: it is not such an answer.
@@ -196,10 +213,24 @@ def decode_symbol_statuses(body: bytes) -> Mapping[str, SymbolStatus]:
         info = msgspec.json.decode(body, type=_ExchangeInfo)
     except _UNREADABLE as error:
         raise Malformed(str(error)) from None
-    return {
-        symbol.symbol: SymbolStatus(symbol.status, symbol.status == TRADING)
-        for symbol in info.symbols
-    }
+    return Listing(
+        {symbol.symbol: _status(symbol) for symbol in info.symbols},
+        next((each.limit for each in info.rate_limits if _is_weight(each)), None),
+        info.time,
+    )
+
+
+def _status(symbol: _Symbol) -> SymbolStatus:
+    """Source: filters.md, "PRICE_FILTER": a `tickSize` of 0 disables the rule."""
+    steps = (each.tick_size for each in symbol.filters if each.kind == "PRICE_FILTER")
+    tick_size = next((step for step in steps if step and step.is_finite() and step > 0), None)
+    return SymbolStatus(symbol.status, symbol.status == TRADING, tick_size)
+
+
+def _is_weight(limit: _RateLimit) -> bool:
+    """Source: enums.md, "Rate limiters"; a limit of nothing would stop everything."""
+    is_per_minute = (limit.interval, limit.number) == ("MINUTE", 1)
+    return limit.kind == "REQUEST_WEIGHT" and is_per_minute and limit.limit > 0
 
 
 class _ServerTime(msgspec.Struct):

@@ -1,12 +1,12 @@
-"""The audit actor: compares what was published with the exchange's history, for ever and gently.
+"""The audit actor: compares what was published with the exchange's history, until stopped.
 
-And now and then, whether the symbols are still traded. One that is not keeps its candles, as the
-exchange does: the same is seen while all trading is halted for an hour.
+Each turn reads a whole window of one series, in one request. A round is as long as the setting
+says, or as the audit's share of the request weight allows, whichever is longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,14 +20,11 @@ from ..market.series import Series
 from ..market.window import Difference
 from ..store.messages import CorrectCandles, GetDifferences, GetListed, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable
-from .listing import NOT_LISTED, symbol_statuses
 from .rest import RestClient
-from .venue import SymbolStatus
 from .weight import Purpose
 
 logger = structlog.get_logger("feed.audit")
 
-AUDITED = 100  # closed candles of a series that are read again in each turn
 SETTLING = 2
 """Rows at the end that are left out: a candle may be read while the exchange still writes it."""
 
@@ -35,13 +32,9 @@ AUDIT_ROUND = 120.0
 """Seconds in which every series is compared once, if there are not too many. At Binance, 60 series
 cost 60 of the 6000 weight a minute."""
 
-LEAST_PAUSE = 1.0  # seconds between two series, however many there are
-
 CONFIRM_AFTER = 2.0
 """Seconds until a difference is read once more: one answer may come from a cache gone stale, and
 the repair of what is right would be the greater harm."""
-
-SYMBOLS_EVERY = 600.0  # seconds between two looks at the symbols' statuses
 
 
 @dataclass(slots=True)
@@ -55,7 +48,9 @@ class AuditCounters:
     turns: int = 0
     """Series compared."""
     skipped: int = 0
-    """Turns passed over: the exchange did not answer, or the weight was needed for other things."""
+    """Turns passed over: the exchange did not answer."""
+    round_seconds: float = 0.0
+    """How long a round takes, computed from the setting, the series and the weight."""
 
 
 async def run_audit(
@@ -68,49 +63,13 @@ async def run_audit(
 ) -> None:
     """Compare each listed series in turn, and repair what differs.
 
-    Uses no weight while more than half of the ceiling is used: gaps are more urgent.
+    `round_within` is in seconds. Request weight is shared with what is more urgent.
     """
     task_status.started()
-    series = await store.ask(GetListed)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch_symbols, sorted({each.symbol for each in series}), rest)
-        nursery.start_soon(_compare_for_ever, series, store, rest, counters, round_within)
-
-
-async def _watch_symbols(symbols: Sequence[str], rest: RestClient) -> None:
-    """Log each symbol that stops trading, or trades again."""
-    known: Mapping[str, SymbolStatus | None] = dict.fromkeys(symbols)
     while True:
-        await trio.sleep(SYMBOLS_EVERY)
-        try:
-            statuses = await symbol_statuses(symbols, rest)
-        except ExchangeUnavailable:
-            continue
-        found = {symbol: statuses.get(symbol, NOT_LISTED) for symbol in symbols}
-        for symbol, status in found.items():
-            if status != known[symbol]:
-                _log_status(symbol, status, is_first=known[symbol] is None)
-        known = found
-
-
-def _log_status(symbol: str, status: SymbolStatus, *, is_first: bool) -> None:
-    """A symbol that trades at first has done so since it was listed: no news."""
-    if not status.is_trading:
-        advice = "if it was renamed, see SMARTTRADE_SYMBOLS"
-        logger.error("symbol_stopped", symbol=symbol, status=status.name, advice=advice)
-    elif not is_first:
-        logger.info("symbol_trades_again", symbol=symbol)
-
-
-async def _compare_for_ever(
-    series: Sequence[Series],
-    store: Mailbox[StoreMessage],
-    rest: RestClient,
-    counters: AuditCounters,
-    round_within: float,
-) -> None:
-    pause = max(LEAST_PAUSE, round_within / max(1, len(series)))
-    while True:
+        series = await store.ask(GetListed)
+        pause = _pause(series, rest, round_within)
+        _note_round(pause * len(series), counters, round_within)
         for each in series:
             await trio.sleep(pause)
             try:
@@ -120,10 +79,25 @@ async def _compare_for_ever(
                 logger.info("audit_skipped", series=str(each), error=str(error))
 
 
+def _pause(series: Sequence[Series], rest: RestClient, round_within: float) -> float:
+    """Seconds between two turns."""
+    if not series:
+        return round_within
+    return max(round_within / len(series), rest.klines_interval(series[0], Purpose.AUDIT))
+
+
+def _note_round(seconds: float, counters: AuditCounters, wanted: float) -> None:
+    if seconds == counters.round_seconds:
+        return
+    counters.round_seconds = seconds
+    if seconds > 1.01 * wanted:
+        logger.warning("audit_round", seconds=round(seconds), wanted=round(wanted))
+
+
 async def _audit(
     series: Series, store: Mailbox[StoreMessage], rest: RestClient, counters: AuditCounters
 ) -> None:
-    rows = await rest.klines(series, limit=AUDITED + SETTLING, purpose=Purpose.AUDIT)
+    rows = await rest.klines(series, purpose=Purpose.AUDIT)
     settled = rows[:-SETTLING]
     counters.turns += 1
     counters.compared += len(settled)
@@ -131,7 +105,7 @@ async def _audit(
     if not found:
         return
     await trio.sleep(CONFIRM_AFTER)
-    again = await rest.klines(series, limit=AUDITED + SETTLING, purpose=Purpose.AUDIT)
+    again = await rest.klines(series, purpose=Purpose.AUDIT)
     confirmed = _confirmed(found, again)
     counters.differences += len(confirmed)
     for difference in confirmed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,8 +26,10 @@ from ..store.messages import (
 )
 from .backfill_queue import BackfillQueue, Try
 from .errors import ExchangeRefused, ExchangeUnavailable
+from .listing import log_state, report_symbols
 from .network import CONNECTIONS
 from .rest import MAX_KLINES, RestClient
+from .symbols import Symbols
 from .weight import Purpose
 
 logger = structlog.get_logger("feed.backfill")
@@ -51,15 +54,18 @@ async def run_backfill(
     rest: RestClient,
     *,
     progress: Progress,
+    symbols: Symbols | None = None,
+    wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Read every series' history, then whatever turns out to be missing, for ever.
 
+    `symbols` is where it is noted whose history the exchange refuses; it outlives this actor.
     Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing
     that was missing is forgotten.
     """
     task_status.started()
-    backfill = _Backfill(store, rest, progress)
+    backfill = _Backfill(store, rest, progress, symbols or Symbols(()), wall_clock)
     async with trio.open_nursery() as nursery:
         # Before anything is asked: a store that waits for room in `gaps` answers nobody.
         nursery.start_soon(backfill.collect, gaps)
@@ -82,9 +88,18 @@ async def _check_overdue(store: Mailbox[StoreMessage]) -> None:
 class _Backfill:
     """The queue, and the workers that read what is in it."""
 
-    def __init__(self, store: Mailbox[StoreMessage], rest: RestClient, progress: Progress) -> None:
+    def __init__(
+        self,
+        store: Mailbox[StoreMessage],
+        rest: RestClient,
+        progress: Progress,
+        symbols: Symbols,
+        wall_clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._rest = rest
+        self._symbols = symbols
+        self._wall_clock = wall_clock
         self._progress = progress
         self._total = 0
         self._without_history: dict[Series, None] = {}  # in order
@@ -134,11 +149,15 @@ class _Backfill:
             first, rows = await self._read(missing, is_beyond=is_last)
         except ExchangeRefused as error:
             logger.error("history_refused", series=str(missing.series), error=str(error))
+            if self._symbols.refuse(missing.series.symbol, self._wall_clock()):
+                await self._report(missing.series.symbol)
             await self._give_up(missing)
         except ExchangeUnavailable as error:
             logger.warning("history_unavailable", series=str(missing.series), error=str(error))
-            self._postpone(missing)
+            self._postpone(missing, is_reachable=error.trouble is None)
         else:
+            if self._symbols.accept(missing.series.symbol, self._wall_clock()):
+                await self._report(missing.series.symbol)
             # Nothing, too, is an answer: that there is nothing new.
             await self._store.tell(PutHistory(missing.series, rows, first))
             reached = rows[-1].open_time if rows else None
@@ -154,8 +173,14 @@ class _Backfill:
             else:  # the exchange's history lags behind its stream
                 self._postpone(rest)
 
-    def _postpone(self, rest: CandlesMissing) -> None:
-        self._queue.postpone(rest, trio.current_time(), chance=random.random())
+    async def _report(self, symbol: str) -> None:
+        log_state(symbol, self._symbols)
+        await report_symbols(self._symbols, self._store)
+
+    def _postpone(self, rest: CandlesMissing, *, is_reachable: bool = True) -> None:
+        self._queue.postpone(
+            rest, trio.current_time(), chance=random.random(), is_reachable=is_reachable
+        )
 
     async def _give_up(self, missing: CandlesMissing) -> None:
         """Leave it to the store, which asks again ever later."""

@@ -20,6 +20,10 @@ from ..store.events import CandlesMissing
 PAUSE = Backoff(first=0.5, max_pause=60.0)
 """Between two tries that bring nothing, of one series."""
 
+UNREACHABLE_PAUSE = Backoff(first=0.5, max_pause=5.0)
+"""The same while the venue cannot be reached. Its hosts are left alone then, whoever asks, and all
+series are to follow at once when one answers again."""
+
 MAX_FRUITLESS = 60
 """Tries an hour that bring nothing, of one series; then it waits for the hour to pass."""
 HOUR = 3600.0
@@ -130,15 +134,21 @@ class BackfillQueue:
         self._put_back(rest)
 
     def postpone(
-        self, rest: CandlesMissing, now: float, *, chance: float, pause: float = 0.0
+        self, rest: CandlesMissing, now: float, *, chance: float, is_reachable: bool = True
     ) -> None:
         """The try brought nothing, or too little: `rest` is due after a growing pause.
 
-        Or after `pause`, if that is longer. `chance` is from 0 to below 1.
+        `chance` is from 0 to below 1. A try while the venue cannot be reached does not count
+        towards the ceiling of its series.
         """
         self._end(rest.series)
-        record = self._note_fruitless(rest.series, now)
-        record.due = max(record.due, now + max(pause, PAUSE.pause(record.fruitless, chance)))
+        record = self._records.setdefault(rest.series, _Record())
+        if is_reachable:
+            self._note_fruitless(rest.series, now)
+            record.due = max(record.due, now + PAUSE.pause(record.fruitless, chance))
+        else:
+            record.fruitless += 1
+            record.due = now + UNREACHABLE_PAUSE.pause(record.fruitless, chance)
         self._put_back(rest)
 
     def give_up(self, series: Series, now: float) -> None:
@@ -157,13 +167,12 @@ class BackfillQueue:
         self._waiting[rest.series] = rest if waiting is None else _widest(waiting, rest)
         self._schedule(rest.series)
 
-    def _note_fruitless(self, series: Series, now: float) -> _Record:
+    def _note_fruitless(self, series: Series, now: float) -> None:
         record = self._records.setdefault(series, _Record())
         record.fruitless += 1
         record.times.append(now)
         is_too_often = len(record.times) == MAX_FRUITLESS
         record.due = record.times[0] + HOUR if is_too_often else float("-inf")
-        return record
 
     def _schedule(self, series: Series) -> None:
         """Put a series whose entry waits among those that may begin, or that pause."""

@@ -1,18 +1,24 @@
-"""The listing actor: which of the configured symbols the exchange lists and trades."""
+"""The listing actor: which of the configured symbols the exchange lists and trades.
+
+One request asks about all that it lists; those that it does not list are asked about now and then.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 import trio
 
 from actors import Backoff, Mailbox
 
+from ..market.symbol_details import SymbolState
 from ..store.messages import ListSymbols, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
+from .symbols import Symbols
 from .venue import SymbolStatus
 
 logger = structlog.get_logger("feed.listing")
@@ -21,35 +27,76 @@ PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 
+CHECK_INTERVAL = 60.0  # seconds between two looks at all symbols, while they trade
+HALTED_CHECK_INTERVAL = 20.0
+"""Seconds between two looks while some listed symbol does not trade: one that trades again is live
+within a minute."""
+ABSENT_CHECK_INTERVAL = 300.0
+"""Seconds between two looks at symbols that are not listed. Each look costs a request a symbol: one
+that is not listed fails the question about all."""
+
 NOT_LISTED = SymbolStatus("not listed", is_trading=False)
 
 
 async def run_listing(
-    symbols: Sequence[str],
+    symbols: Symbols,
     store: Mailbox[StoreMessage],
     rest: RestClient,
     *,
+    wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Ask the exchange about every symbol, tell the store which are good, and return.
+    """Ask the exchange about every symbol, and report to the store, until cancelled.
+
+    `symbols` outlives restarts of this actor.
 
     Raises:
-        NoSymbolLeft: none is; no restart would help.
+        NoSymbolLeft: none is listed, and none ever was; no restart would help.
     """
     task_status.started()
-    statuses = await _ask_until_answered(symbols, rest)
-    for symbol in symbols:
-        status = statuses.get(symbol)
-        if status is None:
-            logger.error("symbol_left_out", symbol=symbol, reason="not listed at the exchange")
-        elif not status.is_trading:
-            logger.error("symbol_left_out", symbol=symbol, reason=f"not trading: {status.name}")
-    good = [symbol for symbol in symbols if statuses.get(symbol, NOT_LISTED).is_trading]
-    if not good:
-        raise NoSymbolLeft(
-            f"the exchange lists and trades none of: {', '.join(symbols)}; see SMARTTRADE_SYMBOLS"
-        )
-    await store.tell(ListSymbols(good))
+    changed = symbols.update(
+        symbols.configured, await _ask_until_answered(symbols.configured, rest), wall_clock()
+    )
+    if not symbols.served:
+        names = ", ".join(symbols.configured)
+        raise NoSymbolLeft(f"the exchange lists none of: {names}; see SMARTTRADE_SYMBOLS")
+    await _report(symbols, changed, store)
+    absent_at = trio.current_time()
+    while True:
+        await trio.sleep(CHECK_INTERVAL if symbols.is_all_trading else HALTED_CHECK_INTERVAL)
+        asked: Sequence[str] = symbols.listed
+        if trio.current_time() >= absent_at + ABSENT_CHECK_INTERVAL:
+            asked, absent_at = symbols.configured, trio.current_time()
+        try:
+            found = await symbol_statuses(asked, rest)
+        except ExchangeUnavailable:
+            continue
+        changed = symbols.update(asked, found, wall_clock())
+        if changed:
+            await _report(symbols, changed, store)
+
+
+async def _report(symbols: Symbols, changed: Sequence[str], store: Mailbox[StoreMessage]) -> None:
+    for symbol in changed:
+        log_state(symbol, symbols)
+    await report_symbols(symbols, store)
+
+
+async def report_symbols(symbols: Symbols, store: Mailbox[StoreMessage]) -> None:
+    """Let the store know of each symbol."""
+    await store.tell(ListSymbols(symbols.served, dict(symbols.details)))
+
+
+def log_state(symbol: str, symbols: Symbols) -> None:
+    """One line for a change of a symbol's state."""
+    details = symbols.details[symbol]
+    if details.state is SymbolState.UNKNOWN:
+        advice = "see SMARTTRADE_SYMBOLS; it is served as soon as it is listed"
+        logger.error("symbol_left_out", symbol=symbol, reason=details.reason, advice=advice)
+    elif details.is_trading:
+        logger.info("symbol_trades", symbol=symbol)
+    else:
+        logger.error("symbol_stopped", symbol=symbol, reason=details.reason)
 
 
 async def _ask_until_answered(

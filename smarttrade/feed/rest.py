@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import httpx
+import structlog
 import trio
 
 from ..market.candle import Candle
 from ..market.series import Series
+from ..store.exchange_clock import ExchangeClock
 from .bodies import ACCEPTED_ENCODING, UnreadableBodyError, read_body
 from .errors import ExchangeBusy, ExchangeError, ExchangeRefused, ExchangeUnavailable, Malformed
 from .hints import error_hint, wrong_server_hint
 from .hosts import Host, Hosts, Trouble
 from .venue import RestRequest, SymbolStatus, Venue
 from .weight import Purpose, WeightBudget
+
+logger = structlog.get_logger("feed.rest")
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +45,8 @@ class RestClient:
     ) -> None:
         self.budget = budget
         self.hosts = Hosts(endpoints, failures=MAX_FAILURES)
+        self.clock = ExchangeClock()
+        """The exchange's, as its answers and its stream report it."""
         self._venue = venue
         self._http = http
         self.requests = 0
@@ -74,14 +80,27 @@ class RestClient:
         )
         return await self._get(request, purpose)
 
+    def klines_interval(self, series: Series, purpose: Purpose) -> float:
+        """Seconds between requests for klines by which a purpose uses its own share of weight."""
+        request = self._venue.klines_request(series, first=None, last=None, limit=1, as_of=0)
+        return self.budget.interval(request.weight, purpose)
+
     async def symbol_statuses(self, symbols: Sequence[str]) -> Mapping[str, SymbolStatus]:
-        """The trading status of each of `symbols`.
+        """What the exchange reports about each of `symbols`.
+
+        Its limit of weight and its clock, which come with that, are taken note of.
 
         Raises:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
             ExchangeRefused: it does not know one of them, and may not say which.
         """
-        return await self._get(self._venue.symbol_statuses_request(symbols), Purpose.CHECK)
+        listing = await self._get(self._venue.listing_request(symbols), Purpose.CHECK)
+        if listing.weight is not None and listing.weight != self.budget.allowed:
+            logger.info("exchange_weight_limit", weight=listing.weight)
+            self.budget.allowed = listing.weight
+        if listing.time is not None:
+            self.clock.learn(listing.time, trio.current_time())
+        return listing.symbols
 
     async def server_time(self) -> int:
         """The exchange's clock, in ms since the epoch.

@@ -10,6 +10,7 @@ import trio
 
 from actors import Mailbox
 
+from ..market.series import Series
 from ..store.feed import Feed, FeedStatus
 from ..store.messages import GetListed, PutUpdates, ReportFeed, StoreMessage
 from .budgets import AttemptBudget
@@ -28,6 +29,8 @@ logger = structlog.get_logger("feed.stream")
 BATCH_SIZE = 1024  # candles in one message to the store
 HEALTH_INTERVAL = 1.0  # seconds between two checks of the feed's health
 FIRST_HEALTH_INTERVAL = 0.05  # the same until the feed is live once: clients wait for that
+
+LISTING_INTERVAL = 5.0  # seconds between two looks whether more series are listed
 
 
 async def run_stream(
@@ -62,6 +65,24 @@ async def run_stream(
         nursery.start_soon(_forward, updates, store)
         nursery.start_soon(_report_feed, health, store, wall_clock)
         for number, shard in enumerate(shards):
+            nursery.start_soon(StreamShard(number, shard, context).keep_connected)
+        await _add_shards(set(series), store, context, nursery)
+
+
+async def _add_shards(
+    connected: set[Series],
+    store: Mailbox[StoreMessage],
+    context: StreamContext,
+    nursery: trio.Nursery,
+) -> None:
+    """Open another connection for series that are listed later on, until cancelled."""
+    health = context.health
+    while True:
+        await trio.sleep(LISTING_INTERVAL)
+        added = [each for each in await store.ask(GetListed) if each not in connected]
+        connected.update(added)
+        for shard in plan_shards(added, context.venue.limits.max_streams):
+            number, health.shards = health.shards, health.shards + 1
             nursery.start_soon(StreamShard(number, shard, context).keep_connected)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 
-from actors import Child, Mailbox, Restart, RestartBudget, Strategy, Supervisor
+from actors import Child, Mailbox, RestartBudget, Strategy, Supervisor
 
 from ..store.events import CandlesMissing
 from ..store.messages import StoreMessage
@@ -21,6 +21,7 @@ from .listing import run_listing
 from .rest import RestClient
 from .stream import run_stream
 from .stream_context import StreamCounters
+from .symbols import Symbols
 from .venue import Venue
 from .weight import WeightBudget
 
@@ -74,7 +75,7 @@ def build_feed(
     """The supervisor `feed`, not running yet.
 
     feed                 one_for_one
-    ├── listing          which symbols the venue lists; ends when that is known
+    ├── listing          which symbols the venue lists and trades
     ├── stream           live candles -> store
     ├── backfill         history and gaps over REST -> store
     └── audit            compares published candles with the venue, until stopped
@@ -93,15 +94,18 @@ def build_feed(
         rotate_after=options.rotate_after,
         wall_clock=wall_clock,
     )
-    listing = partial(run_listing, options.symbols, store, rest)
-    backfill = partial(run_backfill, gaps, store, rest, progress=progress)
+    symbols = Symbols(options.symbols)
+    listing = partial(run_listing, symbols, store, rest, wall_clock=wall_clock)
+    backfill = partial(
+        run_backfill, gaps, store, rest, progress=progress, symbols=symbols, wall_clock=wall_clock
+    )
     audit = partial(
         run_audit, store, rest, counters=audit_counters, round_within=options.audit_round
     )
     return Supervisor(
         "feed",
         [
-            Child("listing", listing, restart=Restart.TRANSIENT),
+            Child("listing", listing),
             Child("stream", stream),
             Child("backfill", backfill, mailbox=gaps),
             Child("audit", audit),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -83,6 +84,19 @@ class SymbolStatus:
     name: str
     """In the venue's own words, for logs."""
     is_trading: bool
+    tick_size: Decimal | None = None
+    """The smallest step of a price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the venue reports about some symbols, and about itself on that occasion."""
+
+    symbols: Mapping[str, SymbolStatus]
+    weight: int | None = None
+    """Request weight that it allows an address in `Limits.weight_period`."""
+    time: int | None = None
+    """Its clock, in milliseconds since the epoch."""
 
 
 class CandleUpdate(msgspec.Struct, frozen=True):
@@ -147,9 +161,7 @@ class Venue(Protocol):
         as its event time: the latest event time that was known before the request.
         """
 
-    def symbol_statuses_request(
-        self, symbols: Sequence[str]
-    ) -> RestRequest[Mapping[str, SymbolStatus]]:
+    def listing_request(self, symbols: Sequence[str]) -> RestRequest[Listing]:
         """The status of each of `symbols`.
 
         A venue may refuse the whole request because of one symbol that it does not list: the feed

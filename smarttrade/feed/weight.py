@@ -89,6 +89,10 @@ class WeightBudget:
         self._own[purpose] += weight
         return 0.0
 
+    def interval(self, weight: int, purpose: Purpose) -> float:
+        """Seconds between two requests of `weight` by which a purpose uses its own share."""
+        return weight * self._period / (SHARES[purpose] * self.ceiling)
+
     def release(self, weight: int, purpose: Purpose) -> None:
         """Give back what was reserved: nothing was sent."""
         self.used -= weight

@@ -30,12 +30,21 @@ from ..store.events import (
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
+    SymbolChanged,
 )
 from ..store.feed import Feed, FeedStatus
 from ..telemetry.histogram import Histogram
 from .budget import Budget
 from .outbox import Batch, Outbox
-from .wire import CandleTexts, Encoder, heartbeat_frame, legacy_frame, status_frame, withdrawn_frame
+from .wire import (
+    CandleTexts,
+    Encoder,
+    heartbeat_frame,
+    legacy_frame,
+    status_frame,
+    symbol_frame,
+    withdrawn_frame,
+)
 
 BATCH = 256  # events taken from the mailbox before a flush; whatever has come since the last one
 
@@ -153,6 +162,8 @@ class Hub:
                     self._broadcast("status", status_frame(status))
                 case SeriesReturned(snapshot):
                     self._resume(snapshot)
+                case SymbolChanged():
+                    self._report_symbol(event)
                 case _:
                     assert_never(event)
         self._flush(touched)
@@ -225,11 +236,29 @@ class Hub:
             outbox.post_once(opened.acknowledgement)
         if is_new and not subscriber.legacy:
             outbox.post_once(status_frame(self._feed))
+        if not subscriber.legacy:
+            for symbol, details in opened.not_trading:
+                outbox.post_once(symbol_frame(symbol, details))
         for number, snapshot in enumerate(opened.snapshots, 1):
             self._post_snapshot(subscriber, snapshot)
             if number % SNAPSHOTS_PER_TURN == 0 or number == len(opened.snapshots):
                 yield
         self._move(subscriber, self._series.get(subscriber, frozenset()).union(opened.series))
+
+    def _report_symbol(self, changed: SymbolChanged) -> None:
+        """To all who get, or wait for, some series of the symbol."""
+        groups = {
+            group
+            for series, routed in self._routes.items()
+            if series.symbol == changed.symbol
+            for group in routed
+        }
+        members = {member for group in groups for member in group.members}
+        data = symbol_frame(changed.symbol, changed.details)
+        batch = Batch(data, ((("symbol", changed.symbol), data),))
+        for subscriber in members.union(changed.waiting):
+            if not subscriber.legacy:
+                subscriber.outbox.post(batch)
 
     def _post_snapshot(self, subscriber: Subscriber, snapshot: Snapshot) -> None:
         if subscriber.legacy:

@@ -121,6 +121,25 @@ class Status(Struct, frozen=True, tag_field="type", tag="status"):
     since: Wall
 
 
+class SymbolUpdate(Struct, frozen=True, tag_field="type", tag="symbol"):
+    """The exchange has halted, delisted or refused a symbol of this session, or trades it again.
+
+    At every change, and after `subscribed` for a symbol that does not trade.
+    """
+
+    symbol: Symbol
+    state: Annotated[
+        Literal["trading", "halted", "delisted", "refused", "unknown"],
+        Meta(
+            description="`halted`: listed, and not traded now; `delisted`: no longer listed; "
+            "`refused`: the exchange does not give its candles; `unknown`: not listed, and left "
+            "out until it is. What is known of it is served all the same."
+        ),
+    ]
+    since: Wall
+    reason: Annotated[str | None, Meta(description="For people; null while it trades.")]
+
+
 class Heartbeat(Struct, frozen=True, tag_field="type", tag="heartbeat"):
     """The server lives."""
 
@@ -154,5 +173,15 @@ class LegacyCandle(Struct, frozen=True):
     is_closed: bool
 
 
-Message = Welcome | Status | Subscribed | Snapshot | CandleUpdate | Heartbeat | Pong | Error
+Message = (
+    Welcome
+    | Status
+    | SymbolUpdate
+    | Subscribed
+    | Snapshot
+    | CandleUpdate
+    | Heartbeat
+    | Pong
+    | Error
+)
 """Whatever `/ws/candles` says."""

@@ -134,6 +134,9 @@ def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
         known_symbol = parse_symbol(symbol)
     except ValueError:
         known_symbol = ""
+    if known_symbol not in catalogue.symbols and known_symbol in catalogue.details:
+        reason = catalogue.details[known_symbol].reason
+        raise RequestError("unknown_symbol", f"{known_symbol} is left out: {reason}")
     if known_symbol not in catalogue.symbols:
         offered = ", ".join(catalogue.symbols)
         raise RequestError(

@@ -12,10 +12,11 @@ import msgspec
 
 from ..market.candle import Candle
 from ..market.series import Series
+from ..market.symbol_details import SymbolDetails
 from ..market.window import WINDOW_SIZE
 from ..store.feed import FeedStatus
 from .encoded_cache import EncodedCache
-from .messages import Error, Heartbeat, LegacyCandle, Message, SeriesName, Status
+from .messages import Error, Heartbeat, LegacyCandle, Message, SeriesName, Status, SymbolUpdate
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -152,6 +153,12 @@ def withdrawn_frame(series: Series) -> bytes:
     name, interval = series.symbol, series.interval.value
     text = f"{name} {interval} is not served any more; updates go on if it returns"
     return message_frame(Error(None, "series_withdrawn", text))
+
+
+def symbol_frame(symbol: str, details: SymbolDetails) -> bytes:
+    return message_frame(
+        SymbolUpdate(symbol, details.state.value, round(details.since, 3), details.reason)
+    )
 
 
 def heartbeat_frame(wall: float) -> bytes:

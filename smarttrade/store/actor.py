@@ -144,16 +144,16 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.report_feed(status)
         case ReportExchangeTime(time_ms):
             return store.learn_time(time_ms, now)
-        case ListSymbols(symbols):
-            return store.list_symbols(symbols)
+        case ListSymbols(symbols, details):
+            return store.list_symbols(symbols, details, now)
         case RestoreWindows(windows, listed):
             return store.restore(windows, listed, now, wall)
         case MergeWindows(windows):
             return store.restore(windows, (), now, wall)
         case TakeCorrections(published, at):
             return store.correct_as(published, at, wall)
-        case AdoptCatalogue(symbols, intervals, origin):
-            return store.adopt_catalogue(symbols, intervals, origin)
+        case AdoptCatalogue(symbols, intervals, origin, details):
+            return store.adopt_catalogue(symbols, intervals, origin, details, now)
         case AdoptWindows(windows, time_ms):
             return store.adopt(windows, time_ms, now, wall)
         case FollowUpdates(published, notes, time_ms):

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..market.candle import Candle
 from ..market.series import Series
+from ..market.symbol_details import SymbolDetails
 from .feed import FeedStatus
 
 SubscriberT = TypeVar("SubscriberT", bound=Hashable)
@@ -47,6 +48,8 @@ class SubscriptionsOpened(Generic[SubscriberT]):
     acknowledgement: bytes
     series: tuple[Series, ...]
     snapshots: tuple[Snapshot, ...]
+    not_trading: tuple[tuple[str, SymbolDetails], ...] = ()
+    """Of the symbols that were asked for, those that the exchange does not trade now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,16 @@ class SeriesWithdrawn(Generic[SubscriberT]):
     """Those that were to be subscribed once it had a history."""
 
 
+@dataclass(frozen=True, slots=True)
+class SymbolChanged:
+    """The exchange has halted, delisted or refused a symbol, or trades it again."""
+
+    symbol: str
+    details: SymbolDetails
+    waiting: tuple[Any, ...] = ()
+    """Subscribers that wait for its history, and so get no other event of it."""
+
+
 HubEvent = (
     CandlesPublished
     | SeriesReturned
@@ -86,6 +99,7 @@ HubEvent = (
     | SubscriptionsClosed[Any]
     | SeriesWithdrawn[Any]
     | FeedChanged
+    | SymbolChanged
 )
 
 

@@ -7,6 +7,7 @@ beside it sends them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..market.candle import Candle
 from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
+from ..market.symbol_details import SymbolDetails
 from ..market.window import WINDOW_SIZE, Change, Difference
 from ..market.window_state import Correction, SeriesNotes, WindowState
 from .catalogue import SeriesCatalogue
@@ -30,6 +32,7 @@ from .events import (
     SeriesWithdrawn,
     SubscriptionsClosed,
     SubscriptionsOpened,
+    SymbolChanged,
     WindowReplaced,
 )
 from .exchange_clock import FUTURE_TOLERANCE, ExchangeClock
@@ -42,9 +45,11 @@ from .messages import (
     Overview,
     Page,
     PageUnavailable,
+    SeriesOverview,
     SubscriptionSpec,
 )
 from .series_state import SeriesState
+from .symbols import SymbolStates
 
 
 class MemoryStore:
@@ -65,6 +70,7 @@ class MemoryStore:
         self.feed = FeedStatus(Feed.DOWN, 0.0)
         self.updated_at: float | None = None
         self._catalogue = SeriesCatalogue(symbols, intervals)
+        self._states = SymbolStates()
         self._clock = ExchangeClock()
 
     @property
@@ -323,14 +329,22 @@ class MemoryStore:
         return events
 
     def adopt_catalogue(
-        self, symbols: Sequence[str], intervals: Sequence[Interval], origin: str | None
+        self,
+        symbols: Sequence[str],
+        intervals: Sequence[Interval],
+        origin: str | None,
+        details: Mapping[str, SymbolDetails] | None = None,
+        now: float = 0.0,
     ) -> list[Event]:
         """Have these series and no others, with candles of that exchange and of no other."""
         if origin != self.origin:
             self._catalogue.restart_all()
             self._clock = ExchangeClock()
         self.origin = origin
-        return self._change_catalogue(symbols, intervals)
+        waiting = self._waiting_by_symbol()
+        events = self._change_catalogue(symbols, intervals)
+        changed = self._states.update(details or {}, now)
+        return events + self._symbol_events(changed, waiting)
 
     def adopt(
         self, windows: Iterable[tuple[Series, WindowState]], time: int, now: float, wall: float
@@ -407,9 +421,13 @@ class MemoryStore:
         for series, state in self._series.items():
             if state.freshness.has_buffered_too_long(now):
                 events += self._published(series, state, state.window.release(), wall)
-            if state.freshness.is_due(now, time):
+            if state.freshness.is_due(now, time) and self._is_worth_asking(series, state):
                 overdue.append(series)
         return events + self.find_missing(overdue)
+
+    def _is_worth_asking(self, series: Series, state: SeriesState) -> bool:
+        """History of a symbol that does not trade grows no further, once it has been read."""
+        return self._states.of(series.symbol).is_trading or not state.window.is_ready
 
     # -- catalogue -------------------------------------------------------------------------
 
@@ -419,14 +437,49 @@ class MemoryStore:
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue(self.symbols, self.intervals)
+        return Catalogue(self.symbols, self.intervals, self._states.details)
 
-    def list_symbols(self, symbols: Iterable[str]) -> list[Event]:
-        """Keep only `symbols` of those that are configured."""
-        kept = set(symbols)
-        self.is_listed = True
-        configured = self._catalogue.configured
-        return self._change_catalogue([s for s in configured if s in kept], self.intervals)
+    def list_symbols(
+        self,
+        symbols: Iterable[str],
+        details: Mapping[str, SymbolDetails] | None = None,
+        now: float = 0.0,
+    ) -> list[Event]:
+        """Serve `symbols` of those that are configured; the others wait until they are listed.
+
+        What a symbol that trades again may have missed is asked for.
+        """
+        served, configured = set(symbols), self._catalogue.configured
+        waiting = self._waiting_by_symbol()
+        before, was_listed, self.is_listed = set(self._series), self.is_listed, True
+        events = self._change_catalogue([s for s in configured if s in served], self.intervals)
+        changed = self._states.update(details or {}, now)
+        returned = {symbol for symbol in changed if self._states.of(symbol).is_trading}
+        return [
+            *events,
+            *self._symbol_events(changed, waiting),
+            *self.find_missing(
+                series
+                for series in self._series
+                if series.symbol in returned or (was_listed and series not in before)
+            ),
+        ]
+
+    def _waiting_by_symbol(self) -> dict[str, tuple[Any, ...]]:
+        """Subscribers that wait for history of each symbol."""
+        waiting: dict[str, dict[Any, None]] = {}
+        for series, state in self._series.items():
+            if state.waiting:
+                waiting.setdefault(series.symbol, {}).update(dict.fromkeys(state.waiting))
+        return {symbol: tuple(found) for symbol, found in waiting.items()}
+
+    def _symbol_events(
+        self, changed: Iterable[str], waiting: Mapping[str, tuple[Any, ...]]
+    ) -> list[Event]:
+        return [
+            SymbolChanged(symbol, self._states.of(symbol), waiting.get(symbol, ()))
+            for symbol in changed
+        ]
 
     def _change_catalogue(
         self, symbols: Sequence[str], intervals: Sequence[Interval]
@@ -463,13 +516,24 @@ class MemoryStore:
             symbols=self.symbols,
             intervals=self.intervals,
             series=tuple(
-                state.overview(series, now, time) for series, state in self._series.items()
+                self._overview(series, state, now, time) for series, state in self._series.items()
             ),
             feed=self.feed,
             updated_at=self.updated_at,
             origin=self.origin,
             exchange_time=time,
+            details=self._states.details,
         )
+
+    def _overview(
+        self, series: Series, state: SeriesState, now: float, time: int
+    ) -> SeriesOverview:
+        found = state.overview(series, now, time)
+        reason = self._states.of(series.symbol).reason
+        if reason is None:
+            return found
+        is_excused = self._states.is_excused(series.symbol, now)
+        return replace(found, not_ready_reason=reason, is_excused=is_excused)
 
     # -- subscribers -----------------------------------------------------------------------
 
@@ -489,7 +553,11 @@ class MemoryStore:
                 state.waiting[request.subscriber] = wanted
         return [
             SubscriptionsOpened(
-                request.subscriber, request.acknowledgement, tuple(now_open), tuple(snapshots)
+                request.subscriber,
+                request.acknowledgement,
+                tuple(now_open),
+                tuple(snapshots),
+                self._states.not_trading(wanted.series.symbol for wanted in request.wanted),
             )
         ]
 

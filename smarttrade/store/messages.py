@@ -56,9 +56,12 @@ class CorrectCandles:
 
 @dataclass(frozen=True, slots=True)
 class ListSymbols:
-    """Keep only these symbols, which the exchange lists and trades."""
+    """Serve these of the configured symbols: those that the exchange lists, or listed before."""
 
     symbols: Sequence[str]
+    details: Mapping[str, SymbolDetails] = field(default_factory=dict)
+    """What the exchange says of each configured symbol, those that are not served too. One that is
+    absent counts as trading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class AdoptCatalogue:
     symbols: Sequence[str]
     intervals: Sequence[Interval]
     origin: str | None
+    details: Mapping[str, SymbolDetails] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,8 @@ class SeriesOverview:
     """What is absent inside the window."""
     is_loaded: bool = True
     """Whether its candles can be served, be they stale."""
+    is_excused: bool = False
+    """Whether its symbol has not traded for so long that this is no reason to be not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +272,8 @@ class Overview:
     """Which exchange the candles are from; see `market/origin.py`."""
     exchange_time: int = 0
     """Estimate of the exchange's clock, in ms; 0 before its first event."""
+    details: Mapping[str, SymbolDetails] = field(default_factory=dict)
+    """What the exchange says of each configured symbol, once it was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from .problem import ProblemError
 from .response_schemas import Health, Intervals, Ready, Symbols
 from .schemas.documents import add_documents
 from .services import Services
-from .status import describe_system, readiness_check, streaming_status
+from .status import describe_system, not_trading, readiness_check, streaming_status
 from .store_client import ask
 from .symbols import DETAILS, symbol_details
 from .websocket import serve_candles, serve_legacy_candles
@@ -99,7 +99,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
         overview = await ask(services.store, GetOverview)
         store, simulated = services.describe_store(), services.is_simulated
         check(overview, stopping=services.is_stopping, store=store, simulated=simulated)
-        return _json(Ready("ready", dict(store), simulated))
+        return _json(Ready("ready", dict(store), simulated, not_trading(overview)))
 
     @app.get("/streaming/status")
     async def status() -> Response:

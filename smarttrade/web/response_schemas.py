@@ -111,12 +111,30 @@ class Health(Struct, frozen=True):
     status: Literal["ok"]
 
 
+class SymbolNotTrading(Struct, frozen=True):
+    """A configured symbol that the exchange does not trade now."""
+
+    symbol: Symbol
+    state: Annotated[
+        str,
+        Meta(
+            description="As in the WebSocket's `symbol` message.",
+            extra_json_schema={"enum": ["halted", "delisted", "refused", "unknown"]},
+        ),
+    ]
+    reason: str
+    since: Annotated[float, Meta(description="Seconds since the epoch, by the server's clock.")]
+
+
 class Ready(Struct, frozen=True):
     """Every series is complete and up to date; with `for=traffic`, candles can be served."""
 
     status: Literal["ready"]
     store: Store
     simulated: Simulated
+    symbols: Annotated[
+        list[SymbolNotTrading], Meta(description="Why these are not live; no reason to be unready.")
+    ] = []
 
 
 class Actor(Struct, frozen=True):
@@ -178,5 +196,6 @@ class NotReady(Problem, frozen=True, kw_only=True):
 
     feed: FeedName | None = None
     series: list[UnreadySeries] = []
+    symbols: list[SymbolNotTrading] = []
     store: Store = {}
     simulated: Simulated = False

@@ -11,7 +11,7 @@ from ..session.requests import shown
 from ..store.feed import Feed
 from ..store.messages import Overview, SeriesOverview
 from .problem import ProblemError
-from .response_schemas import Actor, SeriesStatus, StreamingStatus, System
+from .response_schemas import Actor, SeriesStatus, StreamingStatus, SymbolNotTrading, System
 
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
@@ -76,13 +76,19 @@ def check_ready(
     Raises:
         ProblemError: 503, naming what is not ready, and why.
     """
-    unready = [each for each in overview.series if each.not_ready_reason is not None]
+    unready = [
+        each
+        for each in overview.series
+        if each.not_ready_reason is not None and not each.is_excused
+    ]
     feed = overview.feed.feed
     reasons = ["shutting down"] if stopping else []
     if feed is not Feed.LIVE:
         reasons.append(f"the exchange's stream is {feed.value}")
     if unready:
         reasons.append(f"{len(unready)} of {len(overview.series)} series are not ready")
+    elif overview.series and all(each.is_excused for each in overview.series):
+        reasons.append("the exchange trades none of the symbols")
     if reasons:
         raise _not_ready(overview, reasons, unready, store, simulated=simulated)
 
@@ -129,9 +135,19 @@ def _not_ready(
             }
             for each in unready
         ],
+        symbols=not_trading(overview),
         store=store,
         simulated=simulated,
     )
+
+
+def not_trading(overview: Overview) -> list[SymbolNotTrading]:
+    """Each configured symbol that the exchange does not trade now, and why."""
+    return [
+        SymbolNotTrading(symbol, details.state.value, details.reason or "", details.since)
+        for symbol, details in overview.details.items()
+        if not details.is_trading
+    ]
 
 
 def describe_actor(info: ActorInfo) -> Actor:

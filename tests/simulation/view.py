@@ -68,6 +68,11 @@ class Status(msgspec.Struct, tag="status"):
     feed: str
 
 
+class SymbolUpdate(msgspec.Struct, tag="symbol"):
+    symbol: str
+    state: str
+
+
 class Heartbeat(msgspec.Struct, tag="heartbeat"):
     time: float
 
@@ -83,7 +88,15 @@ class Refused(msgspec.Struct, tag="error"):
 
 
 Message = (
-    CandleMessage | SnapshotMessage | Welcome | Subscribed | Status | Heartbeat | Pong | Refused
+    CandleMessage
+    | SnapshotMessage
+    | Welcome
+    | Subscribed
+    | Status
+    | SymbolUpdate
+    | Heartbeat
+    | Pong
+    | Refused
 )
 decode = msgspec.json.Decoder(Message).decode
 

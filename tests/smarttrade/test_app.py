@@ -283,7 +283,7 @@ async def test_taken_port_is_fatal_at_once(autojump_clock: MockClock) -> None:
 
 
 async def test_no_symbol_left_is_fatal_and_says_so(autojump_clock: MockClock) -> None:
-    async with world(symbols=("NOPEUSDT", "MATICUSDT"), listed=["BTCUSDT", "MATICUSDT"]) as made:
+    async with world(symbols=("NOPEUSDT", "MATICUSDT"), listed=["BTCUSDT"]) as made:
         with trio.fail_after(60):
             with pytest.raises(Fatal) as caught:
                 await made.service.run()
@@ -294,13 +294,20 @@ async def test_no_symbol_left_is_fatal_and_says_so(autojump_clock: MockClock) ->
 async def test_symbol_that_is_not_listed_is_left_out_and_the_others_run(
     autojump_clock: MockClock,
 ) -> None:
+    """One that is listed and does not trade is served with its history."""
     names = ("NOPEUSDT", "BTCUSDT", "MATICUSDT")
     async with running(symbols=names, listed=["BTCUSDT", "MATICUSDT"]) as made:
         symbols = (await made.http.get("/symbols")).json()["symbols"]
-        missing = await made.http.get("/candles/MATICUSDT/1m")
+        missing = await made.http.get("/candles/NOPEUSDT/1m")
+        halted = await made.http.get("/candles/MATICUSDT/1m")
         there = await made.http.get("/candles/BTCUSDT/1m")
-    assert symbols == ["BTCUSDT"]
-    assert (missing.status_code, there.status_code) == (404, 200)
+        not_trading = (await made.http.get("/ready")).json()["symbols"]
+    assert symbols == ["BTCUSDT", "MATICUSDT"]
+    assert (missing.status_code, halted.status_code, there.status_code) == (404, 200, 200)
+    assert [(one["symbol"], one["state"]) for one in not_trading] == [
+        ("NOPEUSDT", "unknown"),
+        ("MATICUSDT", "halted"),
+    ]
 
 
 async def test_exchange_that_is_away_at_the_start_is_waited_for(autojump_clock: MockClock) -> None:

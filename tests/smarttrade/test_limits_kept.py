@@ -9,7 +9,6 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from smarttrade.feed.audit import SYMBOLS_EVERY
 from smarttrade.feed.backfill_queue import BackfillQueue
 from smarttrade.simulator import Cut
 from tests.fakes.service import World, running
@@ -57,4 +56,3 @@ async def test_ban_is_kept_to_over_restarts_of_the_actors(
             assert requests(world) > told
             assert await world.ready() < 60
             assert await world.differences() == []
-    assert seconds < SYMBOLS_EVERY

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from smarttrade.binance.wire import (
     BinanceDecoder,
     decode_error,
     decode_klines,
+    decode_listing,
     decode_server_time,
-    decode_symbol_statuses,
 )
 from smarttrade.feed.errors import Malformed
 from smarttrade.feed.venue import (
@@ -208,7 +209,7 @@ READERS: list[tuple[Callable[[bytes], object], str]] = [
     (decode, '{"data":{"e":"kline","new":' + DEEP),
     (decode, '{"data":' * 100_000),
     (lambda body: decode_klines(body, 0), '[[1,"1","1","1","1","1",' + DEEP),
-    (decode_symbol_statuses, '{"symbols":[],"new":' + DEEP),
+    (decode_listing, '{"symbols":[],"new":' + DEEP),
 ]
 
 
@@ -286,16 +287,44 @@ def test_rows_that_are_none(body: bytes) -> None:
 def test_symbol_statuses() -> None:
     """Source: rest-api.md, "Exchange information"."""
     body = b"""{
-      "timezone": "UTC", "serverTime": 1565246363776, "rateLimits": [], "exchangeFilters": [],
+      "timezone": "UTC", "serverTime": 1565246363776, "rateLimits": [
+        {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300000},
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
+      ], "exchangeFilters": [],
       "symbols": [
-        {"symbol": "ETHBTC", "status": "TRADING", "baseAsset": "ETH", "filters": [{"a": 1}]},
+        {"symbol": "ETHBTC", "status": "TRADING", "baseAsset": "ETH", "filters": [{"a": 1},
+          {"filterType": "PRICE_FILTER", "minPrice": "0.00000100", "tickSize": "0.00000100"}]},
         {"symbol": "LUNABTC", "status": "HALT", "baseAsset": "LUNA"}
       ]
     }"""
-    assert decode_symbol_statuses(body) == {
-        "ETHBTC": SymbolStatus("TRADING", is_trading=True),
+    listing = decode_listing(body)
+    assert listing.symbols == {
+        "ETHBTC": SymbolStatus("TRADING", is_trading=True, tick_size=Decimal("0.000001")),
         "LUNABTC": SymbolStatus("HALT", is_trading=False),
     }
+    assert (listing.weight, listing.time) == (1200, 1565246363776)
+
+
+@pytest.mark.parametrize("tick", ['"0.00000000"', '"-1"', '"NaN"', '"Infinity"', "null"])
+def test_tick_size_that_is_none_is_not_known(tick: str) -> None:
+    """Source: filters.md, "PRICE_FILTER": 0 disables the rule."""
+    filters = f'[{{"filterType": "PRICE_FILTER", "tickSize": {tick}}}]'
+    body = f'{{"symbols": [{{"symbol": "A", "status": "TRADING", "filters": {filters}}}]}}'
+    assert decode_listing(body.encode()).symbols["A"].tick_size is None
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        '{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 0}',
+        '{"rateLimitType": "REQUEST_WEIGHT", "interval": "SECOND", "intervalNum": 1, "limit": 9}',
+        '{"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 9}',
+        "{}",
+    ],
+)
+def test_other_limits_are_not_the_weight(limit: str) -> None:
+    body = f'{{"symbols": [], "rateLimits": [{limit}]}}'
+    assert decode_listing(body.encode()).weight is None
 
 
 def test_server_time() -> None:
@@ -315,7 +344,7 @@ def test_server_times_that_are_none(body: bytes) -> None:
 )
 def test_statuses_that_are_none(body: bytes) -> None:
     with pytest.raises(Malformed):
-        decode_symbol_statuses(body)
+        decode_listing(body)
 
 
 def test_error_of_the_exchange() -> None:
@@ -356,7 +385,7 @@ ODD = st.one_of(JSON, st.sampled_from(["-1", "9" * 400, 10**18, 10**19, -(10**30
 @example(b"\x00")
 def test_anything_is_a_message_or_malformed(anything: str | bytes) -> None:
     body = anything if isinstance(anything, bytes) else anything.encode(errors="surrogatepass")
-    for read in (decode, lambda b: decode_klines(b, 0), decode_symbol_statuses, decode_error):
+    for read in (decode, lambda b: decode_klines(b, 0), decode_listing, decode_error):
         with suppress(Malformed):
             read(body)
     with suppress(Malformed):

@@ -16,10 +16,8 @@ from trio.testing import MockClock
 from actors import Mailbox
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.audit import (
-    AUDITED,
     CONFIRM_AFTER,
     SETTLING,
-    SYMBOLS_EVERY,
     AuditCounters,
     run_audit,
 )
@@ -89,7 +87,7 @@ async def test_what_agrees_is_left_alone(autojump_clock: MockClock) -> None:
     async with auditing() as made:
         await trio.sleep(5.5 * ROUND)
     assert made.counters.turns == 5
-    assert made.counters.compared == 5 * AUDITED
+    assert made.counters.compared == 5 * (LAST + 1 - SETTLING)
     assert made.counters.differences == 0
     assert made.corrected == []
     assert len(made.exchange.requests) == 5
@@ -189,23 +187,3 @@ async def test_exchange_that_does_not_answer_is_asked_in_the_next_round(
         await trio.sleep(ROUND)
     assert made.counters.skipped == 2
     assert made.counters.turns == 1
-
-
-async def test_symbol_that_stops_and_trades_again_is_told_by_name(
-    autojump_clock: MockClock,
-) -> None:
-    with capture_logs() as logs:
-        async with auditing() as made:
-            await trio.sleep(SYMBOLS_EVERY + 1)
-            made.exchange.statuses["BTCUSDT"] = "BREAK"
-            await trio.sleep(3 * SYMBOLS_EVERY)
-            del made.exchange.statuses["BTCUSDT"]
-            await trio.sleep(SYMBOLS_EVERY)
-            made.exchange.statuses["BTCUSDT"] = "TRADING"
-            await trio.sleep(SYMBOLS_EVERY)
-    told = [(log["event"], log.get("status")) for log in logs if log["event"].startswith("symbol_")]
-    assert told == [
-        ("symbol_stopped", "BREAK"),
-        ("symbol_stopped", "not listed"),
-        ("symbol_trades_again", None),
-    ]

@@ -12,6 +12,7 @@ from smarttrade.feed.backfill_queue import (
     MAX_FAILING_AT_ONCE,
     MAX_FRUITLESS,
     PAUSE,
+    UNREACHABLE_PAUSE,
     BackfillQueue,
     Try,
 )
@@ -132,10 +133,10 @@ def test_page_that_is_followed_by_another_waits_for_nothing() -> None:
     assert entries.take(0.0) == Try(missing(first=1000, last=5000), 0)
 
 
-def fail(entries: BackfillQueue, now: float, *, pause: float = 0.0) -> None:
+def fail(entries: BackfillQueue, now: float, *, is_reachable: bool = True) -> None:
     found = entries.take(now)
     assert found is not None
-    entries.postpone(found.missing, now, chance=1.0, pause=pause)
+    entries.postpone(found.missing, now, chance=1.0, is_reachable=is_reachable)
 
 
 def test_pauses_of_a_series_that_fails_grow() -> None:
@@ -150,18 +151,22 @@ def test_pauses_of_a_series_that_fails_grow() -> None:
     assert pauses == [PAUSE.pause(number, 1.0) for number in range(1, 11)]
 
 
-def test_pause_that_is_asked_for_counts_when_it_is_longer() -> None:
-    entries = queue(missing(first=5, last=6))
-    fail(entries, 0, pause=12)
-    assert entries.wait(0) == 12
+def test_pauses_are_short_while_the_venue_cannot_be_reached_and_do_not_count() -> None:
+    """So that after an outage of any length nothing waits for long."""
+    entries, now = queue(missing(first=5, last=6)), 0.0
+    for _ in range(3 * MAX_FRUITLESS):
+        fail(entries, now, is_reachable=False)
+        now += entries.wait(now) or 0.0
+    fail(entries, now, is_reachable=False)
+    assert entries.wait(now) == UNREACHABLE_PAUSE.max_pause
 
 
 def test_further_range_shortens_no_pause() -> None:
     entries = queue(missing(first=5, last=6))
-    fail(entries, 0, pause=12)
+    fail(entries, 0)
     entries.add(missing(first=9, last=9))
-    assert entries.wait(0) == 12
-    assert taken(entries, 12) == missing(first=5, last=9)
+    assert entries.wait(0) == PAUSE.first
+    assert taken(entries, PAUSE.first) == missing(first=5, last=9)
 
 
 def test_series_that_does_not_fail_is_never_behind_one_that_does() -> None:
@@ -175,7 +180,7 @@ def test_series_that_does_not_fail_is_never_behind_one_that_does() -> None:
 
 def test_success_makes_the_next_failure_the_first_again() -> None:
     entries = queue(missing(first=5, last=6))
-    fail(entries, 0, pause=100)
+    fail(entries, 0)
     taken(entries, 100)
     entries.settle(MINUTES, 6)
     entries.add(missing(first=7, last=8))
@@ -187,7 +192,7 @@ def test_failing_series_leave_room_for_the_others() -> None:
     failing = [Series(f"S{number}", Interval.MINUTE_1) for number in range(30)]
     entries = queue(*map(missing, failing))
     for _ in failing:
-        fail(entries, 0, pause=5)
+        fail(entries, 0)
     begun = order_at(entries, 5)
     assert len(begun) == MAX_FAILING_AT_ONCE
     assert entries.wait(5) is None
@@ -234,6 +239,7 @@ class QueueModel(RuleBasedStateMachine):
         self.waiting: set[Series] = set()
         self.pausing: dict[Series, float] = {}
         self.failed: set[Series] = set()
+        self.tries: dict[Series, int] = {}
         self.wanted: dict[Series, set[int]] = {}
         self.under_way: dict[Series, CandlesMissing] = {}
 
@@ -287,6 +293,7 @@ class QueueModel(RuleBasedStateMachine):
         self.queue.settle(series, reached)
         if reached is not None:
             self.failed.discard(series)
+            self.tries.pop(series, None)
             self.pausing.pop(series, None)
         if reached is not None and entry.first is None:
             # The whole history is there: only what came after it may still be missing.
@@ -300,11 +307,13 @@ class QueueModel(RuleBasedStateMachine):
         self.failed.add(series)
         self.pausing.pop(series, None)
         if is_kept:
-            self.queue.postpone(entry, self.now, chance=1.0, pause=100.0)
-            self.pausing[series] = self.now + 100.0
+            self.queue.postpone(entry, self.now, chance=1.0)
+            self.tries[series] = self.tries.get(series, 0) + 1
+            self.pausing[series] = self.now + PAUSE.pause(self.tries[series], 1.0)
             self.wanted[series].update(self.covered(entry))
             self.waiting.add(series)
         else:
+            self.tries[series] = self.tries.get(series, 0) + 1
             self.queue.give_up(series, self.now)
 
     @invariant()

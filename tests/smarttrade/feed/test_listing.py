@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import httpx
@@ -14,9 +16,18 @@ from trio.testing import MockClock
 from actors import Fatal, Mailbox
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.errors import NoSymbolLeft
-from smarttrade.feed.listing import PAUSE, run_listing, symbol_statuses
-from smarttrade.feed.rest import RestClient
+from smarttrade.feed.listing import (
+    ABSENT_CHECK_INTERVAL,
+    CHECK_INTERVAL,
+    HALTED_CHECK_INTERVAL,
+    PAUSE,
+    run_listing,
+    symbol_statuses,
+)
+from smarttrade.feed.rest import MAX_FAILURES, RestClient
+from smarttrade.feed.symbols import Symbols
 from smarttrade.feed.weight import WeightBudget
+from smarttrade.market.symbol_details import SymbolState
 from smarttrade.store.messages import ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
 
@@ -30,15 +41,35 @@ def exchange_with(*symbols: str, **statuses: str) -> RestExchange:
 
 
 async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str]:
-    """What the store is told."""
-    store = Mailbox[StoreMessage]("store", capacity=4)
-    async with exchange.client() as http:
+    """What the store is told first."""
+    async with listing(exchange, symbols) as store:
         with trio.fail_after(900):
-            await run_listing(symbols, store, RestClient(BINANCE, http, [MAIN], WeightBudget(6000)))
+            return (await told(store)).symbols
+
+
+@asynccontextmanager
+async def listing(
+    exchange: RestExchange, symbols: Sequence[str]
+) -> AsyncIterator[Mailbox[StoreMessage]]:
+    store = Mailbox[StoreMessage]("store", capacity=4)
+    async with (
+        exchange.client() as http,
+        trio.open_nursery() as nursery,
+    ):
+        rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+        nursery.start_soon(partial(run_listing, Symbols(symbols), store, rest, wall_clock=wall))
+        yield store
+        nursery.cancel_scope.cancel()
+
+
+def wall() -> float:
+    return 1000 + trio.current_time()
+
+
+async def told(store: Mailbox[StoreMessage]) -> ListSymbols:
     message = await store.receive()
     assert isinstance(message, ListSymbols)
-    assert store.depth == 0
-    return message.symbols
+    return message
 
 
 async def test_all_good_is_one_question(autojump_clock: MockClock) -> None:
@@ -55,9 +86,64 @@ async def test_bad_name_is_found_by_few_questions(bad: str, autojump_clock: Mock
     assert len(exchange.requests) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
 
 
-async def test_symbols_that_do_not_trade_are_left_out(autojump_clock: MockClock) -> None:
-    exchange = exchange_with("AUSDT", BUSDT="HALT", CUSDT="BREAK", DUSDT="CANCEL_ONLY")
-    assert await listed(exchange, ["DUSDT", "CUSDT", "BUSDT", "AUSDT"]) == ["AUSDT"]
+async def test_symbols_that_do_not_trade_are_served_and_said_to_be_halted(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = exchange_with("AUSDT", BUSDT="HALT", CUSDT="BREAK")
+    async with listing(exchange, ["CUSDT", "BUSDT", "AUSDT", "NOUSDT"]) as store:
+        message = await told(store)
+    assert message.symbols == ["CUSDT", "BUSDT", "AUSDT"]
+    assert {symbol: known.reason for symbol, known in message.details.items()} == {
+        "AUSDT": None,
+        "BUSDT": "the exchange has halted it (HALT)",
+        "CUSDT": "the exchange has halted it (BREAK)",
+        "NOUSDT": "the exchange does not list it",
+    }
+
+
+async def test_life_of_a_symbol(autojump_clock: MockClock) -> None:
+    """Halted, trading within a minute, delisted, and back."""
+    exchange = exchange_with("AUSDT", "BUSDT")
+    async with listing(exchange, ["AUSDT", "BUSDT"]) as store:
+        assert (await told(store)).details["BUSDT"].is_trading
+        for status, state, most in [
+            ("BREAK", SymbolState.HALTED, 61),
+            ("TRADING", SymbolState.TRADING, 21),
+            (None, SymbolState.DELISTED, 61),
+            ("TRADING", SymbolState.TRADING, 400),
+        ]:
+            exchange.statuses = {"AUSDT": "TRADING"} | ({"BUSDT": status} if status else {})
+            changed_at = trio.current_time()
+            message = await told(store)
+            assert message.details["BUSDT"].state is state
+            assert message.details["BUSDT"].since == 1000 + trio.current_time()
+            assert trio.current_time() - changed_at <= most
+            assert message.symbols == ["AUSDT", "BUSDT"]
+
+
+async def test_symbol_that_is_listed_later_is_served_from_then_on(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = exchange_with("AUSDT")
+    async with listing(exchange, ["NEWUSDT", "AUSDT"]) as store:
+        assert (await told(store)).symbols == ["AUSDT"]
+        asked = len(exchange.requests)
+        await trio.sleep(200)
+        assert len(exchange.requests) - asked <= 4  # one a minute, for all that is listed
+        exchange.statuses["NEWUSDT"] = "TRADING"
+        with trio.fail_after(ABSENT_CHECK_INTERVAL + CHECK_INTERVAL):
+            assert (await told(store)).symbols == ["NEWUSDT", "AUSDT"]
+
+
+async def test_start_in_the_middle_of_maintenance(autojump_clock: MockClock) -> None:
+    """All are halted: that is a state, not an exit; they trade again within a minute."""
+    exchange = exchange_with(AUSDT="BREAK", BUSDT="BREAK")
+    async with listing(exchange, ["AUSDT", "BUSDT"]) as store:
+        assert (await told(store)).symbols == ["AUSDT", "BUSDT"]
+        await trio.sleep(3600)
+        exchange.statuses = dict.fromkeys(exchange.statuses, "TRADING")
+        with trio.fail_after(HALTED_CHECK_INTERVAL + 1):
+            assert all(known.is_trading for known in (await told(store)).details.values())
 
 
 async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:
@@ -65,15 +151,16 @@ async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:
     assert await listed(exchange, SYMBOLS[::-1]) == SYMBOLS[::-1]
 
 
-@pytest.mark.parametrize(
-    "exchange", [exchange_with("OTHER"), exchange_with("OTHER", S0USDT="HALT")], ids=["no", "halt"]
-)
+@pytest.mark.parametrize("exchange", [exchange_with("OTHER")], ids=["no"])
 @pytest.mark.parametrize("symbols", [["S0USDT"], SYMBOLS], ids=["one", "many"])
 async def test_nothing_left_is_fatal_and_says_where_to_change_it(
     exchange: RestExchange, symbols: Sequence[str], autojump_clock: MockClock
 ) -> None:
-    with pytest.raises(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS") as raised:
-        await listed(exchange, symbols)
+    store = Mailbox[StoreMessage]("store", capacity=4)
+    async with exchange.client() as http:
+        rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+        with pytest.raises(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS") as raised:
+            await run_listing(Symbols(symbols), store, rest)
     assert isinstance(raised.value, Fatal)
 
 
@@ -84,10 +171,10 @@ async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: Mock
     exchange.before = lambda asked: httpx.Response(502) if asked.at < 600 else None
     assert await listed(exchange, SYMBOLS) == SYMBOLS
     times = [asked.at for asked in exchange.requests]
-    for number, (one, other) in enumerate(pairwise(times), start=1):
+    for number, (one, other) in enumerate(pairwise(times[:MAX_FAILURES]), start=1):
         longest = PAUSE.pause(number, 1.0)
         assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
-    assert 600 <= times[-1] <= 600 + PAUSE.max_pause
+    assert 600 <= times[-1] <= 600 + 2 * PAUSE.max_pause
 
 
 async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None:

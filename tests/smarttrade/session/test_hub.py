@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.session.budget import Budget
 from smarttrade.session.hub import (
     FLUSH_CPU_SHARE,
@@ -36,6 +37,7 @@ from smarttrade.store.events import (
     Snapshot,
     SubscriptionsClosed,
     SubscriptionsOpened,
+    SymbolChanged,
 )
 from smarttrade.store.feed import Feed, FeedStatus
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, at, candle, rows
@@ -91,6 +93,33 @@ def kinds(messages: Iterable[Message]) -> list[str]:
 
 
 # Who gets what
+
+
+def test_change_of_a_symbol_is_told_to_its_subscribers_and_those_who_wait_for_it() -> None:
+    hub, btc, eth, waiting, legacy = new_hub(), Client(), Client(), Client(), Client(legacy=True)
+    hub.handle([opened(btc, BTC), opened(eth, BTC, ETH), opened(legacy, ETH)])
+    for client in (btc, eth, legacy):
+        client.drain()
+    halted = SymbolDetails("BREAK", state=SymbolState.HALTED, since=5.0)
+    hub.handle([SymbolChanged("ETHUSDT", halted, (waiting.subscriber,))])
+    message = {
+        "type": "symbol",
+        "symbol": "ETHUSDT",
+        "state": "halted",
+        "since": 5.0,
+        "reason": "the exchange has halted it (BREAK)",
+    }
+    assert eth.drain() == waiting.drain() == [message]
+    assert btc.drain() == legacy.drain() == []
+
+
+def test_subscriber_of_a_halted_symbol_is_told_so_before_its_snapshot() -> None:
+    hub, client = new_hub(), Client()
+    halted = SymbolDetails("BREAK", state=SymbolState.HALTED, since=5.0)
+    snapshot = Snapshot(ETH, (candle(1),), truncated=False)
+    event = SubscriptionsOpened(client.subscriber, ACK, (ETH,), (snapshot,), (("ETHUSDT", halted),))
+    hub.handle([event])
+    assert kinds(client.drain()) == ["subscribed", "status", "symbol", "snapshot"]
 
 
 def test_update_goes_to_those_who_subscribed_and_to_nobody_else() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.session.budget import Budget
 from smarttrade.session.errors import CloseCode, RequestError
@@ -258,6 +259,24 @@ def test_month_that_is_not_offered_does_not_become_a_minute() -> None:
     with pytest.raises(RequestError) as caught:
         find_series("BTCUSDT", "1M", offered)
     assert caught.value.code == "unknown_interval"
+
+
+def test_what_is_no_longer_on_offer_can_be_unsubscribed() -> None:
+    session = new_session()
+    subscribe(session, BTC_1M)
+    left = Catalogue(("ETHUSDT",), CATALOGUE.intervals)
+    message = json.dumps({"action": "unsubscribe", **BTC_1M})
+    (action,) = session.receive(message, left, 0.0)
+    assert isinstance(action, Unsubscribe)
+    assert [series.symbol for series in action.series] == ["BTCUSDT"]
+
+
+def test_symbol_that_is_left_out_is_refused_with_the_reason() -> None:
+    details = {"NEWUSDT": SymbolDetails(state=SymbolState.UNKNOWN)}
+    offered = Catalogue(("BTCUSDT",), (Interval.MINUTE_1,), details)
+    with pytest.raises(RequestError, match=r"NEWUSDT is left out: .* does not list it") as caught:
+        find_series("NEWUSDT", "1m", offered)
+    assert caught.value.code == "unknown_symbol"
 
 
 # Bad entries

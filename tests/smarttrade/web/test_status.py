@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from actors import ActorInfo, State
 from smarttrade.market.interval import Interval
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.feed import Feed
 from smarttrade.store.messages import ListSymbols
 from tests.fakes.candles import BTC, ETH, at, candle, rows
@@ -300,3 +302,34 @@ async def test_every_report_says_whether_prices_are_simulated(
     assert welcome["simulated"] is simulated
     labels = f'origin="{origin or "unknown"}",simulated="{str(simulated).lower()}"'
     assert labels in next(line for line in metrics.splitlines() if "_info{" in line)
+
+
+HALTED = SymbolDetails("BREAK", state=SymbolState.HALTED, since=5.0)
+
+
+async def test_halted_symbol_is_named_and_no_reason_to_be_unready_after_a_minute(
+    autojump_clock: MockClock,
+) -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.feed(Feed.LIVE)
+        for series in (BTC, ETH):
+            await server.history(series, rows(0, 9, closed=True))
+        details = {"BTCUSDT": SymbolDetails("TRADING"), "ETHUSDT": HALTED}
+        await server.tell(ListSymbols(["BTCUSDT", "ETHUSDT"], details))
+        early = await not_ready(server)
+        await trio.sleep(61)
+        late = await server.get("/ready")
+        await server.tell(ListSymbols(["BTCUSDT", "ETHUSDT"], dict.fromkeys(details, HALTED)))
+        await trio.sleep(61)
+        none = await not_ready(server)
+    assert [one["symbol"] for one in early["series"]] == ["ETHUSDT"]
+    assert late.status_code == 200
+    assert late.json()["symbols"] == [
+        {
+            "symbol": "ETHUSDT",
+            "state": "halted",
+            "reason": "the exchange has halted it (BREAK)",
+            "since": 5.0,
+        }
+    ]
+    assert "trades none" in none["detail"]

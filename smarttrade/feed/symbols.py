@@ -1,0 +1,100 @@
+"""The life of each configured symbol at the venue: plain code.
+
+    listed, and trades                  trading
+    listed, and does not trade          halted
+    listed, but its klines are refused  refused, until they are given or it is halted
+    not listed, but was before          delisted
+    not listed, and never was           unknown
+
+Each may follow each. What follows from it for clients is the store's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..market.symbol_details import SymbolDetails, SymbolState
+from .venue import SymbolStatus
+
+
+class Symbols:
+    """What is known of each symbol; outlives restarts of the actors that find it out."""
+
+    def __init__(self, configured: Sequence[str]) -> None:
+        self.configured = tuple(configured)
+        self.details: dict[str, SymbolDetails] = {}
+        self._refused: set[str] = set()
+
+    @property
+    def served(self) -> list[str]:
+        """Those that clients may have, in the configured order."""
+        return [
+            symbol
+            for symbol in self.configured
+            if self._state(symbol) not in (None, SymbolState.UNKNOWN)
+        ]
+
+    @property
+    def listed(self) -> list[str]:
+        """Those that the venue lists, as far as it was asked."""
+        absent = (SymbolState.UNKNOWN, SymbolState.DELISTED)
+        return [symbol for symbol in self.configured if self._state(symbol) not in absent]
+
+    @property
+    def is_all_trading(self) -> bool:
+        return all(self._state(symbol) is SymbolState.TRADING for symbol in self.listed)
+
+    def update(
+        self, asked: Sequence[str], found: Mapping[str, SymbolStatus], wall: float
+    ) -> list[str]:
+        """The venue was asked about some symbols; which are in another state than before."""
+        return [symbol for symbol in asked if self._set(symbol, found.get(symbol), wall)]
+
+    def refuse(self, symbol: str, wall: float) -> bool:
+        """Its klines were refused; whether that is news."""
+        known = self.details.get(symbol)
+        if symbol in self._refused or known is None:
+            return False
+        self._refused.add(symbol)
+        if not known.is_trading:
+            return False
+        self.details[symbol] = SymbolDetails(
+            known.status, known.tick_size, SymbolState.REFUSED, wall
+        )
+        return True
+
+    def accept(self, symbol: str, wall: float) -> bool:
+        """Its klines were given; whether that is news."""
+        if symbol not in self._refused:
+            return False
+        self._refused.discard(symbol)
+        known = self.details.get(symbol)
+        if known is None or known.state is not SymbolState.REFUSED:
+            return False
+        self.details[symbol] = SymbolDetails(
+            known.status, known.tick_size, SymbolState.TRADING, wall
+        )
+        return True
+
+    def _state(self, symbol: str) -> SymbolState | None:
+        known = self.details.get(symbol)
+        return None if known is None else known.state
+
+    def _set(self, symbol: str, found: SymbolStatus | None, wall: float) -> bool:
+        before = self.details.get(symbol)
+        state = self._next_state(symbol, found)
+        status = found.name if found is not None else None
+        known = found or before
+        tick_size = None if known is None else known.tick_size
+        is_news = before is None or before.state is not state
+        since = wall if before is None or is_news else before.since
+        self.details[symbol] = SymbolDetails(status, tick_size, state, since)
+        return is_news
+
+    def _next_state(self, symbol: str, found: SymbolStatus | None) -> SymbolState:
+        if found is None:
+            was_listed = self._state(symbol) not in (None, SymbolState.UNKNOWN)
+            return SymbolState.DELISTED if was_listed else SymbolState.UNKNOWN
+        if not found.is_trading:
+            return SymbolState.HALTED
+        return SymbolState.REFUSED if symbol in self._refused else SymbolState.TRADING
