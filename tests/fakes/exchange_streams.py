@@ -1,7 +1,7 @@
 """The exchange's streams in memory: connections that follow a script.
 
 A *behaviour* is what the exchange does with one connection, from the first byte on. The fakes
-speak through wsproto alone, so that they can also say what no well-behaved server would.
+speak through wsproto alone, so that they can also send what no well-behaved server would.
 """
 
 from __future__ import annotations
@@ -194,13 +194,13 @@ async def listening(peer: Peer) -> None:
 def sending(*texts: str) -> Behaviour:
     """Accepts, sends all texts at once, and receives."""
 
-    async def tell(peer: Peer) -> None:
+    async def send(peer: Peer) -> None:
         await peer.accept()
         for text in texts:
             await peer.send_text(text)
         await peer.receive()
 
-    return tell
+    return send
 
 
 def closing(*texts: str, after: float = 0.0, code: int = 1001) -> Behaviour:

@@ -91,7 +91,7 @@ async def feeding(
 def sending_updates(*series: Series, until: float = float("inf")) -> Behaviour:
     """Updates each series every two seconds with growing volume, until `until`."""
 
-    async def talk(peer: Peer) -> None:
+    async def send(peer: Peer) -> None:
         async def receive_all(nursery: trio.Nursery) -> None:
             await peer.receive()
             nursery.cancel_scope.cancel()
@@ -107,4 +107,4 @@ def sending_updates(*series: Series, until: float = float("inf")) -> Behaviour:
                         await peer.send_text(text)
                 await trio.sleep(EVERY)
 
-    return talk
+    return send

@@ -15,7 +15,7 @@ dial = Network.direct().dial
 
 
 async def listen(nursery: trio.Nursery, streams: list[trio.SocketStream]) -> int:
-    """Accepts connections on a port of its own, and says nothing."""
+    """Accepts connections on a port of its own, and sends nothing."""
 
     async def handle(stream: trio.SocketStream) -> None:
         streams.append(stream)
@@ -42,12 +42,12 @@ async def test_plain_stream(nursery: trio.Nursery) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-async def test_nobody_listens(scheme: str) -> None:
+async def test_refused_connection(scheme: str) -> None:
     with trio.fail_after(5), pytest.raises(OSError, match=r"127\.0\.0\.1"):
         await dial(f"{scheme}://127.0.0.1:1/stream")
 
 
-async def test_tls_with_somebody_who_does_not_speak_it(nursery: trio.Nursery) -> None:
+async def test_tls_with_a_server_without_tls(nursery: trio.Nursery) -> None:
     """And the socket is closed."""
     ended = trio.Event()
 
@@ -69,7 +69,7 @@ async def test_tls_with_somebody_who_does_not_speak_it(nursery: trio.Nursery) ->
             await dial(url)
         await ended.wait()
         with pytest.raises(StreamDown, match=r"127\.0\.0\.1"):
-            await run_connection(url, dial, talk_that_never_begins)
+            await run_connection(url, dial, handler_that_never_starts)
     nursery.cancel_scope.cancel()
 
 
@@ -93,18 +93,18 @@ async def test_connection_over_sockets(nursery: trio.Nursery) -> None:
         await websocket.ping()
         await websocket.aclose(1001)
 
-    heard: list[str | bytes] = []
+    received: list[str | bytes] = []
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         while True:
-            heard.append(await websocket.receive())
+            received.append(await websocket.receive())
 
     [server] = [await nursery.start(serve_websocket, exchange, "127.0.0.1", 0, None)]
     with trio.fail_after(5), pytest.raises(StreamDown, match="1001"):
-        await run_connection(f"ws://127.0.0.1:{server.port}/stream", dial, talk)
-    assert heard == [kline(BTC)]
+        await run_connection(f"ws://127.0.0.1:{server.port}/stream", dial, handler)
+    assert received == [kline(BTC)]
     nursery.cancel_scope.cancel()
 
 
-async def talk_that_never_begins(websocket: WebSocket) -> None:
+async def handler_that_never_starts(websocket: WebSocket) -> None:
     raise AssertionError

@@ -20,7 +20,7 @@ from tests.fakes.exchange_streams import BTC, kline
 
 @dataclass
 class Proxy:
-    """Opens tunnels, unless `answer` says something else instead."""
+    """Opens tunnels, unless `answer` is sent instead."""
 
     answer: bytes | None = None
     requests: list[bytes] = field(default_factory=list)
@@ -61,31 +61,31 @@ async def _pump(source: trio.SocketStream, sink: trio.SocketStream, nursery: tri
 
 
 async def exchange(nursery: trio.Nursery) -> int:
-    """Tells one candle to whoever connects."""
+    """Sends one candle to each client."""
 
-    async def tell(request: WebSocketRequest) -> None:
+    async def send_candle(request: WebSocketRequest) -> None:
         websocket = await request.accept()
         await websocket.send_message(kline(BTC, 0, 7.0))
         await trio.sleep_forever()
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         async with trio.open_nursery() as inner:
-            server = await inner.start(serve_websocket, tell, "127.0.0.1", 0, None)
+            server = await inner.start(serve_websocket, send_candle, "127.0.0.1", 0, None)
             task_status.started(server.port)
 
     port: int = await nursery.start(serve)
     return port
 
 
-async def hear_one(url: str, network: Network) -> str | bytes:
-    heard: list[str | bytes] = []
+async def receive_one(url: str, network: Network) -> str | bytes:
+    received: list[str | bytes] = []
 
-    async def talk(websocket: WebSocket) -> None:
-        heard.append(await websocket.receive())
+    async def handler(websocket: WebSocket) -> None:
+        received.append(await websocket.receive())
 
     with trio.fail_after(10):
-        await run_connection(url, network.dial, talk)
-    return heard[0]
+        await run_connection(url, network.dial, handler)
+    return received[0]
 
 
 def proxied(port: int, login: str = "", **variables: str) -> Network:
@@ -100,7 +100,7 @@ async def test_stream_goes_through_the_proxy(
     await nursery.start(proxy.serve)
     network = proxied(proxy.port, "me:s%40crt@")
     url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
-    assert "7.0" in str(await hear_one(url, network))
+    assert "7.0" in str(await receive_one(url, network))
     [asked] = proxy.requests
     assert asked.startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n".encode())
     assert base64.b64encode(b"me:s@crt") in asked
@@ -112,7 +112,7 @@ async def test_host_of_no_proxy_is_reached_directly(nursery: trio.Nursery) -> No
     await nursery.start(proxy.serve)
     url = f"ws://127.0.0.1:{port}/stream?streams=btcusdt@kline_1m"
     network = proxied(proxy.port, NO_PROXY="127.0.0.0/8")
-    assert "7.0" in str(await hear_one(url, network))
+    assert "7.0" in str(await receive_one(url, network))
     assert proxy.requests == []
     nursery.cancel_scope.cancel()
 
@@ -144,7 +144,7 @@ async def test_proxy_that_lets_nobody_through_is_named(
     await nursery.start(proxy.serve)
     network = proxied(proxy.port)
     with pytest.raises(StreamDown, match=r"the proxy 127\.0\.0\.1") as caught:
-        await hear_one("ws://exchange.test/stream?streams=btcusdt@kline_1m", network)
+        await receive_one("ws://exchange.test/stream?streams=btcusdt@kline_1m", network)
     advice = error_hint(caught.value, STREAM_VARIABLE)
     assert advice is not None
     assert "HTTPS_PROXY" in advice

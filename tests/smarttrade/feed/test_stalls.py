@@ -1,4 +1,4 @@
-"""Silence, from the stream to the client: what is mute is found, what is quiet is left alone."""
+"""From the stream to the client: stalled series are found, quiet ones are left alone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, sending_updates
 from tests.fakes.service import ReconnectingClient, World, running
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
-LOOKED = 3.0  # seconds: looks are so far apart, and a little
+CHECK = 3.0  # seconds: a little more than the interval of checks
 
 
 def trading(feed: Feeding, *series: Series) -> None:
-    """The exchange's history grows with time, as it does when somebody trades."""
+    """The exchange's history grows with time, as it does while there are trades."""
 
     def grow(asked: ReceivedRequest) -> None:
         if asked.series in series:
@@ -37,7 +37,7 @@ def keep_quiet(feed: Feeding, *series: Series) -> None:
         feed.history.history[each] = [candle(0, closed=False)._replace(volume=1.0)]
 
 
-async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
+async def test_stalled_series_leads_to_another_connection(
     autojump_clock: MockClock,
 ) -> None:
     series = [BTC, BTC_5M, ETH]
@@ -48,21 +48,21 @@ async def test_mute_stream_among_talking_siblings_leads_to_another_connection(
         await trio.sleep(120)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
         assert hosts == [MAIN, SPARE]
-        assert feed.exchange.times[1] < SYMBOL_TIMEOUT + DELIVERY_GRACE + 2 * LOOKED
+        assert feed.exchange.times[1] < SYMBOL_TIMEOUT + DELIVERY_GRACE + 2 * CHECK
         assert len(feed.exchange.open) == 1
     assert feed.counters.stalled == 1
     assert feed.counters.rotations == 1
-    told = [at for at, update in feed.store.messages if type(update).__name__ == "PutUpdates"]
-    assert all(later - earlier < 2.5 for earlier, later in pairwise(told))  # the others went on
+    times = [at for at, update in feed.store.messages if type(update).__name__ == "PutUpdates"]
+    assert all(later - earlier < 2.5 for earlier, later in pairwise(times))  # the others went on
 
 
-async def test_connection_that_falls_mute_is_replaced(autojump_clock: MockClock) -> None:
+async def test_connection_that_stops_delivering_is_replaced(autojump_clock: MockClock) -> None:
     async with feeding(sending_updates(BTC, until=20), sending_updates(BTC), watched=False) as feed:
         trading(feed, BTC)
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
     assert len(feed.exchange.times) == 2
-    assert feed.exchange.times[1] < 20 + CONNECTION_TIMEOUT + DELIVERY_GRACE + 2 * LOOKED
+    assert feed.exchange.times[1] < 20 + CONNECTION_TIMEOUT + DELIVERY_GRACE + 2 * CHECK
 
 
 async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
@@ -76,7 +76,7 @@ async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> Non
     assert len(feed.history.requests_for(ETH)) < 15
 
 
-async def test_night_in_which_nobody_trades_at_all(autojump_clock: MockClock) -> None:
+async def test_night_without_any_trades(autojump_clock: MockClock) -> None:
     async with feeding(sending_updates(BTC, until=10), series=[BTC, ETH], watched=False) as feed:
         keep_quiet(feed, BTC, ETH)
         feed.history.history[BTC] = [candle(0, closed=False)._replace(volume=9.0)]
@@ -85,7 +85,7 @@ async def test_night_in_which_nobody_trades_at_all(autojump_clock: MockClock) ->
     assert len(feed.history.requests) < 40
 
 
-async def test_exchange_that_is_mute_itself_is_not_connected_to_for_ever(
+async def test_exchange_that_does_not_deliver_is_reconnected_to_ever_more_rarely(
     autojump_clock: MockClock,
 ) -> None:
     """REST brings what there is meanwhile, and nearly as fast."""
@@ -103,7 +103,7 @@ async def test_exchange_that_is_mute_itself_is_not_connected_to_for_ever(
     assert len(feed.history.requests_for(BTC_5M)) * 2 < 60 * 20  # weight in the hour
 
 
-async def test_series_that_nobody_can_confirm_is_left_as_it_is(autojump_clock: MockClock) -> None:
+async def test_suspect_that_rest_does_not_confirm_is_left_alone(autojump_clock: MockClock) -> None:
     """While REST is away nothing is proven, so nothing is torn down."""
     async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         await trio.sleep(600)
@@ -122,7 +122,7 @@ async def status_of(world: World, name: str) -> dict[str, Any]:
     )
 
 
-async def test_mute_series_is_told_and_its_clients_still_get_every_candle(
+async def test_stalled_series_is_reported_and_its_clients_still_get_every_candle(
     autojump_clock: MockClock,
 ) -> None:
     series = [Series("BTCUSDT", Interval.MINUTE_1), Series("BTCUSDT", Interval.MINUTE_5)]
@@ -158,6 +158,6 @@ async def test_suspect_of_which_the_exchange_has_no_candle_proves_nothing(
         feed.history.history[BTC_5M] = []
         await trio.sleep(600)
         assert feed.history.requests_for(BTC_5M)
-        assert all(told.series == BTC for told in feed.store.history)
+        assert all(put.series == BTC for put in feed.store.history)
     assert len(feed.exchange.times) == 1
     assert feed.counters.stalled == 0

@@ -58,7 +58,7 @@ class Feeding:
     counters: StreamCounters = field(default_factory=StreamCounters)
 
     @property
-    def told(self) -> list[tuple[Series, int, bool]]:
+    def delivered(self) -> list[tuple[Series, int, bool]]:
         return [(series, c.open_time, c.closed) for series, c in self.store.updates]
 
 
@@ -127,7 +127,7 @@ async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock)
     texts = [kline(BTC, number * MINUTE, closed=True) for number in range(200)]
     async with feeding(sending(*texts)) as feed:
         await trio.sleep(1)
-    assert feed.told == [(BTC, number * MINUTE, True) for number in range(200)]
+    assert feed.delivered == [(BTC, number * MINUTE, True) for number in range(200)]
 
 
 # Connecting
@@ -172,8 +172,8 @@ async def test_many_series_share_few_connections(autojump_clock: MockClock) -> N
         assert [request["id"] for _, request in peer.requests] == list(
             range(1, len(peer.requests) + 1)
         )
-        heard = [at for at, _ in peer.received]
-        assert all(sum(at <= other < at + 1 for other in heard) <= 5 for at in heard)
+        received = [at for at, _ in peer.received]
+        assert all(sum(at <= other < at + 1 for other in received) <= 5 for at in received)
         asked += names
     assert sorted(asked) == sorted(stream_name(each) for each in series)
     searched = {each for search in feed.store.searches for each in search.series}
@@ -211,7 +211,7 @@ def assert_growing_pauses(ended: Sequence[float], began: Sequence[float]) -> Non
         assert longest * (1 - RECONNECT_BACKOFF.jitter) <= round(begin - end, 6) <= longest
 
 
-async def test_pauses_grow_while_nobody_answers(autojump_clock: MockClock) -> None:
+async def test_pauses_grow_while_no_host_answers(autojump_clock: MockClock) -> None:
     async with feeding() as feed:
         feed.exchange.dial_fails = ConnectionRefusedError("refused")
         await trio.sleep(600)
@@ -263,24 +263,24 @@ async def test_half_open_connection_is_replaced(autojump_clock: MockClock) -> No
         await trio.sleep(60)
     assert len(feed.exchange.times) == 2
     assert 30 < feed.exchange.times[1] <= 30 + RECONNECT_BACKOFF.first
-    assert feed.told == [(BTC, 0, False)]
+    assert feed.delivered == [(BTC, 0, False)]
 
 
-@pytest.mark.parametrize("told", [SHUTDOWN, '{"e":"serverShutdown","E":1770123456789}'])
+@pytest.mark.parametrize("notice", [SHUTDOWN, '{"e":"serverShutdown","E":1770123456789}'])
 async def test_announced_end_leads_to_another_connection_at_once(
-    told: str, autojump_clock: MockClock
+    notice: str, autojump_clock: MockClock
 ) -> None:
     async def ending(peer: Peer) -> None:
         await peer.accept()
         await trio.sleep(7)
         await peer.send_text(kline(BTC, 0))
-        await peer.send_text(told)
+        await peer.send_text(notice)
         await peer.receive()
 
     async with feeding(ending, sending(kline(BTC, MINUTE))) as feed:
         await trio.sleep(60)
     assert feed.exchange.times == [0.0, 7.0]
-    assert feed.told == [(BTC, 0, False), (BTC, MINUTE, False)]
+    assert feed.delivered == [(BTC, 0, False), (BTC, MINUTE, False)]
     assert len(feed.store.searches) == 1  # the next one was there before this one went
     assert feed.counters.failures == 0
     assert feed.counters.rotations == 1
@@ -298,7 +298,7 @@ STORMS: dict[str, Behaviour] = {
 async def test_attempts_stay_within_their_budget(
     behaviour: Behaviour, autojump_clock: MockClock
 ) -> None:
-    """Whatever the exchange does to three lines, and over restarts of the actor."""
+    """Whatever the exchange does to three connections, and over restarts of the actor."""
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
     attempts = AttemptBudget(20, CONNECTION_PERIOD)
     times: list[float] = []
@@ -334,7 +334,7 @@ async def test_malformed_messages_are_counted_and_the_others_go_on(
     async with feeding(mumbling) as feed:
         await trio.sleep(150.5)
     assert feed.counters.malformed == 302
-    assert len(feed.told) == feed.counters.updates == 151
+    assert len(feed.delivered) == feed.counters.updates == 151
     assert len(feed.exchange.times) == 1
 
 
@@ -407,7 +407,7 @@ async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockCl
 
     async with feeding(trading, series=MANY) as feed:
         await trio.sleep(60)
-    assert feed.told == [(MANY[0], 0, False)]
+    assert feed.delivered == [(MANY[0], 0, False)]
     assert feed.counters.failures == 0
 
 
@@ -416,7 +416,7 @@ async def test_refused_subscription_ends_the_connection(autojump_clock: MockCloc
     async with feeding(sending(refusal), sending(kline())) as feed:
         await trio.sleep(5)
     assert feed.counters.failures == 1
-    assert feed.told == [(BTC, 0, False)]
+    assert feed.delivered == [(BTC, 0, False)]
     assert feed.counters.malformed == 0
 
 
@@ -455,7 +455,7 @@ def state(series: Series, second: int) -> str:
 
 
 def finals(feed: Feeding) -> set[tuple[Series, int]]:
-    return {(series, open_time) for series, open_time, closed in feed.told if closed}
+    return {(series, open_time) for series, open_time, closed in feed.delivered if closed}
 
 
 def assert_ordered(feed: Feeding) -> None:

@@ -37,7 +37,7 @@ SLACK = 0.3  # seconds: how exactly the fakes look
 
 
 def shutting_down(after: float, *series: Series) -> Behaviour:
-    """Talks, and announces its end, but goes on."""
+    """Sends updates, and announces its end, but goes on."""
 
     async def announce(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
@@ -49,12 +49,12 @@ def shutting_down(after: float, *series: Series) -> Behaviour:
 
 
 def no_gap(feed: Feeding) -> bool:
-    """Whether the store was never without news for longer than the exchange's cadence."""
+    """Whether the store never lacked updates for longer than the exchange's cadence."""
     times = [at for at, message in feed.store.messages if type(message).__name__ == "PutUpdates"]
     return all(later - earlier <= EVERY + SLACK for earlier, later in pairwise(times))
 
 
-async def test_old_connection_is_replaced_without_a_seam(autojump_clock: MockClock) -> None:
+async def test_old_connection_is_replaced_without_a_gap(autojump_clock: MockClock) -> None:
     async with feeding(sending_updates(), rotate_after=AGE) as feed:
         await trio.sleep(3.5 * AGE)
     began = feed.exchange.times
@@ -76,7 +76,7 @@ async def test_default_is_an_hour_of_jitter_at_23_hours(autojump_clock: MockCloc
     assert 23 * HOUR - ROTATE_JITTER <= feed.exchange.times[1] <= 23 * HOUR
 
 
-async def test_many_lines_do_not_rotate_at_the_same_moment(
+async def test_many_connections_do_not_rotate_at_the_same_moment(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(BINANCE), "limits", replace(BINANCE.limits, max_streams=1))
@@ -104,7 +104,7 @@ async def test_announced_end_leads_to_another_connection_before_it_comes(
     assert len(feed.store.got(FindMissing)) == 1
 
 
-async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
+async def test_new_connection_that_delivers_nothing_is_given_up_and_the_old_one_kept(
     autojump_clock: MockClock,
 ) -> None:
     """Until one delivers: the old one is due all the while."""
@@ -119,10 +119,10 @@ async def test_new_connection_that_is_mute_is_given_up_and_the_old_one_kept(
     assert len(feed.store.got(FindMissing)) == 1
 
 
-async def test_new_connection_may_be_mute_when_the_old_one_is_too(
+async def test_new_connection_may_deliver_nothing_when_the_old_one_does_not_either(
     autojump_clock: MockClock,
 ) -> None:
-    """Nobody trades; that is no reason to stay with one that is about to end."""
+    """Without trades, too, one that is about to end is replaced."""
 
     async def ending(peer: Peer) -> None:
         await peer.accept()
@@ -147,10 +147,10 @@ async def test_old_connection_is_kept_while_no_other_opens(
     assert len(feed.store.got(FindMissing)) == 1
 
 
-async def test_connection_that_ends_while_another_opens_is_told_as_a_loss(
+async def test_connection_that_ends_while_another_opens_is_a_loss(
     autojump_clock: MockClock,
 ) -> None:
-    """What was sent in between was heard by neither."""
+    """Neither has received what was sent in between."""
 
     async def ending(peer: Peer) -> None:
         await peer.accept()
@@ -176,7 +176,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
+async def test_place_that_is_refused_leads_on_and_is_logged_with_advice(
     status: int, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
@@ -184,11 +184,11 @@ async def test_place_that_is_refused_leads_on_and_is_told_with_advice(
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
-    [told] = [log for log in logs if log["event"] == "stream_down"]
-    assert REFUSALS[status] in told["advice"]
+    [logged] = [log for log in logs if log["event"] == "stream_down"]
+    assert REFUSALS[status] in logged["advice"]
 
 
-async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: MockClock) -> None:
+async def test_host_that_sends_only_malformed_messages_is_left(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
         async with feeding(sending(*["<html>"] * 100), sending_updates()) as feed:
             await trio.sleep(10)
@@ -196,11 +196,11 @@ async def test_endpoint_that_says_nothing_but_nonsense_is_left(autojump_clock: M
     assert hosts == [MAIN, SPARE]
     assert feed.counters.malformed == MAX_MALFORMED
     assert feed.store.updates
-    [told] = [log for log in logs if log["event"] == "stream_down"]
-    assert "BINANCE_WS_URL" in told["advice"]
+    [logged] = [log for log in logs if log["event"] == "stream_down"]
+    assert "BINANCE_WS_URL" in logged["advice"]
 
 
-async def test_some_nonsense_among_candles_is_no_reason_to_leave(
+async def test_malformed_messages_among_candles_are_skipped(
     autojump_clock: MockClock,
 ) -> None:
     texts = ["<html>"] * (MAX_MALFORMED - 1) + [kline()] + ["<html>"] * 100
@@ -209,7 +209,7 @@ async def test_some_nonsense_among_candles_is_no_reason_to_leave(
     assert len(feed.exchange.times) == 1
 
 
-async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
+async def test_ban_stops_every_connection(autojump_clock: MockClock) -> None:
     """And an actor that is started anew: the time is kept with the counters."""
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
 
@@ -230,7 +230,7 @@ async def test_ban_stops_every_line(autojump_clock: MockClock) -> None:
     assert RECONNECT_BACKOFF.max_pause < 100
 
 
-async def test_two_series_of_one_line_share_its_connection(autojump_clock: MockClock) -> None:
+async def test_two_series_share_a_connection(autojump_clock: MockClock) -> None:
     async with feeding(sending_updates(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
         await trio.sleep(2.5 * AGE)
         assert len(feed.exchange.open) == 1

@@ -40,18 +40,18 @@ from tests.fakes.exchange_streams import (
 
 URL = "ws://exchange.test/stream?streams=btcusdt@kline_1m"
 
-Talk = Callable[[WebSocket], Awaitable[None]]
+Handler = Callable[[WebSocket], Awaitable[None]]
 
 
-class Listener:
-    """Talks by listening only, and keeps what it hears."""
+class Recorder:
+    """A handler that records what it receives."""
 
     def __init__(self) -> None:
-        self.heard: list[str | bytes] = []
+        self.received: list[str | bytes] = []
 
     async def __call__(self, websocket: WebSocket) -> None:
         while True:
-            self.heard.append(await websocket.receive())
+            self.received.append(await websocket.receive())
 
 
 async def idle(websocket: WebSocket) -> None:
@@ -62,24 +62,24 @@ async def nothing(websocket: WebSocket) -> None:
     pass
 
 
-async def conversation(exchange: StreamExchange, talk: Talk, url: str = URL) -> StreamDown:
-    """How a conversation went down; neither tasks nor an open stream are left of it."""
+async def run_until_down(exchange: StreamExchange, handler: Handler, url: str = URL) -> StreamDown:
+    """Run a connection until it is down; no task and no open stream remain."""
     nurseries = list(trio.lowlevel.current_task().child_nurseries)
     with trio.fail_after(3600), pytest.raises(StreamDown) as down:
-        await run_connection(url, exchange.dial, talk)
+        await run_connection(url, exchange.dial, handler)
     assert trio.lowlevel.current_task().child_nurseries == nurseries
     assert exchange.open == []
     return down.value
 
 
-# Talking
+# While it is open
 
 
 async def test_messages_arrive_in_order(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     exchange = StreamExchange(nursery, closing("one", "two", "three"))
-    listener = Listener()
-    await conversation(exchange, listener)
-    assert listener.heard == ["one", "two", "three"]
+    recorder = Recorder()
+    await run_until_down(exchange, recorder)
+    assert recorder.received == ["one", "two", "three"]
 
 
 async def test_what_is_asked_for(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -111,16 +111,16 @@ async def test_host_header(
     assert request.host == host
 
 
-async def test_talk_that_returns_closes_the_connection(
+async def test_handler_that_returns_closes_the_connection(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     exchange = StreamExchange(nursery, listening)
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         await websocket.send('{"id": 1}')
         await trio.sleep(1)
 
-    await run_connection(URL, exchange.dial, talk)
+    await run_connection(URL, exchange.dial, handler)
     await wait_all_tasks_blocked()
     assert trio.current_time() == 1
     assert exchange.open == []
@@ -139,14 +139,14 @@ async def test_pings_are_answered_with_their_payload(
 
     exchange = StreamExchange(nursery, pinging)
     with trio.move_on_after(1):
-        await run_connection(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Recorder())
     assert exchange.peers[0].pongs == [(0.0, b"1672515782136")]
 
 
-async def test_pings_are_answered_while_nobody_receives(
+async def test_pings_are_answered_while_the_handler_does_not_receive(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """For a minute, with as many messages as a burst has; and nothing of it is lost."""
+    """For a minute, with a whole burst in the queue; none of it is lost."""
     texts = [str(number) for number in range(QUEUE_SIZE)]
 
     async def pinging(peer: Peer) -> None:
@@ -160,25 +160,25 @@ async def test_pings_are_answered_while_nobody_receives(
                 await peer.send(Ping(payload))
 
     exchange = StreamExchange(nursery, pinging)
-    listener = Listener()
+    recorder = Recorder()
 
     async def busy(websocket: WebSocket) -> None:
         await trio.sleep(65)
-        await listener(websocket)
+        await recorder(websocket)
 
     with trio.move_on_after(66):
         await run_connection(URL, exchange.dial, busy)
     assert exchange.peers[0].pongs == [(20.0, b"1"), (40.0, b"2"), (60.0, b"3")]
-    assert listener.heard == texts
+    assert recorder.received == texts
 
 
-async def test_silent_series_are_no_reason_to_hang_up(
+async def test_silent_server_that_answers_pings_is_kept(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """As long as the other side answers pings, which are asked for often enough but no oftener."""
+    """As long as the server answers pings, one every `PROBE_AFTER` seconds."""
     exchange = StreamExchange(nursery, listening)
     with trio.move_on_after(3600):
-        await run_connection(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Recorder())
     assert trio.current_time() == 3600
     pings = exchange.peers[0].pings
     assert {b - a for a, b in pairwise(pings)} == {PROBE_AFTER}
@@ -197,7 +197,7 @@ async def test_silence_is_measured_whatever_rounding_does(
     exchange = StreamExchange(nursery, speaking_once)
     await trio.sleep(begin)
     with trio.move_on_after(65):
-        await run_connection(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Recorder())
     assert len(exchange.peers[0].pings) >= 1
 
 
@@ -219,7 +219,7 @@ async def test_no_pings_while_messages_come(
 
     exchange = StreamExchange(nursery, chatting_and_listening)
     with trio.move_on_after(600):
-        await run_connection(URL, exchange.dial, Listener())
+        await run_connection(URL, exchange.dial, Recorder())
     assert exchange.peers[0].pings == []
 
 
@@ -237,12 +237,12 @@ async def test_messages_right_behind_the_handshake_are_received(
         await send_all(b"".join(held) + b"\x81\x05hello\x81\x05again")
         await peer.stream.aclose()
 
-    listener = Listener()
-    await conversation(StreamExchange(nursery, hasty), listener)
-    assert listener.heard == ["hello", "again"]
+    recorder = Recorder()
+    await run_until_down(StreamExchange(nursery, hasty), recorder)
+    assert recorder.received == ["hello", "again"]
 
 
-async def test_connection_that_ended_tells_its_close_code(
+async def test_connection_that_ended_reports_its_close_code(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """Also when it had ended before anything was received, and again for what is sent then."""
@@ -255,7 +255,7 @@ async def test_connection_that_ended_tells_its_close_code(
                 await websocket.receive()
         await websocket.send("late")
 
-    down = await conversation(StreamExchange(nursery, closing("one", "two", code=1012)), late)
+    down = await run_until_down(StreamExchange(nursery, closing("one", "two", code=1012)), late)
     assert down.close_code == 1012
 
 
@@ -268,7 +268,7 @@ async def resetting_at_once(peer: Peer) -> None:
 
 
 def accepting(headers: list[tuple[bytes, bytes]]) -> Behaviour:
-    """Agrees, and says more than it was asked for."""
+    """Accepts, with headers that were not requested."""
 
     async def accept(peer: Peer) -> None:
         await peer.receive_request()
@@ -285,7 +285,7 @@ ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
     "message too big": (sending("x" * (MAX_MESSAGE_SIZE + 1)), 0.0, "1009"),
     "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_TIMEOUT, "no pong"),
     "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_TIMEOUT, "no pong"),
-    "no word": (silent, CONNECT_TIMEOUT, "no handshake"),
+    "silent server": (silent, CONNECT_TIMEOUT, "no handshake"),
     "closed before the handshake": (closing_before_handshake, 0.0, "protocol"),
     "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_TIMEOUT, "no handshake"),
     "garbage for a handshake": (answering(b"\x00\xffgarbage\r\n\r\n"), 0.0, "protocol"),
@@ -319,19 +319,19 @@ ending = pytest.mark.parametrize(
 
 
 @ending
-@pytest.mark.parametrize("talk", [Listener(), idle], ids=["listening", "idle"])
+@pytest.mark.parametrize("handler", [Recorder(), idle], ids=["listening", "idle"])
 async def test_connection_goes_down(
     behaviour: Behaviour,
     seconds: float,
     reason: str,
-    talk: Talk,
+    handler: Handler,
     nursery: trio.Nursery,
     autojump_clock: MockClock,
 ) -> None:
-    """Nobody listens: then a ping that stays away tells, later."""
+    """If the handler does not receive, a missing pong shows it, later."""
     exchange = StreamExchange(nursery, behaviour)
-    down = await conversation(exchange, talk)
-    if talk is idle and trio.current_time() != seconds:
+    down = await run_until_down(exchange, handler)
+    if handler is idle and trio.current_time() != seconds:
         assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
     else:
         assert trio.current_time() == seconds
@@ -339,7 +339,7 @@ async def test_connection_goes_down(
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "seconds"),
+    ("status", "header", "seconds"),
     [
         (429, b"17", 17.0),
         (418, b"120", 120.0),
@@ -348,16 +348,16 @@ async def test_connection_goes_down(
         (503, b"3", 3.0),
     ],
 )
-async def test_refusal_tells_its_status_and_how_long_to_stay_away(
+async def test_refusal_reports_its_status_and_retry_after(
     status: int,
-    told: bytes | None,
+    header: bytes | None,
     seconds: float | None,
     nursery: trio.Nursery,
     autojump_clock: MockClock,
 ) -> None:
-    headers = [] if told is None else [(b"Retry-After", told)]
+    headers = [] if header is None else [(b"Retry-After", header)]
     exchange = StreamExchange(nursery, refusing(status, headers, b"why"))
-    down = await conversation(exchange, idle)
+    down = await run_until_down(exchange, idle)
     assert (down.status, down.retry_after) == (status, seconds)
 
 
@@ -371,12 +371,12 @@ async def test_refusal_tells_its_status_and_how_long_to_stay_away(
     ],
     ids=repr,
 )
-async def test_nobody_to_connect_to(
+async def test_failed_dial(
     error: Exception, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     exchange = StreamExchange(nursery)
     exchange.dial_fails = error
-    down = await conversation(exchange, idle)
+    down = await run_until_down(exchange, idle)
     assert "exchange.test" in str(down)
     assert down.__cause__ is error
 
@@ -384,7 +384,7 @@ async def test_nobody_to_connect_to(
 async def test_connecting_takes_too_long(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     exchange = StreamExchange(nursery)
     exchange.dial_takes = 3600
-    await conversation(exchange, idle)
+    await run_until_down(exchange, idle)
     assert trio.current_time() == CONNECT_TIMEOUT
 
 
@@ -393,12 +393,12 @@ async def test_connecting_and_handshake_together_are_limited(
 ) -> None:
     exchange = StreamExchange(nursery, silent)
     exchange.dial_takes = CONNECT_TIMEOUT - 1
-    await conversation(exchange, idle)
+    await run_until_down(exchange, idle)
     assert trio.current_time() == CONNECT_TIMEOUT
 
 
 async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    """Its answer cannot be sent any more; nobody else is to notice."""
+    """Its answer cannot be sent any more; nothing else notices."""
 
     async def pinging(peer: Peer) -> None:
         await peer.accept()
@@ -408,11 +408,11 @@ async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockCl
 
     exchange = StreamExchange(nursery, pinging)
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         await websocket.receive()
 
     with trio.fail_after(1):
-        await run_connection(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, handler)
     assert exchange.ends[0].is_closed
 
 
@@ -438,7 +438,7 @@ async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: 
         await peer.receive()
 
     exchange = StreamExchange(nursery, breaking)
-    await conversation(exchange, Listener())
+    await run_until_down(exchange, Recorder())
     assert trio.current_time() == 1
 
 
@@ -454,7 +454,7 @@ async def test_sending_on_a_connection_that_has_ended(
         await trio.sleep(2)
         await websocket.send("hello")
 
-    await conversation(exchange, late)
+    await run_until_down(exchange, late)
     assert trio.current_time() == 2
 
 
@@ -472,7 +472,7 @@ async def test_sending_after_a_broken_frame(
         await trio.sleep(2)
         await websocket.send("hello")
 
-    await conversation(exchange, late)
+    await run_until_down(exchange, late)
     assert trio.current_time() == 2
 
 
@@ -484,11 +484,11 @@ async def test_other_side_stops_reading(nursery: trio.Nursery, autojump_clock: M
 
     exchange = StreamExchange(nursery, full)
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         await trio.sleep(1)
         await websocket.send("hello")
 
-    down = await conversation(exchange, talk)
+    down = await run_until_down(exchange, handler)
     assert trio.current_time() == 1 + SEND_TIMEOUT
     assert "could not send" in str(down)
 
@@ -505,7 +505,7 @@ async def test_other_side_stops_reading_and_says_goodbye(
         await trio.sleep_forever()
 
     exchange = StreamExchange(nursery, full)
-    await conversation(exchange, Listener())
+    await run_until_down(exchange, Recorder())
     assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
 
 
@@ -523,14 +523,14 @@ async def test_cancelled_send_ends_the_connection(
 
     exchange = StreamExchange(nursery, full)
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         await trio.sleep(1)
         with trio.move_on_after(0.5):
             await websocket.send("one")
         assert exchange.ends[0].is_closed
         await websocket.send("two")
 
-    await conversation(exchange, talk)
+    await run_until_down(exchange, handler)
     assert trio.current_time() == 1.5
 
 
@@ -538,30 +538,30 @@ async def test_cancelled_send_ends_the_connection(
 
 
 @pytest.mark.parametrize("behaviour", [listening, closing(), resetting(1), sending("x")])
-async def test_bug_in_talk_comes_out_as_it_is(
+async def test_bug_in_handler_comes_out_as_it_is(
     behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     bug = ValueError("a bug")
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         raise bug
 
     with pytest.raises(ValueError, match="a bug") as raised:
-        await run_connection(URL, StreamExchange(nursery, behaviour).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, behaviour).dial, handler)
     assert raised.value is bug
 
 
 async def test_bug_after_the_connection_ended_comes_out_as_it_is(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         try:
             await websocket.receive()
         finally:
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        await run_connection(URL, StreamExchange(nursery, closing()).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, closing()).dial, handler)
 
 
 async def test_group_of_bugs_comes_out_as_it_is(
@@ -570,13 +570,13 @@ async def test_group_of_bugs_comes_out_as_it_is(
     async def fail() -> None:
         raise ValueError("a bug")
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         async with trio.open_nursery() as inner:
             inner.start_soon(fail)
             await trio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as raised:
-        await run_connection(URL, StreamExchange(nursery, listening).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, listening).dial, handler)
     assert raised.value.subgroup(ValueError) is not None
 
 
@@ -592,29 +592,29 @@ async def test_bug_in_dial_comes_out_as_it_is(autojump_clock: MockClock) -> None
 async def test_keyboard_interrupt_comes_out(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await run_connection(URL, StreamExchange(nursery, listening).dial, talk)
+        await run_connection(URL, StreamExchange(nursery, listening).dial, handler)
 
 
 MOMENTS: dict[str, Behaviour] = {
     "handshake": silent,
-    "talk": listening,
+    "handler": listening,
     "half-open": vanishing(0),
     "flood": sending(*map(str, range(2 * QUEUE_SIZE))),
 }
 
 
 @pytest.mark.parametrize("behaviour", MOMENTS.values(), ids=MOMENTS.keys())
-@pytest.mark.parametrize("talk", [Listener(), idle], ids=["listening", "idle"])
+@pytest.mark.parametrize("handler", [Recorder(), idle], ids=["listening", "idle"])
 async def test_cancelling_from_outside_is_prompt(
-    behaviour: Behaviour, talk: Talk, nursery: trio.Nursery, autojump_clock: MockClock
+    behaviour: Behaviour, handler: Handler, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     exchange = StreamExchange(nursery, behaviour)
     with trio.move_on_after(3) as scope:
-        await run_connection(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, handler)
     assert scope.cancelled_caught
     assert trio.current_time() == 3
     assert exchange.ends[0].is_closed
@@ -639,13 +639,13 @@ async def test_cancelling_while_sending_is_prompt(
         peer.stream.stop_reading()
         await trio.sleep_forever()
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         await trio.sleep(1)
         await websocket.send("hello")
 
     exchange = StreamExchange(nursery, full)
     with trio.move_on_after(3) as scope:
-        await run_connection(URL, exchange.dial, talk)
+        await run_connection(URL, exchange.dial, handler)
     assert scope.cancelled_caught
     assert trio.current_time() == 3
 
@@ -653,26 +653,26 @@ async def test_cancelling_while_sending_is_prompt(
 async def test_stray_cancelled_goes_no_further(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """A `Cancelled` that nobody asked for would end whoever surrounds the connection, silently."""
+    """A `Cancelled` that was not requested would silently end the task around the connection."""
 
-    async def talk(websocket: WebSocket) -> None:
+    async def handler(websocket: WebSocket) -> None:
         raise await leaked_cancelled()
 
-    await conversation(StreamExchange(nursery, listening), talk)
+    await run_until_down(StreamExchange(nursery, listening), handler)
 
 
 async def test_many_connections_do_not_touch_each_other(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """Those that end in every way, beside one that lives."""
-    listener = Listener()
+    recorder = Recorder()
     alive = StreamExchange(nursery, sending("one"))
     async with trio.open_nursery() as connections:
-        connections.start_soon(run_connection, URL, alive.dial, listener)
+        connections.start_soon(run_connection, URL, alive.dial, recorder)
         for behaviour, _, _ in ENDINGS.values():
-            connections.start_soon(conversation, StreamExchange(nursery, behaviour), Listener())
+            connections.start_soon(run_until_down, StreamExchange(nursery, behaviour), Recorder())
         await trio.sleep(120)
         await alive.peers[0].send_text("two")
         await wait_all_tasks_blocked()
         connections.cancel_scope.cancel()
-    assert listener.heard == ["one", "two"]
+    assert recorder.received == ["one", "two"]
