@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -121,13 +121,14 @@ class Exchange(_Process):
 
     _sign = "/api/v3/ping"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, speed: float = SPEED, symbols: Sequence[str] = SYMBOLS) -> None:
         self.port = port
+        self.symbols = symbols
         options = {
             "port": port,
-            "speed": SPEED,
+            "speed": speed,
             "start": START,
-            "symbols": ",".join(SYMBOLS),
+            "symbols": ",".join(symbols),
             "control-token": CONTROL_TOKEN,
         }
         super().__init__(port, ["simulator", *_options(options)])
@@ -153,11 +154,17 @@ class Service(_Process):
 
     _sign = "/ready"
 
-    def __init__(self, port: int, exchange: Exchange, heartbeat: float = 1) -> None:
+    def __init__(
+        self,
+        port: int,
+        exchange: Exchange,
+        heartbeat: float = 1,
+        intervals: Sequence[str] = INTERVALS,
+    ) -> None:
         options = {
             "port": port,
-            "symbols": ",".join(SYMBOLS),
-            "intervals": ",".join(INTERVALS),
+            "symbols": ",".join(exchange.symbols),
+            "intervals": ",".join(intervals),
             "heartbeat": heartbeat,
             "binance-rest-url": exchange.url,
             "binance-ws-url": exchange.url.replace("http", "ws"),

@@ -1,47 +1,113 @@
-"""Makes the screenshots of the documentation from a running service.
+"""Makes the screenshots of the documentation, with an exchange and a service of its own.
 
-    python -m tests.browser.screenshots http://127.0.0.1:8000 docs/images
+    python -m tests.browser.screenshots docs/images
 
-Every page, at the size of a desktop and of a phone, light and dark: `chart-desktop-dark.png` and
-so on. `--suffix -down` is added to the names, for a service whose feed is down.
+The names say what they show: page, size, colours, and what is not as usual.
 """
 
 from __future__ import annotations
 
-import argparse
-from itertools import product
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from playwright.sync_api import Browser, Page
 
 from .chromium import launched
+from .processes import Exchange, Service, SimulatedService, free_port
 
-PAGES = {"chart": "", "inspect": "inspect", "inspect-ws": "inspect-ws"}
-SIZES = {"desktop": (1280, 760), "phone": (390, 780)}
-SCHEMES = ("light", "dark")
+SIZES = {"desktop": (1280, 760), "phone": (390, 780), "side": (844, 390)}
+SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC", "ADA", "ALGO", "ATOM", "POL")
+INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
+SETTLE = 5  # seconds, for updates to come
+UNTIL_DOWN = 15  # seconds, until the service reports a feed that stalled or was cut
+
+
+class Scene(NamedTuple):
+    """One picture: its name is page, size and colours."""
+
+    page: str
+    size: str
+    scheme: str
+    path: str
+    suffix: str = ""
+    act: Callable[[Page], None] | None = None
+    """What to do before the page is opened."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.page}-{self.size}-{self.scheme}{self.suffix}.png"
+
+
+def answer_halt(page: Page) -> None:
+    """The listing of an exchange that has halted BTCUSDT."""
+    details = [{"symbol": "BTCUSDT", "status": "HALT", "tick_size": 0.01, "decimals": 2}]
+    page.route("**/symbols?details=1", lambda route: route.fulfill(json={"details": details}))
+
+
+INDICATORS = "?symbol=BTCUSDT&interval=5m&ma=20,ema=50,vwap&rsi=14"
+GRID = "?symbol=BTCUSDT&interval=1m&more=ETHUSDT:5m,SOLUSDT:1h,BTCUSDT:1d&ma=20"
+LIVE = (
+    Scene("chart", "desktop", "dark", ""),
+    Scene("chart", "desktop", "light", INDICATORS, "-indicators"),
+    Scene("chart", "desktop", "dark", GRID, "-grid"),
+    Scene("chart", "phone", "light", ""),
+    Scene("chart", "side", "dark", ""),
+    Scene("chart", "desktop", "light", "", "-halted", answer_halt),
+    Scene("inspect", "desktop", "light", "inspect"),
+    Scene("inspect", "phone", "dark", "inspect"),
+    Scene("inspect-ws", "desktop", "dark", "inspect-ws"),
+)
+STALE = (Scene("chart", "desktop", "light", "", "-stale"),)
+DOWN = (
+    Scene("chart", "phone", "dark", "", "-down"),
+    Scene("inspect", "desktop", "dark", "inspect", "-down"),
+)
+SIMULATED = (Scene("chart", "desktop", "light", "", "-simulated"),)
 
 
 def main() -> None:
-    options = read_options()
-    options.directory.mkdir(parents=True, exist_ok=True)
-    with launched() as browser:
-        for name, size, scheme in product(PAGES, SIZES, SCHEMES):
-            path = options.directory / f"{name}-{size}-{scheme}{options.suffix}.png"
-            url = f"{options.url.rstrip('/')}/{PAGES[name]}"
-            take(browser, url, size, scheme, path, options.settle)
-            print(path, path.stat().st_size)
+    directory = Path(sys.argv[1])
+    directory.mkdir(parents=True, exist_ok=True)
+    symbols = [f"{each}USDT" for each in SYMBOLS]
+    with (
+        launched() as browser,
+        Exchange(free_port(), speed=1, symbols=symbols) as exchange,
+        Service(free_port(), exchange, intervals=INTERVALS) as service,
+    ):
+        take_all(browser, service.url, LIVE, directory)
+        exchange.stall()
+        take_all(browser, service.url, STALE, directory, UNTIL_DOWN)
+        exchange.clear()
+        exchange.go_away()
+        take_all(browser, service.url, DOWN, directory, UNTIL_DOWN)
+    with launched() as browser, SimulatedService(free_port()) as simulated:
+        take_all(browser, simulated.url, SIMULATED, directory)
 
 
-def take(browser: Browser, url: str, size: str, scheme: str, path: Path, settle: float) -> None:
-    width, height = SIZES[size]
+def take_all(
+    browser: Browser, url: str, scenes: tuple[Scene, ...], directory: Path, settle: float = SETTLE
+) -> None:
+    for scene in scenes:
+        path = directory / scene.name
+        take(browser, url, scene, path, settle)
+        print(path, path.stat().st_size)
+
+
+def take(browser: Browser, url: str, scene: Scene, path: Path, settle: float) -> None:
+    width, height = SIZES[scene.size]
+    is_phone = scene.size != "desktop"
     page = browser.new_page(
         viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-        is_mobile=size == "phone",
-        has_touch=size == "phone",
-        device_scale_factor=2 if size == "phone" else 1,
+        color_scheme="dark" if scene.scheme == "dark" else "light",
+        is_mobile=is_phone,
+        has_touch=is_phone,
+        device_scale_factor=2 if is_phone else 1,
     )
-    page.goto(url)
+    if scene.act is not None:
+        scene.act(page)
+    page.goto(f"{url}/{scene.path}")
     page.wait_for_timeout(settle * 1000)
     point_at_a_candle(page)
     page.screenshot(path=path)
@@ -55,15 +121,6 @@ def point_at_a_candle(page: Page) -> None:
     if box is not None:
         page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4)
         page.wait_for_timeout(200)
-
-
-def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("url")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--suffix", default="")
-    parser.add_argument("--settle", type=float, default=6, help="seconds, for updates to come")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.processes import Exchange, Service, eventually, free_port
+from tests.docs.blocks import example
 from tests.docs.test_examples import printed_candles, running
 
 PACKAGE = Path(__file__).parents[2] / "clients" / "js"
@@ -43,6 +45,15 @@ def test_tests_of_the_package_pass_in_node() -> None:
 @pytest.mark.skipif(not TYPESCRIPT.exists(), reason="not installed: npm ci in clients/js")
 def test_examples_have_right_types() -> None:
     run(str(TYPESCRIPT), "--project", "examples", cwd=PACKAGE)
+
+
+@pytest.mark.skipif(not TYPESCRIPT.exists(), reason="not installed: npm ci in clients/js")
+def test_documented_example_has_right_types(tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(PACKAGE / "node_modules")
+    (tmp_path / "series.ts").write_text(example("series.ts").text, "utf-8")
+    settings = {"extends": str(PACKAGE / "examples" / "tsconfig.json"), "include": ["series.ts"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(settings), "utf-8")
+    run(str(TYPESCRIPT), "--project", str(tmp_path), cwd=tmp_path)
 
 
 def test_package_works_where_it_is_installed(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from .blocks import blocks, commands, example
 HOST = "127.0.0.1:8000"
 MINUTE = 60  # seconds
 RUN = {"history.py", "follow.py", "least.js", "series.js", "follow.mjs", "chart.html"}
+RUN |= {"blocking.py", "with_asyncio.py", "with_trio.py", "table.py", "series.ts"}  # tests/clients
 NODE = shutil.which("node")
 CURLS = sorted(set(commands("curl")))
 

@@ -174,6 +174,7 @@ export class Panel {
 
   #drawHalt() {
     const halt = this.#market.halt(this.symbol);
+    this.element.toggleAttribute("data-halted", halt !== "");
     this.#find(".halt").hidden = !halt;
     this.#find(".halt").textContent = `HALTED: the exchange does not trade ${this.symbol} (${halt})`;
   }

@@ -100,5 +100,5 @@ function judgeFeed({ feed, feedSince }, candleAt) {
 
 /** The chart says it too. */
 function halted(status) {
-  return { kind: "stale", title: "HALTED", words: "Halted", more: `the exchange says ${status}` };
+  return { kind: "halted", title: "HALTED", words: "Halted", more: `the exchange says ${status}` };
 }
