@@ -72,7 +72,7 @@ def test_client_works_in_an_environment_of_its_own(service: Service, tmp_path: P
     """Installed as a user installs it: without the server and what that needs."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
     python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", f"{CLIENTS}[trio]"]
+    install = [str(python), "-m", "pip", "install", "--quiet", f"{CLIENTS}[trio]"]
     subprocess.run(install, check=True, timeout=300)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     file = saved(tmp_path, "table.py", service.url)
