@@ -122,11 +122,11 @@ async def _audit(
 
 
 def _confirmed(found: tuple[Difference, ...], again: list[Candle]) -> list[Difference]:
-    """Those that the exchange told twice in the same way."""
-    told = {row.open_time: row for row in again if row.closed}
+    """Those that the exchange has reported twice with the same values."""
+    reread = {row.open_time: row for row in again if row.closed}
     return [
         difference
         for difference in found
-        if (row := told.get(difference.row.open_time)) is not None
+        if (row := reread.get(difference.row.open_time)) is not None
         and row.same_values(difference.row)
     ]

@@ -41,11 +41,11 @@ that and then left to the store."""
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
 STREAM_FIRST = 1.0
-"""Seconds in which the stream may connect. It then asks for everything itself; what is read before
-that must be read again from there on, since nobody heard what came meanwhile."""
+"""Seconds in which the stream may connect. It then requests all history itself; what was read
+before that would have to be read again, since updates in between were not received."""
 
 Progress = Callable[[int, int], None]
-"""Told how many series of how many have their history."""
+"""Called with the number of series that have their history, and of all."""
 
 
 async def run_backfill(
@@ -58,7 +58,7 @@ async def run_backfill(
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Read every series' history, then whatever turns out to be missing, for ever.
+    """Read every series' history, then what is found to be missing, until cancelled.
 
     `symbols` is where it is noted whose history the exchange refuses; it outlives this actor.
     Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing
@@ -67,7 +67,7 @@ async def run_backfill(
     task_status.started()
     backfill = _Backfill(store, rest, progress, symbols or Symbols(()), wall_clock)
     async with trio.open_nursery() as nursery:
-        # Before anything is asked: a store that waits for room in `gaps` answers nobody.
+        # Before anything is asked: a store that waits for room in `gaps` does not answer.
         nursery.start_soon(backfill.collect, gaps)
         series = await store.ask(GetListed)
         backfill.expect(series)

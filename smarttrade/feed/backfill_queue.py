@@ -21,7 +21,7 @@ PAUSE = Backoff(first=0.5, max_pause=60.0)
 """Between two tries that bring nothing, of one series."""
 
 UNREACHABLE_PAUSE = Backoff(first=0.5, max_pause=5.0)
-"""The same while the venue cannot be reached. Its hosts are left alone then, whoever asks, and all
+"""The same while the venue cannot be reached. Its hosts are not asked then by any series, and all
 series are to follow at once when one answers again."""
 
 MAX_FRUITLESS = 60
@@ -94,7 +94,7 @@ class BackfillQueue:
     def take(self, now: float) -> Try | None:
         """The most urgent entry; None when there is none to begin now.
 
-        Whoever takes one calls `settle`, `go_on`, `postpone` or `give_up` afterwards.
+        The caller then calls `settle`, `go_on`, `postpone` or `give_up`.
         """
         while self._pausing and self._pausing[0][0] <= now:
             self._make_ready(heappop(self._pausing)[2])
@@ -152,7 +152,7 @@ class BackfillQueue:
         self._put_back(rest)
 
     def give_up(self, series: Series, now: float) -> None:
-        """The try brought nothing, and its range is left to whoever asks for it again."""
+        """The try brought nothing, and its range is dropped until it is requested again."""
         self._end(series)
         self._note_fruitless(series, now)
         self._schedule(series)

@@ -68,8 +68,8 @@ IN_A_ROW = 30.0
 """Seconds between two failures at most, for both to count as failures in a row."""
 
 TRIAL_TIMEOUT = 30.0
-"""Seconds after which the one request that shows whether a host is well again is given up: whoever
-sent it is gone."""
+"""Seconds after which the one request that shows whether a host is well again is given up: its
+sender has ended."""
 
 TRIAL_CHECK_INTERVAL = 0.25  # seconds between two looks whether that request was answered
 
@@ -179,14 +179,14 @@ class Hosts:
         reaction = _REACTIONS[trouble]
         if reaction.is_by_address:
             self.limited += 1
-        said = None if retry_after is None else min(retry_after, reaction.max_retry_after)
+        requested = None if retry_after is None else min(retry_after, reaction.max_retry_after)
         for each in self._hosts if reaction.is_by_address else [host]:
             if each.trouble is not trouble or asked_at > each.left_at:
                 each.times += 1
                 pause = reaction.pause.pause(each.times, self._chance())
-                self._leave_alone(each, trouble, now, pause if said is None else said)
-            elif said is not None:
-                each.until = max(each.until, now + said)
+                self._leave_alone(each, trouble, now, pause if requested is None else requested)
+            elif requested is not None:
+                each.until = max(each.until, now + requested)
 
     def leave_alone(self, url: str, trouble: Trouble, now: float) -> None:
         """Ask another host than `url` for a while, for what was found out otherwise.

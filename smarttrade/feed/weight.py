@@ -38,7 +38,7 @@ class Purpose(Enum):
 
 
 SHARES = {Purpose.START: 0.2, Purpose.GAP: 0.1, Purpose.CHECK: 0.1, Purpose.AUDIT: 0.1}
-"""Of the ceiling, that a purpose is sure of. The rest is for whoever comes first."""
+"""Of the ceiling, that a purpose is sure of. The rest goes to the request that comes first."""
 
 
 class WeightBudget:

@@ -110,9 +110,9 @@ class HubCounters:
     subscriptions: int = 0
     """Series of all sessions now."""
     delays: Histogram = field(default_factory=Histogram)
-    """Seconds from the exchange's event to its being posted to clients, of each candle that the
-    stream told. By two clocks: what this machine's is ahead of the exchange's is in it, and what it
-    is behind is missing from it."""
+    """Seconds from the exchange's event to its being posted to clients, of each candle from
+    the stream. Compares two clocks: what this machine's is ahead of the exchange's is included, and
+    what it is behind is missing."""
 
 
 class Hub:
