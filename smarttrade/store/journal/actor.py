@@ -191,7 +191,7 @@ class _Writer:
                 with trio.move_on_at(self._batches.heartbeat_due_at()):
                     await self._backlog.wait()
                 continue
-            is_due = self._batches.is_heartbeat_due()
+            is_due = self._batches.is_check_due()
             if not await self._batches.write(self._backlog.take(CANDLES_PER_BATCH)):
                 return
             if is_due:

@@ -33,6 +33,7 @@ class Batches:
         self._backlog = journal.backlog
         self._report = journal.report
         self._heartbeat_at = -inf
+        self._checked_at = -inf
         self._to_check: list[Series] = []
 
     def note_heartbeat(self) -> None:
@@ -44,6 +45,10 @@ class Batches:
 
     def is_heartbeat_due(self) -> bool:
         return trio.current_time() >= self.heartbeat_due_at()
+
+    def is_check_due(self) -> bool:
+        """Whether to look after what is stored; a leader that is never idle does that, too."""
+        return trio.current_time() >= self._checked_at + HEARTBEAT_INTERVAL
 
     async def write(self, taken: PendingWrites) -> bool:
         """Write one batch; False when we do not lead any more, or not what we thought."""
@@ -106,8 +111,9 @@ class Batches:
 
     def _checks(self, taken: PendingWrites) -> list[Group]:
         """Groups that change nothing, but find out whether the lists are still there."""
-        if not (self._journal.is_equal and self.is_heartbeat_due()):
+        if not (self._journal.is_equal and self.is_check_due()):
             return []
+        self._checked_at = trio.current_time()
         if not self._to_check:
             self._to_check = list(self._journal.lengths)
         some, self._to_check = (

@@ -16,6 +16,7 @@ from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
 from smarttrade.market.window_state import WindowState
 from smarttrade.store.actor import run_store
+from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
@@ -332,3 +333,49 @@ async def test_loading_publishes_nothing_that_was_published(autojump_clock: Mock
         assert_in_order(gateway.published())
         state = gateway.memory.state_of(BTC)
         assert isinstance(state, WindowState)
+
+
+async def test_series_without_any_candle_reaches_gateways(autojump_clock: MockClock) -> None:
+    """A new listing: its first history is empty."""
+    server = VirtualRedis()
+    leader = Process(server)
+    gateway = Gateway(server)
+    async with running(leader):
+        await leader.history(ETH, [])
+        await leader.history(BTC, rows(0, 5))
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(gateway.run)
+            await trio.sleep(1)
+            state = gateway.memory.state_of(ETH)
+            assert state is not None
+            assert state.candles == ()
+            await leader.update(candle(0, closed=False), series=ETH)
+            await trio.sleep(1)
+            state = gateway.memory.state_of(ETH)
+            assert state is not None
+            assert len(state.candles) == 1
+            nursery.cancel_scope.cancel()
+
+
+async def test_corrections_from_before_a_window_was_read_are_not_published(
+    autojump_clock: MockClock,
+) -> None:
+    """The window has the second of two already when the first comes through the stream."""
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    async with following(server, gateway) as leader:
+        load = gateway.link.load
+
+        async def late(series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+            for close in (111.0, 222.0):
+                await leader.store.tell(CorrectCandles(BTC, [candle(2, close=close)]))
+                await trio.sleep(0.1)
+            return await load(series, time)
+
+        gateway.link.load = late  # type: ignore[method-assign]
+        server.contents.changes.clear()
+        server.contents.seq += 5  # it has fallen behind, and loads
+        await trio.sleep(10)
+        closes = [each.close for each, _ in gateway.published() if each.open_time == at(2)]
+        assert closes == [222.0]

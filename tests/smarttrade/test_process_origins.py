@@ -1,0 +1,226 @@
+"""Processes whose exchanges, settings or stored values do not fit, with a real Redis.
+
+Prices of one exchange are never served as another's, and nothing that is stored ends or blocks a
+process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from tests.fakes.processes import Client, Program
+from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.smarttrade.test_processes import SPEED, SYMBOLS, Deployment, role
+
+pytestmark = pytest.mark.slow
+
+HOUR = 3_600_000  # ms
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with RedisServer(next(binaries())[1], tmp_path) as redis:
+        made = Deployment(redis, tmp_path)
+        try:
+            yield made
+        finally:
+            for program in made.programs:
+                program.kill()
+
+
+def origin_of(program: Program) -> str:
+    return program.url.removeprefix("http://")
+
+
+async def ended(program: Program, within: float = 15.0) -> int:
+    with trio.fail_after(within):
+        while (status := program.status()) is None:
+            await trio.sleep(0.05)
+    return status
+
+
+async def until_logged(program: Program, text: str, within: float = 15.0) -> None:
+    with trio.fail_after(within):
+        while text not in program.log.read_text():
+            await trio.sleep(0.05)
+
+
+def stored_keys(deployment: Deployment) -> dict[bytes, Any]:
+    with deployment.redis.client() as client:
+        return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":lease")}
+
+
+async def test_simulated_prices_never_meet_real_ones(deployment: Deployment) -> None:
+    """A simulated `serve` first, then a real one on the same Redis."""
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    simulated = deployment.start("serve", "--simulated")
+    await simulated.until("/system", role("leading"))
+    assert (await simulated.get("/ready"))["simulated"] is True
+    real = deployment.start("serve")
+    await real.until("/system", role("leading"))
+    await real.ready()
+    assert (await real.get("/ready"))["simulated"] is False
+    assert await deployment.served_differences(real) == []
+    assert await simulated.stop() == 0
+
+
+async def test_another_exchange_does_not_start_and_changes_nothing(deployment: Deployment) -> None:
+    """A changed `BINANCE_REST_URL`: with a leader and without one."""
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    await ingest.ready()
+    other = deployment._program("simulator", "--speed", str(SPEED)).start()
+    await other.until("/api/v3/time", lambda _: True)
+    urls: dict[str, Any] = {
+        "BINANCE_REST_URL": other.url,
+        "BINANCE_WS_URL": other.url.replace("http", "ws"),
+    }
+    for command in ("serve", "ingest"):
+        wrong = deployment.start(command, **urls)
+        assert await ended(wrong) == 2
+        assert "SMARTTRADE_REDIS_NAMESPACE" in wrong.log.read_text()
+        assert origin_of(deployment.simulator) in wrong.log.read_text()
+    assert await ingest.stop() == 0
+    before = stored_keys(deployment)
+    assert await ended(deployment.start("serve", **urls)) == 2
+    assert stored_keys(deployment) == before
+    fine = deployment.start("serve", SMARTTRADE_REDIS_NAMESPACE="other", **urls)
+    await fine.ready()
+
+
+async def test_gateway_begins_anew_when_the_exchange_changes(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    gateway = deployment.start("gateway")
+    await ingest.ready()
+    await gateway.ready()
+    ingest.kill()
+    with deployment.redis.client() as redis:
+        redis.flushall()
+    deployment.simulator.kill()
+    deployment.simulator = deployment._program("simulator", "--speed", str(SPEED)).start()
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    await deployment.start("ingest").ready()
+    await until_logged(gateway, "relay_reloads")
+    await gateway.ready()
+    await trio.sleep(1)
+    assert await deployment.served_differences(gateway) == []
+
+
+async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    with deployment.redis.client() as redis:
+        redis.hset("smarttrade:meta", mapping={"format": "1", "leader": "x", "epoch": "1"})
+        for symbol in SYMBOLS:
+            key = f"smarttrade:candles:{symbol}:1m"
+            redis.rpush(key, "[1733007600000,1.0,1.0,1.0,1.0,1.0,true,0,false]")
+    serve = deployment.start("serve")
+    await serve.ready()
+    assert await deployment.served_differences(serve) == []
+    lines = serve.log.read_text().splitlines()
+    assert sum("in format '1'" in line for line in lines) == 1
+
+
+async def test_stored_candles_of_the_future_are_never_served(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    first = deployment.start("serve")
+    await first.ready()
+    await first.until("/system", role("leading"))
+    assert await first.stop() == 0
+    prefix = f"smarttrade:candles:{origin_of(deployment.simulator)}"
+    with deployment.redis.client() as redis:
+        for symbol in SYMBOLS:
+            key = f"{prefix}:{symbol}:1m"
+            texts: Any = redis.lrange(key, 0, -1)
+            redis.delete(key)
+            for text in texts:
+                fields = json.loads(text)
+                fields[0], fields[7] = fields[0] + 1000 * HOUR, fields[7] + 1000 * HOUR
+                redis.rpush(key, json.dumps(fields, separators=(",", ":")))
+    second = deployment.start("serve")
+    clock = (await deployment.simulator.get("/api/v3/time"))["serverTime"] // 1000
+    async with httpx.AsyncClient(trust_env=False) as http:
+        with trio.fail_after(30):
+            while True:
+                await trio.sleep(0.02)
+                try:
+                    answer = await http.get(second.url + "/candles/BTCUSDT/1m?limit=1000")
+                    ready = await http.get(second.url + "/ready")
+                except httpx.HTTPError:
+                    continue
+                if answer.status_code == httpx.codes.OK:
+                    assert answer.json()["candles"][-1]["time"] < clock + HOUR // 1000
+                if ready.status_code == httpx.codes.OK:
+                    break
+    assert await deployment.served_differences(second) == []
+
+
+async def test_hostile_values_end_and_block_nothing(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    gateway = deployment.start("gateway")
+    for program in (ingest, gateway):
+        await program.ready()
+    prefix = f"smarttrade:candles:{origin_of(deployment.simulator)}"
+    values: list[Any] = [
+        lambda redis: redis.hset("smarttrade:meta", "seq", "9" * 5000),
+        lambda redis: redis.hset("smarttrade:meta", "format", b"\xff\xfe"),
+        lambda redis: redis.hset("smarttrade:meta", "state", b"\xff"),
+        lambda redis: redis.hset("smarttrade:meta", "origin", b"\xff"),
+        lambda redis: redis.hset("smarttrade:meta", "time", "9" * 40),
+        lambda redis: redis.xadd("smarttrade:changes", {"seq": "1", "data": "[" * 99}),
+        lambda redis: redis.lset(f"{prefix}:BTCUSDT:1m", 5, "[1,2"),
+        lambda redis: redis.set("smarttrade:lease", b"\xff" * 9999),
+        lambda redis: redis.delete("smarttrade:changes"),
+    ]
+    for plant in values:
+        with deployment.redis.client() as redis:
+            plant(redis)
+        await trio.sleep(1.5)
+        assert ingest.status() is None
+        assert gateway.status() is None
+    await trio.sleep(3)
+    for program in (ingest, gateway):
+        await program.ready()
+        assert len(program.log.read_text().splitlines()) < 200
+    await ingest.until("/system", role("leading"))
+    await gateway.until("/system", role("following"))
+    with trio.fail_after(30):  # the changed list is found in its turn
+        while await deployment.served_differences(gateway) != []:
+            await trio.sleep(0.5)
+    restarted = [deployment.start("ingest"), deployment.start("gateway")]
+    for program in restarted:
+        await program.ready()
+
+
+async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deployment) -> None:
+    """The lead goes to an ingest with fewer symbols, and back."""
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    every = deployment.start("ingest")
+    await every.until("/system", role("leading"))
+    few = deployment.start("ingest", SMARTTRADE_SYMBOLS="BTCUSDT")
+    await few.until("/system", role("standby"))
+    await until_logged(few, "leader_has_other_series")
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    client = Client(("ETHUSDT", "1m"), ("BTCUSDT", "1m"))
+    async with client.connected(gateway.url):
+        await trio.sleep(2)
+        assert await every.stop() == 0
+        await few.until("/system", role("leading"))
+        await trio.sleep(15)  # five minutes of the exchange
+        every = deployment.start("ingest", port=free_port())
+        await every.until("/system", role("standby"))
+        assert await few.stop() == 0
+        await every.until("/system", role("leading"))
+        await trio.sleep(6)
+        differences = await deployment.client_differences(client)
+    assert differences == []
+    assert client.faults == []
