@@ -30,6 +30,7 @@ import httpx
 import trio
 import trio_websocket
 
+from tests import floods
 from tests.fakes.processes import Program
 from tests.fakes.redis_server import free_port
 from tests.smarttrade.web.raw_client import BINARY, PING, TEXT, frame, frame_head, upgrade_request
@@ -46,6 +47,7 @@ SETTINGS = {
     "SMARTTRADE_TRUSTED_PROXIES": "127.0.0.1",
     "LOG_LEVEL": "warning",
 }
+FLOOD_SECONDS = 8.0
 HEAD = b"GET /health HTTP/1.1\r\nHost: h\r\n"
 
 
@@ -458,6 +460,8 @@ async def main(clients: int, only: Collection[str]) -> None:
             nursery.cancel_scope.cancel()
         if not only:
             await stop_with_non_reading_clients(target)
+    if not only:
+        await floods.main(FLOOD_SECONDS)
 
 
 async def report(target: Target, name: str, attack: Attack) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -20,6 +20,7 @@ from .access import RequestInfo
 from .candles import CandlePages
 from .cors import Cors
 from .problem import ProblemError
+from .request_target import is_host
 
 FastPath = Callable[[bytes, Callable[[RequestInfo], bool]], Awaitable[bytes | None]]
 """Answers a request, given the bytes received so far, or leaves it to the application.
@@ -108,9 +109,7 @@ def parse_fast_request(data: bytes) -> FastRequest | None:
         if name in headers or name in _UNSUPPORTED:
             return None
         headers[name] = value.strip()
-    if "csv" in headers.get("accept", "").lower():
-        return None
-    if "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
+    if not _is_plain(headers):
         return None
     query: dict[str, str] = {}
     for name, value in parse_qsl((match[3] or b"").decode("ascii"), keep_blank_values=True):
@@ -130,4 +129,13 @@ def parse_fast_request(data: bytes) -> FastRequest | None:
             authorization=headers.get("authorization", ""),
             forwarded=headers.get("x-forwarded-for", ""),
         ),
+    )
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    """Whether these ask for JSON, and for the connection to stay open."""
+    return (
+        is_host(headers.get("host", "?").encode())
+        and "csv" not in headers.get("accept", "").lower()
+        and headers.get("connection", "keep-alive").lower() == "keep-alive"
     )

@@ -19,12 +19,12 @@ from ...session.budget import READ, Budget, Verdict
 from ...session.outbox import Outbox
 from ..access import RequestInfo, request_info
 from ..problem import ProblemError
+from ..request_target import is_host, origin_form
 from .application import AppTasks
 from .context import Closing, Edge, Peers, RefusedError
 from .parser import LenientConnection
 from .problems import problem_events, problem_for
 from .request_guard import RequestGuard
-from .target import is_host, origin_form
 from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)

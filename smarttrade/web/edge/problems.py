@@ -7,7 +7,7 @@ from hypercorn.protocol.events import Body, EndBody, Event, Response
 from ..problem import ProblemError
 
 _PROBLEMS = {
-    400: ("bad_request", "the request is not HTTP/1.1 as this server understands it"),
+    400: ("bad_request", "the request is malformed (RFC 9112)"),
     404: ("not_found", "there is no such host here"),
     413: ("body_too_large", "nothing here takes such a body"),
     431: ("head_too_large", "the request's headers are too large"),
