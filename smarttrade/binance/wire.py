@@ -39,6 +39,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 class _Kline(msgspec.Struct):
     open_time: _Time = msgspec.field(name="t")
+    close_time: _Time = msgspec.field(name="T")
     symbol: str = msgspec.field(name="s")
     interval: str = msgspec.field(name="i")
     open: float = msgspec.field(name="o")
@@ -100,16 +101,21 @@ class BinanceDecoder:
         series = self._series.get((kline.symbol, kline.interval))
         if series is None:
             raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
-        return CandleUpdate(series, _live_candle(kline, event.time))
+        return CandleUpdate(series, _live_candle(series, kline, event.time))
 
 
 def _notice(kind: str | None) -> ServerShutdown | None:
     return ServerShutdown() if kind == "serverShutdown" else None
 
 
-def _live_candle(kline: _Kline, event_time: int) -> Candle:
+def _live_candle(series: Series, kline: _Kline, event_time: int) -> Candle:
+    """Times that contradict each other are refused: one of them would become the newest candle."""
     if not event_time:
         raise Malformed("kline without an event time")
+    if kline.open_time > event_time:
+        raise Malformed(f"kline opens at {kline.open_time}, after its event at {event_time}")
+    if not kline.open_time <= kline.close_time < series.interval.next(kline.open_time):
+        raise Malformed(f"kline from {kline.open_time} to {kline.close_time}: not a {series}")
     _check(kline.open, kline.high, kline.low, kline.close, kline.volume)
     return Candle(
         kline.open_time,

@@ -540,6 +540,7 @@ class MemoryStore:
     def open_subscriptions(self, request: OpenSubscriptions[Any]) -> list[Event]:
         """Attach a subscriber; what has no history yet is attached once it has."""
         now_open, snapshots = [], []
+        missing: list[Event] = []
         for wanted in request.wanted:
             state = self._series.get(wanted.series)
             if state is None:
@@ -550,16 +551,19 @@ class MemoryStore:
                 now_open.append(wanted.series)
                 snapshots.append(state.snapshot(wanted, self._clock.latest))
             else:
+                if not state.waiting:  # one is enough to have it read before the others
+                    missing.append(
+                        CandlesMissing(wanted.series, None, None, self._clock.latest, True)
+                    )
                 state.waiting[request.subscriber] = wanted
-        return [
-            SubscriptionsOpened(
-                request.subscriber,
-                request.acknowledgement,
-                tuple(now_open),
-                tuple(snapshots),
-                self._states.not_trading(wanted.series.symbol for wanted in request.wanted),
-            )
-        ]
+        opened = SubscriptionsOpened(
+            request.subscriber,
+            request.acknowledgement,
+            tuple(now_open),
+            tuple(snapshots),
+            self._states.not_trading(wanted.series.symbol for wanted in request.wanted),
+        )
+        return [opened, *missing]
 
     def close_subscriptions(self, request: CloseSubscriptions[Any]) -> list[Event]:
         self._catalogue.forget_waiting(request.subscriber, request.series)

@@ -29,6 +29,7 @@ from smarttrade.feed.venue import (
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from tests.fakes.exchange_streams import BTC, kline
 
 BNB = Series("BNBBTC", Interval.MINUTE_1)
 MONTHS = Series("BNBBTC", Interval.MONTH_1)
@@ -443,3 +444,30 @@ def test_kline_that_leaves_out_its_event_time_is_malformed() -> None:
     del payload["data"]["E"]
     with pytest.raises(Malformed):
         decode(json.dumps(payload))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"t": 1_700_000_000_000 // 60_000 * 60_000 + 10**9}, "after its event"),
+        ({"T": 0}, "not a"),
+        ({"T": 4_000_000_000_000}, "not a"),
+    ],
+)
+def test_kline_whose_times_contradict_each_other_is_malformed(
+    change: dict[str, int], why: str
+) -> None:
+    opens = 1_700_000_000_000 // 60_000 * 60_000
+    message = json.loads(kline(BTC, opens, event_time=opens + 5))
+    assert BinanceDecoder([BTC]).decode(json.dumps(message)) is not None
+    message["data"]["k"] |= change
+    with pytest.raises(Malformed, match=why):
+        BinanceDecoder([BTC]).decode(json.dumps(message))
+
+
+def test_kline_that_ends_early_is_a_kline() -> None:
+    """On 2023-03-24 trading stopped at 12:39:41.646, and so did that minute's kline."""
+    opens = 1_679_661_540_000
+    message = json.loads(kline(BTC, opens, event_time=opens + 41_646))
+    message["data"]["k"]["T"] = opens + 41_646
+    assert BinanceDecoder([BTC]).decode(json.dumps(message)) is not None

@@ -356,6 +356,27 @@ async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockCl
     assert len(asked) <= 2 * 6 * (MAX_FRUITLESS + 1)  # both hosts, six series
 
 
+async def test_firewall_is_asked_once_in_many_minutes(autojump_clock: MockClock) -> None:
+    """Each request would prolong its block; all series follow when it is over."""
+    exchange = RestExchange()
+    for series in SIXTY:
+        exchange.have(series, 0, 3 * series.interval.typical_length)
+    over_at = 3600.0
+    exchange.before = lambda asked: (
+        httpx.Response(403, text="<html>") if asked.at < over_at else None
+    )
+    async with backfilling(exchange, *SIXTY) as asking:
+        for series in SIXTY:
+            await asking.gaps.tell(CandlesMissing(series, None, None, 0))
+        await trio.sleep(over_at)
+        per_host = [sum(a.host in host for a in exchange.requests) for host in (MAIN, SPARE)]
+        assert all(number <= CONNECTIONS + 4 for number in per_host)
+        later = [a for a in exchange.requests if a.at > 1]
+        assert len(later) <= 8
+        await trio.sleep(1800 + 10)
+    assert {told.series for told in asking.store.history} == set(SIXTY)
+
+
 async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
     autojump_clock: MockClock,
 ) -> None:

@@ -18,7 +18,12 @@ from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.budgets import AttemptBudget
 from smarttrade.feed.hosts import Hosts
 from smarttrade.feed.rest import RestClient
-from smarttrade.feed.stream import FIRST_HEALTH_INTERVAL, HEALTH_INTERVAL, run_stream
+from smarttrade.feed.stream import (
+    FIRST_HEALTH_INTERVAL,
+    HEALTH_INTERVAL,
+    LISTING_INTERVAL,
+    run_stream,
+)
 from smarttrade.feed.stream_connection import SUBSCRIBE_TIMEOUT
 from smarttrade.feed.stream_context import StreamCounters
 from smarttrade.feed.stream_shard import HEALTHY_AFTER, RECONNECT_BACKOFF
@@ -315,6 +320,16 @@ async def test_lost_connection_is_no_failure_of_the_actor(autojump_clock: MockCl
     async with feeding(*script) as feed:
         await trio.sleep(300)
         assert len(feed.exchange.open) == 1
+
+
+async def test_series_that_is_listed_later_gets_a_connection(autojump_clock: MockClock) -> None:
+    async with feeding(sending(kline(BTC)), sending(kline(ETH))) as feed:
+        await trio.sleep(60)
+        assert len(feed.exchange.times) == 1
+        feed.store.series = (BTC, ETH)
+        await trio.sleep(LISTING_INTERVAL + 1)
+        assert len(feed.exchange.open) == 2
+    assert feed.delivered == [(BTC, 0, False), (ETH, 0, False)]
 
 
 # What is not the exchange's

@@ -505,7 +505,7 @@ def test_listing_keeps_what_is_known_of_the_others() -> None:
 def opened(
     store: MemoryStore, *wanted: SubscriptionSpec, subscriber: str = "client"
 ) -> SubscriptionsOpened[Any]:
-    (event,) = store.open_subscriptions(OpenSubscriptions(subscriber, wanted, b"ack"))
+    event, *_ = store.open_subscriptions(OpenSubscriptions(subscriber, wanted, b"ack"))
     assert isinstance(event, SubscriptionsOpened)
     assert (event.subscriber, event.acknowledgement) == (subscriber, b"ack")
     return event

@@ -47,7 +47,7 @@ def changes(events: list[Event]) -> list[SymbolChanged]:
 
 def subscribe(store: MemoryStore, *series: Series) -> SubscriptionsOpened[str]:
     wanted = [SubscriptionSpec(each, snapshot=10) for each in series]
-    (opened,) = store.open_subscriptions(OpenSubscriptions("client", wanted, b"ack"))
+    opened, *_ = store.open_subscriptions(OpenSubscriptions("client", wanted, b"ack"))
     assert isinstance(opened, SubscriptionsOpened)
     return opened
 
@@ -127,3 +127,12 @@ def test_delisted_symbol_keeps_its_candles() -> None:
     store.put_history(ETH, rows(0, 9), None, 0.0, 0.0)
     listed(store, eth=DELISTED)
     assert isinstance(store.page(ETH, 100, None), Page)
+
+
+def test_history_that_a_client_waits_for_is_asked_for_first() -> None:
+    store = store_with()
+    wanted = [SubscriptionSpec(ETH, snapshot=10), SubscriptionSpec(BTC)]
+    first = store.open_subscriptions(OpenSubscriptions("one", wanted, b"ack"))
+    second = store.open_subscriptions(OpenSubscriptions("two", wanted, b"ack"))
+    assert first[1:] == [CandlesMissing(ETH, None, None, 0, is_wanted=True)]
+    assert second[1:] == []
