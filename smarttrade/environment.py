@@ -132,9 +132,7 @@ async def _exchange_urls(
         return
     from .simulator import Exchange, serve_exchange
 
-    logger.warning(
-        "simulated", advice="prices are invented; start without --simulated for real ones"
-    )
+    logger.warning("simulated", hint="prices are invented; start without --simulated for real ones")
     exchange = Exchange(symbols=settings.symbols, start_ms=int(time.time() * 1000))
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
@@ -186,6 +184,6 @@ async def _has_redis(settings: Settings, role: Role, *, simulated: bool) -> bool
     logger.warning(
         "memory_only",
         reason=f"no Redis answers at {DEFAULT_REDIS_URL}: candles are lost when this process ends",
-        advice="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
+        hint="set REDIS_URL, or USE_MEMORY_STORE=1 if that is fine",
     )
     return False

@@ -36,7 +36,7 @@ class StreamDown(ExchangeUnavailable):
     """Of the refused handshake, if that was the reason."""
     close_code: int | None = None
     """Of a connection that was open. Source: RFC 6455, 7.4.1."""
-    advice: str | None = None
+    hint: str | None = None
     """What the operator can do, where that is known."""
 
 

@@ -91,8 +91,8 @@ def log_state(symbol: str, symbols: Symbols) -> None:
     """One line for a change of a symbol's state."""
     details = symbols.details[symbol]
     if details.state is SymbolState.UNKNOWN:
-        advice = "see SMARTTRADE_SYMBOLS; it is served as soon as it is listed"
-        logger.error("symbol_left_out", symbol=symbol, reason=details.reason, advice=advice)
+        hint = "see SMARTTRADE_SYMBOLS; it is served as soon as it is listed"
+        logger.error("symbol_left_out", symbol=symbol, reason=details.reason, hint=hint)
     elif details.is_trading:
         logger.info("symbol_trades", symbol=symbol)
     else:

@@ -206,10 +206,10 @@ class RestClient:
         failure = self._venue.failure(status, response.headers, body)
         if isinstance(failure, ExchangeRefused):
             return failure
-        advice = self._venue.status_hint(status, self._venue.rest_variable)
+        hint = self._venue.status_hint(status, self._venue.rest_variable)
         is_limit = failure.trouble in (Trouble.LIMITED, Trouble.BANNED)
         kind = ExchangeBusy if is_limit else ExchangeUnavailable
-        error = kind(_joined(f"{url} answers {status}", advice))
+        error = kind(_joined(f"{url} answers {status}", hint))
         error.trouble, error.retry_after = failure.trouble, failure.retry_after
         return error
 

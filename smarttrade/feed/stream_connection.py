@@ -182,6 +182,6 @@ class StreamConnection:
                 self._malformed += 1
             if self.is_from_wrong_server:
                 down = StreamDown(f"{MAX_MALFORMED} messages, and none of them is the exchange's")
-                down.advice = wrong_server_hint(self._context.venue.stream_variable)
+                down.hint = wrong_server_hint(self._context.venue.stream_variable)
                 raise down from error
             return None

@@ -206,10 +206,10 @@ class StreamShard:
 
     def _log(self, failure: StreamDown, pause: float) -> None:
         venue = self._context.venue
-        advice = failure.advice or (
+        hint = failure.hint or (
             error_hint(failure, venue.stream_variable)
             if failure.status is None
             else venue.status_hint(failure.status, venue.stream_variable)
         )
-        fields = {} if advice is None else {"advice": advice}
+        fields = {} if hint is None else {"hint": hint}
         logger.warning("stream_down", reason=str(failure), again_in=round(pause, 1), **fields)

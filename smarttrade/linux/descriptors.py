@@ -54,7 +54,7 @@ def raise_descriptor_limit(limits: ServerLimits) -> int:
             allowed=hard,
             connections=plan.connections,
             configured=limits.max_connections,
-            advice="raise LimitNOFILE= (systemd) or `ulimit -Hn`, or lower"
+            hint="raise LimitNOFILE= (systemd) or `ulimit -Hn`, or lower"
             " SMARTTRADE_MAX_CONNECTIONS",
         )
     _check_backlog()
@@ -75,5 +75,5 @@ def _check_backlog() -> None:
             "short_backlog",
             wanted=BACKLOG,
             allowed=most,
-            advice=f"sysctl net.core.somaxconn={BACKLOG}, or many clients that come at once wait",
+            hint=f"sysctl net.core.somaxconn={BACKLOG}, or many clients that come at once wait",
         )

@@ -18,7 +18,7 @@ class Journal:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.feeds: list[str] = []
-        self.advice: list[str] = []
+        self.hints: list[str] = []
         self.crashes: list[str] = []
 
     def note(self, logger: Any, method: str, event: Event) -> Event:
@@ -26,8 +26,8 @@ class Journal:
         self.counts[name] += 1
         if name == "feed":
             self.feeds.append(event["state"])
-        if "advice" in event and event["advice"] not in self.advice:
-            self.advice.append(event["advice"])
+        if "hint" in event and event["hint"] not in self.hints:
+            self.hints.append(event["hint"])
         if "exc_info" in event:
             self.crashes.append(f"{name}: {event['exc_info']!r}")
         raise structlog.DropEvent
@@ -35,7 +35,7 @@ class Journal:
     def reset(self) -> None:
         self.counts.clear()
         self.feeds.clear()
-        self.advice.clear()
+        self.hints.clear()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Result:
 def describe_reaction(
     events: Counter[str],
     feeds: Sequence[str],
-    advice: Sequence[str],
+    hints: Sequence[str],
     skipped: int,
     corrections: int,
 ) -> str:
@@ -76,7 +76,7 @@ def describe_reaction(
         states = [f"{state} {times}" for state, times in Counter(states).items()]
     if states:
         parts.append(f"feed: {', '.join(states)}")
-    parts += [f"advice: {each}" for each in advice]
+    parts += [f"hint: {each}" for each in hints]
     return "; ".join(parts) or "nothing"
 
 

@@ -84,7 +84,7 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
         await _calm(watch)
         last_problem_at = watch.last_problem_at
         did = describe_reaction(
-            journal.counts, journal.feeds, journal.advice, spending.skipped, crowd.corrections
+            journal.counts, journal.feeds, journal.hints, spending.skipped, crowd.corrections
         )
         weight = spending.weight
         await world.next_minute(plus=5)

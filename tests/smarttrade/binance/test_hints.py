@@ -43,7 +43,7 @@ async def test_stream_that_does_not_open_is_told_with_advice(
         "ws://main.test",
         "ws://spare.test",
     }
-    assert all(words in log["advice"] for log in told)
+    assert all(words in log["hint"] for log in told)
 
 
 @pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())

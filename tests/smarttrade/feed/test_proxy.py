@@ -145,9 +145,9 @@ async def test_proxy_that_lets_nobody_through_is_named(
     network = proxied(proxy.port)
     with pytest.raises(StreamDown, match=r"the proxy 127\.0\.0\.1") as caught:
         await receive_one("ws://exchange.test/stream?streams=btcusdt@kline_1m", network)
-    advice = error_hint(caught.value, STREAM_VARIABLE)
-    assert advice is not None
-    assert "HTTPS_PROXY" in advice
+    hint = error_hint(caught.value, STREAM_VARIABLE)
+    assert hint is not None
+    assert "HTTPS_PROXY" in hint
     nursery.cancel_scope.cancel()
 
 

@@ -163,16 +163,16 @@ async def test_request_is_limited_as_a_whole(slow: Answer, autojump_clock: MockC
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"),
+    ("status", "hint"),
     [(451, "data-api.binance.vision in BINANCE_REST_URL"), (403, "BINANCE_REST_URL")],
 )
 async def test_refusal_of_a_place_comes_with_advice(
-    status: int, advice: str, autojump_clock: MockClock
+    status: int, hint: str, autojump_clock: MockClock
 ) -> None:
     exchange = RestExchange()
     exchange.hosts[MAIN_HOST] = Scripted(httpx.Response(status))
     async with asking(exchange, MAIN) as rest:
-        with pytest.raises(ExchangeUnavailable, match=f"{MAIN}.* answers {status}.*{advice}"):
+        with pytest.raises(ExchangeUnavailable, match=f"{MAIN}.* answers {status}.*{hint}"):
             await rest.klines(BTC)
 
 

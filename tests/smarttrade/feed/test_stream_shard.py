@@ -185,7 +185,7 @@ async def test_place_that_is_refused_leads_on_and_is_logged_with_advice(
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
     [logged] = [log for log in logs if log["event"] == "stream_down"]
-    assert REFUSALS[status] in logged["advice"]
+    assert REFUSALS[status] in logged["hint"]
 
 
 async def test_host_that_sends_only_malformed_messages_is_left(autojump_clock: MockClock) -> None:
@@ -197,7 +197,7 @@ async def test_host_that_sends_only_malformed_messages_is_left(autojump_clock: M
     assert feed.counters.malformed == MAX_MALFORMED
     assert feed.store.updates
     [logged] = [log for log in logs if log["event"] == "stream_down"]
-    assert "BINANCE_WS_URL" in logged["advice"]
+    assert "BINANCE_WS_URL" in logged["hint"]
 
 
 async def test_malformed_messages_among_candles_are_skipped(
