@@ -162,9 +162,9 @@ async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockC
         await trio.sleep(10)
     [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MAX_KLINES))
-    [told] = asking.store.history
-    assert (told.series, told.first) == (BTC, None)
-    assert told.rows == exchange.history[BTC][-1000:]
+    [put] = asking.store.history
+    assert (put.series, put.first) == (BTC, None)
+    assert put.rows == exchange.history[BTC][-1000:]
     assert asking.progress == [(1, 1)]
 
 
@@ -179,9 +179,9 @@ async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -
         (5 * MINUTE, 9 * MINUTE),
         str(MAX_KLINES),
     )
-    [told] = asking.store.history
-    assert (told.first, open_times(told.rows)) == (5 * MINUTE, minutes(5, 9))
-    assert {row.event_time for row in told.rows} == {77}
+    [put] = asking.store.history
+    assert (put.first, open_times(put.rows)) == (5 * MINUTE, minutes(5, 9))
+    assert {row.event_time for row in put.rows} == {77}
     assert asking.progress == []  # it had its history
 
 
@@ -193,8 +193,8 @@ async def test_up_to_now(autojump_clock: MockClock) -> None:
         await trio.sleep(10)
     [asked] = exchange.requests
     assert asked.range == (18 * MINUTE, None)
-    [told] = asking.store.history
-    assert open_times(told.rows) == minutes(18, 20)
+    [put] = asking.store.history
+    assert open_times(put.rows) == minutes(18, 20)
 
 
 async def test_nothing_new_is_asked_for_once(autojump_clock: MockClock) -> None:
@@ -204,7 +204,7 @@ async def test_nothing_new_is_asked_for_once(autojump_clock: MockClock) -> None:
         await asking.gaps.tell(CandlesMissing(BTC, 21 * MINUTE, None, 0))
         await trio.sleep(60)
     assert len(exchange.requests) == 1
-    assert [told.rows for told in asking.store.history] == [[]]
+    assert [put.rows for put in asking.store.history] == [[]]
 
 
 async def test_outage_that_is_longer_than_a_window_costs_one_request(
@@ -216,8 +216,8 @@ async def test_outage_that_is_longer_than_a_window_costs_one_request(
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, 2600 * MINUTE, 0))
         await trio.sleep(1)
     assert [asked.range for asked in exchange.requests] == [(None, 2600 * MINUTE)]
-    [told] = asking.store.history
-    assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
+    [put] = asking.store.history
+    assert (put.first, open_times(put.rows)) == (None, minutes(1601, 2600))
 
 
 async def test_outage_of_unknown_length_costs_two_requests(autojump_clock: MockClock) -> None:
@@ -228,8 +228,8 @@ async def test_outage_of_unknown_length_costs_two_requests(autojump_clock: MockC
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
         await trio.sleep(1)
     assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
-    [told] = asking.store.history
-    assert (told.first, open_times(told.rows)) == (None, minutes(1601, 2600))
+    [put] = asking.store.history
+    assert (put.first, open_times(put.rows)) == (None, minutes(1601, 2600))
 
 
 async def test_outage_of_a_little_more_than_a_window_loses_nothing(
@@ -241,8 +241,8 @@ async def test_outage_of_a_little_more_than_a_window_loses_nothing(
         await asking.gaps.tell(CandlesMissing(BTC, 100 * MINUTE, None, 0))
         await trio.sleep(1)
     assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
-    assert [told.first for told in asking.store.history] == [100 * MINUTE, None]
-    merged = {row.open_time: row for told in asking.store.history for row in told.rows}
+    assert [put.first for put in asking.store.history] == [100 * MINUTE, None]
+    merged = {row.open_time: row for put in asking.store.history for row in put.rows}
     assert list(merged.values()) == exchange.history[BTC][100:]
 
 
@@ -267,8 +267,8 @@ async def test_hole_of_the_exchange_is_asked_for_once(autojump_clock: MockClock)
         await asking.gaps.tell(CandlesMissing(BTC, 20 * MINUTE, 100 * MINUTE, 0))
         await trio.sleep(60)
     assert len(exchange.requests) == 1
-    [told] = asking.store.history
-    assert (told.first, open_times(told.rows)) == (20 * MINUTE, [100 * MINUTE])
+    [put] = asking.store.history
+    assert (put.first, open_times(put.rows)) == (20 * MINUTE, [100 * MINUTE])
 
 
 async def test_history_that_lags_behind_the_stream_is_asked_again(
@@ -322,8 +322,8 @@ async def test_later_candles_prove_that_history_has_none_of_those_before(
         await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 50 * MINUTE, 0))
         await trio.sleep(600)
     assert len(exchange.requests) == MAX_TRIES + 1
-    told = asking.store.history[-1]
-    assert (told.first, open_times(told.rows)) == (9 * MINUTE, [100 * MINUTE])
+    put = asking.store.history[-1]
+    assert (put.first, open_times(put.rows)) == (9 * MINUTE, [100 * MINUTE])
     assert asking.store.got(HistoryRefused) == []
 
 
@@ -341,7 +341,7 @@ async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockCl
         for series in SIXTY:
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
         await trio.sleep(5)
-        assert {told.series for told in asking.store.history} == healthy
+        assert {put.series for put in asking.store.history} == healthy
         await trio.sleep(3600)
         before = trio.current_time()
         late = Series(SYMBOLS[9], Interval.MINUTE_1)
@@ -351,7 +351,7 @@ async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockCl
         assert trio.current_time() - before <= 1
         exchange.before = lambda _: None
         await trio.sleep(PAUSE.max_pause + 5)
-    assert {told.series for told in asking.store.history} == set(SIXTY)
+    assert {put.series for put in asking.store.history} == set(SIXTY)
     asked = [a for a in exchange.requests if a.parameters["symbol"] == SYMBOLS[0] and a.at < 3600]
     assert len(asked) <= 2 * 6 * (MAX_FRUITLESS + 1)  # both hosts, six series
 
@@ -374,7 +374,7 @@ async def test_firewall_is_asked_once_in_many_minutes(autojump_clock: MockClock)
         later = [a for a in exchange.requests if a.at > 1]
         assert len(later) <= 8
         await trio.sleep(1800 + 10)
-    assert {told.series for told in asking.store.history} == set(SIXTY)
+    assert {put.series for put in asking.store.history} == set(SIXTY)
 
 
 async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
@@ -386,7 +386,7 @@ async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
         for series in (ETH, BTC):
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
         await trio.sleep(60)
-    assert [told.series for told in asking.store.history] == [BTC]
+    assert [put.series for put in asking.store.history] == [BTC]
     assert len(exchange.requests) == 2
     assert asking.progress[-1] == (2, 2)
 
@@ -400,8 +400,8 @@ async def test_newly_listed_symbol_without_any_candle_has_its_history(
     async with backfilling(exchange, NEW) as asking:
         await asking.gaps.tell(CandlesMissing(NEW, None, None, 0))
         await trio.sleep(60)
-    [told] = asking.store.history
-    assert (told.series, told.rows, told.first) == (NEW, [], None)
+    [put] = asking.store.history
+    assert (put.series, put.rows, put.first) == (NEW, [], None)
     assert len(exchange.requests) == 1
 
 
@@ -435,7 +435,7 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
         for series in SIXTY:
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
         await trio.sleep(back_at + PAUSE.max_pause + 1)
-    assert {told.series for told in asking.store.history} == set(SIXTY)
+    assert {put.series for put in asking.store.history} == set(SIXTY)
     assert asking.progress[-1] == (60, 60)
     calm = [asked.at for asked in exchange.requests if 60 <= asked.at < back_at]
     most_a_second = 2 * CONNECTIONS / (PAUSE.max_pause * (1 - PAUSE.jitter))

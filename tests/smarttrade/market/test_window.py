@@ -85,8 +85,8 @@ def test_symbol_without_any_history_begins_with_its_first_live_candle() -> None:
 def test_forming_candle_is_replaced_and_then_closed() -> None:
     live = window(*rows(0, 1))
     for event in (2, 4, 6):
-        told = candle(1, closed=False, event=event, volume=50.0 + event)
-        assert live.apply(told) == Change((told,))
+        live_candle = candle(1, closed=False, event=event, volume=50.0 + event)
+        assert live.apply(live_candle) == Change((live_candle,))
     assert live.apply(candle(1, volume=60.0)) == Change((candle(1, volume=60.0),))
     assert live.apply(candle(2, closed=False)) == Change((candle(2, closed=False),))
     assert states(live) == [(0, True), (1, True), (2, False)]
@@ -146,19 +146,19 @@ def test_window_keeps_the_newest_thousand() -> None:
 
 
 def test_candles_without_trades_follow_each_other() -> None:
-    """The stream may tell of a minute without trades, with zero volume."""
+    """The stream may send a minute without trades, with zero volume."""
     live = window(*(row._replace(volume=0.0) for row in rows(0, 0, closed=True)))
     for minute in (1, 2, 3):
         for event in (2, 4):
-            told = candle(minute, closed=False, event=event, volume=0.0)
-            assert live.apply(told) == Change((told,))
+            live_candle = candle(minute, closed=False, event=event, volume=0.0)
+            assert live.apply(live_candle) == Change((live_candle,))
         final = candle(minute, volume=0.0)
         assert live.apply(final) == Change((final,))
     assert states(live) == [(0, True), (1, True), (2, True), (3, True)]
 
 
 def test_minutes_without_trades_come_from_history() -> None:
-    """REST has a candle of no volume for each, where the stream said nothing."""
+    """REST has a candle of no volume for each, where the stream sent nothing."""
     live = window(*rows(0, 1))
     live.apply(candle(1))
     change = live.apply(candle(4, closed=False))
@@ -192,10 +192,10 @@ def test_history_that_was_read_already_is_no_news() -> None:
 
 def test_staler_read_does_not_undo_what_was_told() -> None:
     live = window(*rows(0, 1))
-    told = candle(1, closed=False, event=30, volume=20.0)
-    live.apply(told)
-    assert live.merge([told._replace(volume=19.0, close=1.0, read=True)], at(1)) == UNCHANGED
-    assert live.newest == told
+    live_candle = candle(1, closed=False, event=30, volume=20.0)
+    live.apply(live_candle)
+    assert live.merge([live_candle._replace(volume=19.0, close=1.0, read=True)], at(1)) == UNCHANGED
+    assert live.newest == live_candle
 
 
 def test_later_read_wins_and_an_event_under_way_does_not_undo_it() -> None:
@@ -211,42 +211,42 @@ def test_later_read_wins_and_an_event_under_way_does_not_undo_it() -> None:
 
 def test_later_read_in_the_first_history_is_not_undone_by_a_repeated_event() -> None:
     fresh = Window(Interval.MINUTE_1)
-    told = candle(1, closed=False, event=30, volume=20.0)
-    fresh.apply(told)
+    live_candle = candle(1, closed=False, event=30, volume=20.0)
+    fresh.apply(live_candle)
     read = candle(1, closed=False, event=34, volume=25.0, read=True)
     fresh.merge([*rows(0, 0, closed=True), read])
-    assert fresh.apply(told) == UNCHANGED
+    assert fresh.apply(live_candle) == UNCHANGED
     assert fresh.newest == read
 
 
 def test_held_state_was_told_before_the_first_history_came() -> None:
     """So it is not later for its event time alone: nobody knew any when history was asked for."""
     fresh = Window(Interval.MINUTE_1)
-    told = candle(1, closed=False, event=30, volume=20.0)
-    fresh.apply(told)
+    live_candle = candle(1, closed=False, event=30, volume=20.0)
+    fresh.apply(live_candle)
     read = candle(1, closed=False, volume=25.0, read=True)._replace(event_time=0)
     fresh.merge([*rows(0, 0, closed=True), read])
-    assert fresh.newest == read._replace(event_time=told.event_time)
-    assert fresh.apply(told) == UNCHANGED
+    assert fresh.newest == read._replace(event_time=live_candle.event_time)
+    assert fresh.apply(live_candle) == UNCHANGED
 
 
 def test_staler_read_in_the_first_history_does_not_undo_what_was_told() -> None:
     fresh = Window(Interval.MINUTE_1)
-    told = candle(1, closed=False, event=30, volume=20.0)
-    fresh.apply(told)
+    live_candle = candle(1, closed=False, event=30, volume=20.0)
+    fresh.apply(live_candle)
     read = candle(1, closed=False, event=34, volume=19.0, read=True)
     fresh.merge([*rows(0, 0, closed=True), read])
-    assert fresh.newest == told
+    assert fresh.newest == live_candle
 
 
 def test_later_read_of_a_held_candle_is_not_undone_by_a_repeated_event() -> None:
     live = window(*rows(0, 0, closed=True))
-    told = candle(2, closed=False, event=30, volume=20.0)
-    live.apply(told)
+    live_candle = candle(2, closed=False, event=30, volume=20.0)
+    live.apply(live_candle)
     read = candle(2, closed=False, event=10, volume=25.0, read=True)
     live.merge([read], at(2))
-    live.apply(told)
-    assert live.apply(candle(1)).updates[-1] == read._replace(event_time=told.event_time)
+    live.apply(live_candle)
+    assert live.apply(candle(1)).updates[-1] == read._replace(event_time=live_candle.event_time)
 
 
 def test_read_does_not_reopen_a_closed_candle() -> None:
@@ -291,14 +291,14 @@ def test_outage_longer_than_a_window_is_read_page_by_page() -> None:
     ahead = [candle(minute) for minute in range(2500, 2505)]
     missing = [live.apply(each).missing for each in ahead]
     assert missing == [Missing(at(9), at(2500))] * 5
-    told = []
+    live_candle = []
     for first in (9, 1008, 2007):
         change = live.merge(rows(first, min(first + 999, 2500)), at(first))
-        told += states(change.updates)
+        live_candle += states(change.updates)
         assert change.corrections == ()
         assert change.missing == (None if first == 2007 else Missing(at(first + 999), at(2500)))
-    assert [minute for minute, closed in told if closed] == list(range(9, 2505))
-    assert [minute for minute, closed in told if not closed] == [1008, 2007]
+    assert [minute for minute, closed in live_candle if closed] == list(range(9, 2505))
+    assert [minute for minute, closed in live_candle if not closed] == [1008, 2007]
     assert minutes(live) == list(range(1505, 2505))
     assert not live.gaps()
 
@@ -378,12 +378,12 @@ def test_hole_is_forgotten_with_the_candles_around_it() -> None:
 
 def test_forming_candle_that_history_does_not_list_is_final_as_it_stands() -> None:
     live = window(*rows(0, 1))
-    told = candle(1, closed=False, event=30, volume=20.0)
-    live.apply(told)
+    live_candle = candle(1, closed=False, event=30, volume=20.0)
+    live.apply(live_candle)
     live.apply(candle(4, closed=False))
     change = live.merge(rows_at([4]), at(1))
     assert states(change.updates) == [(1, True), (4, False)]
-    assert change.updates[0] == told._replace(closed=True)
+    assert change.updates[0] == live_candle._replace(closed=True)
     assert change.missing is None
     assert live.gaps() == (Gap(at(2), at(3), "exchange"),)
 
@@ -692,8 +692,8 @@ def test_what_waits_first_is_told() -> None:
 def test_what_is_missing_is_told_once_and_not_with_every_state_before_it() -> None:
     live = window(*rows(0, 0))
     live.apply(candle(3))
-    told = candle(0, closed=False, event=30, volume=50.0)
-    assert live.apply(told) == Change((told,))
+    live_candle = candle(0, closed=False, event=30, volume=50.0)
+    assert live.apply(live_candle) == Change((live_candle,))
 
 
 def test_late_final_state_keeps_the_time_of_its_own_event() -> None:
@@ -777,8 +777,8 @@ def test_window_that_has_a_beginning_is_not_restored() -> None:
 
 def test_range_is_unfilled_while_a_candle_inside_it_still_forms() -> None:
     fresh = Window(Interval.MINUTE_1)
-    told = (candle(0), candle(1), candle(2, closed=False), candle(3))
-    fresh.restore(WindowState(told, (), (Missing(at(1), at(3)),)))
+    live_candle = (candle(0), candle(1), candle(2, closed=False), candle(3))
+    fresh.restore(WindowState(live_candle, (), (Missing(at(1), at(3)),)))
     fresh.merge([candle(1), candle(2, closed=False)], at(1))
     assert Missing(at(1), at(3)) in fresh.unfilled
 
@@ -838,8 +838,8 @@ def test_oldest_of_a_full_copy_is_corrected() -> None:
 def test_followed_states_are_updates_of_the_newest_candle_and_after_it() -> None:
     copy = window()
     first, second = candle(0, closed=False), candle(0, closed=False, event=4, volume=2.0)
-    for told in (first, second, candle(0), candle(1, closed=False)):
-        assert copy.follow(told, corrected=False) == Change((told,))
+    for live_candle in (first, second, candle(0), candle(1, closed=False)):
+        assert copy.follow(live_candle, corrected=False) == Change((live_candle,))
     assert list(copy) == [candle(0), candle(1, closed=False)]
 
 
@@ -854,8 +854,8 @@ def test_followed_state_that_is_known_or_older_is_no_news() -> None:
 
 def test_followed_correction_replaces_and_fills_in() -> None:
     copy = window(*rows_at([0, 2], closed=True))
-    for told in (candle(0, close=7.0), candle(1), candle(-1)):
-        assert copy.follow(told, corrected=True) == Change(corrections=(told,))
+    for live_candle in (candle(0, close=7.0), candle(1), candle(-1)):
+        assert copy.follow(live_candle, corrected=True) == Change(corrections=(live_candle,))
     assert list(copy)[:3] == [candle(-1), candle(0, close=7.0), candle(1)]
 
 
@@ -872,10 +872,12 @@ def test_full_copy_keeps_its_size_whatever_it_follows() -> None:
 def test_event_that_tells_what_was_read_already_is_not_published_again() -> None:
     read = candle(2, closed=False, event=10, read=True)
     live = window(*rows(0, 1), read)
-    told = read._replace(event_time=read.event_time + 20_000, read=False)
-    assert live.apply(told) == UNCHANGED
-    assert live.newest == told, "its event time counts from now on"
-    assert live.apply(told._replace(closed=True)).updates == (told._replace(closed=True),)
+    live_candle = read._replace(event_time=read.event_time + 20_000, read=False)
+    assert live.apply(live_candle) == UNCHANGED
+    assert live.newest == live_candle, "its event time counts from now on"
+    assert live.apply(live_candle._replace(closed=True)).updates == (
+        live_candle._replace(closed=True),
+    )
 
 
 def test_forming_candle_that_was_published_over_at_once_is_doubted_when_it_is_restored() -> None:

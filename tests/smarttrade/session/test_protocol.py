@@ -70,11 +70,11 @@ def answer(session: SessionProtocol, request: object) -> Message:
 
 
 def refusal(request: object, **limits: Any) -> Message:
-    told = answer(new_session(**limits), request)
-    assert set(told) == {"type", "id", "code", "message"}
-    assert told["type"] == "error"
-    assert told["message"]
-    return told
+    reply = answer(new_session(**limits), request)
+    assert set(reply) == {"type", "id", "code", "message"}
+    assert reply["type"] == "error"
+    assert reply["message"]
+    return reply
 
 
 # The welcome
@@ -101,26 +101,26 @@ def test_welcome_says_who_serves_and_what_is_allowed() -> None:
 
 
 def test_single_subscription_as_front_ends_send_it() -> None:
-    wanted, told = subscribe(new_session(), {"symbol": "BTCUSDT", "interval": "1m"})
+    wanted, reply = subscribe(new_session(), {"symbol": "BTCUSDT", "interval": "1m"})
     assert wanted == (SubscriptionSpec(BTC),)
-    assert told == {"type": "subscribed", "id": None, "subscriptions": [BTC_1M], "errors": []}
+    assert reply == {"type": "subscribed", "id": None, "subscriptions": [BTC_1M], "errors": []}
 
 
 def test_list_of_subscriptions_as_front_ends_send_it() -> None:
-    wanted, told = subscribe(
+    wanted, reply = subscribe(
         new_session(), {"subscriptions": [BTC_1M, {"symbol": "ETHUSDT", "interval": "1D"}]}
     )
     assert wanted == (SubscriptionSpec(BTC), SubscriptionSpec(ETH_DAY))
-    assert told["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
+    assert reply["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
 
 
 def test_subscription_with_snapshot_and_id() -> None:
-    wanted, told = subscribe(
+    wanted, reply = subscribe(
         new_session(),
         {"action": "subscribe", "id": 7, "subscriptions": [{**BTC_1M, "snapshot": 500}]},
     )
     assert wanted == (SubscriptionSpec(BTC, snapshot=500),)
-    assert told["id"] == 7
+    assert reply["id"] == 7
 
 
 def test_subscription_since_a_time() -> None:
@@ -132,21 +132,21 @@ def test_subscription_since_a_time() -> None:
 
 
 def test_single_form_takes_options_too() -> None:
-    wanted, told = subscribe(
+    wanted, reply = subscribe(
         new_session(), {**BTC_1M, "snapshot": 1, "since": 1733007600.5, "id": "a"}
     )
     assert wanted == (SubscriptionSpec(BTC, 1, 1733007600500),)
-    assert told["id"] == "a"
+    assert reply["id"] == "a"
 
 
 def test_unsubscription() -> None:
     session = new_session()
     subscribe(session, {"subscriptions": [BTC_1M, ETH_1M]})
-    series, told = unsubscribe(
+    series, reply = unsubscribe(
         session, {"action": "unsubscribe", "id": 3, "subscriptions": [BTC_1M]}
     )
     assert series == (BTC,)
-    assert told == {"type": "subscribed", "id": 3, "subscriptions": [ETH_1M], "errors": []}
+    assert reply == {"type": "subscribed", "id": 3, "subscriptions": [ETH_1M], "errors": []}
 
 
 def test_unsubscription_in_the_single_form() -> None:
@@ -156,8 +156,8 @@ def test_unsubscription_in_the_single_form() -> None:
 
 
 def test_unsubscription_of_what_was_not_subscribed_is_no_error() -> None:
-    series, told = unsubscribe(new_session(), {"action": "unsubscribe", **BTC_1M})
-    assert (series, told["errors"]) == ((BTC,), [])
+    series, reply = unsubscribe(new_session(), {"action": "unsubscribe", **BTC_1M})
+    assert (series, reply["errors"]) == ((BTC,), [])
 
 
 def test_list_names_all_subscriptions() -> None:
@@ -188,9 +188,9 @@ def test_ids_are_given_back_as_they_were(identifier: object) -> None:
 def test_deep_json_is_an_entry_like_any_other() -> None:
     deep = "[" * 500 + "]" * 500
     text = '{"subscriptions":[' + deep + "," + json.dumps(BTC_1M) + "]}"
-    wanted, told = subscribe(new_session(), text)
+    wanted, reply = subscribe(new_session(), text)
     assert wanted == (SubscriptionSpec(BTC),)
-    assert [each["code"] for each in told["errors"]] == ["bad_request"]
+    assert [each["code"] for each in reply["errors"]] == ["bad_request"]
 
 
 def test_fields_that_nobody_knows_are_ignored() -> None:
@@ -210,22 +210,22 @@ def test_subscribing_adds() -> None:
 def test_subscribing_again_changes_nothing_but_brings_another_snapshot() -> None:
     session = new_session()
     subscribe(session, BTC_1M)
-    wanted, told = subscribe(session, {**BTC_1M, "snapshot": 5})
+    wanted, reply = subscribe(session, {**BTC_1M, "snapshot": 5})
     assert wanted == (SubscriptionSpec(BTC, 5),)
-    assert told["subscriptions"] == [BTC_1M]
+    assert reply["subscriptions"] == [BTC_1M]
 
 
 def test_series_named_twice_in_one_request_is_wanted_once() -> None:
-    wanted, told = subscribe(
+    wanted, reply = subscribe(
         new_session(), {"subscriptions": [BTC_1M, {**BTC_1M, "symbol": "btcusdt", "snapshot": 2}]}
     )
     assert wanted == (SubscriptionSpec(BTC, 2),)
-    assert told["subscriptions"] == [BTC_1M]
+    assert reply["subscriptions"] == [BTC_1M]
 
 
 def test_subscribing_to_nothing_names_what_there_is() -> None:
-    wanted, told = subscribe(new_session(), {"subscriptions": []})
-    assert (wanted, told["subscriptions"], told["errors"]) == ((), [], [])
+    wanted, reply = subscribe(new_session(), {"subscriptions": []})
+    assert (wanted, reply["subscriptions"], reply["errors"]) == ((), [], [])
 
 
 # Spelling
@@ -283,7 +283,7 @@ def test_symbol_that_is_left_out_is_refused_with_the_reason() -> None:
 
 
 def test_one_bad_entry_does_not_fail_the_others() -> None:
-    wanted, told = subscribe(
+    wanted, reply = subscribe(
         new_session(),
         {
             "subscriptions": [
@@ -301,8 +301,8 @@ def test_one_bad_entry_does_not_fail_the_others() -> None:
         },
     )
     assert wanted == (SubscriptionSpec(BTC), SubscriptionSpec(ETH_DAY))
-    assert told["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
-    assert [(each["symbol"], each["interval"], each["code"]) for each in told["errors"]] == [
+    assert reply["subscriptions"] == [BTC_1M, {"symbol": "ETHUSDT", "interval": "1d"}]
+    assert [(each["symbol"], each["interval"], each["code"]) for each in reply["errors"]] == [
         ("NOPE", "1m", "unknown_symbol"),
         ("BTCUSDT", "7m", "unknown_interval"),
         ("BTCUSDT", "1d", "bad_snapshot"),
@@ -312,16 +312,16 @@ def test_one_bad_entry_does_not_fail_the_others() -> None:
         (None, "1m", "bad_request"),
         ("ETHUSDT", "1m", "bad_since"),
     ]
-    for each in told["errors"]:
+    for each in reply["errors"]:
         assert set(each) == {"symbol", "interval", "code", "message"}
 
 
 def test_bad_entry_is_told_what_is_allowed() -> None:
-    _, told = subscribe(
+    _, reply = subscribe(
         new_session(),
         {"subscriptions": [{"symbol": "NOPE", "interval": "1m"}, {**BTC_1M, "interval": "7m"}]},
     )
-    unknown_symbol, unknown_interval = (each["message"] for each in told["errors"])
+    unknown_symbol, unknown_interval = (each["message"] for each in reply["errors"])
     assert "'NOPE'" in unknown_symbol
     assert "BTCUSDT, ETHUSDT" in unknown_symbol
     assert "'7m'" in unknown_interval
@@ -331,11 +331,11 @@ def test_bad_entry_is_told_what_is_allowed() -> None:
 def test_bad_entry_of_an_unsubscription_does_not_fail_the_others() -> None:
     session = new_session()
     subscribe(session, BTC_1M)
-    series, told = unsubscribe(
+    series, reply = unsubscribe(
         session, {"action": "unsubscribe", "subscriptions": [{"symbol": "NOPE"}, 7, BTC_1M]}
     )
-    assert (series, told["subscriptions"]) == ((BTC,), [])
-    assert [each["code"] for each in told["errors"]] == ["bad_request", "bad_request"]
+    assert (series, reply["subscriptions"]) == ((BTC,), [])
+    assert [each["code"] for each in reply["errors"]] == ["bad_request", "bad_request"]
 
 
 @pytest.mark.parametrize("snapshot", [1, 500, WINDOW_SIZE])
@@ -366,9 +366,9 @@ def test_snapshot_from_one_candle_to_a_window(snapshot: int) -> None:
 )
 def test_bad_option_is_told_by_name(field: str, value: object, code: str) -> None:
     session = new_session()
-    wanted, told = subscribe(session, {"subscriptions": [{**BTC_1M, field: value}]})
-    assert (wanted, told["subscriptions"], session.subscribed) == ((), [], {})
-    (error,) = told["errors"]
+    wanted, reply = subscribe(session, {"subscriptions": [{**BTC_1M, field: value}]})
+    assert (wanted, reply["subscriptions"], session.subscribed) == ((), [], {})
+    (error,) = reply["errors"]
     assert (error["code"], error["symbol"], error["interval"]) == (code, "BTCUSDT", "1m")
     assert field in error["message"]
 
@@ -386,8 +386,8 @@ def test_single_request_of_wrong_types_is_an_error(request_: object) -> None:
     """In a list it is one bad entry among others; alone it is a request not understood."""
     (action,) = receive(new_session(), request_)
     assert isinstance(action, Send)
-    told = message(action.frame)
-    assert (told["type"], told["code"]) == ("error", "bad_request")
+    reply = message(action.frame)
+    assert (reply["type"], reply["code"]) == ("error", "bad_request")
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1733007600, 10**11 - 1])
@@ -397,8 +397,8 @@ def test_any_time_in_seconds_is_a_since(value: float) -> None:
 
 
 def test_long_words_of_a_client_are_cut() -> None:
-    _, told = subscribe(new_session(), {"symbol": "A" * 5000, "interval": "b" * 5000})
-    (error,) = told["errors"]
+    _, reply = subscribe(new_session(), {"symbol": "A" * 5000, "interval": "b" * 5000})
+    (error,) = reply["errors"]
     assert (error["symbol"], error["interval"]) == ("A" * 50, "b" * 50)
     assert len(error["message"]) < 200
     assert len(refusal({"action": "x" * 5000})["message"]) < 200
@@ -411,10 +411,10 @@ def test_too_many_subscriptions_are_refused_one_by_one() -> None:
     session = new_session(subscriptions=2)
     hour = {"symbol": "BTCUSDT", "interval": "1h"}
     wanted, _ = subscribe(session, BTC_1M)
-    wanted, told = subscribe(session, {"subscriptions": [ETH_1M, hour]})
+    wanted, reply = subscribe(session, {"subscriptions": [ETH_1M, hour]})
     assert wanted == (SubscriptionSpec(ETH),)
-    assert told["subscriptions"] == [BTC_1M, ETH_1M]
-    (error,) = told["errors"]
+    assert reply["subscriptions"] == [BTC_1M, ETH_1M]
+    (error,) = reply["errors"]
     assert (error["code"], error["interval"]) == ("too_many_subscriptions", "1h")
     assert "2" in error["message"]
 
@@ -435,10 +435,10 @@ def test_unsubscribing_makes_room() -> None:
 @pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
 def test_request_for_more_than_a_session_may_have_is_refused_as_a_whole(action: str) -> None:
     """Each bad entry would be answered: a few bytes of request for a hundred of answer."""
-    told = refusal({"action": action, "id": 5, "subscriptions": [0] * 4}, subscriptions=3)
-    assert (told["code"], told["id"]) == ("too_many_subscriptions", 5)
-    assert "3" in told["message"]
-    assert "4" in told["message"]
+    reply = refusal({"action": action, "id": 5, "subscriptions": [0] * 4}, subscriptions=3)
+    assert (reply["code"], reply["id"]) == ("too_many_subscriptions", 5)
+    assert "3" in reply["message"]
+    assert "4" in reply["message"]
 
 
 # Bad requests
@@ -501,16 +501,16 @@ def test_binary_message_is_refused(data: bytes) -> None:
     ],
 )
 def test_wrong_types_and_missing_fields_are_refused(request_: object) -> None:
-    told = refusal(request_)
-    assert (told["code"], told["id"]) == ("bad_request", None)
+    reply = refusal(request_)
+    assert (reply["code"], reply["id"]) == ("bad_request", None)
 
 
 @pytest.mark.parametrize("action", ["", "Subscribe", "SUBSCRIBE", "sub", "publish", "ä"])
 def test_unknown_action_is_refused_by_name(action: str) -> None:
-    told = refusal({"action": action, "id": 9, **BTC_1M})
-    assert (told["code"], told["id"]) == ("unknown_action", 9)
-    assert repr(action) in told["message"]
-    assert "subscribe, unsubscribe, list or ping" in told["message"]
+    reply = refusal({"action": action, "id": 9, **BTC_1M})
+    assert (reply["code"], reply["id"]) == ("unknown_action", 9)
+    assert repr(action) in reply["message"]
+    assert "subscribe, unsubscribe, list or ping" in reply["message"]
 
 
 def test_id_of_a_refused_request_is_given_back() -> None:
@@ -532,9 +532,9 @@ def test_flood_of_bad_requests_ends_the_session() -> None:
     for _ in range(20):
         (action,) = receive(session, "nonsense")
         assert isinstance(action, Send)
-    told, end = receive(session, "nonsense")
-    assert isinstance(told, Send)
-    assert message(told.frame)["code"] == "bad_json"
+    reply, end = receive(session, "nonsense")
+    assert isinstance(reply, Send)
+    assert message(reply.frame)["code"] == "bad_json"
     assert end == End(CloseCode.POLICY, "too many bad requests")
 
 
@@ -607,10 +607,10 @@ anything = st.text() | st.binary() | json_values.map(json.dumps) | requests
 
 
 @given(st.lists(st.tuples(anything, st.floats(0, 1)), max_size=30))
-def test_anything_is_answered_and_nothing_is_raised(told: list[tuple[str | bytes, float]]) -> None:
+def test_anything_is_answered_and_nothing_is_raised(reply: list[tuple[str | bytes, float]]) -> None:
     session, now = new_session(subscriptions=3, bad_requests=5, burst=20), 0.0
     subscribed: set[Series] = set()
-    for text, pause in told:
+    for text, pause in reply:
         now += pause
         actions = session.receive(text, CATALOGUE, now)
         assert actions
@@ -637,11 +637,11 @@ def test_anything_is_answered_and_nothing_is_raised(told: list[tuple[str | bytes
         assert len(subscribed) <= 3
 
 
-def check_acknowledged(told: Message, subscribed: set[Series]) -> None:
-    assert set(told) == {"type", "id", "subscriptions", "errors"}
-    named = [(each["symbol"], each["interval"]) for each in told["subscriptions"]]
+def check_acknowledged(reply: Message, subscribed: set[Series]) -> None:
+    assert set(reply) == {"type", "id", "subscriptions", "errors"}
+    named = [(each["symbol"], each["interval"]) for each in reply["subscriptions"]]
     assert sorted(named) == sorted((s.symbol, s.interval.value) for s in subscribed)
-    for each in told["errors"]:
+    for each in reply["errors"]:
         assert set(each) == {"symbol", "interval", "code", "message"}
 
 
@@ -697,12 +697,12 @@ def test_request_without_any_series_is_told_what_it_may_hold() -> None:
 
 
 def test_words_of_a_client_are_given_back_cut() -> None:
-    _, told = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 60, "interval": "1m"}]})
-    (error,) = told["errors"]
+    _, reply = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 60, "interval": "1m"}]})
+    (error,) = reply["errors"]
     assert error["symbol"] == "x" * 50
     assert repr("x" * 50 + "...") in error["message"]
-    _, told = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 50, "interval": "1m"}]})
-    assert repr("x" * 50) in told["errors"][0]["message"]
+    _, reply = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 50, "interval": "1m"}]})
+    assert repr("x" * 50) in reply["errors"][0]["message"]
 
 
 def test_client_s_words_are_cut_only_when_they_are_long() -> None:

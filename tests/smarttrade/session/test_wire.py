@@ -90,12 +90,12 @@ decimals = st.builds(
 def test_numbers_are_equal_in_value_to_the_exchange_s_decimals(
     opening: Decimal, high: Decimal, low: Decimal, close: Decimal, volume: Decimal
 ) -> None:
-    told = Candle(BASE, float(opening), float(high), float(low), float(close), float(volume), True)
-    read = json.loads(candle_text(told), parse_float=Decimal)
+    sent = Candle(BASE, float(opening), float(high), float(low), float(close), float(volume), True)
+    read = json.loads(candle_text(sent), parse_float=Decimal)
     assert list(read) == ["time", "open", "high", "low", "close", "volume"]
     values = [read[name] for name in ("open", "high", "low", "close", "volume")]
     assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
-    flat = exact(legacy_frame(BTC, told))
+    flat = exact(legacy_frame(BTC, sent))
     values = [flat[name] for name in ("open", "high", "low", "close", "volume")]
     assert [Decimal(value) for value in values] == [opening, high, low, close, volume]
 
@@ -104,8 +104,8 @@ def test_numbers_are_equal_in_value_to_the_exchange_s_decimals(
     "text", ["0.00000001", "0.00000010", "0.1", "0", "123456789012345", "1234567.12345678", "100"]
 )
 def test_number_reads_back(text: str) -> None:
-    told = candle_text(EXAMPLE._replace(close=float(text)))
-    assert Decimal(json.loads(told, parse_float=Decimal)["close"]) == Decimal(text)
+    sent = candle_text(EXAMPLE._replace(close=float(text)))
+    assert Decimal(json.loads(sent, parse_float=Decimal)["close"]) == Decimal(text)
 
 
 def test_candle_has_seconds_and_five_numbers() -> None:
@@ -164,10 +164,10 @@ def test_texts_are_the_inside_of_a_json_array() -> None:
 
 def test_texts_are_bounded_and_the_newest_are_kept() -> None:
     texts = CandleTexts()
-    told = [candle(minute) for minute in range(5 * WINDOW_SIZE)]
-    kept = [texts.text(BTC, each) for each in told]
+    sent = [candle(minute) for minute in range(5 * WINDOW_SIZE)]
+    kept = [texts.text(BTC, each) for each in sent]
     assert len(texts._texts[BTC]) <= WINDOW_SIZE + 100
-    for each, text in list(zip(told, kept, strict=True))[-WINDOW_SIZE:]:
+    for each, text in list(zip(sent, kept, strict=True))[-WINDOW_SIZE:]:
         assert texts.text(BTC, each) is text
 
 
@@ -198,21 +198,21 @@ def test_update_says_which_candle_and_whether_it_is_closed() -> None:
         "candle": EXAMPLE_TOLD,
         "closed": False,
     }
-    told = message(encode.update(BTC, EXAMPLE._replace(closed=True), corrected=False))
-    assert told["closed"] is True
-    assert "corrected" not in told
+    sent = message(encode.update(BTC, EXAMPLE._replace(closed=True), corrected=False))
+    assert sent["closed"] is True
+    assert "corrected" not in sent
 
 
 def test_correction_says_so() -> None:
-    told = message(encoder().update(BTC, candle(0), corrected=True))
-    assert (told["closed"], told["corrected"]) == (True, True)
+    sent = message(encoder().update(BTC, candle(0), corrected=True))
+    assert (sent["closed"], sent["corrected"]) == (True, True)
 
 
 def test_updates_of_several_series_name_their_own() -> None:
     encode = encoder()
     month = Series("BTCUSDT", Interval.MONTH_1)
-    told = [message(encode.update(s, candle(0), corrected=False)) for s in (BTC, month, ETH, BTC)]
-    assert [(each["symbol"], each["interval"]) for each in told] == [
+    sent = [message(encode.update(s, candle(0), corrected=False)) for s in (BTC, month, ETH, BTC)]
+    assert [(each["symbol"], each["interval"]) for each in sent] == [
         ("BTCUSDT", "1m"),
         ("BTCUSDT", "1M"),
         ("ETHUSDT", "1m"),
@@ -221,26 +221,26 @@ def test_updates_of_several_series_name_their_own() -> None:
 
 
 def test_snapshot_has_candles_and_whether_the_last_is_closed() -> None:
-    told = message(encoder().snapshot(BTC, rows(0, 2), truncated=False))
-    assert set(told) == {"type", "symbol", "interval", "candles", "closed", "truncated"}
-    assert (told["type"], told["symbol"], told["interval"]) == ("snapshot", "BTCUSDT", "1m")
-    assert [each["time"] for each in told["candles"]] == [at(m) // 1000 for m in range(3)]
-    assert (told["closed"], told["truncated"]) == (False, False)
+    sent = message(encoder().snapshot(BTC, rows(0, 2), truncated=False))
+    assert set(sent) == {"type", "symbol", "interval", "candles", "closed", "truncated"}
+    assert (sent["type"], sent["symbol"], sent["interval"]) == ("snapshot", "BTCUSDT", "1m")
+    assert [each["time"] for each in sent["candles"]] == [at(m) // 1000 for m in range(3)]
+    assert (sent["closed"], sent["truncated"]) == (False, False)
 
 
 def test_snapshot_of_closed_candles_that_is_truncated() -> None:
-    told = message(encoder().snapshot(BTC, [candle(0), candle(1)], truncated=True))
-    assert (told["closed"], told["truncated"]) == (True, True)
+    sent = message(encoder().snapshot(BTC, [candle(0), candle(1)], truncated=True))
+    assert (sent["closed"], sent["truncated"]) == (True, True)
 
 
 def test_empty_snapshot_is_a_snapshot() -> None:
-    told = message(encoder().snapshot(BTC, [], truncated=False))
-    assert (told["candles"], told["closed"]) == ([], False)
+    sent = message(encoder().snapshot(BTC, [], truncated=False))
+    assert (sent["candles"], sent["closed"]) == ([], False)
 
 
 def test_whole_window_is_one_frame() -> None:
-    told = message(encoder().snapshot(BTC, rows(0, WINDOW_SIZE - 1), truncated=False))
-    assert len(told["candles"]) == WINDOW_SIZE
+    sent = message(encoder().snapshot(BTC, rows(0, WINDOW_SIZE - 1), truncated=False))
+    assert len(sent["candles"]) == WINDOW_SIZE
 
 
 def test_status_and_heartbeat() -> None:

@@ -47,7 +47,7 @@ class Gateway:
         self.report = RelayReport(lambda: 0.0)
         self.store = Mailbox[StoreMessage]("store", capacity=1000)
         self.hub = Mailbox[HubEvent]("hub", capacity=100_000)
-        self.told: list[HubEvent] = []
+        self.received: list[HubEvent] = []
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         relay = partial(
@@ -60,20 +60,20 @@ class Gateway:
             )
             task_status.started()
             while True:
-                self.told.append(await self.hub.receive())
+                self.received.append(await self.hub.receive())
 
     def candles(self, series: Series = BTC) -> tuple[Candle, ...]:
         state = self.memory.state_of(series)
         return () if state is None else state.candles
 
     def published(self, series: Series = BTC) -> list[tuple[Candle, bool]]:
-        events = [event for event in self.told if isinstance(event, CandlesPublished)]
-        told = [each for event in events for each in event.published]
-        return [(each.candle, each.corrected) for each in told if each.series == series]
+        events = [event for event in self.received if isinstance(event, CandlesPublished)]
+        received = [each for event in events for each in event.published]
+        return [(each.candle, each.corrected) for each in received if each.series == series]
 
     @property
     def feeds(self) -> list[Feed]:
-        return [event.status.feed for event in self.told if isinstance(event, FeedChanged)]
+        return [event.status.feed for event in self.received if isinstance(event, FeedChanged)]
 
 
 def time() -> float:
@@ -106,10 +106,10 @@ def assert_same(gateway: Gateway, leader: Process) -> None:
         assert (ours and ours[:3]) == (theirs and theirs[:3])
 
 
-def assert_in_order(told: Sequence[tuple[Candle, bool]]) -> None:
+def assert_in_order(received: Sequence[tuple[Candle, bool]]) -> None:
     """None twice, and updates never back in time."""
-    assert len(set(told)) == len(told)
-    updates = [each.open_time for each, corrected in told if not corrected]
+    assert len(set(received)) == len(received)
+    updates = [each.open_time for each, corrected in received if not corrected]
     assert updates == sorted(updates)
 
 
@@ -146,7 +146,7 @@ async def test_subscriber_of_a_series_without_history_gets_it_when_it_comes(
         )
         await leader.history(xrp, rows(0, 5))
         await trio.sleep(0.1)
-        opened = [event for event in gateway.told if isinstance(event, SubscriptionsOpened)]
+        opened = [event for event in gateway.received if isinstance(event, SubscriptionsOpened)]
         assert [s.candles for s in opened[-1].snapshots] == [tuple(rows(4, 5))]
 
 
@@ -225,10 +225,10 @@ async def test_gateway_that_falls_off_the_end_publishes_what_it_missed(
         gateway.link.is_cut = False
         await trio.sleep(5)
         assert_same(gateway, leader)
-        told = gateway.published()
-        assert_in_order(told)
-        assert [each for each, corrected in told if corrected] == [candle(2, close=7.0)]
-        assert [each for each, corrected in told if not corrected] == [
+        received = gateway.published()
+        assert_in_order(received)
+        assert [each for each, corrected in received if corrected] == [candle(2, close=7.0)]
+        assert [each for each, corrected in received if not corrected] == [
             *map(candle, range(5, 39)),
             candle(39, closed=False),
         ]
@@ -319,7 +319,7 @@ async def test_gaps_are_told_alike(autojump_clock: MockClock) -> None:
 
 
 async def test_loading_publishes_nothing_that_was_published(autojump_clock: MockClock) -> None:
-    """The windows are read after the position was noted: what is told again changes nothing."""
+    """The windows are read after the position was noted: what is published again changes nothing."""
     server = VirtualRedis()
     gateway = Gateway(server)
     async with following(server, gateway) as leader:

@@ -69,8 +69,8 @@ async def test_states_between_two_batches_are_left_out_and_final_ones_are_not(
             await process.update(candle(5, closed=False, event=event, volume=event))
         await process.update(candle(5, volume=99.0), candle(6, closed=False))
         await trio.sleep(0.5)
-        told = [e for _, e in server.contents.changes if e.seq > before]
-        published = [p.candle for e in told for c in e.changes for p in c.published]
+        changed = [e for _, e in server.contents.changes if e.seq > before]
+        published = [p.candle for e in changed for c in e.changes for p in c.published]
         assert published[-2:] == [candle(5, volume=99.0), candle(6, closed=False)]
         assert len(published) < 6
 
@@ -329,10 +329,10 @@ async def test_batch_whose_answer_is_lost_is_written_again(autojump_clock: MockC
             await trio.sleep(2)
         await assert_equal(server, process.memory)
         assert process.report.retries == 6
-        told = [
+        changed = [
             p.candle for _, e in server.contents.changes for c in e.changes for p in c.published
         ]
-        assert len(told) == len(set(told))
+        assert len(changed) == len(set(changed))
 
 
 async def test_standby_takes_over_and_nothing_is_missing(autojump_clock: MockClock) -> None:

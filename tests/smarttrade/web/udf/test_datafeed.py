@@ -23,12 +23,12 @@ async def history(server: Backend, **query: Any) -> dict[str, Any]:
     asked = {"symbol": "BTCUSDT", "resolution": "1", "from": 0, "to": 4_000_000_000, **query}
     answer = await server.get("/udf/history", params={k: v for k, v in asked.items() if v != ""})
     assert answer.status_code == 200
-    told: dict[str, Any] = answer.json()
-    return told
+    reply: dict[str, Any] = answer.json()
+    return reply
 
 
-def minutes(told: dict[str, Any]) -> list[int]:
-    return [(time - MINUTE_0) // 60 for time in told["t"]]
+def minutes(reply: dict[str, Any]) -> list[int]:
+    return [(time - MINUTE_0) // 60 for time in reply["t"]]
 
 
 def test_resolutions_are_what_charts_call_the_intervals() -> None:
@@ -55,11 +55,11 @@ def test_resolutions_are_what_charts_call_the_intervals() -> None:
 async def test_config_says_what_is_there() -> None:
     intervals = [Interval.MINUTE_1, Interval.HOUR_4, Interval.DAY_1]
     async with backend(intervals=intervals) as server:
-        told = (await server.get("/udf/config")).json()
-    assert told["supported_resolutions"] == ["1", "240", "1D"]
-    assert (told["supports_search"], told["supports_group_request"]) == (True, False)
-    assert told["supports_time"] is True
-    assert told["supports_marks"] is told["supports_timescale_marks"] is False
+        reply = (await server.get("/udf/config")).json()
+    assert reply["supported_resolutions"] == ["1", "240", "1D"]
+    assert (reply["supports_search"], reply["supports_group_request"]) == (True, False)
+    assert reply["supports_time"] is True
+    assert reply["supports_marks"] is reply["supports_timescale_marks"] is False
 
 
 # Symbols
@@ -71,16 +71,16 @@ async def test_symbol_is_described(name: str) -> None:
     second = BTC._replace(interval=Interval.SECOND_1)
     async with backend(intervals=intervals) as server:
         await server.history(second, [candle(0, close=101.25, volume=0.00125)])
-        told = (await server.get("/udf/symbols", params={"symbol": name})).json()
-    assert told["name"] == told["ticker"] == "BTCUSDT"
-    assert (told["type"], told["session"], told["timezone"]) == ("crypto", "24x7", "Etc/UTC")
-    assert (told["minmov"], told["pricescale"], told["volume_precision"]) == (1, 100, 5)
-    assert told["supported_resolutions"] == ["1S", "1", "60", "3D"]
-    assert told["seconds_multipliers"] == ["1"]
-    assert told["intraday_multipliers"] == ["1", "60"]
-    assert told["daily_multipliers"] == ["3"]
-    assert told["has_seconds"] is told["has_intraday"] is told["has_daily"] is True
-    assert told["has_weekly_and_monthly"] is False
+        reply = (await server.get("/udf/symbols", params={"symbol": name})).json()
+    assert reply["name"] == reply["ticker"] == "BTCUSDT"
+    assert (reply["type"], reply["session"], reply["timezone"]) == ("crypto", "24x7", "Etc/UTC")
+    assert (reply["minmov"], reply["pricescale"], reply["volume_precision"]) == (1, 100, 5)
+    assert reply["supported_resolutions"] == ["1S", "1", "60", "3D"]
+    assert reply["seconds_multipliers"] == ["1"]
+    assert reply["intraday_multipliers"] == ["1", "60"]
+    assert reply["daily_multipliers"] == ["3"]
+    assert reply["has_seconds"] is reply["has_intraday"] is reply["has_daily"] is True
+    assert reply["has_weekly_and_monthly"] is False
 
 
 async def test_unknown_symbol_is_told_as_charts_understand_it() -> None:
@@ -129,8 +129,8 @@ async def test_search_finds_what_contains_the_text_and_what_begins_with_it_first
     query: str, found: list[str]
 ) -> None:
     async with backend(symbols=["ETHBTC", "BTCUSDT", "ETHUSDT"]) as server:
-        told = (await server.get(f"/udf/search?{query}")).json()
-    assert [one["symbol"] for one in told] == [one["ticker"] for one in told] == found
+        reply = (await server.get(f"/udf/search?{query}")).json()
+    assert [one["symbol"] for one in reply] == [one["ticker"] for one in reply] == found
 
 
 # History
@@ -139,12 +139,12 @@ async def test_search_finds_what_contains_the_text_and_what_begins_with_it_first
 async def test_history_comes_by_columns_oldest_first() -> None:
     async with backend() as server:
         await server.history(BTC, rows(0, 2))
-        told = await history(server)
-    assert told["s"] == "ok"
-    assert minutes(told) == [0, 1, 2]
-    assert {len(told[name]) for name in "tohlcv"} == {3}
-    assert told["o"] == [100.0, 100.0, 100.0]
-    assert "nextTime" not in told
+        reply = await history(server)
+    assert reply["s"] == "ok"
+    assert minutes(reply) == [0, 1, 2]
+    assert {len(reply[name]) for name in "tohlcv"} == {3}
+    assert reply["o"] == [100.0, 100.0, 100.0]
+    assert "nextTime" not in reply
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,12 @@ async def test_range_without_candles_names_the_next_one_in_the_past() -> None:
         await server.history(BTC, with_a_gap)
         in_the_gap = {"from": MINUTE_0 + 240, "to": MINUTE_0 + 300}
         after, before = {"from": MINUTE_0 + 10**6}, {"to": MINUTE_0 - 1}
-        told = [await history(server, **query) for query in (in_the_gap, after, before)]
+        reply = [await history(server, **query) for query in (in_the_gap, after, before)]
         counted = await history(server, countback=5, to=MINUTE_0 - 1)
         ancient = await history(server, **{"from": -200, "to": -100})
-    assert told[0] == {"s": "no_data", "nextTime": MINUTE_0 + 180}
-    assert told[1] == {"s": "no_data", "nextTime": MINUTE_0 + 540}
-    assert told[2] == counted == ancient == {"s": "no_data"}
+    assert reply[0] == {"s": "no_data", "nextTime": MINUTE_0 + 180}
+    assert reply[1] == {"s": "no_data", "nextTime": MINUTE_0 + 540}
+    assert reply[2] == counted == ancient == {"s": "no_data"}
 
 
 @pytest.mark.parametrize("spelling", ["1D", "D"])
@@ -192,8 +192,8 @@ async def test_days_are_spelled_in_two_ways(spelling: str) -> None:
     midnight = BASE // 86_400_000 * 86_400_000
     async with backend() as server:
         await server.history(day, [candle(0)._replace(open_time=midnight)])
-        told = await history(server, resolution=spelling)
-    assert told["t"] == [midnight // 1000]
+        reply = await history(server, resolution=spelling)
+    assert reply["t"] == [midnight // 1000]
 
 
 @pytest.mark.parametrize(
@@ -215,9 +215,9 @@ async def test_what_cannot_be_told_is_an_error_of_the_protocol(
     query: dict[str, Any], words: str
 ) -> None:
     async with backend() as server:
-        told = await history(server, **query)
-    assert told["s"] == "error"
-    assert words in told["errmsg"]
+        reply = await history(server, **query)
+    assert reply["s"] == "error"
+    assert words in reply["errmsg"]
 
 
 # Time
