@@ -80,9 +80,9 @@ class Plan:
 
     @property
     def healthy(self) -> tuple[str, ...]:
-        """Symbols that nothing happens to, where everything that happens is to single symbols."""
+        """Symbols that no fault concerns, but cuts, where all others concern single symbols."""
         kinds = {action.kind for action in self.actions} - {"client"}
-        return self.shape.symbols[len(self.shape.afflicted) :] if kinds <= {*SYMBOL} else ()
+        return self.shape.symbols[len(self.shape.afflicted) :] if kinds <= {*SYMBOL, "cut"} else ()
 
     def only(self, actions: tuple[Action, ...]) -> Plan:
         return replace(self, actions=actions)

@@ -105,6 +105,8 @@ def _watched(world: World) -> AbstractContextManager[object]:
             trio.current_time() - began < CLIENT_TIMEOUT and not response.bytes_per_second
         )
         waits = [value for name, value in response.headers if name == "Retry-After"]
+        if response.status == 403:
+            world.requests.forbidden(process)
         if response.status in (418, 429) and was_received and waits and waits[0].isdecimal():
             world.requests.block(process, float(waits[0]))
         world.trace.note("exchange", f"{peer} {request.path} -> {response.status}")

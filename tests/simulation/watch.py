@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 STRIDE = 3  # of so many series one is looked at each time
 WATCH_INTERVAL = 7.3  # seconds; no multiple of anything
 HEALTHY_WITHIN = 20.0  # seconds: a client that pauses reads within 9
+MAX_FORBIDDEN = 50
+"""Requests within a minute to hosts that answer 403: as many as may be under way at once to two
+hosts, and some. A service that does not back off sends hundreds."""
 IN_FLIGHT = 0.05
 """Seconds for which a request may have been under way when its sender was blocked."""
 
@@ -32,6 +36,7 @@ class Requests:
         self.blocked: dict[str, tuple[float, float, ProcessRun | None]] = {}
         """By process: since when and until when it must not ask, and the run that it concerns."""
         self.count = 0
+        self._forbidden: dict[tuple[str, ProcessRun | None], deque[float]] = {}
 
     def asked(self, process: Process) -> None:
         """A request has arrived."""
@@ -41,6 +46,16 @@ class Requests:
         if current is process.current and since + IN_FLIGHT < now < until - 0.05:
             text = f"{process.name} asks at {now:.2f}; blocked at {since:.2f} until {until:.2f}"
             raise Violation("budgets", text)
+
+    def forbidden(self, process: Process) -> None:
+        """A firewall has answered with 403."""
+        key = process.name, process.current
+        times = self._forbidden.setdefault(key, deque(maxlen=MAX_FORBIDDEN))
+        now = trio.current_time()
+        if len(times) == MAX_FORBIDDEN and now < times[0] + 60:
+            text = f"{process.name} has asked a firewall {MAX_FORBIDDEN} times within a minute"
+            raise Violation("budgets", text)
+        times.append(now)
 
     def block(self, process: Process, seconds: float) -> None:
         now = trio.current_time()

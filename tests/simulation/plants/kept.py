@@ -20,6 +20,8 @@ from smarttrade.store.journal.actor import _Writer
 from smarttrade.store.relay import _Relay
 from tests.fakes.database import VirtualDatabase
 
+from ..redis import RedisLink
+
 
 @contextmanager
 def cap_off_by_one() -> Iterator[None]:
@@ -55,6 +57,13 @@ def backlog_forgotten() -> Iterator[None]:
             waiting.clear()
 
     with patch.object(_Writer, "note_failure", and_forget):
+        yield
+
+
+@contextmanager
+def demoted_primary_kept() -> Iterator[None]:
+    """Connections that lead to a demoted primary are used again."""
+    with patch.object(RedisLink, "reconnect", lambda _: None):
         yield
 
 
