@@ -8,9 +8,9 @@ from __future__ import annotations
 
 UNHANDLED = frozenset(
     {
+        "halt",  # a start while no symbol trades ends the process
+        "halt_one",
         "impossible",  # a kline that opens after its event becomes the newest candle
-        "redis_damaged_entry",  # an entry of the change stream is believed
-        "redis_damaged_list",  # a stored candle of the future is believed
         "roll_back",  # a range that REST never lists is asked for again without an end
         "stale_rows",  # a row is taken as final because a later one is listed
         "symbol_failing",  # the service stays unready for one symbol

@@ -104,6 +104,26 @@ SHAPES: tuple[tuple[int, Shape], ...] = (
         ),
     ),
     (1, Shape(("BTCUSDT",), processes=(Role.SERVE, Role.SERVE), has_redis=True)),
+    (
+        1,
+        Shape(
+            intervals=(Interval.MINUTE_1,),
+            processes=(Role.INGEST, Role.INGEST, Role.GATEWAY),
+            has_redis=True,
+            symbols_of=(("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("BTCUSDT", "ETHUSDT")),
+        ),
+    ),
+    (
+        1,
+        Shape(
+            ("BTCUSDT",),
+            (Interval.MINUTE_1,),
+            processes=(Role.INGEST, Role.SERVE, Role.INGEST, Role.GATEWAY),
+            has_redis=True,
+            foreign=frozenset({1, 2}),
+            series_each=1,
+        ),
+    ),
 )
 
 _TEN = (
@@ -121,20 +141,8 @@ NAMED = {
     "redis": SHAPES[2][1],
     "deployment": SHAPES[3][1],
     "pair": SHAPES[4][1],
-    "uneven": Shape(
-        intervals=(Interval.MINUTE_1,),
-        processes=(Role.INGEST, Role.INGEST, Role.GATEWAY),
-        has_redis=True,
-        symbols_of=(("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("BTCUSDT", "ETHUSDT")),
-    ),
-    "origins": Shape(
-        ("BTCUSDT",),
-        (Interval.MINUTE_1,),
-        processes=(Role.INGEST, Role.SERVE, Role.INGEST, Role.GATEWAY),
-        has_redis=True,
-        foreign=frozenset({1, 2}),
-        series_each=1,
-    ),
+    "uneven": SHAPES[5][1],
+    "origins": SHAPES[6][1],
 }
 """To be asked for by name; the first two are those that speed is measured with."""
 
@@ -349,6 +357,8 @@ def _broken_for_good(rng: Random, shape: Shape) -> Action:
         kinds.append("symbol_silent")
     if len(shape.symbols) > 1:
         kinds += sorted({"symbol_failing", "symbol_unknown", "symbol_halted"} - UNHANDLED)
+    if shape.symbols_of or shape.foreign:  # no other process can take over all that it does
+        return Action(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))
     if shape.has_redis:
         kinds.append("redis_gone" if Role.GATEWAY not in shape.processes else "gateway_alone")
     if shape.processes.count(Role.INGEST) > 1:

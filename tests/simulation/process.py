@@ -81,6 +81,7 @@ class ProcessRun:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.is_dead = False
+        self.has_ended = False
         self.ends: list[End] = []
         self.to_exchange: list[End] = []
         self.listeners: list[Listener] = []
@@ -327,6 +328,7 @@ class Process:
                 raise Violation(
                     "tree-comes-back", f"{self.name} ended, without having been stopped"
                 )
+        current.has_ended = True
         for end in current.ends:
             end.reset()
 
@@ -349,7 +351,7 @@ class Process:
         """Stop in order, for good."""
         self.is_over = True
         current = self.current
-        if current is None:
+        if current is None or current.has_ended:
             return
         current.stop()
         with trio.move_on_after(within):

@@ -319,13 +319,10 @@ class SessionView:
         if times != sorted(set(times)) or len(times) > WINDOW_SIZE:
             raise self._wrong("ascending-and-capped", series, f"snapshot of {len(times)}")
         chart = self.view.charts.setdefault(series, Chart())
-        if (
-            subscription.since is not None
-            and times
-            and times[0] > subscription.since
-            and not message.truncated
-        ):
-            text = f"snapshot from {times[0]}, asked since {subscription.since}"
+        # The first one reaches back to what was asked for, later ones to what was sent before.
+        reach = subscription.newest or subscription.since
+        if reach is not None and times and times[0] > reach and not message.truncated:
+            text = f"snapshot from {times[0]}, which must reach back to {reach}"
             raise self._wrong("no-gap-at-hand-over", series, text)
         if message.truncated:
             chart.candles.clear()

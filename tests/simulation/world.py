@@ -147,12 +147,16 @@ class World(LogReceiver):
                 is_foreign=is_foreign,
             )
             self.processes.append(process)
-            self._nursery.start_soon(process.run)
+            if not is_foreign:
+                self._nursery.start_soon(process.run)
 
     async def _begin(self) -> None:
         for process in self.processes:
             if not process.is_foreign:
                 await self._until_ready(process, STARTS_TIMEOUT)
+        for process in self.processes:
+            if process.is_foreign:  # the namespace is the exchange's that was there first
+                self._nursery.start_soon(process.run)
         shape = self.plan.shape
         for number in range(shape.steady):
             rng = Random(f"client {self.plan.seed} {number}")
