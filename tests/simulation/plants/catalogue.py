@@ -43,13 +43,6 @@ PLANTS = (
     Plant("429 is ignored", feed.busy_ignored, 10, "two", ("rest_status",)),
     Plant("a firewall is asked on", feed.firewall_ignored, 5, "two", ("firewall", "cut")),
     Plant(
-        "a series that cannot be read holds up the others",
-        feed.sick_series_first,
-        5,
-        "two",
-        ("failing", "cut"),
-    ),
-    Plant(
         "connections stay with a demoted primary",
         kept.demoted_primary_kept,
         3,

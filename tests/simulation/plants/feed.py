@@ -9,15 +9,12 @@ from unittest.mock import patch
 
 import trio
 
-import smarttrade.feed.backfill as backfill_module
 import smarttrade.feed.subtree as feed_module
 import smarttrade.market.window as window_module
 import smarttrade.market.window_state as copies_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.backfill_queue import Try
-from smarttrade.feed.errors import ExchangeUnavailable
 from smarttrade.feed.hosts import Host, Hosts, Trouble
-from smarttrade.feed.rest import RestClient
 from smarttrade.feed.stall_detector import StallDetector
 from smarttrade.feed.websocket_client import WebSocket
 from smarttrade.market.candle import Candle, supersedes
@@ -103,25 +100,6 @@ def firewall_ignored() -> Iterator[None]:
             leave_alone(self, host, trouble, now, seconds)
 
     with patch.object(Hosts, "_leave_alone", unless_blocked):
-        yield
-
-
-@contextmanager
-def sick_series_first() -> Iterator[None]:
-    """The one worker keeps a series until it has been read."""
-    klines = RestClient.klines
-
-    async def until_answered(self: RestClient, *arguments: Any, **options: Any) -> list[Candle]:
-        while True:
-            try:
-                return await klines(self, *arguments, **options)
-            except ExchangeUnavailable:
-                await trio.sleep(1)
-
-    with (
-        patch.object(RestClient, "klines", until_answered),
-        patch.object(backfill_module, "CONNECTIONS", 1),
-    ):
         yield
 
 
