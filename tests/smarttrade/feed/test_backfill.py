@@ -584,6 +584,74 @@ async def test_what_the_stream_told_of_a_new_symbol_is_published(
     assert (NEW, live) in w.published
 
 
+async def test_minutes_that_history_never_lists_are_settled_by_what_it_lists_later(
+    autojump_clock: MockClock,
+) -> None:
+    """The stream reported minute 10, trading stopped, and history goes on at minute 60 without it.
+
+    What the stream said stays as it said it last, final; the minutes around it are a gap of the
+    exchange. Meanwhile the range is asked for ever more seldom.
+    """
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 8 * MINUTE)
+    exchange.history[BTC] = [c._replace(closed=True) for c in exchange.history[BTC]]
+    told = Candle(10 * MINUTE, 1.0, 1.0, 1.0, 1.0, 5.0, False, 10 * MINUTE + 1, False)
+    async with (
+        world(exchange, ["BTCUSDT"], [Interval.MINUTE_1]) as w,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(w.backfill)
+        await trio.sleep(STREAM_FIRST + 1)
+        await w.store.tell(PutUpdates([(BTC, told)]))
+        await trio.sleep(1200)
+        assert (await w.window(BTC))[-1] == told
+        asked = len(exchange.requests)
+        assert asked <= 60
+        listed = exchange.history[BTC]
+        exchange.have(BTC, 60 * MINUTE, 61 * MINUTE)
+        exchange.history[BTC] = [*listed, *exchange.history[BTC]]
+        await trio.sleep(301)
+        page = await w.store.ask(partial(GetPage, BTC, 1000, None))
+        nursery.cancel_scope.cancel()
+    assert isinstance(page, Page)
+    assert told._replace(closed=True) in page.candles
+    assert [(gap.first // MINUTE, gap.last // MINUTE, gap.cause) for gap in page.gaps] == [
+        (9, 9, "exchange"),
+        (11, 59, "exchange"),
+    ]
+    assert (BTC, told._replace(closed=True)) in w.published
+
+
+async def test_gap_is_looked_after_until_history_lists_it_although_the_stream_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    """Ever more seldom: every five minutes in the end."""
+    exchange = RestExchange()
+    exchange.have(BTC, 0, 8 * MINUTE)
+    exchange.history[BTC] = [c._replace(closed=True) for c in exchange.history[BTC]]
+    async with (
+        world(exchange, ["BTCUSDT"], [Interval.MINUTE_1]) as w,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(w.backfill)
+        await trio.sleep(STREAM_FIRST + 1)
+        for minute in range(10, 70):
+            for second in range(2, 62, 2):
+                told = candle(minute * MINUTE, closed=second == 60)._replace(
+                    read=False, event_time=minute * MINUTE + second * 1000
+                )
+                await w.store.tell(PutUpdates([(BTC, told)]))
+                await trio.sleep(2)
+        assert len(exchange.requests) <= 60
+        exchange.have(BTC, 0, 70 * MINUTE)
+        await trio.sleep(301)
+        page = await w.store.ask(partial(GetPage, BTC, 1000, None))
+        nursery.cancel_scope.cancel()
+    assert isinstance(page, Page)
+    assert page.gaps == ()
+    assert open_times(page.candles)[:70] == minutes(0, 69)
+
+
 async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
     """Neither what was being read, nor what waited, nor what turned out to be missing meanwhile."""
     exchange = RestExchange()
