@@ -1,4 +1,4 @@
-"""What the service reaches that is not itself, and how that is opened.
+"""What the service reaches outside the process, and how that is opened.
 
 The only seam to the world: a test passes an `Environment` of its own, with a clock that jumps and
 networks of memory.
@@ -46,7 +46,7 @@ SIMULATED_SUFFIX = "-simulated"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """How the service reaches what is not itself; a test passes a world of its own."""
+    """How the service reaches what is outside the process; a test passes fakes."""
 
     http: httpx.AsyncClient
     """For the exchange's REST API."""

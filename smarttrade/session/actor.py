@@ -35,7 +35,7 @@ from .protocol import (
 )
 
 ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
-CLOSE_TIMEOUT = 2.0  # seconds to say goodbye to a client that may not be reading
+CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake of a client that may not be reading
 
 
 class Client(Protocol):
@@ -45,7 +45,7 @@ class Client(Protocol):
         """The next message; cancelled when the client has gone."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye, after what is pending."""
+        """Send a close frame, after what is pending."""
 
 
 async def run_session(

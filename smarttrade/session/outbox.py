@@ -12,7 +12,7 @@ The rules, each with a test in tests/smarttrade/session/test_outbox.py:
   *stalled*: the transport is reset by the very task that writes, so that a write which a caller
   shields from cancellation ends too.
 * A client with more than `max_pending_bytes` pending is *overflowed*: what has not begun is
-  dropped and `run` returns, so that its session can say goodbye with code 1013.
+  dropped and `run` returns, so that its session can close with code 1013.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _head(kind: str, series: Series) -> bytes:
 
 
 def legacy_frame(series: Series, candle: Candle) -> bytes:
-    """The frame for front ends of the first hour: one flat object, milliseconds."""
+    """The frame of the legacy single-symbol endpoint: one flat object, milliseconds."""
     return message_frame(
         LegacyCandle(
             symbol=series.symbol,

@@ -149,7 +149,7 @@ class Freshness:
     # -- what to say of it -----------------------------------------------------------------
 
     def not_ready_reason(self, now: float, time: int) -> str | None:
-        """Why the series is not whole and fresh, in words; None when it is."""
+        """Why the series is not complete and up to date, in words; None when it is."""
         window = self._window
         if not window.is_ready:
             return "history not read from the exchange yet"

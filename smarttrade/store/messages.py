@@ -249,7 +249,7 @@ class SeriesOverview:
     age: float | None
     """Seconds since the exchange last reported this series; None when it never did."""
     not_ready_reason: str | None
-    """Why it is not ready, in words; None when it is whole and fresh."""
+    """Why it is not ready, in words; None when it is complete and up to date."""
     gaps: tuple[Gap, ...] = ()
     """What is absent inside the window."""
     is_loaded: bool = True

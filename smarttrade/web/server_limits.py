@@ -60,7 +60,7 @@ class ServerLimits:
 
     linger: float = 1.0
     """After our last byte, how long we go on reading: a socket closed with input unread is reset,
-    and a reset may overtake our last words."""
+    and a reset may overtake the last bytes."""
 
     max_refusals: int = 256
     """Refused clients that are sent the reason at a time; more are reset without an answer."""

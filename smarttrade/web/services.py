@@ -35,7 +35,7 @@ class Services:
     inspect: Callable[[], ActorInfo]
     """The supervision tree now."""
     draining: Draining
-    """Set when the server stops: no new sessions, and those there are say goodbye."""
+    """Set when the server stops: no new sessions, and the existing ones close."""
     heartbeat: float
     """Seconds between two heartbeats."""
     session_limits: SessionLimits = field(default_factory=SessionLimits)

@@ -54,7 +54,7 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
 
 
 async def serve_legacy_candles(websocket: Websocket, services: Services, symbol: str) -> None:
-    """`/ws/candles/{symbol}`: one series, for front ends of the first hour."""
+    """`/ws/candles/{symbol}`: one series, in the legacy format."""
     _refuse_when_stopping(services)
     series = await _find(services, symbol, websocket.args.get("interval", "1m"))
     await websocket.accept()

@@ -7,7 +7,7 @@ and transport, is replaced by `Connection`; nothing is patched, all is handed in
 replaced              because
 ====================  ==============================================================================
 `TCPServer`           an exception of one connection ended the whole server; a task per idle
-                      connection; closing with input unread reset our last words: `Connection`
+                      connection; closing with input unread reset the last bytes: `Connection`
 `ProtocolWrapper`     it speaks HTTP/2 to any client that asks; no browser does without TLS
 `trio.TaskGroup`      the reader waited without limit for an application that does not read, and an
                       application that ignores its client's end was never ended: `AppTasks`

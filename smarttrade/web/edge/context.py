@@ -1,4 +1,4 @@
-"""What all connections share, and how one of them says no."""
+"""What all connections share, and how one of them refuses."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def edge_for(
 async def discard(stream: trio.abc.ReceiveStream) -> None:
     """Read what still comes until the client ends or sent too much.
 
-    A socket that is closed with input unread is reset, and a reset may overtake our last words.
+    A socket that is closed with input unread is reset, and a reset may overtake the last bytes.
     """
     size = 0
     while size < MAX_DISCARDED and (data := await stream.receive_some(READ_SIZE)):

@@ -30,7 +30,7 @@ MEANINGS = {
     "ready": "What /ready says.",
     "feed": "1 for the state that the exchange's stream is in.",
     "series_age_seconds": "Since the exchange last sent the series; absent until it does.",
-    "series_ready": "Whether the series is whole and fresh.",
+    "series_ready": "Whether the series is complete and up to date.",
     "gaps": "Ranges of candles missing inside the windows, by why.",
     "push_delay_seconds": (
         "From the exchange's event to its being posted to clients, one observation a candle. By "
