@@ -15,6 +15,7 @@ from ..feed.dial import Dial
 from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
 from ..feed.listing import NOT_LISTED, symbol_statuses
 from ..feed.rest import RestClient
+from ..feed.venue import SymbolStatus
 from ..feed.websocket_client import WebSocket, run_connection
 from ..feed.weight import WeightBudget
 from ..market.series import Series
@@ -100,14 +101,18 @@ async def _check_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequenc
         return [CheckResult(Level.WARN, "symbols", masked(str(error)))]
     found = {symbol: statuses.get(symbol, NOT_LISTED) for symbol in settings.symbols}
     good = [symbol for symbol, status in found.items() if status.is_trading]
-    missing = [
-        CheckResult(Level.WARN, "symbols", f"{symbol} is left out: {status.name}")
+    absent = [
+        CheckResult(Level.WARN, "symbols", f"{symbol} {_what_of(status)}: {status.name}")
         for symbol, status in found.items()
         if not status.is_trading
     ]
-    if not good:
-        return [*missing, CheckResult(Level.FAIL, "symbols", "none is left")]
-    return [CheckResult(Level.OK, "symbols", f"{len(good)} are traded"), *missing]
+    if not any(status is not NOT_LISTED for status in found.values()):
+        return [*absent, CheckResult(Level.FAIL, "symbols", "none is left")]
+    return [CheckResult(Level.OK, "symbols", f"{len(good)} are traded"), *absent]
+
+
+def _what_of(status: SymbolStatus) -> str:
+    return "is left out" if status is NOT_LISTED else "is served, and not traded now"
 
 
 async def check_streams(settings: Settings, dial: Dial) -> Sequence[CheckResult]:
