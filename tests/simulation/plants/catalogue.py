@@ -32,7 +32,7 @@ PLANTS = (
     Plant(
         "a silent connection is never suspected", feed.no_watchdog, 5, "no rotation", ("half_open",)
     ),
-    Plant("a staler REST row wins", feed.staler_row_wins, 10, "two"),
+    Plant("a staler REST row wins", feed.staler_row_wins, 10, "two", ("rest_lag", "cut")),
     Plant(
         "a second connection's close is sent again",
         feed.closes_twice,
