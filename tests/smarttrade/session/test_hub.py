@@ -33,6 +33,7 @@ from smarttrade.store.events import (
     FeedChanged,
     HubEvent,
     Published,
+    SeriesReturned,
     SeriesWithdrawn,
     Snapshot,
     SubscriptionsClosed,
@@ -705,3 +706,27 @@ def test_clients_of_a_withdrawn_series_are_informed() -> None:
         assert (message["type"], message["code"]) == ("error", "series_withdrawn")
         assert "BTCUSDT 1m" in message["message"]
     assert other.drain() == legacy.drain() == []
+
+
+# What goes and comes back
+
+
+def test_subscribers_of_a_series_that_returns_get_what_they_missed() -> None:
+    hub, client, other, legacy = new_hub(), Client(), Client(), Client(legacy=True)
+    hub.handle([opened(client, BTC, ETH), opened(other, ETH), opened(legacy, BTC)])
+    for each in (client, other, legacy):
+        each.drain()
+    hub.handle([SeriesReturned(Snapshot(BTC, (candle(3), candle(4, closed=False)), False))])
+    [message] = client.drain()
+    assert (message["type"], message["symbol"], message["closed"]) == ("snapshot", "BTCUSDT", False)
+    assert len(message["candles"]) == 2
+    assert other.drain() == []
+    assert [each["timestamp"] for each in legacy.drain()] == [at(3), at(4)]
+
+
+def test_hub_that_begins_again_knows_how_the_feed_is() -> None:
+    hub = Hub(CandleTexts(), HubCounters(), feed=FeedStatus(Feed.LIVE, 5.0))
+    client = Client()
+    hub.handle([opened(client, BTC)])
+    [status] = [each for each in client.drain() if each["type"] == "status"]
+    assert (status["feed"], status["since"]) == ("live", 5.0)
