@@ -20,7 +20,7 @@ from smarttrade.feed.rest import RestClient
 from smarttrade.feed.weight import WeightBudget
 from tests.fakes.exchange_rest import MAIN, SPARE, RestExchange, Scripted
 from tests.fakes.exchange_streams import BTC
-from tests.fakes.feeding import feeding
+from tests.fakes.running_stream import running_stream
 
 ERRORS: dict[str, tuple[OSError, str]] = {
     "name": (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "is not known"),
@@ -35,7 +35,7 @@ async def test_stream_that_does_not_open_is_told_with_advice(
     error: OSError, words: str, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
-        async with feeding() as feed:
+        async with running_stream() as feed:
             feed.exchange.dial_fails = error
             await trio.sleep(20)
     told = [log for log in logs if log["event"] == "stream_down"]

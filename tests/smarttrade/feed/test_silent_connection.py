@@ -9,11 +9,11 @@ from trio.testing import MockClock
 
 from smarttrade.feed.stall_detector import UNCONFIRMED_TIMEOUT
 from tests.fakes.exchange_streams import listening, refusing
-from tests.fakes.feeding import MAIN, SPARE, feeding, sending_updates
+from tests.fakes.running_stream import MAIN, SPARE, running_stream, sending_updates
 
 
 async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(until=10), sending_updates()) as feed:
+    async with running_stream(sending_updates(until=10), sending_updates()) as feed:
         feed.history.before = lambda _: httpx.Response(503)
         await trio.sleep(10 + UNCONFIRMED_TIMEOUT + 60)
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
@@ -24,7 +24,7 @@ async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: 
 async def test_it_is_kept_while_rest_shows_that_nothing_is_traded(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(listening) as feed:
+    async with running_stream(listening) as feed:
         await trio.sleep(600)
         assert len(feed.exchange.dialled) == 1
 
@@ -34,7 +34,7 @@ async def test_refused_handshakes_without_a_pause_are_not_repeated_at_once(
     status: int, autojump_clock: MockClock
 ) -> None:
     """At most one a minute and host, and fewer of what each request prolongs."""
-    async with feeding(refusing(status), endpoints=[MAIN]) as feed:
+    async with running_stream(refusing(status), endpoints=[MAIN]) as feed:
         await trio.sleep(3600)
     most = {429: 61, 418: 13, 403: 6}
     assert len(feed.exchange.times) <= most[status]
@@ -43,7 +43,7 @@ async def test_refused_handshakes_without_a_pause_are_not_repeated_at_once(
 async def test_other_host_is_used_when_a_proxy_asks_for_an_hour(autojump_clock: MockClock) -> None:
     """`Retry-After` belongs to 429 and 418; on another status it is bounded, for that host only."""
     refused = refusing(502, [(b"Retry-After", b"3600")])
-    async with feeding(refused, sending_updates()) as feed:
+    async with running_stream(refused, sending_updates()) as feed:
         await trio.sleep(30)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]

@@ -14,14 +14,14 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import ReceivedRequest, candle
 from tests.fakes.exchange_streams import BTC, ETH
-from tests.fakes.feeding import MAIN, SPARE, Feeding, feeding, sending_updates
+from tests.fakes.running_stream import MAIN, SPARE, RunningStream, running_stream, sending_updates
 from tests.fakes.service import ReconnectingClient, World, running
 
 BTC_5M = Series("BTCUSDT", Interval.MINUTE_5)
 CHECK = 3.0  # seconds: a little more than the interval of checks
 
 
-def trading(feed: Feeding, *series: Series) -> None:
+def trading(feed: RunningStream, *series: Series) -> None:
     """The exchange's history grows with time, as it does while there are trades."""
 
     def grow(asked: ReceivedRequest) -> None:
@@ -32,7 +32,7 @@ def trading(feed: Feeding, *series: Series) -> None:
     feed.history.before = grow
 
 
-def keep_quiet(feed: Feeding, *series: Series) -> None:
+def keep_quiet(feed: RunningStream, *series: Series) -> None:
     for each in series:
         feed.history.history[each] = [candle(0, closed=False)._replace(volume=1.0)]
 
@@ -41,7 +41,7 @@ async def test_stalled_series_leads_to_another_connection(
     autojump_clock: MockClock,
 ) -> None:
     series = [BTC, BTC_5M, ETH]
-    async with feeding(
+    async with running_stream(
         sending_updates(BTC, ETH), sending_updates(*series), series=series, watched=False
     ) as feed:
         trading(feed, *series)
@@ -57,7 +57,9 @@ async def test_stalled_series_leads_to_another_connection(
 
 
 async def test_connection_that_stops_delivering_is_replaced(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(BTC, until=20), sending_updates(BTC), watched=False) as feed:
+    async with running_stream(
+        sending_updates(BTC, until=20), sending_updates(BTC), watched=False
+    ) as feed:
         trading(feed, BTC)
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
@@ -67,7 +69,7 @@ async def test_connection_that_stops_delivering_is_replaced(autojump_clock: Mock
 
 async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
     """Others trade; it does not, for an hour."""
-    async with feeding(sending_updates(BTC), series=[BTC, ETH], watched=False) as feed:
+    async with running_stream(sending_updates(BTC), series=[BTC, ETH], watched=False) as feed:
         keep_quiet(feed, ETH)
         trading(feed, BTC)
         await trio.sleep(3600)
@@ -77,7 +79,9 @@ async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> Non
 
 
 async def test_night_without_any_trades(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(BTC, until=10), series=[BTC, ETH], watched=False) as feed:
+    async with running_stream(
+        sending_updates(BTC, until=10), series=[BTC, ETH], watched=False
+    ) as feed:
         keep_quiet(feed, BTC, ETH)
         feed.history.history[BTC] = [candle(0, closed=False)._replace(volume=9.0)]
         await trio.sleep(3600)
@@ -89,7 +93,7 @@ async def test_exchange_that_does_not_deliver_is_reconnected_to_ever_more_rarely
     autojump_clock: MockClock,
 ) -> None:
     """REST brings what there is meanwhile, and nearly as fast."""
-    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with running_stream(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         trading(feed, BTC, BTC_5M)
         await trio.sleep(3600)
         assert len(feed.exchange.open) == 1
@@ -105,7 +109,7 @@ async def test_exchange_that_does_not_deliver_is_reconnected_to_ever_more_rarely
 
 async def test_suspect_that_rest_does_not_confirm_is_left_alone(autojump_clock: MockClock) -> None:
     """While REST is away nothing is proven, so nothing is torn down."""
-    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with running_stream(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         await trio.sleep(600)
     assert len(feed.exchange.times) == 1
 
@@ -153,7 +157,7 @@ async def test_stalled_series_is_reported_and_its_clients_still_get_every_candle
 async def test_suspect_of_which_the_exchange_has_no_candle_proves_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
+    async with running_stream(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         keep_quiet(feed, BTC)
         feed.history.history[BTC_5M] = []
         await trio.sleep(600)

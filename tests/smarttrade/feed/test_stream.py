@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from urllib.parse import unquote
@@ -12,28 +10,20 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import Ping
 
-from smarttrade.binance.limits import CONNECTION_PERIOD, ROTATE_AFTER
+from smarttrade.binance.limits import CONNECTION_PERIOD
 from smarttrade.binance.streams import stream_name
-from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.budgets import AttemptBudget
-from smarttrade.feed.hosts import Hosts
-from smarttrade.feed.rest import RestClient
 from smarttrade.feed.stream import (
     FIRST_HEALTH_INTERVAL,
     HEALTH_INTERVAL,
     LISTING_INTERVAL,
-    run_stream,
 )
 from smarttrade.feed.stream_connection import SUBSCRIBE_TIMEOUT
-from smarttrade.feed.stream_context import StreamCounters
 from smarttrade.feed.stream_shard import HEALTHY_AFTER, RECONNECT_BACKOFF
-from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.feed import Feed
 from smarttrade.store.messages import FindMissing
-from tests.fakes.exchange_rest import RestExchange
-from tests.fakes.exchange_store import RecordingStore
 from tests.fakes.exchange_streams import (
     BTC,
     ETH,
@@ -41,7 +31,6 @@ from tests.fakes.exchange_streams import (
     SHUTDOWN,
     Behaviour,
     Peer,
-    StreamExchange,
     closing,
     kline,
     listening,
@@ -51,54 +40,9 @@ from tests.fakes.exchange_streams import (
     silent,
     vanishing,
 )
+from tests.fakes.running_stream import MAIN, SPARE, RunningStream, running_stream
 
-MAIN, SPARE = "ws://main.test", "ws://spare.test"
-
-
-@dataclass
-class Feeding:
-    exchange: StreamExchange
-    store: RecordingStore
-    history: RestExchange = field(default_factory=RestExchange)
-    counters: StreamCounters = field(default_factory=StreamCounters)
-
-    @property
-    def delivered(self) -> list[tuple[Series, int, bool]]:
-        return [(series, c.open_time, c.closed) for series, c in self.store.updates]
-
-
-@asynccontextmanager
-async def feeding(
-    *script: Behaviour,
-    series: Sequence[Series] = (BTC,),
-    endpoints: Sequence[str] = (MAIN, SPARE),
-    attempts: AttemptBudget | None = None,
-) -> AsyncIterator[Feeding]:
-    """The actor, between an exchange that follows its script and a store that writes down."""
-    with trio.fail_after(24 * 3600):
-        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-            feed = Feeding(
-                StreamExchange(nursery, *script),
-                RecordingStore(series),
-            )
-            http = await stack.enter_async_context(feed.history.client())
-            nursery.start_soon(feed.store.run)
-            await nursery.start(
-                partial(
-                    run_stream,
-                    feed.store.mailbox,
-                    RestClient(BINANCE, http, ["https://main.test"], WeightBudget(6000)),
-                    BINANCE,
-                    Hosts(endpoints),
-                    dial=feed.exchange.dial,
-                    attempts=attempts or AttemptBudget(150, CONNECTION_PERIOD),
-                    rotate_after=ROTATE_AFTER,
-                    counters=feed.counters,
-                    wall_clock=lambda: 1000 + trio.current_time(),
-                )
-            )
-            yield feed
-            nursery.cancel_scope.cancel()
+unwatched_stream = partial(running_stream, watched=False)
 
 
 async def calm() -> None:
@@ -116,7 +60,7 @@ async def test_updates_reach_the_store_in_order(autojump_clock: MockClock) -> No
         kline(ETH, 0, 6.0, closed=True, event_time=MINUTE),
         kline(BTC, MINUTE, 3.0),
     ]
-    async with feeding(sending(*texts), series=[BTC, ETH]) as feed:
+    async with unwatched_stream(sending(*texts), series=[BTC, ETH]) as feed:
         await trio.sleep(1)
     assert [(series, c.open_time, c.close) for series, c in feed.store.updates] == [
         (BTC, 0, 1.0),
@@ -130,7 +74,7 @@ async def test_updates_reach_the_store_in_order(autojump_clock: MockClock) -> No
 
 async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock) -> None:
     texts = [kline(BTC, number * MINUTE, closed=True) for number in range(200)]
-    async with feeding(sending(*texts)) as feed:
+    async with unwatched_stream(sending(*texts)) as feed:
         await trio.sleep(1)
     assert feed.delivered == [(BTC, number * MINUTE, True) for number in range(200)]
 
@@ -139,7 +83,7 @@ async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock)
 
 
 async def test_what_is_connected_to(autojump_clock: MockClock) -> None:
-    async with feeding(series=[BTC, ETH], endpoints=["ws://main.test:9443/"]) as feed:
+    async with unwatched_stream(series=[BTC, ETH], endpoints=["ws://main.test:9443/"]) as feed:
         await calm()
     assert feed.exchange.dialled == [
         (0.0, "ws://main.test:9443/stream?streams=btcusdt@kline_1m/ethusdt@kline_1m")
@@ -163,7 +107,7 @@ async def test_many_series_share_few_connections(autojump_clock: MockClock) -> N
                 await peer.send(Ping(str(number).encode()))
                 await trio.sleep(20)
 
-    async with feeding(pinging, series=series) as feed:
+    async with unwatched_stream(pinging, series=series) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.peers) == 3
     asked: list[str] = []
@@ -190,7 +134,7 @@ async def test_full_connection_is_subscribed_within_the_rate_limit(
 ) -> None:
     """Source: web-socket-streams.md, "WebSocket Limits": 1024 streams, 5 messages a second."""
     series = [Series(f"SOMELONGNAME{number:05}USDT", Interval.MINUTE_15) for number in range(1024)]
-    async with feeding(series=series) as feed:
+    async with unwatched_stream(series=series) as feed:
         await trio.sleep(10)
     [peer] = feed.exchange.peers
     times = [at for at, _ in peer.requests]
@@ -203,7 +147,7 @@ async def test_full_connection_is_subscribed_within_the_rate_limit(
 async def test_what_is_lacking_is_looked_for_after_every_connect(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(resetting(5), resetting(5), listening) as feed:
+    async with unwatched_stream(resetting(5), resetting(5), listening) as feed:
         await trio.sleep(60)
     assert feed.store.searches == [FindMissing((BTC,))] * 3
     assert feed.store.times(FindMissing) == feed.exchange.times
@@ -217,7 +161,7 @@ def assert_growing_pauses(ended: Sequence[float], began: Sequence[float]) -> Non
 
 
 async def test_pauses_grow_while_no_host_answers(autojump_clock: MockClock) -> None:
-    async with feeding() as feed:
+    async with unwatched_stream() as feed:
         feed.exchange.dial_fails = ConnectionRefusedError("refused")
         await trio.sleep(600)
     times = feed.exchange.times
@@ -231,7 +175,7 @@ async def test_pauses_are_left_to_chance(autojump_clock: MockClock) -> None:
     """Else many programs that failed together would come back together."""
     pauses = set()
     for _ in range(5):
-        async with feeding(resetting(1)) as feed:
+        async with unwatched_stream(resetting(1)) as feed:
             await trio.sleep(2)
         pauses.add(feed.exchange.times[1] - feed.exchange.times[0])
     assert len(pauses) > 1
@@ -240,7 +184,7 @@ async def test_pauses_are_left_to_chance(autojump_clock: MockClock) -> None:
 async def test_connection_that_was_healthy_is_replaced_at_once(autojump_clock: MockClock) -> None:
     lasting = HEALTHY_AFTER + 1
     script = [resetting(1)] * 6 + [resetting(lasting)]
-    async with feeding(*script) as feed:
+    async with unwatched_stream(*script) as feed:
         await trio.sleep(300)
     times = feed.exchange.times
     last = 6 + 1
@@ -251,20 +195,20 @@ async def test_connection_that_was_healthy_is_replaced_at_once(autojump_clock: M
 async def test_other_endpoint_is_tried_when_one_does_not_open(autojump_clock: MockClock) -> None:
     """And once it has opened, it is kept, however it ends."""
     script = [silent, refusing(451), resetting(5), refusing(503), resetting(5), listening]
-    async with feeding(*script) as feed:
+    async with unwatched_stream(*script) as feed:
         await trio.sleep(120)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE, MAIN, MAIN, SPARE, SPARE]
 
 
 async def test_exchange_is_left_alone_for_as_long_as_it_says(autojump_clock: MockClock) -> None:
-    async with feeding(refusing(429, [(b"Retry-After", b"77")]), listening) as feed:
+    async with unwatched_stream(refusing(429, [(b"Retry-After", b"77")]), listening) as feed:
         await trio.sleep(100)
     assert feed.exchange.times == [0.0, 77.0]
 
 
 async def test_half_open_connection_is_replaced(autojump_clock: MockClock) -> None:
-    async with feeding(vanishing(5), sending(kline())) as feed:
+    async with unwatched_stream(vanishing(5), sending(kline())) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.times) == 2
     assert 30 < feed.exchange.times[1] <= 30 + RECONNECT_BACKOFF.first
@@ -282,7 +226,7 @@ async def test_announced_end_leads_to_another_connection_at_once(
         await peer.send_text(notice)
         await peer.receive()
 
-    async with feeding(ending, sending(kline(BTC, MINUTE))) as feed:
+    async with unwatched_stream(ending, sending(kline(BTC, MINUTE))) as feed:
         await trio.sleep(60)
     assert feed.exchange.times == [0.0, 7.0]
     assert feed.delivered == [(BTC, 0, False), (BTC, MINUTE, False)]
@@ -308,7 +252,7 @@ async def test_attempts_stay_within_their_budget(
     attempts = AttemptBudget(20, CONNECTION_PERIOD)
     times: list[float] = []
     for _ in range(2):
-        async with feeding(behaviour, series=series, attempts=attempts) as feed:
+        async with unwatched_stream(behaviour, series=series, attempts=attempts) as feed:
             await trio.sleep(350)
         times += feed.exchange.times
     assert len(times) >= 20
@@ -317,13 +261,13 @@ async def test_attempts_stay_within_their_budget(
 
 async def test_lost_connection_is_no_failure_of_the_actor(autojump_clock: MockClock) -> None:
     script = [silent, closing(), resetting(1), refusing(503), sending("{"), vanishing(0), listening]
-    async with feeding(*script) as feed:
+    async with unwatched_stream(*script) as feed:
         await trio.sleep(300)
         assert len(feed.exchange.open) == 1
 
 
 async def test_series_that_is_listed_later_gets_a_connection(autojump_clock: MockClock) -> None:
-    async with feeding(sending(kline(BTC)), sending(kline(ETH))) as feed:
+    async with unwatched_stream(sending(kline(BTC)), sending(kline(ETH))) as feed:
         await trio.sleep(60)
         assert len(feed.exchange.times) == 1
         feed.store.series = (BTC, ETH)
@@ -346,7 +290,7 @@ async def test_malformed_messages_are_counted_and_the_others_go_on(
             await peer.send_text(kline(BTC, number * MINUTE))
             await trio.sleep(1)
 
-    async with feeding(mumbling) as feed:
+    async with unwatched_stream(mumbling) as feed:
         await trio.sleep(150.5)
     assert feed.counters.malformed == 302
     assert len(feed.delivered) == feed.counters.updates == 151
@@ -376,7 +320,7 @@ async def test_frequent_pings_delay_subscriptions_and_never_pongs(
                 await peer.send(Ping(str(number).encode()))
                 await trio.sleep(0.25)
 
-    async with feeding(pinging, series=MANY) as feed:
+    async with unwatched_stream(pinging, series=MANY) as feed:
         await trio.sleep(14)
     [peer] = feed.exchange.peers
     received = [at for at, _ in peer.received]
@@ -387,7 +331,7 @@ async def test_frequent_pings_delay_subscriptions_and_never_pongs(
 
 
 async def test_request_without_reply_ends_the_connection(autojump_clock: MockClock) -> None:
-    async with feeding(ignoring, listening, series=MANY) as feed:
+    async with unwatched_stream(ignoring, listening, series=MANY) as feed:
         await trio.sleep(SUBSCRIBE_TIMEOUT - 0.1)
         assert feed.counters.connects == feed.counters.failures == 0
         await trio.sleep(5)
@@ -406,7 +350,7 @@ async def test_next_request_waits_for_the_reply_to_the_one_before(
                 await trio.sleep(3)
                 await peer.send_text(f'{{"result":null,"id":{number}}}')
 
-    async with feeding(slow, series=MANY) as feed:
+    async with unwatched_stream(slow, series=MANY) as feed:
         await trio.sleep(60)
     [peer] = feed.exchange.peers
     times = [at for at, _ in peer.requests]
@@ -420,7 +364,7 @@ async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockCl
         await peer.send_text(kline(MANY[0]))
         await peer.receive()
 
-    async with feeding(trading, series=MANY) as feed:
+    async with unwatched_stream(trading, series=MANY) as feed:
         await trio.sleep(60)
     assert feed.delivered == [(MANY[0], 0, False)]
     assert feed.counters.failures == 0
@@ -428,7 +372,7 @@ async def test_updates_are_taken_while_a_reply_is_awaited(autojump_clock: MockCl
 
 async def test_refused_subscription_ends_the_connection(autojump_clock: MockClock) -> None:
     refusal = '{"error":{"code":2,"msg":"Invalid request"},"id":1}'
-    async with feeding(sending(refusal), sending(kline())) as feed:
+    async with unwatched_stream(sending(refusal), sending(kline())) as feed:
         await trio.sleep(5)
     assert feed.counters.failures == 1
     assert feed.delivered == [(BTC, 0, False)]
@@ -469,11 +413,11 @@ def state(series: Series, second: int) -> str:
     )
 
 
-def finals(feed: Feeding) -> set[tuple[Series, int]]:
+def finals(feed: RunningStream) -> set[tuple[Series, int]]:
     return {(series, open_time) for series, open_time, closed in feed.delivered if closed}
 
 
-def assert_ordered(feed: Feeding) -> None:
+def assert_ordered(feed: RunningStream) -> None:
     newest: dict[Series, tuple[int, int]] = {}
     for series, c in feed.store.updates:
         key = (c.open_time, c.event_time)
@@ -485,7 +429,7 @@ async def test_store_that_is_busy_for_two_minutes_costs_no_final_state(
     autojump_clock: MockClock,
 ) -> None:
     """Nor the connection: the exchange's pings are answered meanwhile."""
-    async with feeding(market(0, 190), series=HUNDRED) as feed:
+    async with unwatched_stream(market(0, 190), series=HUNDRED) as feed:
         await trio.sleep(5.5)
         feed.store.pause()
         await trio.sleep(125)
@@ -502,7 +446,7 @@ async def test_store_that_is_busy_for_two_minutes_costs_no_final_state(
 async def test_store_that_is_busy_while_we_connect_costs_no_final_state(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(resetting(5), market(0, 130), series=HUNDRED) as feed:
+    async with unwatched_stream(resetting(5), market(0, 130), series=HUNDRED) as feed:
         await trio.sleep(1)
         feed.store.pause()
         while feed.store.mailbox.depth < feed.store.mailbox.capacity:
@@ -544,7 +488,7 @@ async def test_store_that_is_busy_after_a_burst_costs_no_final_state(
                 await trio.sleep(19.5)
                 await peer.send(Ping(payload))
 
-    async with feeding(pinging, series=HUNDRED) as feed:
+    async with unwatched_stream(pinging, series=HUNDRED) as feed:
         await trio.sleep(5)
         feed.store.pause()
         while feed.store.mailbox.depth < feed.store.mailbox.capacity:
@@ -574,7 +518,7 @@ async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> No
         await trio.sleep(1.6)
         peer.stream.reset()
 
-    async with feeding(live, silent) as feed:
+    async with unwatched_stream(live, silent) as feed:
         await trio.sleep(60)
     # Candles came from 3.5 to 11.5 and at 28.5, the end at 30.1.
     happened = [
@@ -591,7 +535,7 @@ async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> No
 
 
 async def test_feed_tells_the_time_of_the_wall(autojump_clock: MockClock) -> None:
-    async with feeding(silent) as feed:
+    async with unwatched_stream(silent) as feed:
         await trio.sleep(1.5)
     [(at, message)] = [
         (at, message)
@@ -613,7 +557,7 @@ async def test_one_shard_of_several_down_is_stale(autojump_clock: MockClock) -> 
                 await trio.sleep(2)
                 await peer.send_text(kline(own))
 
-    async with feeding(live, live, silent, series=series) as feed:
+    async with unwatched_stream(live, live, silent, series=series) as feed:
         await trio.sleep(20)
         feed.exchange.peers[0].stream.reset()
         await trio.sleep(10)

@@ -29,7 +29,14 @@ from tests.fakes.exchange_streams import (
     sending,
     silent,
 )
-from tests.fakes.feeding import EVERY, MAIN, SPARE, Feeding, feeding, sending_updates
+from tests.fakes.running_stream import (
+    EVERY,
+    MAIN,
+    SPARE,
+    RunningStream,
+    running_stream,
+    sending_updates,
+)
 
 AGE = 400.0  # seconds
 HOUR = 3600.0
@@ -48,14 +55,14 @@ def shutting_down(after: float, *series: Series) -> Behaviour:
     return announce
 
 
-def no_gap(feed: Feeding) -> bool:
+def no_gap(feed: RunningStream) -> bool:
     """Whether the store never lacked updates for longer than the exchange's cadence."""
     times = [at for at, message in feed.store.messages if type(message).__name__ == "PutUpdates"]
     return all(later - earlier <= EVERY + SLACK for earlier, later in pairwise(times))
 
 
 async def test_old_connection_is_replaced_without_a_gap(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(), rotate_after=AGE) as feed:
+    async with running_stream(sending_updates(), rotate_after=AGE) as feed:
         await trio.sleep(3.5 * AGE)
     began = feed.exchange.times
     assert len(began) == 4
@@ -70,7 +77,7 @@ async def test_old_connection_is_replaced_without_a_gap(autojump_clock: MockCloc
 
 @pytest.mark.slow
 async def test_default_is_an_hour_of_jitter_at_23_hours(autojump_clock: MockClock) -> None:
-    async with feeding(listening, watched=False) as feed:
+    async with running_stream(listening, watched=False) as feed:
         await trio.sleep(24 * HOUR)
     assert len(feed.exchange.times) == 2
     assert 23 * HOUR - ROTATE_JITTER <= feed.exchange.times[1] <= 23 * HOUR
@@ -81,7 +88,7 @@ async def test_many_connections_do_not_rotate_at_the_same_moment(
 ) -> None:
     monkeypatch.setattr(type(BINANCE), "limits", replace(BINANCE.limits, max_streams=1))
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(6)]
-    async with feeding(
+    async with running_stream(
         sending_updates(*series), series=series, rotate_after=AGE, watched=False
     ) as feed:
         await trio.sleep(AGE + 60)
@@ -94,7 +101,7 @@ async def test_many_connections_do_not_rotate_at_the_same_moment(
 async def test_announced_end_leads_to_another_connection_before_it_comes(
     autojump_clock: MockClock,
 ) -> None:
-    async with feeding(shutting_down(7.0), sending_updates()) as feed:
+    async with running_stream(shutting_down(7.0), sending_updates()) as feed:
         await trio.sleep(60)
         assert len(feed.exchange.open) == 1
     assert feed.exchange.times == [0.0, 7.0]
@@ -109,7 +116,7 @@ async def test_new_connection_that_delivers_nothing_is_given_up_and_the_old_one_
 ) -> None:
     """Until one delivers: the old one is due all the while."""
     script = [shutting_down(7.0), listening, listening, sending_updates()]
-    async with feeding(*script) as feed:
+    async with running_stream(*script) as feed:
         await trio.sleep(120)
         assert len(feed.exchange.open) == 1
     assert len(feed.exchange.times) == 4
@@ -130,7 +137,7 @@ async def test_new_connection_may_deliver_nothing_when_the_old_one_does_not_eith
         await peer.send_text(SHUTDOWN)
         await peer.receive()
 
-    async with feeding(ending, listening) as feed:
+    async with running_stream(ending, listening) as feed:
         await trio.sleep(40)
     assert feed.counters.rotations == 1
     assert feed.doubled() == [pytest.approx(DELIVERY_TIMEOUT + OVERLAP, abs=SLACK)]
@@ -140,7 +147,7 @@ async def test_new_connection_may_deliver_nothing_when_the_old_one_does_not_eith
 async def test_old_connection_is_kept_while_no_other_opens(
     refusal: Behaviour, autojump_clock: MockClock
 ) -> None:
-    async with feeding(shutting_down(7.0), refusal, refusal, sending_updates()) as feed:
+    async with running_stream(shutting_down(7.0), refusal, refusal, sending_updates()) as feed:
         await trio.sleep(60)
     assert len(feed.exchange.times) == 4
     assert no_gap(feed)
@@ -159,7 +166,7 @@ async def test_connection_that_ends_while_another_opens_is_a_loss(
         await trio.sleep(2)
         peer.stream.reset()
 
-    async with feeding(ending, silent, sending_updates()) as feed:
+    async with running_stream(ending, silent, sending_updates()) as feed:
         await trio.sleep(60)
     assert len(feed.store.got(FindMissing)) == 2
 
@@ -180,7 +187,7 @@ async def test_place_that_is_refused_leads_on_and_is_logged_with_advice(
     status: int, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
-        async with feeding(refusing(status), sending_updates()) as feed:
+        async with running_stream(refusing(status), sending_updates()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -190,7 +197,7 @@ async def test_place_that_is_refused_leads_on_and_is_logged_with_advice(
 
 async def test_host_that_sends_only_malformed_messages_is_left(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
-        async with feeding(sending(*["<html>"] * 100), sending_updates()) as feed:
+        async with running_stream(sending(*["<html>"] * 100), sending_updates()) as feed:
             await trio.sleep(10)
     hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
     assert hosts == [MAIN, SPARE]
@@ -204,7 +211,7 @@ async def test_malformed_messages_among_candles_are_skipped(
     autojump_clock: MockClock,
 ) -> None:
     texts = ["<html>"] * (MAX_MALFORMED - 1) + [kline()] + ["<html>"] * 100
-    async with feeding(sending(*texts)) as feed:
+    async with running_stream(sending(*texts)) as feed:
         await trio.sleep(10)
     assert len(feed.exchange.times) == 1
 
@@ -219,7 +226,7 @@ async def test_ban_stops_every_connection(autojump_clock: MockClock) -> None:
         peer.stream.reset()
 
     script = [losing, losing, losing, refusing(418, [(b"Retry-After", b"100")]), sending_updates()]
-    async with feeding(*script, series=series) as feed:
+    async with running_stream(*script, series=series) as feed:
         await trio.sleep(200)
     times = feed.exchange.times
     later = [at for at in times if at > times[3]]
@@ -231,7 +238,9 @@ async def test_ban_stops_every_connection(autojump_clock: MockClock) -> None:
 
 
 async def test_two_series_share_a_connection(autojump_clock: MockClock) -> None:
-    async with feeding(sending_updates(BTC, ETH), series=[BTC, ETH], rotate_after=AGE) as feed:
+    async with running_stream(
+        sending_updates(BTC, ETH), series=[BTC, ETH], rotate_after=AGE
+    ) as feed:
         await trio.sleep(2.5 * AGE)
         assert len(feed.exchange.open) == 1
     assert {series for series, _ in feed.store.updates} == {BTC, ETH}

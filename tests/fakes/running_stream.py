@@ -10,7 +10,7 @@ from itertools import count
 
 import trio
 
-from smarttrade.binance.limits import ROTATE_AFTER
+from smarttrade.binance.limits import CONNECTION_PERIOD, ROTATE_AFTER
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.budgets import AttemptBudget
 from smarttrade.feed.hosts import Hosts
@@ -28,13 +28,18 @@ EVERY = 2.0  # seconds between two events of a series
 
 
 @dataclass
-class Feeding:
+class RunningStream:
     exchange: StreamExchange
     store: RecordingStore
     history: RestExchange
     counters: StreamCounters
     open: list[tuple[float, int]] = field(default_factory=list)
     """The number of connections after every change."""
+
+    @property
+    def delivered(self) -> list[tuple[Series, int, bool]]:
+        """Series, open time and whether it is closed, of each update that the store received."""
+        return [(series, c.open_time, c.closed) for series, c in self.store.updates]
 
     async def watch(self) -> None:
         while True:
@@ -54,16 +59,18 @@ class Feeding:
 
 
 @asynccontextmanager
-async def feeding(
+async def running_stream(
     *script: Behaviour,
     series: Sequence[Series] = (BTC,),
     endpoints: Sequence[str] = (MAIN, SPARE),
     rotate_after: float = ROTATE_AFTER,
+    attempts: AttemptBudget | None = None,
     watched: bool = True,
-) -> AsyncIterator[Feeding]:
+) -> AsyncIterator[RunningStream]:
+    """The actor, until the block is left; with `watched`, `open` is recorded."""
     async with trio.open_nursery() as nursery:
         history = RestExchange()
-        feed = Feeding(
+        feed = RunningStream(
             StreamExchange(nursery, *script), RecordingStore(series), history, StreamCounters()
         )
         async with history.client() as http:
@@ -79,9 +86,10 @@ async def feeding(
                     BINANCE,
                     Hosts(endpoints),
                     dial=feed.exchange.dial,
-                    attempts=AttemptBudget(150, 300.0),
+                    attempts=attempts or AttemptBudget(150, CONNECTION_PERIOD),
                     counters=feed.counters,
                     rotate_after=rotate_after,
+                    wall_clock=lambda: 1000 + trio.current_time(),
                 )
             )
             yield feed
