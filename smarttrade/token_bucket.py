@@ -9,7 +9,7 @@ class TokenBucket:
     `now` is in seconds of any steady clock.
     """
 
-    __slots__ = ("_burst", "_rate", "_tokens", "_updated_at")
+    __slots__ = ("__weakref__", "_burst", "_rate", "_tokens", "_updated_at")
 
     def __init__(self, burst: float, rate: float) -> None:
         self._burst = burst

@@ -37,6 +37,7 @@ SETTINGS = {"SMARTTRADE_TRUSTED_PROXIES": "127.0.0.1", "LOG_LEVEL": "warning"}
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT")
 ALL_SYMBOLS = (*SYMBOLS, "LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT")
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
+READY_TIMEOUT = 90.0  # seconds; the machine may be busy
 PAUSE = 0.05  # seconds before a connection that was refused is tried again
 
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
@@ -218,7 +219,7 @@ async def run(name: str, seconds: float) -> None:
         regular = Path(directory) / "regular"
         command = [sys.executable, "-m", "tests.floods", "--watch", program.url]
         try:
-            await program.ready()
+            await program.until("/ready", lambda _: True, READY_TIMEOUT)
             with regular.open("wb") as file:
                 watcher = subprocess.Popen(command, stdout=file, stderr=subprocess.DEVNULL)  # noqa: ASYNC220 - takes no time
             await trio.sleep(3)

@@ -77,7 +77,7 @@ async def run_session(
                 return End(CloseCode.POLICY, f"no subscription for {limits.idle_timeout:g} s")
             await protocol.budget.settle()
             if len(message) > MESSAGE_BYTES_PER_TURN:
-                await protocol.budget.turns.take()
+                await protocol.budget.take_turn()
             try:
                 with trio.fail_after(ANSWER_TIMEOUT):
                     catalogue = await store.ask(GetCatalogue)

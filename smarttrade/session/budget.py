@@ -17,6 +17,7 @@ connections of its address:
 from __future__ import annotations
 
 from enum import Enum
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -65,14 +66,24 @@ class Verdict(Enum):
 class Turns:
     """Lets one of many connections that have much to do go on in each turn of the loop.
 
-    All others wait for one of them then, and not for all.
+    All others wait for one of them then, and not for all. Those of one address wait for each other
+    first, so that at most one of each address is in the queue.
     """
 
     def __init__(self) -> None:
         self._lock = trio.Lock()
+        self._of_address = WeakKeyDictionary[TokenBucket, trio.Lock]()
 
-    async def take(self) -> None:
-        """Return when it is the caller's turn."""
+    async def take(self, address: TokenBucket | None = None) -> None:
+        """Return when it is the caller's turn. `address` is the budget of its address."""
+        if address is None:
+            await self._take()
+            return
+        lock = self._of_address.setdefault(address, trio.Lock())
+        async with lock:
+            await self._take()
+
+    async def _take(self) -> None:
         async with self._lock:
             await trio.lowlevel.checkpoint()
 
@@ -80,7 +91,7 @@ class Turns:
 class Budget:
     """What one connection may still cause. `now` is in seconds of any steady clock."""
 
-    __slots__ = ("_answers", "_pieces", "_requests", "address", "turns")
+    __slots__ = ("_answers", "_pieces", "_requests", "_turns", "address")
 
     def __init__(self, limits: SessionLimits, turns: Turns | None = None) -> None:
         self._requests = TokenBucket(limits.burst, limits.requests_per_second)
@@ -88,7 +99,7 @@ class Budget:
         self._answers = TokenBucket(limits.burst, limits.requests_per_second)
         self.address: TokenBucket | None = None
         """Shared by the connections of one address; None where there is no such limit."""
-        self.turns = turns or Turns()
+        self._turns = turns or Turns()
 
     def spend_message(self, now: float) -> Verdict:
         """Pay for a request in a session."""
@@ -108,6 +119,10 @@ class Budget:
         """Charge for an answer."""
         if size > INCLUDED_BYTES:
             self.debit((size - INCLUDED_BYTES) / BYTES_PER_UNIT)
+
+    async def take_turn(self) -> None:
+        """Wait before more of something large is done, so that others go on meanwhile."""
+        await self._turns.take(self.address)
 
     async def settle(self) -> None:
         """Return when the connection is not in debt for answers."""

@@ -144,7 +144,7 @@ class EdgeProtocol(H11Protocol):
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
         self._guard.admit(request, opens_websocket=asks_for_websocket(event))
-        await self._edge.admissions.take()
+        await self._edge.admissions.take(self._budget.address)
 
     def _check_form(self, request: h11.Request) -> None:
         """Refuse what two programs in a row may understand in two ways."""

@@ -108,7 +108,7 @@ class EdgeWebSocket(WSStream):
     async def _handle_events(self) -> None:
         for number, event in enumerate(self.connection.events(), 1):
             if number % FRAMES_PER_TURN == 0:
-                await self._budget.turns.take()
+                await self._budget.take_turn()
             if self.closed or not await self._pays(FRAME):
                 return
             match event:

@@ -11,6 +11,7 @@ import trio
 
 from smarttrade.session.budget import FRAME, FRAMES_PER_TURN, READ, Turns
 from smarttrade.session.session_limits import SessionLimits
+from smarttrade.token_bucket import TokenBucket
 from smarttrade.web.access import Access
 from tests.smarttrade.web.raw_client import PING, PONG, TEXT, RawClient, frame, served
 
@@ -132,6 +133,23 @@ async def test_one_of_many_busy_connections_goes_on_in_each_turn() -> None:
         nursery.start_soon(idle)
     text = "".join(order)
     assert not any(pair in text[:8] for pair in ("ab", "bc", "ca", "aa"))
+
+
+async def test_connections_of_one_address_wait_for_each_other_first() -> None:
+    turns, order = Turns(), []
+    address = TokenBucket(1, 1)
+
+    async def take(name: str, of: TokenBucket | None) -> None:
+        await turns.take(of)
+        order.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(take, "attacker", address)
+        await trio.lowlevel.checkpoint()
+        nursery.start_soon(take, "other", TokenBucket(1, 1))
+        nursery.start_soon(take, "exempt", None)
+    assert {"other", "exempt"} <= set(order[:6])
 
 
 def test_costs_bound_what_a_connection_may_send() -> None:
