@@ -5,7 +5,7 @@
     - StreamDown          a stream connection ended, or was never established
     - ExchangeBusy        the exchange limits our requests for a while
   + ExchangeRefused       the exchange rejects this request: repeating it will not help
-  + NoSymbolLeft          none of the configured symbols is traded: the program cannot run
+  + NoSymbolLeft          none of the configured symbols is listed: the program cannot run
 * Malformed               a payload that is not the exchange's
 """
 
