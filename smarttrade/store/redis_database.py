@@ -6,7 +6,8 @@ own, so that none waits for another's thread. A call that is cancelled is left b
 limiter until it has ended; what it still does is harmless, because batches are numbered.
 
 The library's own retries are off: they would repeat a write without knowing whether it had
-arrived, and keep a thread for most of a minute. The caller decides about retries.
+arrived, and keep a thread for most of a minute. The caller decides about retries. Each of its tries
+is a new connection, as the name may lead to another server by now.
 """
 
 from __future__ import annotations
@@ -265,8 +266,20 @@ class RedisDatabase:
 
     async def _run(self, limiter: trio.CapacityLimiter, call: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(
-            _translated, call, limiter=limiter, abandon_on_cancel=True
+            self._call, call, limiter=limiter, abandon_on_cancel=True
         )
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """Call, in a thread. After any failure the next call resolves the name and connects anew.
+
+        The library puts a connection back whose server has refused a command. One that leads to a
+        demoted primary would be refused until this process ends.
+        """
+        try:
+            return _translated(call)
+        except DatabaseUnavailable:
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise
 
 
 def connect(url: str, *, within: float) -> Redis:
