@@ -98,7 +98,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
         check = readiness_check(request.args)
         overview = await ask(services.store, GetOverview)
         store, simulated = services.describe_store(), services.is_simulated
-        check(overview, stopping=services.is_stopping, store=store, simulated=simulated)
+        check(overview, services.not_ready_reasons, store=store, simulated=simulated)
         return _json(Ready("ready", dict(store), simulated, not_trading(overview)))
 
     @app.get("/streaming/status")

@@ -20,6 +20,7 @@ from ..session.session_limits import SessionLimits
 from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
 from .counters import Counters
+from .status import process_reasons
 
 
 def _random_name() -> str:
@@ -65,6 +66,12 @@ class Services:
     def is_stopping(self) -> bool:
         """Whether load balancers should send clients elsewhere."""
         return self.stopping.is_set() or self.draining.is_set()
+
+    @property
+    def not_ready_reasons(self) -> Sequence[str]:
+        """Why the process is not ready, whatever candles it has."""
+        store = self.describe_store()
+        return process_reasons(stopping=self.is_stopping, has_clients=self.has_clients, store=store)
 
     @property
     def is_simulated(self) -> bool:

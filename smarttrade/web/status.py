@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from actors import ActorInfo
@@ -10,10 +10,13 @@ from actors import ActorInfo
 from ..session.requests import shown
 from ..store.feed import Feed
 from ..store.messages import Overview, SeriesOverview
+from ..store.redis_report import RedisRole
 from .problem import ProblemError
 from .response_schemas import Actor, SeriesStatus, StreamingStatus, SymbolNotTrading, System
 
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
+
+_REDIS_IS_NOT_USED = {RedisRole.AWAY.value, RedisRole.CONNECTING.value}
 
 
 def streaming_status(
@@ -62,16 +65,28 @@ def readiness_check(query: Mapping[str, str]) -> Callable[..., None]:
     raise ProblemError(400, "bad_for", f"for must be traffic or be absent, not {shown(purpose)}")
 
 
+def process_reasons(*, stopping: bool, has_clients: bool, store: Mapping[str, Any]) -> list[str]:
+    """Why the process is not ready, whatever candles it has.
+
+    Clients are served from memory: that Redis cannot be used is reported in `store`, and is a
+    reason only for a process whose candles are of use to no one without it.
+    """
+    reasons = ["shutting down"] if stopping else []
+    if not has_clients and store.get("role") in _REDIS_IS_NOT_USED:
+        reasons.append(f"Redis cannot be used: {store['last_error'] or 'no answer yet'}")
+    return reasons
+
+
 def check_ready(
     overview: Overview,
+    process: Sequence[str] = (),
     *,
-    stopping: bool,
     store: Mapping[str, Any] = _MEMORY,
     simulated: bool = False,
 ) -> None:
     """Return when every series is complete and up to date and the feed is live.
 
-    Readiness is about candles: that Redis is unreachable is reported in `store`, but is no reason.
+    `process` are the `process_reasons`.
 
     Raises:
         ProblemError: 503, naming what is not ready, and why.
@@ -82,7 +97,7 @@ def check_ready(
         if each.not_ready_reason is not None and not each.is_excused
     ]
     feed = overview.feed.feed
-    reasons = ["shutting down"] if stopping else []
+    reasons = [*process]
     if feed is not Feed.LIVE:
         reasons.append(f"the exchange's stream is {feed.value}")
     if unready:
@@ -95,8 +110,8 @@ def check_ready(
 
 def check_serving(
     overview: Overview,
+    process: Sequence[str] = (),
     *,
-    stopping: bool,
     store: Mapping[str, Any] = _MEMORY,
     simulated: bool = False,
 ) -> None:
@@ -106,7 +121,7 @@ def check_serving(
         ProblemError: 503, naming the series whose history is not there yet.
     """
     unready = [each for each in overview.series if not each.is_loaded]
-    reasons = ["shutting down"] if stopping else []
+    reasons = [*process]
     if unready:
         reasons.append(f"{len(unready)} of {len(overview.series)} series have no history yet")
     if reasons:

@@ -110,7 +110,7 @@ def _series_labels(symbol: str, interval: str) -> str:
 
 def _is_ready(services: Services, overview: Overview) -> bool:
     try:
-        check_ready(overview, stopping=services.is_stopping)
+        check_ready(overview, services.not_ready_reasons)
     except ProblemError:
         return False
     return True

@@ -280,6 +280,39 @@ async def test_not_ready_for_traffic_when_stopping() -> None:
     assert answer.startswith(b"HTTP/1.1 503")
 
 
+# What a process needs beside candles
+
+AWAY = {"kind": "redis", "role": "away", "last_error": "ConnectionError: refused"}
+
+
+@pytest.mark.parametrize("query", ["", "?for=traffic"])
+@pytest.mark.parametrize(
+    ("role", "has_clients", "status"),
+    [
+        ("away", False, 503),
+        ("connecting", False, 503),
+        ("standby", False, 200),
+        ("leading", False, 200),
+        ("away", True, 200),
+    ],
+)
+async def test_ingest_that_cannot_use_its_redis_is_not_ready(
+    query: str, role: str, has_clients: bool, status: int
+) -> None:
+    """One that has clients serves them from memory."""
+    store = {**AWAY, "role": role}
+    options: Any = {"describe_store": lambda: store, "has_clients": has_clients}
+    async with backend(symbols=["BTCUSDT"], intervals=MINUTES, **options) as server:
+        await server.history(BTC, rows(0, 9))
+        await server.feed(Feed.LIVE)
+        answer = await server.get(f"/ready{query}")
+        metrics = (await server.get("/metrics")).text
+    assert answer.status_code == status
+    if status == 503:
+        assert answer.json()["detail"] == "Redis cannot be used: ConnectionError: refused"
+    assert f"\nsmarttrade_ready {int(status == 200)}\n" in metrics
+
+
 # Where prices come from
 
 
