@@ -71,6 +71,8 @@ class MemoryStore:
         self.updated_at: float | None = None
         self._catalogue = SeriesCatalogue(symbols, intervals)
         self._states = SymbolStates()
+        self._serving_since: float | None = None
+        """When the first series had a history, by the loop's clock."""
         self._clock = ExchangeClock()
 
     @property
@@ -175,7 +177,7 @@ class MemoryStore:
             state.freshness.ask_later(now)
             return []
         if not window.is_ready:
-            begun = self._begin(series, state, partial(window.merge, rows), wall)
+            begun = self._begin(series, state, partial(window.merge, rows), now, wall)
             return [*begun, WindowReplaced(series)]
         before = window.newest
         events = self._published(series, state, window.merge(rows, first), wall)
@@ -198,7 +200,12 @@ class MemoryStore:
         return []
 
     def _begin(
-        self, series: Series, state: SeriesState, begin: Callable[[], Change], wall: float
+        self,
+        series: Series,
+        state: SeriesState,
+        begin: Callable[[], Change],
+        now: float,
+        wall: float,
     ) -> list[Event]:
         """The first history. Subscribers without a snapshot get what is news: live candles.
 
@@ -206,6 +213,7 @@ class MemoryStore:
         """
         news = state.window.oldest_buffered if state.resume_from is None else None
         change = begin()
+        self._note_history(now)
         state.has_changed()
         self.updated_at = wall
         events: list[Event] = []
@@ -215,6 +223,10 @@ class MemoryStore:
         if change.missing is not None:
             events += self._ask(series, state, change.missing)
         return events
+
+    def _note_history(self, now: float) -> None:
+        if self._serving_since is None:
+            self._serving_since = now
 
     def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
         """Which closed rows of the exchange's history are not what was published."""
@@ -306,7 +318,7 @@ class MemoryStore:
                 continue
             if state.would_go_back(stored.candles):
                 continue
-            events += self._begin(series, state, partial(state.window.restore, stored), wall)
+            events += self._begin(series, state, partial(state.window.restore, stored), now, wall)
             state.freshness.unconfirmed_since = now
             state.freshness.is_incomplete = len(stored.candles) < WINDOW_SIZE
             known = state.window.state
@@ -364,6 +376,7 @@ class MemoryStore:
             if was_ready:
                 events += self._published(series, state, change, wall)
             else:
+                self._note_history(now)
                 state.has_changed()
                 events += state.open_waiting(series, self._clock.latest)
         self.updated_at = wall
@@ -523,6 +536,7 @@ class MemoryStore:
             origin=self.origin,
             exchange_time=time,
             details=self._states.details,
+            serving_for=0.0 if self._serving_since is None else now - self._serving_since,
         )
 
     def _overview(

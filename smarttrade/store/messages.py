@@ -274,6 +274,8 @@ class Overview:
     """Estimate of the exchange's clock, in ms; 0 before its first event."""
     details: Mapping[str, SymbolDetails] = field(default_factory=dict)
     """What the exchange says of each configured symbol, once it was asked."""
+    serving_for: float = 0.0
+    """Seconds since the first series had a history; 0 before."""
 
 
 @dataclass(frozen=True, slots=True)

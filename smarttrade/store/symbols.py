@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from ..market.symbol_details import SymbolDetails
 
 EXCUSED_AFTER = 60.0
-"""Seconds after which a symbol that does not trade is no reason to call the service not ready."""
+"""Seconds after which a symbol that does not trade, or a series that has no history while others
+have, is no reason to call the service not ready."""
 
 _TRADING = SymbolDetails()
 

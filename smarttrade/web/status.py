@@ -11,6 +11,7 @@ from ..session.requests import shown
 from ..store.feed import Feed
 from ..store.messages import Overview, SeriesOverview
 from ..store.redis_report import RedisRole
+from ..store.symbols import EXCUSED_AFTER
 from .problem import ProblemError
 from .response_schemas import Actor, SeriesStatus, StreamingStatus, SymbolNotTrading, System
 
@@ -115,17 +116,21 @@ def check_serving(
     store: Mapping[str, Any] = _MEMORY,
     simulated: bool = False,
 ) -> None:
-    """Return while candles of every series can be served, also stale ones: for load balancers.
+    """Return while candles can be served, also stale ones: for load balancers.
+
+    That is when every series has a history. Or when some have, and the others have none although
+    there was time for it: a symbol that the exchange refuses is no reason to refuse all clients.
 
     Raises:
         ProblemError: 503, naming the series whose history is not there yet.
     """
-    unready = [each for each in overview.series if not each.is_loaded]
+    without = [each for each in overview.series if not each.is_loaded]
+    can_serve = len(without) < len(overview.series)
     reasons = [*process]
-    if unready:
-        reasons.append(f"{len(unready)} of {len(overview.series)} series have no history yet")
+    if not can_serve or (without and overview.serving_for <= EXCUSED_AFTER):
+        reasons.append(f"{len(without)} of {len(overview.series)} series have no history yet")
     if reasons:
-        raise _not_ready(overview, reasons, unready, store, simulated=simulated)
+        raise _not_ready(overview, reasons, without, store, simulated=simulated)
 
 
 def _not_ready(

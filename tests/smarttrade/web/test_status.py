@@ -11,8 +11,9 @@ from trio.testing import MockClock
 from actors import ActorInfo, State
 from smarttrade.market.interval import Interval
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.feed import Feed
-from smarttrade.store.messages import ListSymbols
+from smarttrade.store.messages import AdoptCatalogue, AdoptWindows, ListSymbols, RestoreWindows
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.smarttrade.web.backend import WALL, Backend, backend
 
@@ -265,6 +266,46 @@ async def test_ready_for_traffic_while_candles_can_be_served_though_stale() -> N
     assert (serving.status_code, serving.json()["status"]) == (200, "ready")
     assert strict.status_code == 503
     assert (unknown.status_code, unknown.json()["code"]) == (400, "bad_for")
+
+
+async def test_ready_for_traffic_a_minute_after_the_first_history_though_others_have_none(
+    autojump_clock: MockClock,
+) -> None:
+    """A symbol whose klines the exchange refuses keeps no load balancer from the others."""
+    async with backend(intervals=MINUTES) as server:
+        await trio.sleep(100)
+        nothing = await server.get("/ready?for=traffic")
+        await server.history(BTC, rows(0, 9))
+        await trio.sleep(60)
+        early = await server.get("/ready?for=traffic")
+        await trio.sleep(0.01)
+        late = await server.get("/ready?for=traffic")
+        strict = await server.get("/ready")
+    assert nothing.status_code == 503
+    assert early.status_code == 503
+    assert named(early.json()) == [("ETHUSDT", "1m")]
+    assert late.status_code == 200
+    assert strict.status_code == 503
+
+
+async def test_ready_for_traffic_at_once_when_what_was_stored_is_whole() -> None:
+    windows = [(series, WindowState(tuple(rows(0, 9)))) for series in (BTC, ETH)]
+    async with backend(intervals=MINUTES) as server:
+        await server.tell(RestoreWindows(windows, ["BTCUSDT", "ETHUSDT"]))
+        assert (await server.get("/ready?for=traffic")).status_code == 200
+
+
+async def test_ready_for_traffic_a_minute_after_a_gateway_could_serve_some(
+    autojump_clock: MockClock,
+) -> None:
+    async with backend(intervals=MINUTES) as server:
+        await server.tell(AdoptWindows([(BTC, WindowState(tuple(rows(0, 9))))]))
+        early = await server.get("/ready?for=traffic")
+        await trio.sleep(60.01)
+        late = await server.get("/ready?for=traffic")
+        await server.tell(AdoptCatalogue(["BTCUSDT", "ETHUSDT"], MINUTES, "another.example"))
+        nothing = await server.get("/ready?for=traffic")
+    assert (early.status_code, late.status_code, nothing.status_code) == (503, 200, 503)
 
 
 async def test_not_ready_for_traffic_when_stopping() -> None:
