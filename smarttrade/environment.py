@@ -72,6 +72,11 @@ class Environment:
     """Processor time of this thread in seconds; the default does not measure."""
 
     @property
+    def origin(self) -> str | None:
+        """Which exchange the candles come from; None for a gateway, which reads it from Redis."""
+        return None if self.exchange is None else self.exchange.name
+
+    @property
     def venue_access(self) -> VenueAccess:
         """For the feed."""
         return VenueAccess(VENUE, self.http, self.rest_urls, self.dial, self.stream_urls)

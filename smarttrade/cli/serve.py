@@ -66,11 +66,11 @@ async def serve(
     with gc_paused():
         from actors import Fatal, RestartLimit, Unkillable
 
-        from ..app import run_service
         from ..errors import Misconfigured
         from ..feed.network import BadNetwork, Network
         from ..linux.descriptors import raise_descriptor_limit
         from ..linux.systemd import Notifier
+        from ..service import run_service
 
     fit = raise_descriptor_limit(loaded.settings.server_limits)
     if not fit:

@@ -29,7 +29,25 @@ class RedisSubtree:
     """Where the store notes what is to be written; None if this process writes nothing."""
 
 
-def build_journal(
+def build_redis(
+    database: Database | None,
+    memory: MemoryStore,
+    store: Mailbox[StoreMessage],
+    *,
+    has_feed: bool,
+    lease: float,
+    stale_after: float,
+    wall_clock: Callable[[], float],
+) -> RedisSubtree:
+    """The supervisor `redis` with a journal or a relay, not running yet; empty without database."""
+    if database is None:
+        return RedisSubtree()
+    if has_feed:
+        return _build_journal(database, memory, store, lease=lease, wall_clock=wall_clock)
+    return _build_relay(database, store, stale_after=stale_after, wall_clock=wall_clock)
+
+
+def _build_journal(
     database: Database,
     memory: MemoryStore,
     store: Mailbox[StoreMessage],
@@ -37,7 +55,7 @@ def build_journal(
     lease: float,
     wall_clock: Callable[[], float],
 ) -> RedisSubtree:
-    """For a process with a feed: it writes behind its store, or stands by."""
+    """For a process with a feed: it writes behind its store, or is a standby."""
     journal = Journal(memory, database, lease=lease, wall_clock=wall_clock)
     child = Child(
         "journal",
@@ -48,7 +66,7 @@ def build_journal(
     return _subtree(child, journal.report.describe, journal.backlog)
 
 
-def build_relay(
+def _build_relay(
     database: Database,
     store: Mailbox[StoreMessage],
     *,

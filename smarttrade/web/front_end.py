@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from actors import Fatal
+from actors import Child, Fatal
 
 from ..session.draining import Draining
 from .access import Access
@@ -70,3 +70,20 @@ class FrontEnd:
 
     def drain(self) -> None:
         self._draining.set()
+
+
+def build_web(
+    services: Services,
+    listen: Listen,
+    limits: ServerLimits,
+    *,
+    drain_timeout: float,
+    access: Callable[[], Access],
+    tls: Callable[[], ssl.SSLContext | None],
+) -> Child:
+    """The actor `web`, not running yet. `drain_timeout` is in seconds."""
+    front_end = FrontEnd(
+        services, listen, limits, drain_timeout=drain_timeout, access=access, tls=tls
+    )
+    # A second more: the server itself ends what has not drained in time.
+    return Child("web", front_end.run, stop=front_end.drain, stop_timeout=drain_timeout + 1)

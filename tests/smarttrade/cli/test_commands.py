@@ -32,9 +32,9 @@ import sys, types
 import smarttrade.cli.signals
 smarttrade.cli.signals.STOP_TIMEOUT = 0.4
 {service}
-stub = types.ModuleType("smarttrade.app")
+stub = types.ModuleType("smarttrade.service")
 stub.run_service = run_service
-sys.modules["smarttrade.app"] = stub
+sys.modules["smarttrade.service"] = stub
 from smarttrade.__main__ import main
 main()
 """
@@ -392,9 +392,9 @@ async def test_a_service_that_gives_up_is_one_line_and_status_1(
     async def run_service(*_: object, **__: object) -> None:
         raise error
 
-    app = ModuleType("smarttrade.app")
+    app = ModuleType("smarttrade.service")
     vars(app)["run_service"] = run_service
-    monkeypatch.setitem(sys.modules, "smarttrade.app", app)
+    monkeypatch.setitem(sys.modules, "smarttrade.service", app)
     assert await serve(Loaded(Settings(), {}), False, trio.Event()) == 1
     assert capsys.readouterr().err == "smarttrade: feed failed too often\n"
 
@@ -405,9 +405,9 @@ async def test_configuration_that_does_not_fit_what_was_found_is_status_2(
     async def run_service(*_: object, **__: object) -> None:
         raise ExceptionGroup("", [Misconfigured("another exchange's candles")])
 
-    app = ModuleType("smarttrade.app")
+    app = ModuleType("smarttrade.service")
     vars(app)["run_service"] = run_service
-    monkeypatch.setitem(sys.modules, "smarttrade.app", app)
+    monkeypatch.setitem(sys.modules, "smarttrade.service", app)
     assert await serve(Loaded(Settings(), {}), False, trio.Event()) == 2
     assert capsys.readouterr().err == "smarttrade: another exchange's candles\n"
 
