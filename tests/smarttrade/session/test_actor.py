@@ -115,7 +115,7 @@ class Service:
         await self.store.tell(PutUpdates([(series, each) for each in candles]))
         await wait_all_tasks_blocked()
 
-    def nobody_is_left(self) -> bool:
+    def is_empty(self) -> bool:
         return (self.counters.subscribers, self.counters.subscriptions) == (0, 0)
 
 
@@ -146,7 +146,7 @@ def kinds(messages: Sequence[Message]) -> list[str]:
 # Serving
 
 
-async def test_client_is_welcomed_and_told_of_the_feed(autojump_clock: MockClock) -> None:
+async def test_client_gets_the_welcome_and_the_feed_status(autojump_clock: MockClock) -> None:
     async with serving() as service:
         client = MemoryClient()
         service.welcome(client)
@@ -266,7 +266,7 @@ async def test_heartbeat_is_heard_every_25_seconds(autojump_clock: MockClock) ->
 # Ends
 
 
-async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> None:
+async def test_draining_closes_with_1001(autojump_clock: MockClock) -> None:
     async with serving() as service:
         visitors = [MemoryClient() for _ in range(3)]
         for client in visitors[:2]:
@@ -278,17 +278,19 @@ async def test_draining_says_goodbye_with_1001(autojump_clock: MockClock) -> Non
         await wait_all_tasks_blocked()
         assert [client.closed for client in visitors] == [(1001, "shutting down")] * 3
         assert service.ended == [0.0] * 3
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
-async def test_session_that_begins_while_draining_is_told_so(autojump_clock: MockClock) -> None:
+async def test_session_that_begins_while_draining_is_closed_with_the_reason(
+    autojump_clock: MockClock,
+) -> None:
     async with serving() as service:
         service.draining.set()
         client = MemoryClient()
         service.welcome(client)
         await wait_all_tasks_blocked()
         assert client.closed == (1001, "shutting down")
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 async def test_client_that_has_too_much_pending_is_closed_with_1013(
@@ -303,7 +305,7 @@ async def test_client_that_has_too_much_pending_is_closed_with_1013(
         await wait_all_tasks_blocked()
         assert client.closed == (1013, "too slow")
         assert service.ended == [0.0]
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 async def test_client_that_takes_nothing_is_given_up_without_a_word(
@@ -317,7 +319,7 @@ async def test_client_that_takes_nothing_is_given_up_without_a_word(
         await trio.sleep(0.2)
         assert service.ended == [30.0]
         assert client.closed is None
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
@@ -330,7 +332,7 @@ async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
             client.ask("nonsense")
         await wait_all_tasks_blocked()
         assert client.closed == (1008, "too many bad requests")
-        assert service.nobody_is_left()
+        assert service.is_empty()
         await client.outbox.send_all(b"")  # what was pending, as a close frame would push it
         assert kinds(await client.read_all()).count("error") == 4
 
@@ -385,7 +387,7 @@ async def test_client_that_vanishes_leaves_nothing_behind(
         assert (service.counters.subscribers, service.counters.subscriptions) == (1, 1)
         gone.cancel()
         await wait_all_tasks_blocked()
-        assert service.nobody_is_left()
+        assert service.is_empty()
         assert client.closed is None
         before = service.counters.delivered
         await service.put(candle(3))
@@ -403,7 +405,7 @@ async def test_outbox_that_was_finished_ends_the_session_without_a_word(
         client.outbox.finish()
         await wait_all_tasks_blocked()
         assert (client.closed, service.ended) == (None, [0.0])
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 # A store in trouble
@@ -422,8 +424,8 @@ async def test_store_that_does_not_answer_ends_the_session_with_1013(
         assert service.ended == [ANSWER_TIMEOUT]
         assert client.closed is not None
         assert client.closed[0] == 1013
-        told = [type(service.store.receive_nowait()) for _ in range(service.store.depth)]
-        assert told == [OpenSubscriptions, GetCatalogue, CloseSubscriptions]
+        received = [type(service.store.receive_nowait()) for _ in range(service.store.depth)]
+        assert received == [OpenSubscriptions, GetCatalogue, CloseSubscriptions]
 
 
 async def test_store_that_dies_while_it_is_asked_ends_the_session_with_1013(
@@ -481,7 +483,7 @@ async def test_client_that_wants_nothing_is_closed_after_a_while(autojump_clock:
         assert client.closed is None
         await trio.sleep(11)
         assert client.closed == (1008, "no subscription for 100 s")
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 # Front ends of the first hour
@@ -536,7 +538,7 @@ async def test_legacy_client_that_floods_is_closed_with_1008(autojump_clock: Moc
         client.ask("spam")
         await wait_all_tasks_blocked()
         assert client.closed == (1008, "too many requests")
-        assert service.nobody_is_left()
+        assert service.is_empty()
 
 
 # What follows a store that has ended

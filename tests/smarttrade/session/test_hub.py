@@ -81,7 +81,7 @@ def gone(client: Client) -> SubscriptionsClosed[Subscriber]:
     return SubscriptionsClosed(client.subscriber, None, b"")
 
 
-def told(series: Series, *candles: Candle, corrected: bool = False) -> CandlesPublished:
+def published(series: Series, *candles: Candle, corrected: bool = False) -> CandlesPublished:
     return CandlesPublished([Published(series, each, corrected) for each in candles])
 
 
@@ -96,7 +96,7 @@ def kinds(messages: Iterable[Message]) -> list[str]:
 # Who gets what
 
 
-def test_change_of_a_symbol_is_told_to_its_subscribers_and_those_who_wait_for_it() -> None:
+def test_change_of_a_symbol_is_sent_to_its_subscribers_and_to_those_waiting_for_it() -> None:
     hub, btc, eth, waiting, legacy = new_hub(), Client(), Client(), Client(), Client(legacy=True)
     hub.handle([opened(btc, BTC), opened(eth, BTC, ETH), opened(legacy, ETH)])
     for client in (btc, eth, legacy):
@@ -114,7 +114,7 @@ def test_change_of_a_symbol_is_told_to_its_subscribers_and_those_who_wait_for_it
     assert btc.drain() == legacy.drain() == []
 
 
-def test_subscriber_of_a_halted_symbol_is_told_so_before_its_snapshot() -> None:
+def test_subscriber_of_a_halted_symbol_gets_its_state_before_the_snapshot() -> None:
     hub, client = new_hub(), Client()
     halted = SymbolDetails("BREAK", state=SymbolState.HALTED, since=5.0)
     snapshot = Snapshot(ETH, (candle(1),), truncated=False)
@@ -123,12 +123,14 @@ def test_subscriber_of_a_halted_symbol_is_told_so_before_its_snapshot() -> None:
     assert kinds(client.drain()) == ["subscribed", "status", "symbol", "snapshot"]
 
 
-def test_update_goes_to_those_who_subscribed_and_to_nobody_else() -> None:
+def test_update_goes_to_its_subscribers_only() -> None:
     hub, btc, eth, both = new_hub(), Client(), Client(), Client()
     hub.handle([opened(btc, BTC), opened(eth, ETH), opened(both, BTC, ETH)])
     for client in (btc, eth, both):
         client.drain()
-    hub.handle([told(BTC, candle(1)), told(ETH, candle(2)), told(BTC_HOUR, candle(0))])
+    hub.handle(
+        [published(BTC, candle(1)), published(ETH, candle(2)), published(BTC_HOUR, candle(0))]
+    )
     assert btc.took() == [("BTCUSDT", 1, True)]
     assert eth.took() == [("ETHUSDT", 2, True)]
     assert both.took() == [("BTCUSDT", 1, True), ("ETHUSDT", 2, True)]
@@ -137,7 +139,7 @@ def test_update_goes_to_those_who_subscribed_and_to_nobody_else() -> None:
 def test_clients_with_the_same_series_share_the_bytes() -> None:
     hub, one, two = new_hub(), Client(), Client()
     hub.handle([opened(one, BTC, ETH), opened(two, ETH), opened(two, BTC)])
-    hub.handle([told(BTC, candle(1), candle(2, closed=False)), told(ETH, candle(1))])
+    hub.handle([published(BTC, candle(1), candle(2, closed=False)), published(ETH, candle(1))])
     (batch,) = one.outbox.batches
     assert two.outbox.batches == [batch]
     assert two.outbox.batches[0] is batch
@@ -147,7 +149,7 @@ def test_clients_with_the_same_series_share_the_bytes() -> None:
 def test_update_is_encoded_once_for_groups_of_different_series() -> None:
     hub, one, two = new_hub(), Client(), Client()
     hub.handle([opened(one, BTC), opened(two, BTC, ETH)])
-    hub.handle([told(BTC, candle(1))])
+    hub.handle([published(BTC, candle(1))])
     assert one.outbox.batches[0].frames[0][1] is two.outbox.batches[0].frames[0][1]
 
 
@@ -156,9 +158,9 @@ def test_updates_keep_their_order() -> None:
     hub.handle([opened(client, BTC, ETH)])
     hub.handle(
         [
-            told(BTC, candle(1, closed=False), candle(1), candle(2, closed=False)),
-            told(ETH, candle(1)),
-            told(BTC, candle(2)),
+            published(BTC, candle(1, closed=False), candle(1), candle(2, closed=False)),
+            published(ETH, candle(1)),
+            published(BTC, candle(2)),
         ]
     )
     assert client.took() == [
@@ -174,7 +176,7 @@ def test_two_states_of_one_candle_in_one_batch_are_two_messages() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
     states = [candle(1, closed=False, event=2 * n, volume=n) for n in (1, 2, 3)]
-    hub.handle([told(BTC, *states), told(BTC, candle(1))])
+    hub.handle([published(BTC, *states), published(BTC, candle(1))])
     volumes = [m["candle"]["volume"] for m in client.drain() if m["type"] == "candle"]
     assert volumes == [1, 2, 3, 10]
     assert len(client.outbox.batches) == 4
@@ -184,7 +186,7 @@ def test_correction_says_so() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
     client.drain()
-    hub.handle([told(BTC, candle(1), corrected=True), told(BTC, candle(2))])
+    hub.handle([published(BTC, candle(1), corrected=True), published(BTC, candle(2))])
     first, second = client.drain()
     assert (first["closed"], first["corrected"]) == (True, True)
     assert "corrected" not in second
@@ -198,9 +200,9 @@ def test_acknowledgement_comes_before_the_snapshot_and_that_before_updates() -> 
     snapshot = Snapshot(BTC, tuple(rows(0, 2)), False)
     hub.handle(
         [
-            told(BTC, candle(2, closed=False)),
+            published(BTC, candle(2, closed=False)),
             opened(client, BTC, ack=ACK, snapshots=[snapshot]),
-            told(BTC, candle(2)),
+            published(BTC, candle(2)),
         ]
     )
     got = client.drain()
@@ -212,7 +214,7 @@ def test_acknowledgement_comes_before_the_snapshot_and_that_before_updates() -> 
 def test_what_came_before_a_subscription_in_the_same_batch_is_not_repeated() -> None:
     hub, old, new = new_hub(), Client(), Client()
     hub.handle([opened(old, BTC)])
-    hub.handle([told(BTC, candle(1)), opened(new, BTC), told(BTC, candle(2))])
+    hub.handle([published(BTC, candle(1)), opened(new, BTC), published(BTC, candle(2))])
     assert old.took() == [("BTCUSDT", 1, True), ("BTCUSDT", 2, True)]
     assert new.took() == [("BTCUSDT", 2, True)]
 
@@ -223,10 +225,10 @@ def test_nothing_comes_after_the_acknowledged_end() -> None:
     client.drain()
     hub.handle(
         [
-            told(BTC, candle(1)),
+            published(BTC, candle(1)),
             closed(client, BTC, ack=ACK),
-            told(BTC, candle(2)),
-            told(ETH, candle(2)),
+            published(BTC, candle(2)),
+            published(ETH, candle(2)),
         ]
     )
     got = client.drain()
@@ -236,13 +238,13 @@ def test_nothing_comes_after_the_acknowledged_end() -> None:
 
 def test_client_that_is_gone_gets_nothing() -> None:
     hub, client = new_hub(), Client()
-    hub.handle([opened(client, BTC), gone(client), told(BTC, candle(1))])
+    hub.handle([opened(client, BTC), gone(client), published(BTC, candle(1))])
     hub.beat(0.0)
     hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 0.0)), closed(client, BTC, ack=ACK)])
     assert kinds(client.drain()) == ["status"]
 
 
-def test_end_of_a_client_that_nobody_knows_is_no_failure() -> None:
+def test_end_of_an_unknown_client_is_no_failure() -> None:
     hub = new_hub()
     hub.handle([gone(Client()), closed(Client(), BTC, ack=ACK)])
     assert hub.counters.subscribers == 0
@@ -251,7 +253,7 @@ def test_end_of_a_client_that_nobody_knows_is_no_failure() -> None:
 def test_subscribing_twice_brings_updates_once() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC, ack=ACK), opened(client, BTC, ack=ACK)])
-    hub.handle([told(BTC, candle(1))])
+    hub.handle([published(BTC, candle(1))])
     assert kinds(client.drain()) == ["subscribed", "status", "subscribed", "candle"]
     assert hub.counters.subscriptions == 1
 
@@ -260,11 +262,11 @@ def test_unsubscribing_from_what_was_not_subscribed_is_acknowledged() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
     client.drain()
-    hub.handle([closed(client, ETH, ack=ACK), told(BTC, candle(1))])
+    hub.handle([closed(client, ETH, ack=ACK), published(BTC, candle(1))])
     assert kinds(client.drain()) == ["subscribed", "candle"]
 
 
-def test_client_that_subscribes_to_nothing_yet_is_told_of_the_feed_and_heartbeats() -> None:
+def test_client_without_subscriptions_gets_feed_status_and_heartbeats() -> None:
     hub, client = new_hub(), Client()
     hub.handle([FeedChanged(FeedStatus(Feed.LIVE, 12.0)), opened(client, ack=ACK)])
     hub.beat(30.0)
@@ -274,12 +276,16 @@ def test_client_that_subscribes_to_nothing_yet_is_told_of_the_feed_and_heartbeat
     assert got[2]["time"] == 30.0
 
 
-def test_change_of_the_feed_is_told_in_order() -> None:
+def test_change_of_the_feed_is_sent_in_order() -> None:
     hub, client = new_hub(), Client()
     hub.handle([opened(client, BTC)])
     client.drain()
     hub.handle(
-        [told(BTC, candle(1)), FeedChanged(FeedStatus(Feed.STALE, 1.0)), told(BTC, candle(2))]
+        [
+            published(BTC, candle(1)),
+            FeedChanged(FeedStatus(Feed.STALE, 1.0)),
+            published(BTC, candle(2)),
+        ]
     )
     assert kinds(client.drain()) == ["candle", "status", "candle"]
 
@@ -313,9 +319,9 @@ def test_legacy_client_gets_legacy_candles_and_nothing_else() -> None:
     hub.handle(
         [
             opened(legacy, BTC, snapshots=[Snapshot(BTC, (candle(1, closed=False),), False)]),
-            told(BTC, candle(0), corrected=True),
-            told(BTC, candle(1)),
-            told(ETH, candle(1)),
+            published(BTC, candle(0), corrected=True),
+            published(BTC, candle(1)),
+            published(ETH, candle(1)),
             FeedChanged(FeedStatus(Feed.STALE, 0.0)),
         ]
     )
@@ -332,7 +338,7 @@ def test_legacy_and_other_clients_of_one_series_get_their_own_form() -> None:
     hub, legacy, other = new_hub(), Client(legacy=True), Client()
     hub.handle([opened(legacy, BTC), opened(other, BTC)])
     other.drain()
-    hub.handle([told(BTC, candle(1))])
+    hub.handle([published(BTC, candle(1))])
     (one,), (two,) = legacy.drain(), other.drain()
     assert (one["timestamp"], two["candle"]["time"]) == (at(1), at(1) // 1000)
     assert one["close"] == two["candle"]["close"]
@@ -359,11 +365,17 @@ def test_counts_follow_what_happens() -> None:
     counters = hub.counters
     hub.handle([opened(one), opened(one, BTC, ETH), opened(two, BTC)])
     assert (counters.subscribers, counters.subscriptions) == (2, 3)
-    hub.handle([told(BTC, candle(1), candle(2)), told(ETH, candle(1)), told(BTC_HOUR, candle(0))])
+    hub.handle(
+        [
+            published(BTC, candle(1), candle(2)),
+            published(ETH, candle(1)),
+            published(BTC_HOUR, candle(0)),
+        ]
+    )
     assert (counters.published, counters.delivered) == (4, 5)
     hub.handle([closed(one, BTC)])
     assert (counters.subscribers, counters.subscriptions) == (2, 2)
-    hub.handle([closed(one, ETH), told(ETH, candle(2))])
+    hub.handle([closed(one, ETH), published(ETH, candle(2))])
     assert (counters.subscribers, counters.subscriptions) == (2, 1)
     assert (counters.published, counters.delivered) == (5, 5)
     hub.handle([gone(one), gone(two), gone(two)])
@@ -371,10 +383,10 @@ def test_counts_follow_what_happens() -> None:
     assert_nothing_left(hub)
 
 
-def test_hub_that_is_restarted_begins_with_nobody_and_keeps_counting() -> None:
+def test_restarted_hub_begins_without_clients_and_keeps_counting() -> None:
     counters = HubCounters()
     hub, client = Hub(CandleTexts(), counters), Client()
-    hub.handle([opened(client, BTC), told(BTC, candle(1))])
+    hub.handle([opened(client, BTC), published(BTC, candle(1))])
     hub = Hub(CandleTexts(), counters)
     assert (counters.subscribers, counters.subscriptions) == (0, 0)
     hub.handle([opened(Client(), ETH)])
@@ -447,7 +459,7 @@ class Expected:
 
 
 class Model:
-    """Tells a hub what happens, and every client what it must get: one method for each act."""
+    """Gives a hub its events, and notes what every client must get: one method for each event."""
 
     def __init__(self) -> None:
         self.hub = new_hub()
@@ -521,7 +533,7 @@ class Model:
 
     def check(self) -> None:
         for client, must in zip(self.clients, self.expected, strict=True):
-            assert [told_as(client, message) for message in client.outbox.got] == must.got
+            assert [comparable(client, message) for message in client.outbox.got] == must.got
         counters = self.hub.counters
         assert counters.subscribers == sum(must.known for must in self.expected)
         assert counters.subscriptions == sum(len(must.series) for must in self.expected)
@@ -529,16 +541,16 @@ class Model:
         assert set(self.hub._groups) == groups
 
 
-def told_as(client: Client, message: Message) -> tuple[object, ...]:
+def comparable(client: Client, message: Message) -> tuple[object, ...]:
     if client.subscriber.legacy:
         names = ("symbol", "timestamp", "volume", "is_closed")
         return ("legacy", *(message[name] for name in names))
     match message["type"]:
         case "candle":
-            told = message["candle"]
+            values = message["candle"]
             corrected = message.get("corrected", False)
-            key = (message["symbol"], message["interval"], told["time"])
-            return ("candle", *key, told["volume"], message["closed"], corrected)
+            key = (message["symbol"], message["interval"], values["time"])
+            return ("candle", *key, values["volume"], message["closed"], corrected)
         case "status":
             return ("status", message["feed"])
         case "heartbeat":
@@ -598,13 +610,13 @@ async def run_hub_every_25_seconds(
     )
 
 
-async def test_everything_that_is_queued_is_told_at_once_and_in_order(
+async def test_everything_that_is_queued_is_sent_at_once_and_in_order(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     mailbox, client = Mailbox[HubEvent]("hub", capacity=100), Client()
     mailbox.tell_nowait(opened(client, BTC))
     for minute in range(50):
-        mailbox.tell_nowait(told(BTC, candle(minute)))
+        mailbox.tell_nowait(published(BTC, candle(minute)))
     await nursery.start(run_hub_every_25_seconds, mailbox)
     await wait_all_tasks_blocked()
     assert [minute for _, minute, _ in client.took()] == list(range(50))
@@ -639,7 +651,7 @@ async def test_flushes_that_follow_each_other_keep_a_distance(
     await trio.sleep(1)
     began = trio.current_time()
     for minute in range(10):
-        await mailbox.tell(told(BTC, candle(minute)))
+        await mailbox.tell(published(BTC, candle(minute)))
         await wait_all_tasks_blocked()
     await trio.sleep(1)
     first, *others = outbox.times
@@ -649,7 +661,7 @@ async def test_flushes_that_follow_each_other_keep_a_distance(
         assert [at - first for at in others] == [pytest.approx(distance + took)]
     assert [minute for _, minute, _ in client.took()] == list(range(10))
     at_rest = trio.current_time()
-    await mailbox.tell(told(BTC, candle(10)))
+    await mailbox.tell(published(BTC, candle(10)))
     await wait_all_tasks_blocked()
     assert outbox.times[-1] == at_rest + took
     nursery.cancel_scope.cancel()
@@ -658,7 +670,7 @@ async def test_flushes_that_follow_each_other_keep_a_distance(
 async def test_subscriptions_are_not_gathered(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    """Only candles are: whoever connects is answered at once."""
+    """Only candles wait: a client that connects is answered at once."""
     mailbox, client = Mailbox[HubEvent]("hub", capacity=100), Client()
     client.outbox = client.subscriber.outbox = LongOutbox(autojump_clock, 0.01)
     await nursery.start(run_hub_every_25_seconds, mailbox)

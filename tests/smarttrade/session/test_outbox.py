@@ -23,7 +23,7 @@ STALL_LIMIT = 30.0
 
 
 class Client(trio.abc.HalfCloseableStream):
-    """The transport to a client that takes as many bytes as it was told to, and keeps them."""
+    """The transport to a client that takes a given number of bytes, and keeps them."""
 
     def __init__(self, room: float = math.inf) -> None:
         self.room = room
@@ -383,14 +383,14 @@ async def test_a_write_shielded_from_cancellation_ends_after_the_stall_limit(
     with trio.CancelScope() as scope:
         scope.cancel()
         with trio.CancelScope(shield=True), pytest.raises(trio.BrokenResourceError):
-            await outbox.send_all(b"goodbye")
+            await outbox.send_all(b"closing")
 
     assert trio.current_time() == STALL_LIMIT
     assert outbox.closed_reason is ClosedReason.STALLED
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-async def test_everyone_who_waits_behind_a_stalled_write_is_told(
+async def test_every_writer_behind_a_stalled_write_gets_the_error(
     kind: type[Client], autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     outbox = outbox_for(kind(room=0))
@@ -398,7 +398,7 @@ async def test_everyone_who_waits_behind_a_stalled_write_is_told(
 
     async def write() -> None:
         with pytest.raises((trio.BrokenResourceError, trio.ClosedResourceError)):
-            await outbox.send_all(b"goodbye")
+            await outbox.send_all(b"closing")
         ends.append(trio.current_time())
 
     async with trio.open_nursery() as writers:
@@ -449,7 +449,7 @@ async def test_a_finished_outbox_has_one_stall_limit_for_what_is_pending(
     nursery.start_soon(partial(read_now_and_then, client, every=10, size=100))
 
     with pytest.raises(trio.BrokenResourceError):
-        await outbox.send_all(b"goodbye")
+        await outbox.send_all(b"closing")
 
     assert trio.current_time() == STALL_LIMIT
     assert counters.evicted == 1
@@ -465,7 +465,7 @@ async def read_now_and_then(client: Client, *, every: float, size: int) -> None:
 # Too much pending
 
 
-async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_goodbye(
+async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_closing(
     nursery: trio.Nursery,
 ) -> None:
     client, counters = SocketClient(room=5), OutboxCounters()
@@ -479,9 +479,9 @@ async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_goodbye(
     assert outbox.pending_bytes < 110
     outbox.post(batch(frame("late")))
     client.read()
-    await outbox.send_all(frame("goodbye")[1])
+    await outbox.send_all(frame("closing")[1])
 
-    assert texts(client) == ["begun", "goodbye"]
+    assert texts(client) == ["begun", "closing"]
 
 
 async def test_newer_states_do_not_add_up_to_too_much(nursery: trio.Nursery) -> None:
@@ -548,7 +548,7 @@ async def test_a_post_to_a_broken_socket_ends_the_outbox_quietly(
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-async def test_closing_wakes_whoever_writes(kind: type[Client], nursery: trio.Nursery) -> None:
+async def test_closing_wakes_the_writer(kind: type[Client], nursery: trio.Nursery) -> None:
     outbox = outbox_for(kind(room=0))
 
     async def write() -> None:
@@ -718,7 +718,7 @@ class SocketClientClosedMeanwhile(SocketClient):
         return taken
 
 
-async def test_write_that_ends_after_the_outbox_was_closed_is_told_so() -> None:
+async def test_write_that_ends_after_the_outbox_was_closed_raises() -> None:
     client, counters = SocketClientClosedMeanwhile(room=0), OutboxCounters()
     outbox = client.outbox = outbox_for(client, counters)
     outbox.post_once(frame("a", 1)[1])

@@ -32,9 +32,9 @@ def test_nothing_is_replaced_while_the_client_is_not_behind() -> None:
 def test_barrier_keeps_the_order_around_it() -> None:
     pending = Pending(WaitingBytes(10**9))
     pending.keep([("a", b"a1")], is_behind=True)
-    pending.append_barrier(b"goodbye")
+    pending.append_barrier(b"closing")
     pending.keep([("a", b"a2")], is_behind=True)
-    assert drained(pending) == [b"a1", b"goodbye", b"a2"]
+    assert drained(pending) == [b"a1", b"closing", b"a2"]
 
 
 def test_ticket_is_written_when_all_that_was_sealed_by_then_has() -> None:

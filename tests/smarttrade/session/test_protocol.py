@@ -193,7 +193,7 @@ def test_deep_json_is_an_entry_like_any_other() -> None:
     assert [each["code"] for each in reply["errors"]] == ["bad_request"]
 
 
-def test_fields_that_nobody_knows_are_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     wanted, _ = subscribe(new_session(), {**BTC_1M, "colour": "red", "n": [1, {"a": None}]})
     assert wanted == (SubscriptionSpec(BTC),)
 
@@ -316,7 +316,7 @@ def test_one_bad_entry_does_not_fail_the_others() -> None:
         assert set(each) == {"symbol", "interval", "code", "message"}
 
 
-def test_bad_entry_is_told_what_is_allowed() -> None:
+def test_bad_entry_is_answered_with_what_is_allowed() -> None:
     _, reply = subscribe(
         new_session(),
         {"subscriptions": [{"symbol": "NOPE", "interval": "1m"}, {**BTC_1M, "interval": "7m"}]},
@@ -364,7 +364,7 @@ def test_snapshot_from_one_candle_to_a_window(snapshot: int) -> None:
         ("since", [], "bad_request"),
     ],
 )
-def test_bad_option_is_told_by_name(field: str, value: object, code: str) -> None:
+def test_bad_option_is_named_in_the_error(field: str, value: object, code: str) -> None:
     session = new_session()
     wanted, reply = subscribe(session, {"subscriptions": [{**BTC_1M, field: value}]})
     assert (wanted, reply["subscriptions"], session.subscribed) == ((), [], {})
@@ -688,11 +688,13 @@ def test_series_over_the_limit_are_counted_one_by_one() -> None:
     ("request_", "lacks"),
     [({"symbol": "BTCUSDT"}, "`interval`"), ({"interval": "1m"}, "`symbol`")],
 )
-def test_half_a_series_is_told_which_half_is_missing(request_: dict[str, str], lacks: str) -> None:
+def test_half_a_series_is_answered_with_the_missing_half(
+    request_: dict[str, str], lacks: str
+) -> None:
     assert lacks in refusal(request_)["message"]
 
 
-def test_request_without_any_series_is_told_what_it_may_hold() -> None:
+def test_request_without_any_series_is_answered_with_what_it_may_hold() -> None:
     assert "subscriptions" in refusal({})["message"]
 
 

@@ -30,7 +30,7 @@ from tests.fakes.frames import exact, message
 
 # The contract's example.
 EXAMPLE = Candle(1733007600000, 96466.11, 96495.52, 96440.0, 96440.0, 6.6158, False, 1733007602010)
-EXAMPLE_TOLD = {
+EXAMPLE_JSON = {
     "time": 1733007600,
     "open": 96466.11,
     "high": 96495.52,
@@ -109,7 +109,7 @@ def test_number_reads_back(text: str) -> None:
 
 
 def test_candle_has_seconds_and_five_numbers() -> None:
-    assert json.loads(candle_text(EXAMPLE)) == EXAMPLE_TOLD
+    assert json.loads(candle_text(EXAMPLE)) == EXAMPLE_JSON
 
 
 def test_flat_candle_has_milliseconds() -> None:
@@ -195,7 +195,7 @@ def test_update_says_which_candle_and_whether_it_is_closed() -> None:
         "type": "candle",
         "symbol": "BTCUSDT",
         "interval": "1m",
-        "candle": EXAMPLE_TOLD,
+        "candle": EXAMPLE_JSON,
         "closed": False,
     }
     sent = message(encode.update(BTC, EXAMPLE._replace(closed=True), corrected=False))

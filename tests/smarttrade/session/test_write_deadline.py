@@ -49,4 +49,4 @@ async def test_kernel_says_what_a_client_has_not_read(autojump_clock: MockClock)
     assert unread(ours.socket) > 0
     for each in (client, ours, listener):
         await each.aclose()
-    assert unread(ours.socket) == 0  # nobody is_authorized any more
+    assert unread(ours.socket) == 0  # the socket is closed
