@@ -60,7 +60,7 @@ INTERVALS = [Interval.MINUTE_1]
 
 @dataclass
 class World:
-    """A store that runs, and what it tells."""
+    """A store that runs, and the events it sends."""
 
     memory: MemoryStore = field(
         default_factory=lambda: MemoryStore(["BTCUSDT", "ETHUSDT"], INTERVALS)
@@ -79,7 +79,7 @@ class World:
             task_status=task_status,
         )
 
-    async def tell(self, *messages: StoreMessage) -> None:
+    async def send(self, *messages: StoreMessage) -> None:
         for message in messages:
             await self.store.tell(message)
 
@@ -87,8 +87,8 @@ class World:
         with trio.fail_after(1):
             return await self.store.ask(partial(GetPage, series, 1000, None))
 
-    def told(self) -> list[HubEvent]:
-        """What the hub was told since the last time."""
+    def events(self) -> list[HubEvent]:
+        """What the hub has received since the last call."""
         return [self.hub.receive_nowait() for _ in range(self.hub.depth)]
 
     def asked(self) -> list[CandlesMissing]:
@@ -114,8 +114,8 @@ async def test_store_ends_with_its_mailbox() -> None:
 async def test_questions_are_answered_in_the_order_of_the_mailbox() -> None:
     async with running(World()) as world:
         assert await world.page() is PageUnavailable.HISTORY
-        await world.tell(PutHistory(BTC, rows(0, 3), None))
-        await world.tell(PutUpdates([(BTC, candle(3)), (BTC, candle(4, closed=False))]))
+        await world.send(PutHistory(BTC, rows(0, 3), None))
+        await world.send(PutUpdates([(BTC, candle(3)), (BTC, candle(4, closed=False))]))
         page = await world.page()
         assert isinstance(page, Page)
         assert states(page.candles) == [(0, True), (1, True), (2, True), (3, True), (4, False)]
@@ -125,7 +125,7 @@ async def test_questions_are_answered_in_the_order_of_the_mailbox() -> None:
 
 async def test_overview_is_as_of_the_loop_s_time(autojump_clock: MockClock) -> None:
     async with running(World()) as world:
-        await world.tell(PutHistory(BTC, rows(0, 3), None), PutUpdates([(BTC, candle(3))]))
+        await world.send(PutHistory(BTC, rows(0, 3), None), PutUpdates([(BTC, candle(3))]))
         await trio.sleep(7)
         overview = await world.store.ask(GetOverview)
         assert overview.series[0].age == 7
@@ -134,15 +134,15 @@ async def test_overview_is_as_of_the_loop_s_time(autojump_clock: MockClock) -> N
 
 async def test_events_for_the_hub_and_for_the_backfill_go_their_ways() -> None:
     async with running(World()) as world:
-        await world.tell(
+        await world.send(
             FindMissing([BTC, ETH]),
             PutHistory(BTC, rows(0, 3), None),
             PutUpdates([(BTC, candle(3)), (BTC, candle(6))]),
             ReportFeed(FeedStatus(Feed.LIVE, 1.0)),
-            CloseSubscriptions("nobody"),
+            CloseSubscriptions("unknown"),
         )
         await wait_all_tasks_blocked()
-        assert [type(event) for event in world.told()] == [
+        assert [type(event) for event in world.events()] == [
             CandlesPublished,
             FeedChanged,
             SubscriptionsClosed,
@@ -156,17 +156,17 @@ async def test_events_for_the_hub_and_for_the_backfill_go_their_ways() -> None:
 
 async def test_look_around_releases_and_asks_by_the_loop_s_time(autojump_clock: MockClock) -> None:
     async with running(World()) as world:
-        await world.tell(
+        await world.send(
             PutHistory(BTC, rows(0, 3), None), PutUpdates([(BTC, candle(3)), (BTC, candle(6))])
         )
         published: list[float] = []
         overdue: list[float] = []
         await wait_all_tasks_blocked()
-        world.told(), world.asked()
+        world.events(), world.asked()
         for _ in range(30):
-            await world.tell(CheckOverdue())
+            await world.send(CheckOverdue())
             await wait_all_tasks_blocked()
-            if any(isinstance(event, CandlesPublished) for event in world.told()):
+            if any(isinstance(event, CandlesPublished) for event in world.events()):
                 published.append(trio.current_time())
             if any(question.last is None for question in world.asked()):
                 overdue.append(trio.current_time())
@@ -178,9 +178,9 @@ async def test_look_around_releases_and_asks_by_the_loop_s_time(autojump_clock: 
 async def test_full_hub_makes_the_store_wait_and_loses_nothing() -> None:
     world = World(hub=Mailbox("hub", capacity=1))
     async with running(world):
-        await world.tell(PutHistory(BTC, rows(0, 0), None))
+        await world.send(PutHistory(BTC, rows(0, 0), None))
         for minute in range(20):
-            await world.tell(PutUpdates([(BTC, candle(minute))]))
+            await world.send(PutUpdates([(BTC, candle(minute))]))
         await wait_all_tasks_blocked()
         assert world.hub.depth == 1
         assert world.store.depth > 10
@@ -195,7 +195,7 @@ async def test_full_hub_makes_the_store_wait_and_loses_nothing() -> None:
 # Listing
 
 
-async def test_listed_series_are_told_once_the_exchange_was_asked() -> None:
+async def test_listed_series_are_answered_once_the_exchange_has_listed_them() -> None:
     async with running(World()) as world:
         answers: list[tuple[Series, ...]] = []
 
@@ -208,7 +208,7 @@ async def test_listed_series_are_told_once_the_exchange_was_asked() -> None:
             await wait_all_tasks_blocked()
             assert answers == []
             await world.page()  # others are answered meanwhile
-            await world.tell(ListSymbols(["ETHUSDT"]))
+            await world.send(ListSymbols(["ETHUSDT"]))
         assert answers == [(ETH,)] * 3
         assert await world.store.ask(GetListed) == (ETH,)
         assert await world.page(BTC) is PageUnavailable.SYMBOL
@@ -260,7 +260,7 @@ async def test_crash_while_a_question_is_answered_answers_it(autojump_clock: Moc
 async def test_crash_answers_the_question_in_hand_without_a_supervisor_too() -> None:
     world = World(memory=Stumbling(["BTCUSDT"], INTERVALS))
     reply: Reply[Page | PageUnavailable] = Reply()
-    await world.tell(GetPage(BTC, 1, None, reply))
+    await world.send(GetPage(BTC, 1, None, reply))
     with pytest.raises(RuntimeError, match="stumbled"):
         await world.run()
     assert reply.answered
@@ -280,16 +280,16 @@ async def test_crash_answers_those_who_wait_for_the_listing(autojump_clock: Mock
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
-            await world.tell(PutHistory(ETH, rows(0, 3), None))
+            await world.send(PutHistory(ETH, rows(0, 3), None))
         assert failed
-        await world.tell(ListSymbols(["BTCUSDT"]))
+        await world.send(ListSymbols(["BTCUSDT"]))
         assert await world.store.ask(GetListed) == (BTC,)
 
 
 async def test_restart_loses_nothing_but_the_message_in_hand(autojump_clock: MockClock) -> None:
     async with supervised(World(memory=Stumbling(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
         world.memory.stumbles = 0  # type: ignore[attr-defined]
-        await world.tell(
+        await world.send(
             PutHistory(BTC, rows(0, 3), None),
             PutHistory(ETH, rows(0, 3), None),
             PutUpdates([(BTC, candle(3))]),
@@ -303,11 +303,11 @@ async def test_restart_loses_nothing_but_the_message_in_hand(autojump_clock: Moc
 
 
 class Audience:
-    """A hub that keeps every subscriber's view, and the order in which it was told."""
+    """A hub that keeps every subscriber's view, and the order of its candles."""
 
     def __init__(self) -> None:
         self.views: dict[object, dict[int, Candle]] = {}
-        self.told: dict[object, list[tuple[int, bool]]] = {}
+        self.received: dict[object, list[tuple[int, bool]]] = {}
 
     async def listen(self, hub: Mailbox[HubEvent]) -> None:
         async for event in hub:
@@ -316,21 +316,21 @@ class Audience:
                     (snapshot,) = snapshots
                     assert subscriber not in self.views
                     self.views[subscriber] = {each.open_time: each for each in snapshot.candles}
-                    self.told[subscriber] = []
+                    self.received[subscriber] = []
                 case CandlesPublished(published):
                     for subscriber, view in self.views.items():
-                        for _, told, _ in published:
-                            view[told.open_time] = told
-                            self.told[subscriber].append((told.open_time, told.closed))
+                        for _, candle, _ in published:
+                            view[candle.open_time] = candle
+                            self.received[subscriber].append((candle.open_time, candle.closed))
 
     def check(self, subscriber: object, page: Page, since: int | None) -> None:
-        view, told = self.views[subscriber], self.told[subscriber]
+        view, received = self.views[subscriber], self.received[subscriber]
         assert since is None or min(view) == since
         assert [view[t] for t in sorted(view)] == [
             each for each in page.candles if each.open_time >= min(view)
         ]
-        assert told == sorted(told)
-        final = [open_time for open_time, closed in told if closed]
+        assert received == sorted(received)
+        final = [open_time for open_time, closed in received if closed]
         assert len(final) == len(set(final))
 
 
@@ -344,19 +344,19 @@ class Story:
     async def feed(self) -> None:
         for minute in range(3, 40):
             for event in (2, 4, 6):
-                told = candle(minute, closed=False, event=event, volume=10.0 + event)
-                await self.world.tell(PutUpdates([(BTC, told)]))
+                update = candle(minute, closed=False, event=event, volume=10.0 + event)
+                await self.world.send(PutUpdates([(BTC, update)]))
                 if self.rng.random() < 0.3:
                     await trio.lowlevel.checkpoint()
             if self.rng.random() < 0.8:
-                await self.world.tell(PutUpdates([(BTC, candle(minute))]))
+                await self.world.send(PutUpdates([(BTC, candle(minute))]))
 
     async def backfill(self) -> None:
         async for missing in self.world.gaps:
             assert missing.first is not None
             assert missing.last is not None
             first, last = ((t - at(0)) // 60_000 for t in (missing.first, missing.last))
-            await self.world.tell(PutHistory(BTC, rows(first, last), missing.first))
+            await self.world.send(PutHistory(BTC, rows(first, last), missing.first))
 
     async def subscribe(self, number: int) -> None:
         for _ in range(self.rng.randrange(200)):
@@ -364,16 +364,16 @@ class Story:
         wanted = (
             SubscriptionSpec(BTC, snapshot=4) if number % 2 else SubscriptionSpec(BTC, since=at(3))
         )
-        await self.world.tell(OpenSubscriptions(number, [wanted], b""))
+        await self.world.send(OpenSubscriptions(number, [wanted], b""))
 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_subscription_begins_at_one_instant_between_two_updates(seed: int) -> None:
-    """Whoever subscribes when, by snapshot or since: view and window are the same in the end."""
+    """However and whenever a client subscribes, its view and the window are equal in the end."""
     world = World(hub=Mailbox("hub", capacity=2))
     story, audience = Story(world, seed), Audience()
     async with running(world), trio.open_nursery() as nursery:
-        await world.tell(PutHistory(BTC, rows(0, 3), None))
+        await world.send(PutHistory(BTC, rows(0, 3), None))
         nursery.start_soon(audience.listen, world.hub)
         nursery.start_soon(story.backfill)
         async with trio.open_nursery() as busy:

@@ -1,8 +1,9 @@
 """Whatever happens to two processes and their store, no client sees a close undone or a hole.
 
 Two processes read one exchange, each by a stream of its own that stalls and loses events; one leads
-and the other takes over, dies, and starts again. Their windows are only told what a process is
-told: by its stream, by REST, and by what is stored. Each has a client that stays subscribed.
+and the other takes over, dies, and starts again. Their windows receive what a
+process receives: from its stream, over REST, and from what is stored. Each has a client that stays
+subscribed.
 """
 
 from __future__ import annotations
@@ -219,16 +220,16 @@ steps = st.tuples(
 
 async def live_through(story: Sequence[tuple[str, int, float]]) -> None:
     async with trio.open_nursery() as nursery:
-        told = Story(nursery)
-        await told.start(0)
+        deployment = Story(nursery)
+        await deployment.start(0)
         for what, number, pause in story:
-            await told.step(what, number)
+            await deployment.step(what, number)
             await trio.sleep(pause)
-        await told.settle()
-        for chart in told.charts:
+        await deployment.settle()
+        for chart in deployment.charts:
             assert chart.faults == []
-        stored = told.server.contents.lists[BTC]
-        expected = [c.open_time for c in told.exchange.history(0)]
+        stored = deployment.server.contents.lists[BTC]
+        expected = [c.open_time for c in deployment.exchange.history(0)]
         assert [c.open_time for c in stored] == expected
         assert all(c.closed for c in stored[:-1])
         nursery.cancel_scope.cancel()

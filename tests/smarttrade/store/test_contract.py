@@ -1,6 +1,6 @@
-"""What a store answers, whoever keeps its candles: memory, Redis over a restart, or a gateway.
+"""What a store answers, wherever its candles are kept: memory, Redis over a restart, or a gateway.
 
-Each story is told to a store. Then the same questions are put to that store itself, to one that
+Each story is sent to a store. Then the same questions are put to that store itself, to one that
 begins with what was stored in Redis, and to one that has followed all along.
 """
 
@@ -76,31 +76,31 @@ class Store:
 
 
 class Story:
-    """Tells a store, and gives the one that is asked."""
+    """Sends messages to a store, and gives the one that is asked."""
 
     def __init__(self, kind: str, connect: Callable[[], Database] | None) -> None:
         self.kind = kind
         self._connect = connect
-        self._told = Store()
+        self._store = Store()
         self._follower = Store()
         self._nursery: trio.Nursery | None = None
         self._journal: Journal | None = None
 
-    async def tell(self, *messages: StoreMessage) -> None:
+    async def send(self, *messages: StoreMessage) -> None:
         for message in messages:
-            await self._told.mailbox.tell(message)
+            await self._store.mailbox.tell(message)
 
     async def history(self, candles: Sequence[Candle], first: int | None = None) -> None:
-        await self.tell(PutHistory(BTC, candles, first))
+        await self.send(PutHistory(BTC, candles, first))
 
     async def update(self, *candles: Candle) -> None:
-        await self.tell(PutUpdates([(BTC, each) for each in candles]))
+        await self.send(PutUpdates([(BTC, each) for each in candles]))
 
     async def asked(self) -> Store:
-        """The store to ask, once it knows everything that was told."""
-        await self._told.overview()
+        """The store to ask, once it has everything that was sent."""
+        await self._store.overview()
         if self._journal is None:
-            return self._told
+            return self._store
         await self._written()
         if self.kind.startswith("gateway"):
             return self._follower
@@ -113,14 +113,16 @@ class Story:
         return restarted
 
     async def _written(self) -> None:
-        """Return when whoever keeps a copy has everything."""
+        """Return when every copy is complete."""
         assert self._connect is not None
-        told = self._told.memory
+        memory = self._store.memory
         with trio.fail_after(10):
-            while self._known(await self._connect().load(told.listed)) != self._known(told.listed):
+            while self._known(await self._connect().load(memory.listed)) != self._known(
+                memory.listed
+            ):
                 await trio.sleep(0.01)
             while self.kind.startswith("gateway") and self._state(self._follower) != self._state(
-                self._told
+                self._store
             ):
                 await trio.sleep(0.01)
             await trio.sleep(0.02)
@@ -128,7 +130,7 @@ class Story:
     def _known(self, series: Sequence[StoredWindow] | Sequence[Series]) -> list[object]:
         """Windows with anything in them."""
         states = [
-            each.state if isinstance(each, StoredWindow) else self._told.memory.state_of(each)
+            each.state if isinstance(each, StoredWindow) else self._store.memory.state_of(each)
             for each in series
         ]
         return [state for state in states if state is not None and state.candles]
@@ -144,9 +146,9 @@ class Story:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             if self._connect is not None:
-                self._journal = Journal(self._told.memory, self._connect(), lease=30.0)
-                await nursery.start(run_journal, self._journal, self._told.mailbox)
-            await nursery.start(_serve(self._told, self._journal))
+                self._journal = Journal(self._store.memory, self._connect(), lease=30.0)
+                await nursery.start(run_journal, self._journal, self._store.mailbox)
+            await nursery.start(_serve(self._store, self._journal))
             if self.kind.startswith("gateway"):
                 assert self._connect is not None
                 relay = partial(run_relay, self._connect(), self._follower.mailbox)
@@ -208,13 +210,13 @@ async def test_window_is_bounded(story: Story) -> None:
 
 async def test_repair_of_the_past(story: Story) -> None:
     await story.history(rows(0, 9))
-    await story.tell(CorrectCandles(BTC, [candle(4, close=7.0)]))
+    await story.send(CorrectCandles(BTC, [candle(4, close=7.0)]))
     candles = await (await story.asked()).candles()
     assert candles[4] == candle(4, close=7.0)
     assert len(candles) == 10
 
 
-async def test_window_that_begins_anew(story: Story) -> None:
+async def test_window_that_starts_over(story: Story) -> None:
     await story.history(rows(0, 9))
     await story.history(rows(2000, 2004))
     candles = await (await story.asked()).candles()
@@ -230,7 +232,7 @@ async def test_hole_of_the_exchange(story: Story) -> None:
 
 async def test_symbols_that_are_left_out(story: Story) -> None:
     await story.history(rows(0, 3))
-    await story.tell(ListSymbols(["BTCUSDT"]))
+    await story.send(ListSymbols(["BTCUSDT"]))
     store = await story.asked()
     if story.kind == "restarted":
         return  # the exchange is asked again: it may list a symbol again
@@ -240,7 +242,7 @@ async def test_symbols_that_are_left_out(story: Story) -> None:
 
 async def test_overview(story: Story) -> None:
     await story.history(rows(0, 3))
-    await story.tell(ReportFeed(FeedStatus(Feed.LIVE, 5.0)))
+    await story.send(ReportFeed(FeedStatus(Feed.LIVE, 5.0)))
     await story.update(candle(3), candle(4, closed=False))
     overview = await (await story.asked()).overview()
     btc, eth = overview.series

@@ -97,7 +97,7 @@ async def stored(database: Database) -> tuple[Candle, ...]:
     return () if window.state is None else window.state.candles
 
 
-async def told(database: Database, after: str = "0-0") -> list[Entry]:
+async def entries(database: Database, after: str = "0-0") -> list[Entry]:
     return [entry for _, entry in await database.follow(after, 0.05)]
 
 
@@ -108,7 +108,7 @@ async def test_nothing_is_stored_at_first(connect: Connect) -> None:
         StoredWindow(ETH, None, None),
     ]
     assert await database.position() == Position("0-0", 0, None)
-    assert await told(database) == []
+    assert await entries(database) == []
 
 
 async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
@@ -120,7 +120,7 @@ async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
     assert await connect().load([BTC]) == [
         StoredWindow(BTC, WindowState(tuple(candles), *notes), None, seq=1)
     ]
-    assert await told(connect()) == [entry(1, None, SeriesChange(BTC, True, (), notes))]
+    assert await entries(connect()) == [entry(1, None, SeriesChange(BTC, True, (), notes))]
 
 
 async def test_newer_candles_are_appended_and_the_newest_is_replaced(connect: Connect) -> None:
@@ -129,12 +129,12 @@ async def test_newer_candles_are_appended_and_the_newest_is_replaced(connect: Co
     updates = candle(1), candle(2), candle(3, closed=False)
     assert await writer.write(some(*updates, expected=2)) == Written((4,))
     assert await stored(connect()) == (candle(0), *updates)
-    [_, second] = await told(connect())
+    [_, second] = await entries(connect())
     published = tuple(Published(BTC, each, False) for each in updates)
     assert second == entry(2, None, SeriesChange(BTC, False, published, None))
 
 
-async def test_what_is_not_later_changes_nothing_and_is_not_told(connect: Connect) -> None:
+async def test_what_is_not_later_changes_nothing_and_is_not_announced(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     held = candle(0), candle(1, closed=False, event=20, volume=5.0)
     await writer.write(whole(*held))
@@ -147,7 +147,7 @@ async def test_what_is_not_later_changes_nothing_and_is_not_told(connect: Connec
     ):
         assert await writer.write(some(stale)) == Written((2,))
     assert await stored(connect()) == held
-    assert len(await told(connect())) == 1
+    assert len(await entries(connect())) == 1
 
 
 async def test_corrections_replace_and_fill_the_past(connect: Connect) -> None:
@@ -156,7 +156,7 @@ async def test_corrections_replace_and_fill_the_past(connect: Connect) -> None:
     corrections = candle(1, close=7.0), candle(2), candle(3), candle(4, close=8.0)
     assert await writer.write(some(*corrections, corrected=True)) == Written((6,))
     assert await stored(connect()) == (candle(0), *corrections, candle(5, closed=False))
-    [_, entry] = await told(connect())
+    [_, entry] = await entries(connect())
     assert [each.corrected for each in entry.changes[0].published] == [True] * 4
 
 
@@ -175,29 +175,29 @@ async def test_list_of_another_length_is_left_alone(connect: Connect) -> None:
     await writer.write(whole(candle(0)))
     assert await writer.write(some(candle(1), expected=2)) == Written((-1,))
     assert await stored(connect()) == (candle(0),)
-    assert len(await told(connect())) == 1
+    assert len(await entries(connect())) == 1
 
 
-async def test_gaps_alone_are_told(connect: Connect) -> None:
+async def test_gaps_alone_are_announced(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0), candle(3)))
     notes = SeriesNotes((Span(at(1), at(2)),))
     assert await writer.write(Group(BTC, [], notes=notes, expected=2)) == Written((2,))
     [window] = await connect().load([BTC])
     assert window.state == WindowState((candle(0), candle(3)), notes.holes)
-    [_, second] = await told(connect())
+    [_, second] = await entries(connect())
     assert second.changes == (SeriesChange(BTC, False, (), notes),)
 
 
-async def test_state_and_beats_are_told(connect: Connect) -> None:
+async def test_state_and_heartbeats_are_announced(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(state=STATE)
     await writer.write()
     await writer.write(beat=True)
-    assert await told(connect()) == [entry(1, STATE), entry(2, None)]
+    assert await entries(connect()) == [entry(1, STATE), entry(2, None)]
     position = await connect().position()
     assert (position.seq, position.state) == (2, STATE)
-    assert await told(connect(), position.after) == []
+    assert await entries(connect(), position.after) == []
 
 
 async def test_only_one_leads_at_a_time(connect: Connect) -> None:
@@ -233,7 +233,7 @@ async def test_former_leader_writes_nothing(connect: Connect) -> None:
     assert await two.write(some(candle(2))) == Written((3,))
 
 
-async def test_who_leads_again_is_told_what_it_wrote_last(connect: Connect) -> None:
+async def test_returning_leader_gets_the_number_of_its_last_batch(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     await writer.write(whole(candle(0)))
     assert await writer.database.acquire("one", LEASE) == Leading(1, 1, TIME)

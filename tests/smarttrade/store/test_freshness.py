@@ -46,7 +46,7 @@ def live(minute: int, second: int, close: float, volume: float = 1.0) -> Candle:
 
 
 def pair() -> MemoryStore:
-    """BTC at 1m and 5m, both told 2 s after minute 5 began."""
+    """BTC at 1m and 5m, both updated 2 s after minute 5 began."""
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1, Interval.MINUTE_5])
     for series in (BTC, BTC_5M):
         store.put_history(series, [live(5, 0, 100.0)], None, 0.0, 0.0)
@@ -55,7 +55,7 @@ def pair() -> MemoryStore:
 
 
 def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> list[int]:
-    """When 5m is in trouble while only 1m is told."""
+    """When 5m is not ready while only 1m is updated."""
     found = []
     for now in range(begin, until, 2):
         store.put_updates([(BTC, live(5, now, close, volume=float(now)))], float(now), 0.0)
@@ -73,14 +73,14 @@ def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while()
     assert overview(store, 39.0, BTC).not_ready_reason is None
 
 
-def test_trouble_is_over_when_it_is_told_again() -> None:
+def test_series_is_ready_again_when_it_is_updated() -> None:
     store = pair()
     troubles(store, 40, close=101.0)
     store.put_updates([(BTC_5M, live(5, 39, 101.0, volume=50.0))], 39.0, 0.0)
     assert overview(store, 39.5, BTC_5M).not_ready_reason is None
 
 
-def test_rest_read_counts_as_told() -> None:
+def test_rest_read_counts_as_an_update() -> None:
     store = pair()
     troubles(store, 30, close=101.0)
     row = live(5, 0, 101.0, volume=50.0)._replace(read=True)
@@ -102,7 +102,7 @@ def test_series_whose_sibling_has_no_trade_either_is_fresh() -> None:
             assert overview(store, minute * 60.0 + second, BTC_5M).not_ready_reason is None
 
 
-def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
+def test_trade_at_the_same_price_in_a_later_candle_counts() -> None:
     store = pair()
     store.put_updates([(BTC, candle(5, volume=1.0))], 60.0, 0.0)
     store.put_updates([(BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
@@ -111,7 +111,7 @@ def test_trade_at_the_same_price_in_a_later_candle_tells_too() -> None:
     assert overview(store, 70.5 + LAGGING_AFTER + 1, BTC_5M).not_ready_reason
 
 
-# A series that nobody trades
+# A series without trades
 
 
 def standing_still() -> tuple[MemoryStore, float]:
@@ -176,7 +176,7 @@ def test_nothing_is_asked_for_again_while_an_answer_is_on_its_way() -> None:
     assert all(not questions(store.check_overdue(float(now), 0.0)) for now in range(1000))
 
 
-def test_history_that_was_empty_is_asked_for_again_and_put_before_what_was_told() -> None:
+def test_empty_history_is_requested_again_and_put_before_the_updates() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.put_history(BTC, [], None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, volume=1.0))], 1.0, 0.0)
@@ -214,7 +214,7 @@ def test_what_was_refused_is_asked_for_once_and_its_answer_is_waited_for() -> No
     assert not questions(store.check_overdue(REFUSED_PAUSE + 1.0, 0.0))
 
 
-def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_of_it() -> None:
+def test_what_follows_stored_candles_is_requested_without_an_update_of_the_stream() -> None:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     stored = WindowState(tuple(map(candle, range(WINDOW_SIZE))))
     store.restore([(BTC, stored)], ["BTCUSDT"], 0.0, 0.0)
@@ -229,12 +229,12 @@ def test_what_follows_stored_candles_is_asked_for_when_the_stream_has_not_told_o
 
 
 def trouble_of_5m(store: MemoryStore, since: float) -> str | None:
-    """Whether 5m turns out to be in trouble when nothing more is told."""
+    """Whether 5m turns out to be not ready when no update comes any more."""
     store.check_overdue(since, 0.0)
     return overview(store, since + LAGGING_AFTER + 1, BTC_5M).not_ready_reason
 
 
-def test_series_is_behind_whichever_of_its_siblings_was_told_later() -> None:
+def test_series_lags_behind_any_series_of_its_symbol_that_was_updated_later() -> None:
     store = pair()
     store.put_updates([(BTC_5M, live(5, 10, 101.0, volume=9.0))], 10.0, 0.0)
     store.check_overdue(10.5, 0.0)
@@ -243,25 +243,25 @@ def test_series_is_behind_whichever_of_its_siblings_was_told_later() -> None:
     assert overview(store, after, BTC_5M).not_ready_reason is None
 
 
-def test_series_told_at_one_time_are_none_behind_another() -> None:
+def test_series_updated_at_one_time_do_not_lag() -> None:
     store = pair()
-    told = live(5, 10, 101.0, volume=9.0)
-    store.put_updates([(BTC, told), (BTC_5M, told._replace(close=100.0))], 10.0, 0.0)
+    update = live(5, 10, 101.0, volume=9.0)
+    store.put_updates([(BTC, update), (BTC_5M, update._replace(close=100.0))], 10.0, 0.0)
     assert trouble_of_5m(store, 10.5) is None
 
 
-def test_trades_at_the_same_price_in_the_same_candle_tell_nothing() -> None:
+def test_trades_at_the_same_price_in_the_same_candle_prove_nothing() -> None:
     assert troubles(pair(), 40, close=100.0) == []
 
 
-def test_candle_that_began_when_the_sibling_was_told_may_be_known_to_it() -> None:
+def test_candle_that_began_at_the_last_update_of_the_other_series_may_be_known_to_it() -> None:
     store = pair()
     store.put_updates([(BTC_5M, live(5, 60, 100.0, volume=9.0))], 60.0, 0.0)
     store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
     assert trouble_of_5m(store, 70.5) is None
 
 
-def test_smallest_trade_in_a_later_candle_tells() -> None:
+def test_smallest_trade_in_a_later_candle_counts() -> None:
     store = pair()
     store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=0.001))], 70.0, 0.0)
     assert trouble_of_5m(store, 70.5)

@@ -36,7 +36,7 @@ from smarttrade.store.messages import (
 )
 from tests.fakes.candles import BTC, BTC_HOUR, ETH, ETH_HOUR, at, candle, minutes, rows, states
 
-NOBODY = Series("DOGEUSDT", Interval.MINUTE_1)
+UNKNOWN = Series("DOGEUSDT", Interval.MINUTE_1)
 
 
 def new_store() -> MemoryStore:
@@ -61,7 +61,7 @@ def page(store: MemoryStore, limit: int = WINDOW_SIZE, before: int | None = None
 
 
 def published(events: list[Event]) -> list[Published]:
-    """What is told of candles, in order."""
+    """The published candles, in order."""
     return [
         each for event in events if isinstance(event, CandlesPublished) for each in event.published
     ]
@@ -107,7 +107,7 @@ def test_page_is_as_of_the_newest_event() -> None:
     assert page(store, 1, at(2)).as_of == at(3) + 30_000
 
 
-def test_page_tells_of_gaps() -> None:
+def test_page_has_the_gaps() -> None:
     store = ready_store()
     put(store, candle(6))
     store.check_overdue(0.0, 0.0)
@@ -117,7 +117,7 @@ def test_page_tells_of_gaps() -> None:
 
 def test_what_has_no_page_has_a_reason() -> None:
     store = new_store()
-    assert store.page(NOBODY, 1, None) is PageUnavailable.SYMBOL
+    assert store.page(UNKNOWN, 1, None) is PageUnavailable.SYMBOL
     assert store.page(Series("BTCUSDT", Interval.DAY_1), 1, None) is PageUnavailable.INTERVAL
     assert store.page(BTC, 1, None) is PageUnavailable.HISTORY
     put(store, candle(0))
@@ -166,8 +166,8 @@ def test_revision_grows_with_every_change_of_the_page_and_only_then(story: list[
     for step in story:
         match step:
             case ("event", minute, closed, trades, _):
-                told = candle(minute, closed=bool(closed), event=2 * trades, volume=trades)
-                put(store, told, now=now)
+                received = candle(minute, closed=bool(closed), event=2 * trades, volume=trades)
+                put(store, received, now=now)
             case ("history", first, more, _):
                 newest = page(store).candles[-1].open_time
                 start = min(at(first), newest + 60_000)
@@ -182,15 +182,15 @@ def test_revision_grows_with_every_change_of_the_page_and_only_then(story: list[
         after = page(store)
         grown = after.revision > before.revision
         assert after.revision >= before.revision
-        told_before = (before.candles, before.gaps, before.as_of)
-        assert grown is ((after.candles, after.gaps, after.as_of) != told_before)
+        page_before = (before.candles, before.gaps, before.as_of)
+        assert grown is ((after.candles, after.gaps, after.as_of) != page_before)
         before = after
 
 
 # Live candles
 
 
-def test_updates_are_told_in_order_in_one_event() -> None:
+def test_updates_are_published_in_order_in_one_event() -> None:
     store = ready_store()
     store.put_history(ETH, rows(0, 3), None, 0.0, 0.0)
     final, following = candle(3), candle(4, closed=False)
@@ -207,7 +207,7 @@ def test_updates_are_told_in_order_in_one_event() -> None:
     assert store.updated_at == 7.0
 
 
-def test_no_news_is_not_told() -> None:
+def test_update_without_change_is_not_published() -> None:
     store = ready_store()
     store.updated_at = None
     assert put(store, candle(1), candle(3, closed=False, volume=0.0)._replace(event_time=0)) == []
@@ -216,14 +216,14 @@ def test_no_news_is_not_told() -> None:
 
 def test_candle_of_no_series_of_ours_is_ignored() -> None:
     store = ready_store()
-    assert store.put_updates([(NOBODY, candle(4))], 0.0, 0.0) == []
-    assert store.put_history(NOBODY, rows(0, 3), None, 0.0, 0.0) == []
+    assert store.put_updates([(UNKNOWN, candle(4))], 0.0, 0.0) == []
+    assert store.put_history(UNKNOWN, rows(0, 3), None, 0.0, 0.0) == []
 
 
 def test_what_is_missing_is_asked_for_once() -> None:
     store = ready_store()
-    told = candle(6, closed=False)
-    assert put(store, told) == [CandlesMissing(BTC, at(3), at(6), told.event_time)]
+    received = candle(6, closed=False)
+    assert put(store, received) == [CandlesMissing(BTC, at(3), at(6), received.event_time)]
     later = candle(6, closed=False, event=4)
     assert put(store, later, candle(7)) == []
     assert questions(put(store, candle(3))) == [
@@ -231,7 +231,7 @@ def test_what_is_missing_is_asked_for_once() -> None:
     ]
 
 
-def test_published_candles_are_told_before_what_is_missing() -> None:
+def test_candles_are_published_before_missing_ones_are_requested() -> None:
     store = ready_store()
     events = put(store, candle(3, closed=False, event=9, volume=20.0), candle(5))
     assert [type(event) for event in events] == [CandlesPublished, CandlesMissing]
@@ -241,9 +241,9 @@ def test_history_settles_what_was_missing() -> None:
     store = ready_store()
     put(store, candle(6, closed=False))
     events = store.put_history(BTC, rows(3, 6), at(3), 9.0, 0.0)
-    told = published(events)
-    assert states(each.candle for each in told) == [(3, True), (4, True), (5, True), (6, False)]
-    assert not any(each.corrected for each in told)
+    received = published(events)
+    assert states(each.candle for each in received) == [(3, True), (4, True), (5, True), (6, False)]
+    assert not any(each.corrected for each in received)
     assert questions(events) == []
     assert store.updated_at == 9.0
 
@@ -264,17 +264,17 @@ def test_candle_filled_in_later_is_a_correction_ahead_of_updates() -> None:
     put(store, candle(6, closed=False))
     store.check_overdue(0.0, 0.0)
     store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
-    told = published(
+    received = published(
         store.put_history(BTC, [*rows(3, 6, closed=True), *rows(7, 7)], at(3), 0.0, 0.0)
     )
-    assert states(each.candle for each in told) == [
+    assert states(each.candle for each in received) == [
         (3, True),
         (4, True),
         (5, True),
         (6, True),
         (7, False),
     ]
-    assert [each.corrected for each in told] == [True, True, True, False, False]
+    assert [each.corrected for each in received] == [True, True, True, False, False]
 
 
 # The first history
@@ -284,21 +284,19 @@ def test_first_history_is_asked_for_from_the_beginning() -> None:
     store = new_store()
     put(store, candle(3, closed=False))
     as_of = candle(3, closed=False).event_time
-    assert store.find_missing([BTC, NOBODY, ETH]) == [
+    assert store.find_missing([BTC, UNKNOWN, ETH]) == [
         CandlesMissing(BTC, None, None, as_of),
         CandlesMissing(ETH, None, None, as_of),
     ]
 
 
-def test_first_history_is_not_told_to_everybody() -> None:
+def test_first_history_is_not_published() -> None:
     store = new_store()
     assert store.put_history(BTC, rows(0, 3), None, 5.0, 0.0) == [WindowReplaced(BTC)]
     assert store.updated_at == 5.0
 
 
-def test_live_candles_that_waited_for_the_first_history_are_told_to_those_who_had_subscribed() -> (
-    None
-):
+def test_live_candles_that_waited_for_the_first_history_are_sent_to_earlier_subscribers() -> None:
     """Every update to a subscribed series is pushed, also one that came before history did."""
     store = new_store()
     store.open_subscriptions(OpenSubscriptions("plain", [SubscriptionSpec(BTC)], b""))
@@ -362,10 +360,10 @@ def test_quiet_series_is_asked_for_again_with_a_doubling_pause() -> None:
 
 def test_overdue_question_is_for_everything_from_the_first_unsettled_candle() -> None:
     store = ready_store(0, 3)
-    told = candle(3, closed=False, event=30, volume=20.0)
-    put(store, told, now=0.0)
+    received = candle(3, closed=False, event=30, volume=20.0)
+    put(store, received, now=0.0)
     assert store.check_overdue(34.9, 0.0) == []
-    assert store.check_overdue(35.0, 0.0) == [CandlesMissing(BTC, at(3), None, told.event_time)]
+    assert store.check_overdue(35.0, 0.0) == [CandlesMissing(BTC, at(3), None, received.event_time)]
 
 
 def test_series_that_went_on_is_asked_for_at_once_when_it_is_overdue_again() -> None:
@@ -380,7 +378,7 @@ def test_series_that_went_on_is_asked_for_at_once_when_it_is_overdue_again() -> 
     assert again == [205, 210, 220]
 
 
-def test_nothing_is_overdue_before_the_exchange_has_told_the_time() -> None:
+def test_nothing_is_overdue_before_the_exchange_time_is_known() -> None:
     store = ready_store(0, 3)
     assert store.check_overdue(1e6, 0.0) == []
 
@@ -396,9 +394,9 @@ def test_held_candles_are_published_when_history_does_not_come() -> None:
     put(store, candle(3), candle(6), candle(7, closed=False), now=10.0)
     assert published(store.check_overdue(10.0, 0.0)) == []
     assert published(store.check_overdue(10.0 + BUFFER_TIMEOUT, 0.0)) == []
-    told = published(store.check_overdue(10.1 + BUFFER_TIMEOUT, 5.0))
-    assert states(each.candle for each in told) == [(6, True), (7, False)]
-    assert not any(each.corrected for each in told)
+    received = published(store.check_overdue(10.1 + BUFFER_TIMEOUT, 5.0))
+    assert states(each.candle for each in received) == [(6, True), (7, False)]
+    assert not any(each.corrected for each in received)
     assert store.updated_at == 5.0
     assert published(store.check_overdue(11.0 + BUFFER_TIMEOUT, 0.0)) == []
 
@@ -409,7 +407,7 @@ def test_candles_held_at_the_beginning_of_time_are_released_too() -> None:
     assert [now for now in range(10) if published(store.check_overdue(float(now), 0.0))] == [6]
 
 
-def test_waiting_begins_anew_with_each_candle_that_must_wait() -> None:
+def test_waiting_starts_over_with_each_candle_that_must_wait() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(5), now=10.0)
     store.check_overdue(10.0, 0.0)
@@ -438,15 +436,15 @@ def test_waiting_for_the_first_history_does_not_count() -> None:
 
 def test_overview_names_every_series_and_what_ails_it() -> None:
     store = ready_store(0, 3)
-    told = candle(3, closed=False, event=30, volume=20.0)
-    put(store, told, now=10.0, wall=77.0)
+    received = candle(3, closed=False, event=30, volume=20.0)
+    put(store, received, now=10.0, wall=77.0)
     seen = store.overview(12.5)
     assert (seen.symbols, seen.intervals) == (store.symbols, store.intervals)
     assert [each.series for each in seen.series] == [BTC, BTC_HOUR, ETH, ETH_HOUR]
     assert seen.updated_at == 77.0
     assert seen.feed == FeedStatus(Feed.DOWN, 0.0)
     btc, btc_hour = seen.series[:2]
-    assert (btc.count, btc.newest, btc.age, btc.not_ready_reason) == (4, told, 2.5, None)
+    assert (btc.count, btc.newest, btc.age, btc.not_ready_reason) == (4, received, 2.5, None)
     assert (btc_hour.count, btc_hour.newest, btc_hour.age) == (0, None, None)
     assert btc_hour.not_ready_reason == "history not read from the exchange yet"
 
@@ -470,7 +468,7 @@ def test_series_that_stands_still_is_in_trouble() -> None:
     assert "ended" in (store.overview(fresh_until + 0.1).series[0].not_ready_reason or "")
 
 
-def test_feed_is_told_and_kept() -> None:
+def test_feed_status_is_sent_and_kept() -> None:
     store = new_store()
     status = FeedStatus(Feed.LIVE, 12.0)
     assert store.report_feed(status) == [FeedChanged(status)]
@@ -554,7 +552,7 @@ def test_since_beyond_the_newest_is_an_empty_snapshot() -> None:
 
 
 def test_unknown_series_is_not_opened() -> None:
-    event = opened(ready_store(0, 3), SubscriptionSpec(NOBODY), SubscriptionSpec(BTC))
+    event = opened(ready_store(0, 3), SubscriptionSpec(UNKNOWN), SubscriptionSpec(BTC))
     assert event.series == (BTC,)
 
 
@@ -578,12 +576,12 @@ def test_every_waiting_subscriber_gets_its_own_snapshot() -> None:
     opened(store, SubscriptionSpec(BTC, snapshot=1), subscriber="gone")
     opened(store, SubscriptionSpec(BTC, snapshot=1), subscriber="unsubscribed")
     store.close_subscriptions(CloseSubscriptions("gone"))
-    store.close_subscriptions(CloseSubscriptions("unsubscribed", [BTC, NOBODY], b"ok"))
-    told = {}
+    store.close_subscriptions(CloseSubscriptions("unsubscribed", [BTC, UNKNOWN], b"ok"))
+    received = {}
     for event in store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)[:-1]:
         assert isinstance(event, SubscriptionsOpened)
-        told[event.subscriber] = minutes(event.snapshots[0].candles)
-    assert told == {"one": [3], "two": [1, 2, 3]}
+        received[event.subscriber] = minutes(event.snapshots[0].candles)
+    assert received == {"one": [3], "two": [1, 2, 3]}
 
 
 def test_closing_some_leaves_the_others_waiting() -> None:
@@ -621,7 +619,7 @@ hand_over_steps = st.lists(
 
 
 class Audience:
-    """Subscribers who do what a client does: replace by open time, in the order that is told."""
+    """Subscribers who do what a client does: replace by open time, in the order of arrival."""
 
     def __init__(self) -> None:
         self.views: dict[object, dict[int, Candle]] = {}
@@ -635,8 +633,8 @@ class Audience:
                     self.views[subscriber] = {each.open_time: each for each in candles}
                     if candles:
                         self.reach[subscriber] = candles[0].open_time
-                case CandlesPublished(told):
-                    for _, each, corrected in told:
+                case CandlesPublished(received):
+                    for _, each, corrected in received:
                         for subscriber, view in self.views.items():
                             assert not view or corrected == (each.open_time < max(view))
                             self.reach.setdefault(subscriber, each.open_time)
@@ -653,8 +651,8 @@ def test_snapshot_and_what_follows_make_the_window_whenever_one_subscribes(
         match kind:
             case "event":
                 trades += value
-                told = candle(minute, closed=False, event=trades, volume=trades)
-                events = put(store, told, now=now)
+                received = candle(minute, closed=False, event=trades, volume=trades)
+                events = put(store, received, now=now)
             case "close":
                 events = put(store, candle(minute, volume=trades), now=now)
                 minute += 1

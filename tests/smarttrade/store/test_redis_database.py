@@ -1,4 +1,4 @@
-"""What only a real Redis does: refuse, lose, be somebody else's, and need passwords."""
+"""What only a real Redis does: refuse, lose, hold foreign data, and need passwords."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_damaged_list_is_reported_and_the_others_are_read(
 async def test_key_of_another_type_is_damage(redis_server: RedisServer) -> None:
     redis = database(redis_server)
     with redis_server.client() as client:
-        client.set(KEY, "somebody else's")
+        client.set(KEY, "foreign")
     epoch = await lead(redis)
     [window] = await redis.load([BTC])
     assert "WRONGTYPE" in (window.damage or "")
@@ -144,7 +144,7 @@ async def test_our_own_keys_of_another_type_are_quarantined(
     await lead(redis)
     with redis_server.client() as client:
         client.delete(f"smarttrade:{name}")
-        client.sadd(f"smarttrade:{name}", "somebody else's")
+        client.sadd(f"smarttrade:{name}", "foreign")
     if name != "lease":
         assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Lost()
     assert isinstance(await redis.acquire("me", LEASE), Leading)
@@ -158,7 +158,7 @@ async def test_notes_of_another_type_are_quarantined_with_what_they_are_about(
     redis = database(redis_server)
     epoch = await lead(redis)
     with redis_server.client() as client:
-        client.sadd("smarttrade:notes:binance.com", "somebody else's")
+        client.sadd("smarttrade:notes:binance.com", "foreign")
         assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Lost()
         assert "WRONGTYPE" in ((await redis.load([BTC]))[0].damage or "")
         await redis.quarantine([BTC])

@@ -170,7 +170,7 @@ async def test_gateway_without_redis_starts_and_waits(autojump_clock: MockClock)
         assert (gateway.report.role, gateway.feeds) == (RedisRole.AWAY, [Feed.STALE])
         server.refusal = None
         await trio.sleep(5)
-        assert gateway.report.role is RedisRole.AWAY  # nobody has ever written
+        assert gateway.report.role is RedisRole.AWAY  # no process has ever written
         assert "ingest" in (gateway.report.error or "")
         async with following(server) as leader:
             await trio.sleep(3)
@@ -180,7 +180,7 @@ async def test_gateway_without_redis_starts_and_waits(autojump_clock: MockClock)
 
 
 @pytest.mark.parametrize("who", ["leader", "redis", "link"])
-async def test_silence_is_told_and_reads_go_on(who: str, autojump_clock: MockClock) -> None:
+async def test_silence_is_reported_and_reads_go_on(who: str, autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     gateway = Gateway(server)
     async with following(server, gateway) as leader:
@@ -287,7 +287,7 @@ async def test_take_over_misses_nothing(autojump_clock: MockClock) -> None:
         assert gateway.feeds[-1] is Feed.LIVE
 
 
-async def test_window_that_began_anew_replaces_the_one_here(autojump_clock: MockClock) -> None:
+async def test_window_that_started_over_replaces_the_local_one(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     gateway = Gateway(server)
     async with following(server, gateway) as leader:
@@ -299,7 +299,7 @@ async def test_window_that_began_anew_replaces_the_one_here(autojump_clock: Mock
         assert_in_order(gateway.published())
 
 
-async def test_gaps_are_told_alike(autojump_clock: MockClock) -> None:
+async def test_gaps_are_the_same_in_every_process(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     gateway = Gateway(server)
     async with following(server, gateway) as leader:

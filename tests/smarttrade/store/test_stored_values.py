@@ -293,8 +293,8 @@ async def test_stream_with_the_last_possible_name_is_replaced(redis_server: Redi
     assert isinstance(claim, Leading)
     batch = Batch(1, 0, [Group(BTC, [candle(0)], [False])], None, is_heartbeat=True, time=at(9))
     assert await redis.write("me", claim.epoch, LEASE, batch) == Written((1,))
-    [(_, told)] = await redis.follow("0-0", 0.1)
-    assert told.changes[0].published[0].candle == candle(0)
+    [(_, entry)] = await redis.follow("0-0", 0.1)
+    assert entry.changes[0].published[0].candle == candle(0)
 
 
 async def test_damaged_candle_inside_a_list_does_not_stop_a_batch(

@@ -133,7 +133,7 @@ async def test_what_is_absent_without_a_reason_is_asked_for(autojump_clock: Mock
         await assert_equal(server, process.memory)
 
 
-async def test_redis_that_is_away_at_the_start_holds_up_nobody(autojump_clock: MockClock) -> None:
+async def test_redis_that_is_away_at_the_start_holds_nothing_up(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     server.refusal = "ConnectionError: refused"
     process = Process(server)
@@ -228,7 +228,7 @@ async def test_flushed_redis_holds_everything_again(
             await trio.sleep(60)
         server.flush()
         server.refusal = None
-        # Nobody trades meanwhile: it is noticed all the same.
+        # There are no trades meanwhile: it is noticed all the same.
         await trio.sleep(HEARTBEAT_INTERVAL + 6)
         await assert_equal(server, process.memory)
         assert server.contents.state is not None
@@ -267,7 +267,7 @@ async def test_list_that_was_deleted_is_written_again(autojump_clock: MockClock)
         await assert_equal(server, process.memory)
 
 
-async def test_list_that_was_deleted_while_nobody_trades_is_written_again(
+async def test_list_that_was_deleted_is_written_again_without_a_trade(
     autojump_clock: MockClock,
 ) -> None:
     server = VirtualRedis()
@@ -308,9 +308,9 @@ async def test_another_format_is_quarantined(autojump_clock: MockClock) -> None:
 
 
 async def test_lease_without_an_end_is_asked_for_now_and_then(autojump_clock: MockClock) -> None:
-    """Somebody has set the key by hand."""
+    """An operator has set the key by hand."""
     server = VirtualRedis()
-    server.contents.holder, server.contents.held_until = "somebody", float("inf")
+    server.contents.holder, server.contents.held_until = "other", float("inf")
     process = Process(server)
     async with running(process):
         await trio.sleep(10)
@@ -450,7 +450,7 @@ async def test_restart_of_the_actor_goes_on_where_it_was(autojump_clock: MockClo
             nursery.cancel_scope.cancel()
 
 
-async def test_window_that_began_anew_replaces_the_stored_one(autojump_clock: MockClock) -> None:
+async def test_window_that_started_over_replaces_the_stored_one(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
     process = Process(server)
     async with running(process):

@@ -73,7 +73,7 @@ async def test_corrections_outlive_a_restart(autojump_clock: MockClock) -> None:
         assert [each.open_time for each in state.corrections] == [at(1)]
 
 
-async def test_list_that_is_damaged_while_it_is_written_to_is_written_anew(
+async def test_list_that_is_damaged_while_it_is_written_to_is_replaced(
     autojump_clock: MockClock,
 ) -> None:
     """A leader that is never idle looks after what is stored, too."""
