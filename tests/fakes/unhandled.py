@@ -8,14 +8,8 @@ from __future__ import annotations
 
 UNHANDLED = frozenset(
     {
-        "halt",  # a start while no symbol trades ends the process
-        "halt_one",
-        "impossible",  # a kline that opens after its event becomes the newest candle
-        "roll_back",  # a range that REST never lists is asked for again without an end
         "stale_rows",  # a row is taken as final because a later one is listed
-        "symbol_failing",  # the service stays unready for one symbol
-        "symbol_halted",
+        "symbol_halted",  # a gateway is not ready: what is stored has no state of symbols
         "symbol_unknown",
-        "unknown",  # what was refused is asked for again after up to five minutes
     }
 )

@@ -35,6 +35,8 @@ The longest other pause is 60 s, between two questions for an overdue candle."""
 PAUSES = {403: 1980.0, 418: 300.0, 503: 400.0}
 """Seconds for which a host may be left alone after a status: feed/hosts.py."""
 STATUSES = {"firewall": 403, "overload": 503}
+LOOKED_FOR_AGAIN = 320.0
+"""Seconds after which a symbol that was not listed is looked for again: feed/listing.py."""
 SETTLE = 130.0
 """Seconds of calm after that, and after one round of the audit, until all must be equal: the audit
 leaves out the last two candles, and looks twice."""
@@ -237,14 +239,17 @@ class World(LogReceiver):
                     raise Violation("equal-once-calm", "; ".join(faults[:4]))
 
     def _longest_pause(self) -> float:
-        """Seconds for which hosts may still be left alone when all faults are over."""
+        """Seconds for which hosts or symbols may still be left alone when all faults are over."""
         statuses = [
             action.arguments.get("value")
             for action in self.plan.actions
             if action.kind in ("rest_status", "handshake_status")
         ]
         statuses += [STATUSES.get(action.kind) for action in self.plan.actions]
-        return max((PAUSES.get(status or 0, 0.0) for status in statuses), default=0.0)
+        pauses = [PAUSES.get(status or 0, 0.0) for status in statuses]
+        if any(action.kind == "unknown" for action in self.plan.actions):
+            pauses.append(LOOKED_FOR_AGAIN)
+        return max(pauses, default=0.0)
 
     def _leave_to_the_complete(self) -> None:
         """Processes with fewer symbols than others leave: what is led by them is incomplete."""
