@@ -223,6 +223,7 @@ class Supervisor:
             self._log(
                 logging.ERROR, "actor_fatal", "%s: %s failed, which ends the tree: %s", name, what
             )
+            slot.retire(error)
             raise fatal
         if not slot.child.restart.wanted(failed=error is not None):
             level = logging.INFO if error is None else logging.ERROR

@@ -106,6 +106,19 @@ async def test_fatal_error_ends_the_tree_in_order(
     assert tree.inspect().state is State.FAILED
 
 
+async def test_child_that_failed_fatally_while_it_started_is_shown_as_failed(
+    autojump_clock: MockClock,
+) -> None:
+    async def misconfigured(*, task_status: trio.TaskStatus[None]) -> None:
+        raise BadSettings("no")
+
+    tree = supervisor(Child("misconfigured", misconfigured))
+    with pytest.raises(BadSettings):
+        await tree.run()
+    [info] = tree.inspect().children
+    assert (info.state, info.last_error) == (State.FAILED, "BadSettings: no")
+
+
 async def test_fatal_error_while_stopping_is_raised(autojump_clock: MockClock) -> None:
     async def fails_while_stopping(*, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()

@@ -213,6 +213,14 @@ async def _redis_slow(world: World, action: Action, rng: Random) -> None:
 async def _redis_emptied(world: World, action: Action, rng: Random) -> None:
     assert world.redis is not None
     world.redis.flush()
+    _kill_foreign(world)
+
+
+def _kill_foreign(world: World) -> None:
+    """What Redis holds may be of no exchange now: none but ours shall take the namespace."""
+    for process in world.processes:
+        if process.is_foreign and process.current is not None:
+            process.current.kill()
 
 
 async def _redis_restored(world: World, action: Action, rng: Random) -> None:
@@ -221,6 +229,7 @@ async def _redis_restored(world: World, action: Action, rng: Random) -> None:
     contents = world.redis.remember()
     await trio.sleep(action.arguments["age"])
     world.redis.restore(contents)
+    _kill_foreign(world)
 
 
 async def _redis_fails_over(world: World, action: Action, rng: Random) -> None:
@@ -232,6 +241,7 @@ async def _redis_fails_over(world: World, action: Action, rng: Random) -> None:
     replicated = world.redis.remember()
     await trio.sleep(action.arguments["lag"])
     world.redis.promote(replicated)
+    _kill_foreign(world)
     try:
         await trio.sleep(action.seconds)
     finally:

@@ -302,6 +302,8 @@ class Process:
     async def run(self) -> None:
         """Start it, again and again, until `finish`."""
         while not self.is_over:
+            if self.is_foreign:
+                await self._until_namespace_is_taken()
             self.current = current = ProcessRun(self)
             self.starts += 1
             self._truth.last_started = trio.current_time()
@@ -312,6 +314,12 @@ class Process:
             if self.has_left():
                 return
             await trio.sleep(self._rng.uniform(*STARTED_AGAIN_AFTER))
+
+    async def _until_namespace_is_taken(self) -> None:
+        """Wait while Redis holds nothing: the namespace is of the exchange that writes first."""
+        assert self.redis is not None
+        while self.redis.contents.origin is None:
+            await trio.sleep(1)
 
     def has_left(self) -> bool:
         return self.is_over or self.stays_away
@@ -355,11 +363,9 @@ class Process:
             return
         current.stop()
         with trio.move_on_after(within):
-            while any(info.state.value != "stopped" for info in current.actors.values()):
-                if all(
-                    info.state.value in ("stopped", "failed") for info in current.actors.values()
-                ):
-                    return
+            while any(
+                info.state.value not in ("stopped", "failed") for info in current.actors.values()
+            ):
                 await trio.sleep(0.1)
             return
         states = {name: info.state.value for name, info in current.actors.items()}
