@@ -146,8 +146,8 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.learn_time(time_ms, now)
         case ListSymbols(symbols, details):
             return store.list_symbols(symbols, details, now)
-        case RestoreWindows(windows, listed):
-            return store.restore(windows, listed, now, wall)
+        case RestoreWindows(windows, listed, details):
+            return store.restore(windows, listed, now, wall, details)
         case MergeWindows(windows):
             return store.restore(windows, (), now, wall)
         case TakeCorrections(published, at):

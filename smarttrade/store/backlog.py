@@ -208,7 +208,9 @@ class Backlog:
         if self._is_state_new:
             self._is_state_new = False
             memory = self._memory
-            taken.state = StoreState(memory.symbols, memory.intervals, memory.feed)
+            taken.state = StoreState(
+                memory.symbols, memory.intervals, memory.feed, memory.catalogue.details
+            )
         return taken
 
     def put_back(self, taken: PendingWrites) -> None:

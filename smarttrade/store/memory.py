@@ -304,6 +304,7 @@ class MemoryStore:
         listed: Iterable[str],
         now: float,
         wall: float,
+        details: Mapping[str, SymbolDetails] | None = None,
     ) -> list[Event]:
         """Begin with what was stored, where there is nothing yet; else take what is later."""
         events: list[Event] = []
@@ -328,7 +329,17 @@ class MemoryStore:
                 events.append(GapsChanged(series))
         if not self.is_listed and set(self.symbols) <= set(listed):
             self.is_listed = True  # the exchange is asked again; meanwhile this is most likely
-        return events
+        return events + self._restore_details(details or {}, now)
+
+    def _restore_details(self, details: Mapping[str, SymbolDetails], now: float) -> list[Event]:
+        """Begin with what was stored of the symbols, unless the exchange has been asked."""
+        configured = self._catalogue.configured
+        stored = {symbol: details[symbol] for symbol in configured if symbol in details}
+        if self._states.details or not stored:
+            return []
+        waiting = self._waiting_by_symbol()
+        changed = self._states.update(stored, now)
+        return [CatalogueChanged(), *self._symbol_events(changed, waiting)]
 
     def correct_as(self, published: Iterable[Published], at: int, wall: float) -> list[Event]:
         """Take corrections that another process made at `at`, in ms of exchange time."""
@@ -349,12 +360,15 @@ class MemoryStore:
         now: float = 0.0,
     ) -> list[Event]:
         """Have these series and no others, with candles of that exchange and of no other."""
-        if origin != self.origin:
+        is_other = origin != self.origin
+        if is_other:
             self._catalogue.restart_all()
             self._clock = ExchangeClock()
         self.origin = origin
         waiting = self._waiting_by_symbol()
         events = self._change_catalogue(symbols, intervals)
+        if not (details or is_other):
+            return events
         changed = self._states.update(details or {}, now)
         return events + self._symbol_events(changed, waiting)
 

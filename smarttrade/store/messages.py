@@ -104,6 +104,8 @@ class RestoreWindows:
     windows: Sequence[tuple[Series, WindowState]]
     listed: Sequence[str]
     """Symbols that the exchange listed then."""
+    details: Mapping[str, SymbolDetails] = field(default_factory=dict)
+    """What it said of each symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class AdoptCatalogue:
     intervals: Sequence[Interval]
     origin: str | None
     details: Mapping[str, SymbolDetails] = field(default_factory=dict)
+    """Empty while the leader does not know any: what is known of its exchange stays."""
 
 
 @dataclass(frozen=True, slots=True)

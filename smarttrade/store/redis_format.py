@@ -17,6 +17,7 @@ is another one. A candle is `[open_time,open,high,low,close,volume,closed,event_
 entry of the stream has `seq`, which grows by one from entry to entry; `origin`; `time`; perhaps
 `state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,notes]`. If
 `whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
+`state` has symbols, intervals, the feed, and perhaps the `details` of each symbol.
 Times are the exchange's, in ms.
 
 Version 1 (of 0.1.0) had no origin: `smarttrade:candles:BTCUSDT:1m`, `smarttrade:gaps`. It is never
@@ -27,7 +28,7 @@ lives, and quarantines it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -35,6 +36,7 @@ import msgspec
 from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
+from ..market.symbol_details import SymbolDetails
 from ..market.window_state import SeriesNotes
 from .events import Published
 from .feed import FeedStatus
@@ -93,19 +95,24 @@ class StoreState(NamedTuple):
     symbols: tuple[str, ...]
     intervals: tuple[Interval, ...]
     feed: FeedStatus
+    details: Mapping[str, SymbolDetails] = {}
+    """By symbol, those that are not served too; none while the exchange was not asked."""
 
 
-class StateText(msgspec.Struct):
+class StateText(msgspec.Struct, omit_defaults=True):
+    """`details` came later than the others: a state without it is read as well."""
+
     symbols: list[str]
     intervals: list[str]
     feed: str
     since: float
+    details: dict[str, SymbolDetails] = {}
 
 
 def state_to_text(state: StoreState) -> str:
     intervals = [interval.value for interval in state.intervals]
     feed, since = state.feed
-    text = StateText([*state.symbols], intervals, feed.value, since)
+    text = StateText([*state.symbols], intervals, feed.value, since, dict(state.details))
     return msgspec.json.encode(text).decode()
 
 

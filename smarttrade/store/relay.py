@@ -163,7 +163,7 @@ class _Relay:
         self._after, self._seq, self._time = position.after, position.seq, position.time
         self._origin, self._catalogue = position.origin, _catalogue(state)
         self._loaded.clear()
-        await self._store.tell(AdoptCatalogue(state.symbols, state.intervals, position.origin))
+        await self._adopt(state)
         await self._read([Series(s, i) for s in state.symbols for i in state.intervals])
         self._feed.learn(state.feed)
         self._report.loads += 1
@@ -171,6 +171,11 @@ class _Relay:
             logger.info(
                 "relay_following", after=position.after, seq=position.seq, origin=position.origin
             )
+
+    async def _adopt(self, state: StoreState) -> None:
+        await self._store.tell(
+            AdoptCatalogue(state.symbols, state.intervals, self._origin, state.details)
+        )
 
     async def _read(self, series: Sequence[Series]) -> None:
         for first in range(0, len(series), WINDOWS_PER_MESSAGE):
@@ -225,6 +230,7 @@ class _Relay:
                 feed = entry.state.feed
                 if _catalogue(entry.state) != self._catalogue:
                     raise FellBehind("there are other series now")
+                await self._adopt(entry.state)
             for change in entry.changes:
                 if entry.seq <= self._loaded.get(change.series, 0):
                     continue

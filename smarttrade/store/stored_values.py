@@ -17,6 +17,7 @@ from ..market.candle import Candle
 from ..market.gaps import Missing, Span
 from ..market.interval import Interval
 from ..market.series import Series, parse_symbol
+from ..market.symbol_details import SymbolDetails
 from ..market.window import WINDOW_SIZE
 from ..market.window_state import Correction, SeriesNotes
 from .events import Published
@@ -31,10 +32,12 @@ LAST_TIME = 32_503_680_000_000  # ms; the year 3000, and the calendar of months 
 
 MAX_DIGITS = 15  # of a number in text: every such number is exact in Lua, too
 MAX_CANDLE_TEXT = 300  # bytes; nine numbers of 24 digits and what is between them
-MAX_STATE_TEXT = 1_000_000  # bytes; 20,000 symbols of 50 characters
+MAX_STATE_TEXT = 4_000_000  # bytes; 20,000 symbols of 50 characters, with their details
 MAX_NOTES_TEXT = 200_000  # bytes; 1000 holes, ranges and corrections each, of two times
 MAX_DATA_TEXT = 16_000_000  # bytes; a batch of 1000 whole windows' notes and candles
 MAX_SERIES = 50_000  # of one process; the whole exchange has 3,000 symbols of 16 intervals
+MAX_DECIMALS = 18  # of a tick size; the exchange has 8
+MAX_STATUS = 50  # characters; the exchange's longest has 13
 MAX_SPANS = 10_000  # holes, or ranges, or corrections of one series
 
 
@@ -118,13 +121,15 @@ def state_from_text(text: bytes | None) -> StoreState | None:
         symbols = tuple(dict.fromkeys(map(parse_symbol, state.symbols)))
         intervals = tuple(dict.fromkeys(map(Interval, state.intervals)))
         feed = FeedStatus(Feed(state.feed), state.since)
+        details = {parse_symbol(name): known for name, known in state.details.items()}
     except ValueError as error:
         raise Damaged(f"{error}"[:200]) from None
     if len(symbols) * len(intervals) > MAX_SERIES:
         raise Damaged(f"{len(symbols)} symbols of {len(intervals)} intervals")
-    if not (isfinite(feed.since) and 0 <= 1000 * feed.since <= LAST_TIME):
-        raise Damaged(f"not a time: {feed.since}")
-    return StoreState(symbols, intervals, feed)
+    _check_seconds(feed.since)
+    for each in details.values():
+        _check_details(each)
+    return StoreState(symbols, intervals, feed, details)
 
 
 def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
@@ -177,6 +182,29 @@ def _check(candles: Sequence[Candle], time: int) -> None:
         if not isfinite(sum(candle[1:6])) or not candle.low <= candle.high or candle.volume < 0:
             raise Damaged(f"impossible candle at {opens}")
         before = opens
+
+
+def _check_seconds(since: float) -> None:
+    if not (isfinite(since) and 0 <= 1000 * since <= LAST_TIME):
+        raise Damaged(f"not a time: {since}")
+
+
+def _check_details(details: SymbolDetails) -> None:
+    _check_seconds(details.since)
+    if details.status is not None and not (
+        len(details.status) <= MAX_STATUS and details.status.isprintable()
+    ):
+        raise Damaged(f"not a status: {details.status!r:.100}")
+    tick_size = details.tick_size
+    if tick_size is None:
+        return
+    if not (tick_size.is_finite() and tick_size > 0 and abs(tick_size.adjusted()) <= MAX_DECIMALS):
+        raise Damaged(f"not a tick size: {tick_size!s:.50}")
+    if (
+        len(tick_size.as_tuple().digits) > 2 * MAX_DECIMALS
+        or (details.decimals or 0) > MAX_DECIMALS
+    ):
+        raise Damaged(f"not a tick size: {tick_size!s:.50}")
 
 
 def _notes(stored: _Notes, time: int) -> StoredNotes:

@@ -55,7 +55,7 @@ class Reconciler:
             if leading:
                 await self._merge(stored)
         if not self._journal.was_loaded:
-            await self._store.tell(RestoreWindows((), await self._listed()))
+            await self._store.tell(await self._stored_symbols())
             self._journal.was_loaded = True
         if restored:
             logger.info("windows_restored", series=restored)
@@ -120,10 +120,12 @@ class Reconciler:
             if each.state is not None:
                 self._journal.lengths[each.series] = len(each.state.candles)
 
-    async def _listed(self) -> Sequence[str]:
+    async def _stored_symbols(self) -> RestoreWindows:
         try:
             state = (await self._journal.database.position()).state
         except Damaged as error:  # it is about to be written anew
             logger.error("damaged_state", damage=str(error))
-            return ()
-        return () if state is None else state.symbols
+            state = None
+        if state is None:
+            return RestoreWindows((), ())
+        return RestoreWindows((), state.symbols, state.details)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -14,10 +15,17 @@ from actors import Mailbox
 from smarttrade.market.candle import Candle
 from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.market.window_state import WindowState
 from smarttrade.store.actor import run_store
 from smarttrade.store.database import StoredWindow
-from smarttrade.store.events import CandlesPublished, FeedChanged, HubEvent, SubscriptionsOpened
+from smarttrade.store.events import (
+    CandlesPublished,
+    FeedChanged,
+    HubEvent,
+    SubscriptionsOpened,
+    SymbolChanged,
+)
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
@@ -158,6 +166,51 @@ async def test_other_series_are_taken_over(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         assert gateway.memory.symbols == ("ETHUSDT",)
         assert_same(gateway, leader)
+
+
+TRADING = SymbolDetails("TRADING", Decimal("0.01000000"))
+HALTED = SymbolDetails("HALT", Decimal("0.0001"), SymbolState.HALTED, 7.5)
+
+
+async def test_details_of_symbols_are_loaded_and_followed(autojump_clock: MockClock) -> None:
+    server = VirtualRedis()
+    early, late = Gateway(server), Gateway(server)
+    both = ["BTCUSDT", "ETHUSDT"]
+    async with following(server, early) as leader, trio.open_nursery() as nursery:
+        await leader.store.tell(ListSymbols(both, {"BTCUSDT": TRADING, "ETHUSDT": HALTED}))
+        await trio.sleep(0.1)
+        assert SymbolChanged("ETHUSDT", HALTED) in early.received
+        await nursery.start(late.run)
+        await trio.sleep(0.1)
+        for gateway in (early, late):
+            assert_same(gateway, leader)
+            assert gateway.memory.catalogue.details == {"BTCUSDT": TRADING, "ETHUSDT": HALTED}
+        await leader.store.tell(ListSymbols(both, {"BTCUSDT": TRADING, "ETHUSDT": TRADING}))
+        await trio.sleep(0.1)
+        assert_same(late, leader)
+        assert early.report.loads == late.report.loads == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_details_are_there_after_a_restart_and_are_not_forgotten_meanwhile(
+    autojump_clock: MockClock,
+) -> None:
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    details = {"BTCUSDT": TRADING, "ETHUSDT": HALTED}
+    async with following(server, gateway) as first:
+        await first.store.tell(ListSymbols(["BTCUSDT", "ETHUSDT"], details))
+        await trio.sleep(1)
+        first.kill()
+        second = Process(server)
+        async with running(second):
+            await trio.sleep(10)
+            assert second.memory.catalogue.details == details
+            assert server.contents.state is not None
+            assert server.contents.state.details == details
+            assert gateway.memory.catalogue.details == details
+    changes = [event for event in gateway.received if isinstance(event, SymbolChanged)]
+    assert changes == [SymbolChanged("ETHUSDT", HALTED)]
 
 
 async def test_gateway_without_redis_starts_and_waits(autojump_clock: MockClock) -> None:

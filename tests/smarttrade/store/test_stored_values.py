@@ -30,6 +30,7 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.origin import ForeignOrigin
 from smarttrade.store.redis_database import RedisDatabase
+from smarttrade.store.redis_format import state_to_text
 from smarttrade.store.stored_values import (
     LAST_TIME,
     Damaged,
@@ -116,6 +117,39 @@ def test_state_is_within_bounds(change: dict[str, Any]) -> None:
         change = {**change, "intervals": [i.value for i in type(BTC.interval)]}
     with pytest.raises(Damaged):
         state_from_text(json.dumps({**good, **change}).encode())
+
+
+DETAILS = {"status": "BREAK", "tick_size": "0.01", "state": "halted", "since": 1.5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tick_size": "1e-999999"},
+        {"tick_size": "1e999999"},
+        {"tick_size": "NaN"},
+        {"tick_size": "-1"},
+        {"tick_size": "0"},
+        {"tick_size": "1." + "0" * 500},
+        {"tick_size": "0.0000000000000000001"},
+        {"status": "B" * 51},
+        {"status": "\x1b[2J"},
+        {"state": "fine"},
+        {"since": 1e30},
+        {"since": -1.0},
+    ],
+)
+def test_details_of_a_symbol_are_within_bounds(change: dict[str, Any]) -> None:
+    def text(**details: Any) -> bytes:
+        state = {"symbols": ["BTCUSDT"], "intervals": ["1m"], "feed": "live", "since": 1.5}
+        return json.dumps(state | {"details": {"BTCUSDT": DETAILS | details}}).encode()
+
+    state = state_from_text(text())
+    assert state is not None
+    assert state.details["BTCUSDT"].decimals == 2
+    assert state_from_text(state_to_text(state).encode()) == state
+    with pytest.raises(Damaged):
+        state_from_text(text(**change))
 
 
 def entry(**fields: bytes) -> dict[bytes, bytes]:
