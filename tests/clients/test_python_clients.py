@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -28,6 +29,7 @@ from smarttrade_client.asyncio import AsyncioClient
 from smarttrade_client.trio import TrioClient
 from tests.browser.processes import Exchange, Service, free_port
 
+T = TypeVar("T")
 Series = list[tuple[str, str]]
 Collect = Callable[[str, Series, Callable[[list[Event]], bool]], list[Event]]
 LIMIT = 60  # seconds
@@ -59,12 +61,18 @@ async def collect(client: Any, series: Series, done: Callable[[list[Event]], boo
     return events
 
 
+def run_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
+    """In a thread of its own: where a browser is open, this one has an event loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def collect_asyncio(url: str, series: Series, done: Callable[[list[Event]], bool]) -> list[Event]:
     async def main() -> list[Event]:
         async with asyncio.timeout(LIMIT):
             return await collect(AsyncioClient(url), series, done)
 
-    return asyncio.run(main())
+    return run_asyncio(main())
 
 
 def collect_trio(url: str, series: Series, done: Callable[[list[Event]], bool]) -> list[Event]:
@@ -158,7 +166,7 @@ def test_candles_of_each_style_are_those_of_the_server(service: Service) -> None
     with Client(service.url) as client:
         told = client.candles("ETHUSDT", "1d", limit=5), client.symbols(), client.intervals()
     others = [
-        asyncio.run(asked(AsyncioClient(service.url))),
+        run_asyncio(asked(AsyncioClient(service.url))),
         trio.run(asked, TrioClient(service.url)),
     ]
     for page, symbols, intervals in others:

@@ -78,7 +78,9 @@ class TrioClient:
             nursery.cancel_scope.cancel()
 
     async def _run(self, following: Following, sender: Sender) -> None:
-        async with sender:
+        # Closed without a checkpoint: the consumer ends then, and would cancel an error that is on
+        # its way out.
+        with sender:
             while True:
                 began = trio.current_time()
                 loss = await self._connection(following, sender)
