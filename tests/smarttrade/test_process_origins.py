@@ -224,3 +224,14 @@ async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deploy
         differences = await deployment.client_differences(client)
     assert differences == []
     assert client.faults == []
+
+
+async def test_gateway_knows_the_symbols_as_its_ingest_does(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    await ingest.ready()
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    details = (await gateway.get("/symbols?details=1"))["details"]
+    assert [each["symbol"] for each in details] == list(SYMBOLS)
+    assert all(each["status"] == "TRADING" and each["decimals"] for each in details)
