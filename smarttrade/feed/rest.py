@@ -29,6 +29,8 @@ REQUEST_TIMEOUT = 15.0
 """Seconds for a whole request. httpx's own limits are per read, so a server that sends a byte now
 and then could hold one indefinitely."""
 
+OTHERS_REPORT_INTERVAL = 600.0  # seconds between two lines about what others use
+
 MAX_FAILURES = 5
 """In a row, until a host is left alone: a single one may be chance, and costs no one a pause."""
 
@@ -49,6 +51,7 @@ class RestClient:
         """The exchange's, as its answers and its stream report it."""
         self._venue = venue
         self._http = http
+        self._others_reported_at = float("-inf")
         self.requests = 0
         """Requests sent, whatever came back."""
 
@@ -200,6 +203,17 @@ class RestClient:
         finally:
             now = trio.current_time()
             self.budget.answered(request.weight, purpose, used, now, returned)
+            self._report_others(now)
+
+    def _report_others(self, now: float) -> None:
+        if self.budget.is_crowded and now >= self._others_reported_at + OTHERS_REPORT_INTERVAL:
+            self._others_reported_at = now
+            logger.warning(
+                "exchange_weight_used_by_others",
+                others=self.budget.others,
+                allowed=self.budget.allowed,
+                hint="history is read more slowly while other programs at this address ask so much",
+            )
 
     def _failure(self, url: str, response: httpx.Response, body: bytes) -> ExchangeError:
         status = response.status_code

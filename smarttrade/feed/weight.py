@@ -75,6 +75,12 @@ class WeightBudget:
         return half if self._set_ceiling is None else min(self._set_ceiling, self.allowed)
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether others leave less than the start, gaps and the audit are sure of."""
+        needed = self.ceiling * sum(SHARES[each] for each in Purpose if each is not Purpose.CHECK)
+        return MOST_COUNTED * self.allowed - self.others < needed
+
+    @property
     def own(self) -> int:
         """Weight of this process, under way and of the last minute."""
         return sum(self._own.values())

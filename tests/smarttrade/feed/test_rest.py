@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -282,6 +283,25 @@ async def test_requests_wait_for_the_weight_budget(autojump_clock: MockClock) ->
         for _ in range(3):
             await rest.klines(BTC)
     assert [round(asked.at, 1) for asked in exchange.requests] == [0.0, 0.1, 60.1]
+
+
+@pytest.mark.parametrize(("used", "lines"), [(4000, 0), (4500, 2)])
+async def test_weight_that_others_use_is_logged_now_and_then(
+    autojump_clock: MockClock, used: int, lines: int
+) -> None:
+    """With half of 6000 for us: above 4200 they leave less than start, gaps and audit need."""
+    exchange = exchange_with_history()
+    exchange.hosts[MAIN_HOST] = Scripted(
+        httpx.Response(200, headers={"X-MBX-USED-WEIGHT-1M": str(used)}, json=[])
+    )
+    with structlog.testing.capture_logs() as logs:
+        async with asking(exchange) as rest:
+            for _ in range(13):  # 12 minutes
+                await rest.klines(BTC)
+                await trio.sleep(60)
+    logged = [each for each in logs if each["event"] == "exchange_weight_used_by_others"]
+    assert len(logged) == lines
+    assert all(used - 10 < each["others"] <= used for each in logged)
 
 
 @pytest.mark.parametrize("used", ["", "x", "-1", "1.5", pytest.param("9" * 5000, id="digits")])
