@@ -15,7 +15,7 @@ from ..market.candle import Candle
 from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.series import Series
-from ..market.symbol_details import SymbolDetails
+from ..market.symbol_details import SymbolDetails, SymbolState
 from ..market.window import WINDOW_SIZE, Change, Difference
 from ..market.window_state import Correction, SeriesNotes, WindowState
 from .catalogue import SeriesCatalogue
@@ -366,10 +366,8 @@ class MemoryStore:
             self._clock = ExchangeClock()
         self.origin = origin
         waiting = self._waiting_by_symbol()
-        events = self._change_catalogue(symbols, intervals)
-        if not (details or is_other):
-            return events
-        changed = self._states.update(details or {}, now)
+        changed = self._states.update(details or {}, now) if details or is_other else []
+        events = self._change_catalogue(symbols, intervals, changed)
         return events + self._symbol_events(changed, waiting)
 
     def adopt(
@@ -479,8 +477,9 @@ class MemoryStore:
         served, configured = set(symbols), self._catalogue.configured
         waiting = self._waiting_by_symbol()
         before, was_listed, self.is_listed = set(self._series), self.is_listed, True
-        events = self._change_catalogue([s for s in configured if s in served], self.intervals)
         changed = self._states.update(details or {}, now)
+        listed = [s for s in configured if s in served]
+        events = self._change_catalogue(listed, self.intervals, changed)
         returned = {symbol for symbol in changed if self._states.of(symbol).is_trading}
         return [
             *events,
@@ -509,11 +508,17 @@ class MemoryStore:
         ]
 
     def _change_catalogue(
-        self, symbols: Sequence[str], intervals: Sequence[Interval]
+        self, symbols: Sequence[str], intervals: Sequence[Interval], changed: Sequence[str]
     ) -> list[Event]:
+        """Of a symbol that is left out now, `SymbolChanged` says so; one event is enough."""
         before = self._series
+        left_out = {s for s in changed if self._states.of(s).state is SymbolState.UNKNOWN}
         self._catalogue.change(symbols, intervals)
-        return [CatalogueChanged(), *_withdrawn(before, self._series)]
+        withdrawn = _withdrawn(before, self._series)
+        return [
+            CatalogueChanged(),
+            *(each for each in withdrawn if each.series.symbol not in left_out),
+        ]
 
     # -- reading ---------------------------------------------------------------------------
 

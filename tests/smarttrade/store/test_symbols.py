@@ -9,6 +9,7 @@ from smarttrade.store.events import (
     CandlesMissing,
     CatalogueChanged,
     Event,
+    SeriesWithdrawn,
     SubscriptionsOpened,
     SymbolChanged,
 )
@@ -106,7 +107,9 @@ def test_history_of_a_halted_symbol_is_not_asked_for_again_and_again() -> None:
 def test_symbol_that_is_left_out_is_reported_to_those_that_wait_for_it() -> None:
     store = MemoryStore(["BTCUSDT", "ETHUSDT"], [Interval.MINUTE_1])
     subscribe(store, ETH)
-    assert changes(listed(store, eth=UNKNOWN)) == [SymbolChanged("ETHUSDT", UNKNOWN, ("client",))]
+    events = listed(store, eth=UNKNOWN)
+    assert changes(events) == [SymbolChanged("ETHUSDT", UNKNOWN, ("client",))]
+    assert not any(isinstance(event, SeriesWithdrawn) for event in events)
     assert store.page(ETH, 1, None) is PageUnavailable.SYMBOL
 
 
