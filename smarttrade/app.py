@@ -23,7 +23,7 @@ Questions go to the store. No actor asks one above it, so there is no circle of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import trio
@@ -31,6 +31,7 @@ import trio
 from actors import Child, RestartBudget, Strategy, Supervisor
 
 from .environment import Environment
+from .feed.hosts import Hosts
 from .feed.subtree import build_feed
 from .linux.systemd import watchdog_children
 from .role import Role
@@ -93,8 +94,11 @@ def build_service(
             feed=lambda: memory.feed,
         )
         children.append(Child("hub", hub, mailbox=mailboxes.hub))
+    hosts: dict[str, Hosts] = {}
     if mailboxes.gaps is not None:
         counters.rest = environment.venue_access.rest_client(settings.weight_ceiling)
+        stream_hosts = Hosts(environment.venue_access.stream_urls)
+        hosts = {"rest": counters.rest.hosts, "stream": stream_hosts}
         feed = build_feed(
             settings.feed_options,
             environment.venue_access,
@@ -102,6 +106,7 @@ def build_service(
             mailboxes.store,
             mailboxes.gaps,
             progress=progress,
+            stream_hosts=stream_hosts,
             stream_counters=counters.stream,
             audit_counters=counters.audit,
             wall_clock=clock,
@@ -117,6 +122,7 @@ def build_service(
         session_limits=settings.session_limits,
         cors_origins=settings.cors_origins,
         describe_store=redis.describe,
+        describe_hosts=partial(_describe_hosts, hosts),
         revision_of=memory.revision_of,
         has_clients=role.has_clients,
         counters=counters,
@@ -136,3 +142,8 @@ def build_service(
     budget = RestartBudget(3, within=300)
     service = Supervisor("service", children, strategy=Strategy.REST_FOR_ONE, budget=budget)
     return service
+
+
+def _describe_hosts(hosts: Mapping[str, Hosts]) -> list[dict[str, object]]:
+    now = trio.current_time()
+    return [{"use": use, **host} for use, known in hosts.items() for host in known.describe(now)]

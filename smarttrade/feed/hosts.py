@@ -21,6 +21,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -102,6 +103,11 @@ class Host:
         self.failed_at = float("-inf")
         self.trial_since: float | None = None
         """Since when a request is under way that shows whether it is well again."""
+
+    @property
+    def name(self) -> str:
+        """Without what a URL has beside it, but for the port."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
 
     @property
     def is_limited(self) -> bool:
@@ -198,10 +204,13 @@ class Hosts:
             self.failed(host, trouble, now, asked_at=now)
 
     def describe(self, now: float) -> list[dict[str, object]]:
-        """For people: each host, its trouble, and for how many seconds it is left alone."""
+        """For people: each host, its trouble, and for how many seconds it is left alone.
+
+        Names only: a URL may have credentials in it.
+        """
         return [
             {
-                "url": host.url,
+                "host": host.name,
                 "state": "ok" if host.trouble is None else host.trouble.value,
                 "left_alone_for": round(max(0.0, host.until - now), 1),
             }

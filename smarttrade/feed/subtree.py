@@ -68,6 +68,7 @@ def build_feed(
     gaps: Mailbox[CandlesMissing],
     *,
     progress: Callable[[int, int], None],
+    stream_hosts: Hosts,
     stream_counters: StreamCounters,
     audit_counters: AuditCounters,
     wall_clock: Callable[[], float],
@@ -86,7 +87,7 @@ def build_feed(
         store,
         rest,
         access.venue,
-        Hosts(access.stream_urls),
+        stream_hosts,
         dial=access.dial,
         # Half of what is allowed: other programs at this address connect too.
         attempts=AttemptBudget(limits.connection_attempts // 2, limits.connection_period),

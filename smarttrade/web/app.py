@@ -123,6 +123,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
             server=services.server,
             uptime=uptime(),
             store=services.describe_store(),
+            hosts=services.describe_hosts(),
             simulated=services.is_simulated,
         )
         return _json(described)

@@ -164,12 +164,25 @@ class Actor(Struct, frozen=True):
     children: list[Actor]
 
 
+class ExchangeHost(Struct, frozen=True):
+    """A host of the exchange, and how it is."""
+
+    use: Literal["rest", "stream"]
+    host: Annotated[str, Meta(description="Its name, and the port if that is unusual.")]
+    state: Annotated[
+        Literal["ok", "limited", "banned", "blocked", "overloaded", "silent", "failing"],
+        Meta(description="Why it is left alone, or was until it answers."),
+    ]
+    left_alone_for: Annotated[float, Meta(ge=0, description="Seconds until it is asked again.")]
+
+
 class System(Actor, frozen=True):
     """The supervision tree from the service down."""
 
     server: Annotated[str, Meta(description="Name and version.")]
     uptime: Annotated[float, Meta(description="Seconds since the process began.")]
     store: Store
+    hosts: Annotated[list[ExchangeHost], Meta(description="Of the exchange; none without a feed.")]
     simulated: Simulated
 
 

@@ -44,6 +44,8 @@ class Services:
     """Who may read the answers in a browser; `*` is anybody."""
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"}
     """Where candles are kept now, and how that goes."""
+    describe_hosts: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    """The exchange's hosts and how each is now; none in a process without a feed."""
     has_clients: bool = True
     """False: only what operators ask is answered."""
     revision_of: Callable[[Series], int | None] = lambda _: None

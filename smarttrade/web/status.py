@@ -13,7 +13,14 @@ from ..store.messages import Overview, SeriesOverview
 from ..store.redis_report import RedisRole
 from ..store.symbols import EXCUSED_AFTER
 from .problem import ProblemError
-from .response_schemas import Actor, SeriesStatus, StreamingStatus, SymbolNotTrading, System
+from .response_schemas import (
+    Actor,
+    ExchangeHost,
+    SeriesStatus,
+    StreamingStatus,
+    SymbolNotTrading,
+    System,
+)
 
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
@@ -181,6 +188,7 @@ def describe_system(
     server: str,
     uptime: float,
     store: Mapping[str, Any] = _MEMORY,
+    hosts: Sequence[Mapping[str, Any]] = (),
     simulated: bool = False,
 ) -> System:
     """The same with what is known of the process. `uptime` is in seconds."""
@@ -189,6 +197,7 @@ def describe_system(
         server=server,
         uptime=round(uptime, 1),
         store=dict(store),
+        hosts=[ExchangeHost(**host) for host in hosts],
         simulated=simulated,
     )
 

@@ -34,6 +34,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     # REST
     response_schemas.Actor: "Actor",
     response_schemas.CandlesPage: "CandlePage",
+    response_schemas.ExchangeHost: "ExchangeHost",
     response_schemas.Gap: "Gap",
     response_schemas.Health: "Health",
     response_schemas.Intervals: "Intervals",

@@ -195,9 +195,14 @@ def test_host_is_left_alone_for_what_was_found_out_otherwise() -> None:
     known.leave_alone(MAIN, Trouble.SILENT, 5)
     assert taken(known, 5).url == SPARE
     assert known.describe(15) == [
-        {"url": MAIN, "state": "silent", "left_alone_for": 50.0},
-        {"url": SPARE, "state": "ok", "left_alone_for": 0.0},
+        {"host": "main.test", "state": "silent", "left_alone_for": 50.0},
+        {"host": "spare.test", "state": "ok", "left_alone_for": 0.0},
     ]
+
+
+def test_description_of_a_host_has_no_credentials() -> None:
+    known = Hosts(["https://user:secret@proxy.test:8443/path?key=secret", "wss://[::1]:9443/ws"])
+    assert [each["host"] for each in known.describe(0)] == ["proxy.test:8443", "[::1]:9443"]
 
 
 @given(
