@@ -9,7 +9,5 @@ from __future__ import annotations
 UNHANDLED = frozenset(
     {
         "stale_rows",  # a row is taken as final because a later one is listed
-        "symbol_halted",  # a gateway is not ready: what is stored has no state of symbols
-        "symbol_unknown",
     }
 )
