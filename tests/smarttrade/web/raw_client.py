@@ -60,7 +60,7 @@ class Application:
         return app
 
     async def joined(self, target: str) -> None:
-        """Return when the session at `target` gets posts; its client may be told before."""
+        """Return when the session at `target` gets posts; its client may be answered earlier."""
         while target.removeprefix("/ws").removeprefix("?") not in self.outboxes:
             await trio.lowlevel.checkpoint()
 

@@ -125,7 +125,7 @@ def test_no_host_makes_no_origin_ours() -> None:
 @pytest.mark.parametrize(
     ("peer", "forwarded", "client"),
     [
-        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # whoever says so is not believed
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a client's own header is not believed
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # it may have made up the rest

@@ -173,7 +173,7 @@ def varies(answer: httpx.Response) -> set[str]:
     }
 
 
-async def test_unchanged_answer_tells_the_origin_too() -> None:
+async def test_unchanged_answer_has_the_origin_too() -> None:
     async with backend(cors_origins=["https://a.example"]) as server:
         await server.history(BTC, rows(0, 2))
         etag = (await server.get("/candles/BTCUSDT/1m")).headers["ETag"]

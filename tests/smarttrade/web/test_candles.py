@@ -56,14 +56,14 @@ async def test_answer_has_the_series_its_candles_and_what_is_known_about_them() 
         answer = await server.get(PATH)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/json"
-    flat = {"open": 100.0, "high": 100.0, "low": 100.0, "close": 100.0, "volume": 10.0}
+    filled = {"open": 100.0, "high": 100.0, "low": 100.0, "close": 100.0, "volume": 10.0}
     assert answer.json() == {
         "symbol": "BTCUSDT",
         "interval": "1m",
         "candles": [
-            {"time": at(0) // 1000, **flat},
-            {"time": at(1) // 1000, **flat},
-            {"time": at(2) // 1000, **flat, "high": 101.5, "close": 101.5, "volume": 11.5},
+            {"time": at(0) // 1000, **filled},
+            {"time": at(1) // 1000, **filled},
+            {"time": at(2) // 1000, **filled, "high": 101.5, "close": 101.5, "volume": 11.5},
         ],
         "closed": False,
         "as_of": at(2) + 7_000,
@@ -98,14 +98,14 @@ async def test_live_state_of_the_forming_candle_is_in_the_answer() -> None:
 async def test_numbers_equal_the_decimals_of_the_exchange(texts: Sequence[str]) -> None:
     async with backend() as server:
         await server.history(BTC_DAY, [day(0, *map(float, texts)), day(1, *map(float, texts))])
-        told = decode((await server.get("/candles/BTCUSDT/1d?limit=1")).text)["candles"][0]
-    assert [told[name] for name in ("open", "high", "low", "close", "volume")] == [
+        newest = decode((await server.get("/candles/BTCUSDT/1d?limit=1")).text)["candles"][0]
+    assert [newest[name] for name in ("open", "high", "low", "close", "volume")] == [
         Decimal(text) for text in texts
     ]
-    assert all(isinstance(number, Decimal) for number in told.values())
+    assert all(isinstance(number, Decimal) for number in newest.values())
 
 
-async def test_gaps_tell_what_the_exchange_does_not_have() -> None:
+async def test_gaps_show_what_the_exchange_does_not_have() -> None:
     async with backend() as server:
         await server.history(BTC, rows_at([0, 1, 5, 6]), first=at(0))
         answer = await server.get(PATH)
@@ -114,7 +114,7 @@ async def test_gaps_tell_what_the_exchange_does_not_have() -> None:
     assert opened(answer) == [0, 1, 5, 6]
 
 
-async def test_gaps_tell_what_is_still_to_be_read(autojump_clock: MockClock) -> None:
+async def test_gaps_show_what_is_still_to_be_read(autojump_clock: MockClock) -> None:
     """The store holds live candles back for 5 s; then stale charts would be worse."""
     async with backend() as server:
         await server.history(BTC, rows(0, 2))
@@ -233,7 +233,7 @@ async def test_before_between_two_candles_and_after_all_of_them() -> None:
     "text",
     ["0", "1001", "-1", "+5", "1.0", "1e2", "", "abc", "٣", "0x10", "5%00", "%20 5", "9" * 5000],
 )
-async def test_bad_limit_is_told_by_value(text: str) -> None:
+async def test_bad_limit_is_named_in_the_error(text: str) -> None:
     async with backend() as server:
         await server.history(BTC, rows(0, 2))
         document = await problem(server, f"{PATH}?limit={text}")
@@ -245,8 +245,8 @@ async def test_bad_limit_is_told_by_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "100000000001", "1733007600000", "1733007600.5", "", "now"])
-async def test_bad_before_is_told_by_value(text: str) -> None:
-    """Milliseconds given for seconds are told from a time in the future."""
+async def test_bad_before_is_named_in_the_error(text: str) -> None:
+    """The error distinguishes milliseconds given for seconds from a time in the future."""
     async with backend() as server:
         await server.history(BTC, rows(0, 2))
         document = await problem(server, f"{PATH}?before={text}")
@@ -254,7 +254,7 @@ async def test_bad_before_is_told_by_value(text: str) -> None:
     assert repr(text) in document["detail"]
 
 
-async def test_unknown_symbol_is_told_by_name_with_what_there_is() -> None:
+async def test_unknown_symbol_is_named_in_the_error_with_the_known_ones() -> None:
     async with backend() as server:
         document = await problem(server, "/candles/dogeusdt/1m")
     assert (document["status"], document["code"]) == (404, "unknown_symbol")

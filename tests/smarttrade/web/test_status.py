@@ -1,4 +1,4 @@
-"""What operators and front ends are told about the service: `/ready`, `/streaming/status`, `/system`."""
+"""What operators and front ends can read about the service: `/ready`, `/streaming/status`, `/system`."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ async def test_status_has_one_entry_a_series_in_the_configured_order() -> None:
     ]
 
 
-async def test_status_of_a_series_tells_its_newest_candle() -> None:
+async def test_status_of_a_series_has_its_newest_candle() -> None:
     async with backend(symbols=["BTCUSDT"], intervals=MINUTES) as server:
         await server.history(BTC, rows(0, 9, closed=True))
         await server.live(BTC, candle(10, closed=False, close=98.5))
@@ -188,7 +188,7 @@ async def test_status_before_there_is_anything_has_no_prices() -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_status_tells_since_when_the_feed_is_how() -> None:
+async def test_status_has_the_time_of_the_feeds_last_change() -> None:
     async with backend() as server:
         await server.feed(Feed.STALE)
         status = (await server.get("/streaming/status")).json()
@@ -210,7 +210,7 @@ async def test_system_is_the_tree() -> None:
     )
     tree = ActorInfo("service", State.RUNNING, children=(store, ActorInfo("web", State.RUNNING)))
     async with backend(tree=tree) as server:
-        told = (await server.get("/system")).json()
+        report = (await server.get("/system")).json()
     nothing: dict[str, Any] = {
         "restarts": 0,
         "last_error": None,
@@ -219,9 +219,9 @@ async def test_system_is_the_tree() -> None:
         "handled": None,
         "children": [],
     }
-    for name in set(told) - {"name", "state", "children", *nothing}:
-        del told[name]  # what else there is to know
-    assert told == {
+    for name in set(report) - {"name", "state", "children", *nothing}:
+        del report[name]  # what else there is to know
+    assert report == {
         **nothing,
         "name": "service",
         "state": "running",

@@ -397,7 +397,7 @@ async def test_bad_client_costs_the_others_nothing() -> None:
 # What comes unasked
 
 
-async def test_status_of_the_feed_is_told_when_it_changes() -> None:
+async def test_status_of_the_feed_is_sent_when_it_changes() -> None:
     async with backend() as server, server.session() as session:
         await began(session)
         for feed in (Feed.LIVE, Feed.STALE, Feed.DOWN):
@@ -411,7 +411,7 @@ async def test_status_of_the_feed_is_told_when_it_changes() -> None:
     assert all(float(one["since"]) == WALL for one in heard)
 
 
-async def test_heartbeat_tells_that_the_server_lives(autojump_clock: MockClock) -> None:
+async def test_heartbeat_shows_that_the_server_lives(autojump_clock: MockClock) -> None:
     async with backend() as server, server.session() as session:
         await began(session)
         times = []
@@ -443,16 +443,16 @@ def rows_with_a_hole() -> Any:
 # Stopping
 
 
-async def test_sessions_are_told_1001_when_the_server_stops() -> None:
+async def test_sessions_are_closed_with_1001_when_the_server_stops() -> None:
     async with (
         backend() as server,
         server.session() as session,
-        server.session("/ws/candles/BTCUSDT") as flat,
+        server.session("/ws/candles/BTCUSDT") as legacy,
     ):
         await began(session)
         server.draining.set()
         assert await session.close_code() == (1001, "shutting down")
-        assert await flat.close_code() == (1001, "shutting down")
+        assert await legacy.close_code() == (1001, "shutting down")
 
 
 async def test_no_session_is_left_in_the_hub_when_its_client_went() -> None:
@@ -492,10 +492,10 @@ async def test_flat_form_begins_with_the_newest_and_then_every_update() -> None:
             await server.live(ETH, candle(9))
             await server.feed(Feed.DOWN)
             later = await flat_messages(session)
-    flat = {"symbol": "BTCUSDT", "open": 100.0, "low": 100.0}
+    fields = {"symbol": "BTCUSDT", "open": 100.0, "low": 100.0}
     assert first == [
         {
-            **flat,
+            **fields,
             "timestamp": at(9),
             "high": 100.0,
             "close": 100.0,
@@ -505,7 +505,7 @@ async def test_flat_form_begins_with_the_newest_and_then_every_update() -> None:
     ]
     assert later == [
         {
-            **flat,
+            **fields,
             "timestamp": at(9),
             "high": 103.0,
             "close": 103.0,
@@ -513,7 +513,7 @@ async def test_flat_form_begins_with_the_newest_and_then_every_update() -> None:
             "is_closed": True,
         },
         {
-            **flat,
+            **fields,
             "timestamp": at(10),
             "high": 100.0,
             "close": 100.0,
@@ -619,9 +619,9 @@ async def test_client_of_a_symbol_that_is_left_out_is_informed_and_can_unsubscri
             await session.say(**ETH_1M, snapshot=5)
             await session.pending()
             await server.tell(ListSymbols([]))
-            told = await session.pending()
+            received = await session.pending()
             await session.say(action="unsubscribe", **ETH_1M)
             answered = await session.hear("subscribed")
-    assert [one["code"] for one in told] == ["series_withdrawn"] * 2
-    assert {one["message"].split()[0] for one in told} == {"BTCUSDT", "ETHUSDT"}
+    assert [one["code"] for one in received] == ["series_withdrawn"] * 2
+    assert {one["message"].split()[0] for one in received} == {"BTCUSDT", "ETHUSDT"}
     assert (answered["subscriptions"], answered["errors"]) == ([BTC_1M], [])

@@ -18,13 +18,13 @@ GONE: Any = {"type": "websocket.disconnect", "code": 1006}
 
 
 class Deaf:
-    """An application that takes nothing, until it is told to end or is cancelled."""
+    """An application that takes nothing, until it receives the disconnect or is cancelled."""
 
     def __init__(self) -> None:
         self.end = trio.Event()
         self.cancelled_at: float | None = None
-        self.last_words = trio.Event()
-        self.said_last_words = False
+        self.final_send = trio.Event()
+        self.has_sent = False
 
     async def __call__(self, *_: object) -> None:
         try:
@@ -35,8 +35,8 @@ class Deaf:
 
     async def send(self, message: object) -> None:
         assert message is None
-        await self.last_words.wait()
-        self.said_last_words = True
+        await self.final_send.wait()
+        self.has_sent = True
 
 
 def edge(app: Deaf) -> Edge:
@@ -63,10 +63,10 @@ async def test_an_application_that_takes_nothing_is_cancelled_after_its_patience
     with pytest.raises(FloodedError):
         await task.put(MESSAGE)
 
-    app.last_words.set()
+    app.final_send.set()
     await wait_all_tasks_blocked()
     assert app.cancelled_at == 5
-    assert app.said_last_words
+    assert app.has_sent
 
 
 async def test_an_application_has_a_while_to_end_after_its_client(
@@ -76,7 +76,7 @@ async def test_an_application_has_a_while_to_end_after_its_client(
     await started(app, nursery).put(GONE)
     await trio.sleep(100)
     assert app.cancelled_at == 5
-    app.last_words.set()
+    app.final_send.set()
 
 
 async def test_with_its_queue_full_it_has_none(
@@ -89,13 +89,13 @@ async def test_with_its_queue_full_it_has_none(
     await task.put(GONE)
     await wait_all_tasks_blocked()
     assert app.cancelled_at == 0
-    app.last_words.set()
+    app.final_send.set()
 
 
-async def test_an_application_that_ended_holds_nobody_up(
+async def test_an_application_that_ended_blocks_no_sender(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Even while its last words wait for the client."""
+    """Even while its final send waits for the client."""
     app = Deaf()
     task = started(app, nursery)
     app.end.set()
@@ -103,7 +103,7 @@ async def test_an_application_that_ended_holds_nobody_up(
     for _ in range(100):
         await task.put(MESSAGE)
     assert trio.current_time() == 0
-    app.last_words.set()
+    app.final_send.set()
 
 
 def test_a_message_that_is_too_long_is_not_stored() -> None:

@@ -136,7 +136,7 @@ HEADS: dict[str, tuple[bytes, int | None]] = {
     ),
     "chunks": (request("POST /echo HTTP/1.1", CHUNKED, body=b"2\r\nhi\r\n0\r\n\r\n"), 200),
     "9000 chunks": (request("POST /echo HTTP/1.1", CHUNKED, body=b"1\r\nx\r\n" * 9000), 413),
-    "chunks that nobody reads": (request("GET /waits HTTP/1.1", CHUNKED, body=b"1\r\nx\r\n" * 99), None),
+    "chunks that are not read": (request("GET /waits HTTP/1.1", CHUNKED, body=b"1\r\nx\r\n" * 99), None),
     "a chunk of no size": (request("POST /echo HTTP/1.1", CHUNKED, body=b"xyz\r\n\r\n"), 400),
     "an endless chunk": (request("POST /echo HTTP/1.1", CHUNKED, body=b"F" * 19 + b"\r\n" + bytes(9999)), 413),
     "an unknown encoding": (request("POST /echo HTTP/1.1", "Transfer-Encoding: gzip"), 501),
@@ -199,7 +199,7 @@ HANDSHAKES: dict[str, tuple[bytes, int | None]] = {
     "chunks": (upgrade_request("/ws", CHUNKED) + b"5\r\nhello\r\n0\r\n\r\n", 101),
     "two upgrades": (upgrade_request("/ws", "Upgrade: h2c"), None),
     "only an upgrade": (upgrade_request().replace(b"Connection: Upgrade", b"X: y"), None),
-    "a protocol that nobody speaks": (upgrade_request("/ws", "Sec-WebSocket-Protocol: mqtt"), 101),
+    "an unknown subprotocol": (upgrade_request("/ws", "Sec-WebSocket-Protocol: mqtt"), 101),
     "strange window bits": (
         upgrade_request(
             "/ws", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99, ,;="
@@ -238,46 +238,48 @@ def bomb() -> bytes:
 
 
 @dataclass(frozen=True)
-class Said:
+class FrameCase:
     data: bytes
     code: int | None = None
     """Of the close frame that answers it; None if the session goes on."""
 
 
-FRAMES: dict[str, Said] = {
-    "unmasked": Said(frame(TEXT, b"hello", masked=False), 1002),
-    "a reserved opcode": Said(frame(3, b"hello"), 1002),
-    "a reserved control opcode": Said(frame(11), 1002),
-    "a reserved bit": Said(frame(TEXT, b"hello", reserved=0x20), 1002),
-    "compressed though never agreed": Said(frame(TEXT, bomb(), reserved=0x40), 1002),
-    "text that is not UTF-8": Said(frame(TEXT, b"\xff\xfe"), 1007),
-    "text that ends inside a character": Said(frame(TEXT, b"\xe2\x82"), 1007),
-    "a continuation of nothing": Said(frame(0, b"hello"), 1002),
-    "a text inside a text": Said(frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
-    "a ping in pieces": Said(frame(PING, b"a", fin=False), 1002),
-    "a long ping": Said(frame(PING, b"a" * 126), 1002),
-    "a length in more bytes than it needs": Said(b"\x81\xfe\x00\x05" + bytes(4) + b"hello", 1002),
-    "a length beyond 63 bits": Said(b"\x81\xff" + b"\xff" * 8 + bytes(4), 1002),
-    "a close of one byte": Said(frame(CLOSE, b"\x03"), 1002),
-    "a close with a code that is none": Said(frame(CLOSE, b"\x00\x01"), 1002),
-    "a close with a code of ours alone": Said(frame(CLOSE, struct.pack("!H", 1006)), 1002),
-    "a close with a reason that is not UTF-8": Said(frame(CLOSE, b"\x03\xe8\xff"), 1007),
-    "a close without code": Said(frame(CLOSE), 0),
-    "words after the close": Said(frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"and") * 100, 1000),
-    "two closes": Said(frame(CLOSE, b"\x03\xe8") * 2, 1000),
-    "one byte too much": Said(frame(TEXT, b"x" * (65536 + 1)), 1009),
-    "one byte too much in pieces": Said(
+FRAMES: dict[str, FrameCase] = {
+    "unmasked": FrameCase(frame(TEXT, b"hello", masked=False), 1002),
+    "a reserved opcode": FrameCase(frame(3, b"hello"), 1002),
+    "a reserved control opcode": FrameCase(frame(11), 1002),
+    "a reserved bit": FrameCase(frame(TEXT, b"hello", reserved=0x20), 1002),
+    "compressed though never agreed": FrameCase(frame(TEXT, bomb(), reserved=0x40), 1002),
+    "text that is not UTF-8": FrameCase(frame(TEXT, b"\xff\xfe"), 1007),
+    "text that ends inside a character": FrameCase(frame(TEXT, b"\xe2\x82"), 1007),
+    "a continuation of nothing": FrameCase(frame(0, b"hello"), 1002),
+    "a text inside a text": FrameCase(frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
+    "a ping in pieces": FrameCase(frame(PING, b"a", fin=False), 1002),
+    "a long ping": FrameCase(frame(PING, b"a" * 126), 1002),
+    "a length in more bytes than it needs": FrameCase(
+        b"\x81\xfe\x00\x05" + bytes(4) + b"hello", 1002
+    ),
+    "a length beyond 63 bits": FrameCase(b"\x81\xff" + b"\xff" * 8 + bytes(4), 1002),
+    "a close of one byte": FrameCase(frame(CLOSE, b"\x03"), 1002),
+    "a close with a code that is none": FrameCase(frame(CLOSE, b"\x00\x01"), 1002),
+    "a close with a code of ours alone": FrameCase(frame(CLOSE, struct.pack("!H", 1006)), 1002),
+    "a close with a reason that is not UTF-8": FrameCase(frame(CLOSE, b"\x03\xe8\xff"), 1007),
+    "a close without code": FrameCase(frame(CLOSE), 0),
+    "words after the close": FrameCase(frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"and") * 100, 1000),
+    "two closes": FrameCase(frame(CLOSE, b"\x03\xe8") * 2, 1000),
+    "one byte too much": FrameCase(frame(TEXT, b"x" * (65536 + 1)), 1009),
+    "one byte too much in pieces": FrameCase(
         frame(TEXT, b"x" * 65536, fin=False) + frame(0, b"x"), 1009
     ),
-    "too many bytes in few characters": Said(frame(TEXT, "€".encode() * 22_000), 1009),
-    "as much as is allowed": Said(frame(TEXT, b"x" * 65536)),
-    "an empty text": Said(frame(TEXT)),
-    "an empty binary": Said(frame(BINARY)),
-    "empty pieces": Said(frame(TEXT, fin=False) + frame(0, fin=False) * 5000 + frame(0)),
-    "an unsolicited pong": Said(frame(10, b"hello")),
-    "half a head": Said(b"\x81"),
-    "half a frame": Said(frame(TEXT, b"hello")[:-2]),
-    "random bytes": Said(random.Random(2).randbytes(4096), 1002),
+    "too many bytes in few characters": FrameCase(frame(TEXT, "€".encode() * 22_000), 1009),
+    "as much as is allowed": FrameCase(frame(TEXT, b"x" * 65536)),
+    "an empty text": FrameCase(frame(TEXT)),
+    "an empty binary": FrameCase(frame(BINARY)),
+    "empty pieces": FrameCase(frame(TEXT, fin=False) + frame(0, fin=False) * 5000 + frame(0)),
+    "an unsolicited pong": FrameCase(frame(10, b"hello")),
+    "half a head": FrameCase(b"\x81"),
+    "half a frame": FrameCase(frame(TEXT, b"hello")[:-2]),
+    "random bytes": FrameCase(random.Random(2).randbytes(4096), 1002),
 }
 
 
@@ -297,31 +299,31 @@ async def test_compression_is_never_agreed_on() -> None:
         await client.close()
 
 
-@pytest.mark.parametrize("said", FRAMES.values(), ids=FRAMES.keys())
-async def test_a_strange_frame(said: Said) -> None:
+@pytest.mark.parametrize("case", FRAMES.values(), ids=FRAMES.keys())
+async def test_a_strange_frame(case: FrameCase) -> None:
     async with served() as server, unharmed(server):
         client = await server.websocket("/ws?strange")
-        await client.send(said.data)
-        if said.code is None:
+        await client.send(case.data)
+        if case.code is None:
             with trio.move_on_after(0.03):
                 while (await client.next_frame())[0] != CLOSE:
                     pass
                 raise AssertionError("the session ended")
         else:
-            assert await client.close_code() == said.code
+            assert await client.close_code() == case.code
             await client.rest()
         await client.close()
 
 
-@pytest.mark.parametrize("said", FRAMES.values(), ids=FRAMES.keys())
-async def test_a_strange_frame_before_the_accept(said: Said) -> None:
+@pytest.mark.parametrize("case", FRAMES.values(), ids=FRAMES.keys())
+async def test_a_strange_frame_before_the_accept(case: FrameCase) -> None:
     """The application's own task handles it, and is cancelled by what it finds."""
     async with served() as server, unharmed(server):
         client = await server.connect()
-        await client.send(upgrade_request("/ws?early") + said.data)
+        await client.send(upgrade_request("/ws?early") + case.data)
         assert (await client.head()).startswith(b"HTTP/1.1 101 ")
-        if said.code is not None:
-            assert await client.close_code() == said.code
+        if case.code is not None:
+            assert await client.close_code() == case.code
             await client.rest()
         await client.close()
 
@@ -406,7 +408,7 @@ async def test_a_burst_of_messages_is_answered_in_order() -> None:
         await client.close()
 
 
-async def test_pings_whose_answers_nobody_reads_end_the_session() -> None:
+async def test_pings_whose_pongs_are_not_read_end_the_session() -> None:
     async with served() as server, unharmed(server):
         client = await server.websocket("/ws?pings", receive_buffer=4096)
         with pytest.raises(trio.BrokenResourceError):
@@ -426,7 +428,7 @@ async def test_a_body_of_any_length_is_not_stored() -> None:
         await client.close()
 
 
-async def test_many_slow_heads_are_cut_off_and_harm_nobody() -> None:
+async def test_many_slow_heads_are_cut_off_and_harm_no_other_client() -> None:
     async with served(head_timeout=0.2) as server, unharmed(server):
         clients = [await server.connect() for _ in range(50)]
         for client in clients:

@@ -29,7 +29,7 @@ async def tls_handshake(server: Served, target: str = "/ws", *lines: str) -> tup
     return int((await client.head()).split()[1]), client
 
 
-async def test_a_request_without_a_token_is_told_what_is_missing() -> None:
+async def test_a_request_without_a_token_is_answered_with_what_is_missing() -> None:
     async with served(access=Access(tokens=(TOKEN,))) as server:
         status, head, problem = await ask(server, "GET /hello HTTP/1.1", "Origin: http://a.test")
         assert (status, problem["code"]) == (401, "token_required")

@@ -56,14 +56,14 @@ async def test_every_family_has_a_type_a_meaning_and_our_prefix() -> None:
     for family in families(text):
         assert family.type in ("counter", "gauge", "histogram"), family.name
         assert family.name.startswith("smarttrade_")
-        assert family.documentation.endswith("."), f"{family.name}: no meaning is told"
+        assert family.documentation.endswith("."), f"{family.name}: no description"
 
 
 def test_every_meaning_is_of_something() -> None:
     """Names that are no longer there would be taken for documentation."""
     counters = Counters()
     parts = [getattr(counters, each.name) for each in fields(counters)]
-    told = {name for part in parts for name, _ in numbers_in(part)}
+    exposed = {name for part in parts for name, _ in numbers_in(part)}
     own = re.compile("exchange_|redis_|actor_|mailbox_|process_|series_")
     others = {
         "info",
@@ -74,11 +74,11 @@ def test_every_meaning_is_of_something() -> None:
         "gaps",
         "push_delay_seconds",
     }
-    for name in MEANINGS.keys() - told - others - {"loop_delay_seconds"}:
+    for name in MEANINGS.keys() - exposed - others - {"loop_delay_seconds"}:
         assert own.match(name), name
 
 
-async def test_series_are_told_with_their_age_and_whether_they_are_ready(
+async def test_series_are_exposed_with_their_age_and_readiness(
     autojump_clock: MockClock,
 ) -> None:
     async with backend() as server:
@@ -96,7 +96,7 @@ def labelled(series: Any) -> Labels:
     return (("interval", series.interval.value), ("symbol", series.symbol))
 
 
-async def test_feed_is_told_as_one_state_of_three() -> None:
+async def test_feed_is_exposed_as_one_state_of_three() -> None:
     async with backend() as server:
         await server.feed(Feed.STALE)
         found = await scrape(server)
@@ -121,16 +121,16 @@ async def test_updates_and_corrections_are_counted_and_gaps_shown() -> None:
 async def test_delay_is_observed_once_for_each_candle_and_not_for_each_client(
     autojump_clock: MockClock,
 ) -> None:
-    told = int(WALL * 1000) - 300  # ms: it took 0.3 s to get here
+    event_time = int(WALL * 1000) - 300  # ms: it took 0.3 s to get here
     async with backend() as server:
         await server.history(BTC, rows(0, 9))
         async with server.session() as one, server.session() as other:
             for session in (one, other):
                 await session.say(symbol="BTCUSDT", interval="1m")
             for _ in range(3):
-                told += 1
-                update = candle(9, closed=False, volume=told - WALL * 1000 + 1000)
-                await server.live(BTC, update._replace(event_time=told))
+                event_time += 1
+                update = candle(9, closed=False, volume=event_time - WALL * 1000 + 1000)
+                await server.live(BTC, update._replace(event_time=event_time))
             found = await scrape(server)
     assert of(found, "push_delay_seconds_count") == 3
     assert of(found, "push_delay_seconds_bucket", le="0.25") == 0
@@ -173,7 +173,7 @@ async def test_bad_requests_and_sessions_closed_for_them_are_counted() -> None:
     assert of(found, "session_closed_faulty_total") == 1
 
 
-async def test_actors_are_told_by_their_path() -> None:
+async def test_actors_are_labelled_with_their_path() -> None:
     store = ActorInfo(
         "store", State.PAUSING, restarts=2, mailbox_depth=3, mailbox_capacity=9, handled=7
     )
@@ -190,7 +190,7 @@ async def test_actors_are_told_by_their_path() -> None:
     assert ("smarttrade_mailbox_depth", (("actor", "service"),)) not in found
 
 
-async def test_store_that_does_not_answer_is_told_with_everything_else(
+async def test_silent_store_is_exposed_with_everything_else(
     autojump_clock: MockClock,
 ) -> None:
     async with backend(is_store_running=False) as server:
@@ -216,8 +216,8 @@ async def test_nothing_that_a_client_says_becomes_a_label() -> None:
     assert set(after) == set(before)
 
 
-async def test_redis_is_told_when_there_is_one() -> None:
-    told = {
+async def test_redis_is_exposed_when_there_is_one() -> None:
+    report = {
         "kind": "redis",
         "role": "leading",
         "since": 1.0,
@@ -225,7 +225,7 @@ async def test_redis_is_told_when_there_is_one() -> None:
         "waiting": 4,
         "errors": 2,
     }
-    async with backend(describe_store=lambda: told) as server:
+    async with backend(describe_store=lambda: report) as server:
         found = await scrape(server)
     assert of(found, "redis_role", role="leading") == 1
     assert of(found, "redis_role", role="away") == 0

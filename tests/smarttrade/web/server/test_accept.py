@@ -195,7 +195,7 @@ async def test_an_application_that_cannot_start_is_not_served(nursery: trio.Nurs
 
 
 async def test_a_background_task_that_fails_takes_the_server_with_it() -> None:
-    """Whoever supervises us must know; the pages must not go on without it."""
+    """The supervisor must know; the server must not go on without it."""
     app = QuartTrio(__name__)
 
     async def fail() -> None:
@@ -250,7 +250,7 @@ async def read(client: RawClient, texts: list[str], count: int) -> None:
         texts.append(await client.text())
 
 
-async def test_a_client_with_too_much_pending_is_told_1013() -> None:
+async def test_a_client_with_too_much_pending_is_closed_with_1013() -> None:
     async with served(max_pending_bytes=100_000, stall_limit=30) as server:
         client = await server.websocket("/ws?me", receive_buffer=4096)
         for number in range(1000):
@@ -260,7 +260,7 @@ async def test_a_client_with_too_much_pending_is_told_1013() -> None:
         await client.close()
 
 
-async def test_a_download_that_nobody_reads_is_cut_off() -> None:
+async def test_a_download_that_is_not_read_is_cut_off() -> None:
     async with served() as server:
         footprint = Footprint.now()
         client = await server.connect(receive_buffer=4096)
@@ -306,7 +306,7 @@ async def test_a_handler_that_hears_nothing_is_ended_after_its_client(messages: 
 # Limits
 
 
-async def test_beyond_the_limit_a_client_is_told_why_and_others_are_unharmed() -> None:
+async def test_beyond_the_limit_a_client_gets_the_reason_and_others_are_unharmed() -> None:
     async with served(max_connections=2) as server:
         first, second = [await server.websocket(f"/ws?{number}") for number in range(2)]
         status, head, body = await get(server)
@@ -515,7 +515,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return both
 
 
-async def test_tls_clients_are_served_and_told_to_leave(
+async def test_tls_clients_are_served_and_closed_on_stop(
     certificate: Path, nursery: trio.Nursery
 ) -> None:
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -17,7 +17,7 @@ async def test_localhost_is_both_loopback_addresses() -> None:
             await listener.aclose()
 
 
-async def test_a_taken_port_is_said_with_what_to_do() -> None:
+async def test_a_taken_port_is_reported_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListenError, match=f"port {port} on 127.0.0.1 is taken.*set PORT"):
@@ -33,6 +33,6 @@ async def test_a_port_may_be_shared_by_processes() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-async def test_a_host_that_is_not_this_machine_is_said(host: str) -> None:
+async def test_a_host_that_is_not_this_machine_is_reported(host: str) -> None:
     with pytest.raises(CannotListenError, match="set HOST to 127"):
         await open_listeners(host, 0)

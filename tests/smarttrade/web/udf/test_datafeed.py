@@ -83,7 +83,7 @@ async def test_symbol_is_described(name: str) -> None:
     assert reply["has_weekly_and_monthly"] is False
 
 
-async def test_unknown_symbol_is_told_as_charts_understand_it() -> None:
+async def test_unknown_symbol_is_answered_in_the_protocol_of_charts() -> None:
     async with backend() as server:
         answers = [await server.get(f"/udf/symbols{query}") for query in ("?symbol=NOPE", "")]
         other = await server.get("/udf/symbols?symbol=KRAKEN:BTCUSDT")
@@ -211,7 +211,7 @@ async def test_days_are_spelled_in_two_ways(spelling: str) -> None:
         ({}, "not read from the exchange yet"),
     ],
 )
-async def test_what_cannot_be_told_is_an_error_of_the_protocol(
+async def test_failed_request_is_an_error_of_the_protocol(
     query: dict[str, Any], words: str
 ) -> None:
     async with backend() as server:
@@ -223,7 +223,7 @@ async def test_what_cannot_be_told_is_an_error_of_the_protocol(
 # Time
 
 
-async def test_time_is_the_exchanges_once_it_has_told_any() -> None:
+async def test_time_is_the_exchanges_once_it_is_known() -> None:
     async with backend() as server:
         before = await server.get("/udf/time")
         await server.history(BTC, rows(0, 9))
