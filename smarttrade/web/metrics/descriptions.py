@@ -1,6 +1,29 @@
-"""What each metric means, for its `# HELP`; names without `smarttrade_` and `_total`."""
+"""Every metric's name and what it means, for its `# HELP`.
+
+Names are without `smarttrade_` and `_total`. They are part of the product: dashboards and alerts
+use them.
+"""
 
 from __future__ import annotations
+
+from ...feed.audit import AuditCounters
+from ...feed.stream_context import StreamCounters
+from ...session.hub import HubCounters
+from ...session.outbox import OutboxCounters
+from ...session.protocol import SessionCounters
+from ...store.counters import StoreCounters
+from ..server_limits import ServerCounters
+
+GROUPS: dict[type, str] = {
+    StreamCounters: "stream",
+    AuditCounters: "audit",
+    StoreCounters: "store",
+    HubCounters: "hub",
+    OutboxCounters: "outbox",
+    SessionCounters: "session",
+    ServerCounters: "server",
+}
+"""What the names of a class's counters begin with, whatever the class is called."""
 
 GAUGES = frozenset(
     {
@@ -24,7 +47,7 @@ GAUGES = frozenset(
 )
 """Those that do not only grow, of the numbers that are exported by their names alone."""
 
-MEANINGS = {
+DESCRIPTIONS = {
     "info": "Always 1; its labels are the version and which exchange the candles are from.",
     "store_answers": "Whether the store answered this scrape in time.",
     "ready": "What /ready says.",

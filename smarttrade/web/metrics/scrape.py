@@ -4,14 +4,14 @@ Nothing is counted for its sake: at a scrape, the counters that there are anyway
 is asked for its overview, and the supervision tree is looked at. Labels are symbols, intervals and
 actors, of which there are as many as are configured; nothing that a client says becomes a label.
 
-Every number in a `...Counters` is exported under its own name: `StreamCounters.updates` is
-`smarttrade_stream_updates_total`.
+Every number in a `...Counters` is exported; `descriptions.py` has the name of each, and one that it
+does not name is an error that the tests find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from ...store.redis_report import RedisRole
 from ..problem import ProblemError
 from ..services import Services
 from ..status import check_ready
-from .descriptions import GAUGES, MEANINGS
+from .descriptions import DESCRIPTIONS, GAUGES, GROUPS
 from .exposition import Exposition, labels
 from .process import process_numbers
 
@@ -42,7 +42,7 @@ async def metrics(services: Services) -> str:
     """All metrics, as one text."""
     overview = await _overview(services)
     into = Exposition(PREFIX)
-    into.gauges("info", MEANINGS["info"], [(labels(_info_labels(services)), 1)])
+    into.gauges("info", DESCRIPTIONS["info"], [(labels(_info_labels(services)), 1)])
     _tell(into, "store_answers", int(overview is not None))
     if overview is not None:
         _tell_overview(into, services, overview)
@@ -50,8 +50,8 @@ async def metrics(services: Services) -> str:
     for each in fields(counters):
         for name, value in numbers_in(getattr(counters, each.name)):
             _tell(into, name, value)
-    into.histogram("push_delay_seconds", MEANINGS["push_delay_seconds"], counters.hub.delays)
-    into.histogram("loop_delay_seconds", MEANINGS["loop_delay_seconds"], counters.loop_delays)
+    into.histogram("push_delay_seconds", DESCRIPTIONS["push_delay_seconds"], counters.hub.delays)
+    into.histogram("loop_delay_seconds", DESCRIPTIONS["loop_delay_seconds"], counters.loop_delays)
     _tell(into, "server_waiting_bytes", counters.server.waiting_bytes())
     if counters.rest is not None:
         _tell_exchange(into, counters.rest)
@@ -80,7 +80,7 @@ async def _overview(services: Services) -> Overview | None:
 
 def _tell(into: Exposition, name: str, value: float) -> None:
     add = into.gauge if name in GAUGES else into.counter
-    add(name, MEANINGS.get(name) or name.replace("_", " "), value)
+    add(name, DESCRIPTIONS[name], value)
 
 
 # -- candles ------------------------------------------------------------------------------------
@@ -89,18 +89,18 @@ def _tell(into: Exposition, name: str, value: float) -> None:
 def _tell_overview(into: Exposition, services: Services, overview: Overview) -> None:
     _tell(into, "ready", int(_is_ready(services, overview)))
     feed = [(labels({"state": each.value}), int(overview.feed.feed is each)) for each in Feed]
-    into.gauges("feed", MEANINGS["feed"], feed)
+    into.gauges("feed", DESCRIPTIONS["feed"], feed)
     named = [
         (_series_labels(each.series.symbol, each.series.interval.value), each)
         for each in overview.series
     ]
     ages = [(label, round(each.age, 3)) for label, each in named if each.age is not None]
-    into.gauges("series_age_seconds", MEANINGS["series_age_seconds"], ages)
+    into.gauges("series_age_seconds", DESCRIPTIONS["series_age_seconds"], ages)
     ready = [(label, int(each.not_ready_reason is None)) for label, each in named]
-    into.gauges("series_ready", MEANINGS["series_ready"], ready)
+    into.gauges("series_ready", DESCRIPTIONS["series_ready"], ready)
     causes = [gap.cause for each in overview.series for gap in each.gaps]
     counts = [(labels({"cause": cause}), causes.count(cause)) for cause in ("exchange", "unfilled")]
-    into.gauges("gaps", MEANINGS["gaps"], counts)
+    into.gauges("gaps", DESCRIPTIONS["gaps"], counts)
 
 
 @lru_cache(10_000)
@@ -121,13 +121,13 @@ def _is_ready(services: Services, overview: Overview) -> bool:
 
 def numbers_in(counters: Any) -> Iterator[tuple[str, float]]:
     """Every plain number of some `...Counters`, and of those inside it, as metrics are named."""
-    if not is_dataclass(counters):
+    group = GROUPS.get(type(counters))
+    if group is None:
         return
-    part = type(counters).__name__.removesuffix("Counters").lower()
     for each in fields(counters):
         value = getattr(counters, each.name)
         if isinstance(value, int | float):
-            yield f"{part}_{each.name}", value
+            yield f"{group}_{each.name}", value
         else:
             yield from numbers_in(value)
 
@@ -148,25 +148,27 @@ def _tell_exchange(into: Exposition, rest: RestClient) -> None:
 def _tell_actors(into: Exposition, services: Services) -> None:
     actors = [(labels({"actor": "/".join(path)}), info) for path, info in walk(services.inspect())]
     into.counters(
-        "actor_restarts", MEANINGS["actor_restarts"], [(name, i.restarts) for name, i in actors]
+        "actor_restarts", DESCRIPTIONS["actor_restarts"], [(name, i.restarts) for name, i in actors]
     )
     into.gauges(
         "actor_running",
-        MEANINGS["actor_running"],
+        DESCRIPTIONS["actor_running"],
         # One that has done what it was for is as well as one that runs.
         [(name, int(i.state in (State.RUNNING, State.STOPPED))) for name, i in actors],
     )
     boxes = [(name, i) for name, i in actors if i.mailbox_capacity is not None]
     into.gauges(
-        "mailbox_depth", MEANINGS["mailbox_depth"], [(n, i.mailbox_depth or 0) for n, i in boxes]
+        "mailbox_depth",
+        DESCRIPTIONS["mailbox_depth"],
+        [(n, i.mailbox_depth or 0) for n, i in boxes],
     )
     into.gauges(
         "mailbox_capacity",
-        MEANINGS["mailbox_capacity"],
+        DESCRIPTIONS["mailbox_capacity"],
         [(n, i.mailbox_capacity or 0) for n, i in boxes],
     )
     into.counters(
-        "mailbox_handled", MEANINGS["mailbox_handled"], [(n, i.handled or 0) for n, i in boxes]
+        "mailbox_handled", DESCRIPTIONS["mailbox_handled"], [(n, i.handled or 0) for n, i in boxes]
     )
 
 
@@ -175,7 +177,7 @@ def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
         return
     role = report.get("role")
     roles = [(labels({"role": each.value}), int(role == each.value)) for each in RedisRole]
-    into.gauges("redis_role", MEANINGS["redis_role"], roles)
+    into.gauges("redis_role", DESCRIPTIONS["redis_role"], roles)
     for name, value in report.items():
         if name != "since" and isinstance(value, int | float):
             _tell(into, f"redis_{_REDIS_UNITS.get(name, name)}", value)

@@ -14,7 +14,7 @@ from actors import ActorInfo, State
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.web.counters import Counters
-from smarttrade.web.metrics.descriptions import MEANINGS
+from smarttrade.web.metrics.descriptions import DESCRIPTIONS
 from smarttrade.web.metrics.scrape import numbers_in
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.smarttrade.web.backend import WALL, Backend, backend
@@ -59,11 +59,19 @@ async def test_every_family_has_a_type_a_meaning_and_our_prefix() -> None:
         assert family.documentation.endswith("."), f"{family.name}: no description"
 
 
-def test_every_meaning_is_of_something() -> None:
-    """Names that are no longer there would be taken for documentation."""
+def counted() -> set[str]:
     counters = Counters()
     parts = [getattr(counters, each.name) for each in fields(counters)]
-    exposed = {name for part in parts for name, _ in numbers_in(part)}
+    return {name for part in parts for name, _ in numbers_in(part)}
+
+
+def test_every_counter_has_a_written_name() -> None:
+    """A field that is renamed would rename a metric without notice."""
+    assert counted() <= DESCRIPTIONS.keys()
+
+
+def test_every_description_is_of_something() -> None:
+    """Names that are no longer there would be taken for documentation."""
     own = re.compile("exchange_|redis_|actor_|mailbox_|process_|series_")
     others = {
         "info",
@@ -74,7 +82,7 @@ def test_every_meaning_is_of_something() -> None:
         "gaps",
         "push_delay_seconds",
     }
-    for name in MEANINGS.keys() - exposed - others - {"loop_delay_seconds"}:
+    for name in DESCRIPTIONS.keys() - counted() - others - {"loop_delay_seconds"}:
         assert own.match(name), name
 
 
