@@ -78,6 +78,6 @@ def test_after_the_machine_was_suspended(browser: Browser, service: Service) -> 
         with watched.page.expect_event("websocket"):
             watched.page.clock.fast_forward(3600_000)
             watched.page.clock.run_for(5000)
-        watched.page.clock.resume()
+            watched.page.clock.resume()  # or a pause that begins only now would never end
         watched.wait_for_state("Live")
         assert_complete(watched, service)
