@@ -1,4 +1,4 @@
-"""Errors that the program's exit status tells apart."""
+"""Errors that have an exit status of their own."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from .messages import print_message
 
 HINT = (
     "the exchange cannot be reached. Without a network, `smarttrade serve --simulated` brings an "
-    "exchange of its own; `smarttrade check` tells what is wrong"
+    "exchange of its own; `smarttrade check` reports what is wrong"
 )
 
 

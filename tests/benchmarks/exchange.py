@@ -2,7 +2,7 @@
 
 Klines are made once. Every `period` each symbol's intervals are sent together, symbols `gap` apart.
 The volume of a live candle is the moment at which it was sent, in microseconds of the monotonic
-clock, which all processes of a machine share: every server passes it through, so whoever receives
+clock, which all processes of a machine share: every server passes it through, so any process that receives
 the candle knows how long it was under way.
 
     GET /api/v3/exchangeInfo, /api/v3/klines   as the exchange answers them, `latency` later

@@ -164,17 +164,17 @@ def test_candles_of_each_style_are_those_of_the_server(service: Service) -> None
             return page, await client.symbols(), await client.intervals()
 
     with Client(service.url) as client:
-        told = client.candles("ETHUSDT", "1d", limit=5), client.symbols(), client.intervals()
+        sync = client.candles("ETHUSDT", "1d", limit=5), client.symbols(), client.intervals()
     others = [
         run_asyncio(asked(AsyncioClient(service.url))),
         trio.run(asked, TrioClient(service.url)),
     ]
     for page, symbols, intervals in others:
-        assert page[:-1] == told[0][:-1]
-        assert (symbols, intervals) == told[1:]
-    assert [each.closed for each in told[0]] == [True] * 4 + [False]
-    older = Client(service.url).candles("ETHUSDT", "1d", limit=2, before=told[0][0].time)
-    assert [each.time for each in older] == [told[0][0].time - 172800, told[0][0].time - 86400]
+        assert page[:-1] == sync[0][:-1]
+        assert (symbols, intervals) == sync[1:]
+    assert [each.closed for each in sync[0]] == [True] * 4 + [False]
+    older = Client(service.url).candles("ETHUSDT", "1d", limit=2, before=sync[0][0].time)
+    assert [each.time for each in older] == [sync[0][0].time - 172800, sync[0][0].time - 86400]
 
 
 def test_refusals_and_absence_are_errors_with_a_code(service: Service) -> None:

@@ -67,7 +67,7 @@ class VirtualRedis:
         self.refusal: str | None = None
         """What every call is refused with, if anything."""
         self.is_frozen = False
-        self.told = trio.Event()
+        self.changed = trio.Event()
 
     def connect(self, exchange: Exchange | None = BINANCE) -> VirtualDatabase:
         return VirtualDatabase(self, exchange)
@@ -86,7 +86,7 @@ class VirtualDatabase:
         self.is_cut = False
         self.latency = LATENCY
         self.lose_answers = 0
-        """Of so many writes that are done nobody is told."""
+        """So many writes are done without an answer."""
 
     @property
     def _own_exchange(self) -> Exchange:
@@ -157,11 +157,11 @@ class VirtualDatabase:
             c.names += 1
             c.changes.append((f"{c.names}-0", _entry(c, batch, changes)))
             del c.changes[: -self.server.stream_length]
-            self.server.told.set()
-            self.server.told = trio.Event()
+            self.server.changed.set()
+            self.server.changed = trio.Event()
         if self.lose_answers:
             self.lose_answers -= 1
-            raise DatabaseUnavailable("TimeoutError: nobody knows")
+            raise DatabaseUnavailable("TimeoutError: no answer")
         return Written(tuple(lengths), is_state_lost)
 
     async def quarantine(self, series: Sequence[Series]) -> None:
@@ -203,7 +203,7 @@ class VirtualDatabase:
         await self._reach()
         with trio.move_on_after(within):
             while not self._after(after):
-                await self.server.told.wait()
+                await self.server.changed.wait()
         await self._reach()
         return self._after(after)
 

@@ -56,7 +56,7 @@ async def until_it_listens(url: str) -> None:
 
 
 async def stay(client: Client, urls: list[str], ends: list[int], refused: list[str]) -> None:
-    """Stay connected as a front end does: back at once, to whoever is next."""
+    """Stay connected as a front end does: back at once, to the gateway that is next."""
     turn = 0
     while True:
         url = urls[turn % len(urls)]

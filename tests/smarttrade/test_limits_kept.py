@@ -1,4 +1,4 @@
-"""What the exchange limits stays limited, whatever is started anew in between."""
+"""What the exchange limits stays limited, whatever restarts in between."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ async def test_ban_is_kept_to_over_restarts_of_the_actors(
             while requests(world) == before:
                 await trio.sleep(0.1)
             await trio.sleep(1)
-            told = requests(world)
-            assert told - before <= 6  # those that were under way
+            at_ban = requests(world)
+            assert at_ban - before <= 6  # those that were under way
             crashes += [trio.current_time() + at for at in (20, 80)]
             while trio.current_time() < banned_until - 2:
                 if crashes and trio.current_time() >= crashes[0]:
                     Cut("rst").apply(world.exchange)  # so that there is something to take
                 await trio.sleep(1)
-            assert requests(world) == told
+            assert requests(world) == at_ban
             assert world.actors["backfill"].restarts == 2
             await trio.sleep(60)
-            assert requests(world) > told
+            assert requests(world) > at_ban
             assert await world.ready() < 60
             assert await world.differences() == []

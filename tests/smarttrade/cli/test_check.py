@@ -46,7 +46,7 @@ def brief(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
     return [(result.level.value, result.subject) for result in results]
 
 
-async def test_a_machine_where_all_is_well() -> None:
+async def test_a_machine_without_faults() -> None:
     async with exchange("BTCUSDT", "ETHUSDT") as address:
         found = await run_checks(
             settings(address, symbols=("BTCUSDT", "ETHUSDT")), Network.direct()
@@ -74,7 +74,7 @@ async def test_no_exchange_is_a_failure_of_every_endpoint() -> None:
     assert brief(found) == [("fail", "rest"), ("fail", "stream"), ("ok", "redis")]
 
 
-async def test_symbols_that_are_not_listed_are_named() -> None:
+async def test_unlisted_symbols_are_named() -> None:
     async with exchange("BTCUSDT") as address:
         found = await run_checks(settings(address, symbols=("NOUSDT", "BTCUSDT")), Network.direct())
     symbols = [result for result in found if result.subject == "symbols"]
@@ -128,7 +128,7 @@ async def test_the_report_begins_with_what_is_wrong_and_ends_with_1(
         (-3600.0, 0.1, Level.WARN),
     ],
 )
-def test_a_clock_is_good_to_a_second_beyond_what_cannot_be_known(
+def test_a_clock_may_be_off_by_a_second_beyond_the_measuring_error(
     skew: float, latency: float, level: Level
 ) -> None:
     assert clock_result(Clock(skew, latency)).level is level
@@ -166,7 +166,7 @@ async def found(url: str | None, **more: Any) -> list[tuple[Level, str]]:
     return [(result.level, result.text) for result in results]
 
 
-async def test_redis_that_works_is_fine_and_left_as_it_was(redis: RedisServer) -> None:
+async def test_working_redis_passes_and_is_left_unchanged(redis: RedisServer) -> None:
     ((level, text),) = await found(f"{redis.url}/2")
     assert level is Level.OK
     assert text == f"{redis.url}/2: lease, scripts, change stream and reading back work"
@@ -190,7 +190,7 @@ LIMITED = {
 
 
 @pytest.mark.parametrize("what", LIMITED)
-async def test_account_that_may_not_do_what_we_do_is_a_failure_that_names_it(
+async def test_account_without_a_permission_is_a_failure_that_names_it(
     redis: RedisServer, what: str
 ) -> None:
     rule, step = LIMITED[what]
@@ -224,7 +224,7 @@ async def test_redis_that_evicts_or_is_too_small_is_a_warning(redis: RedisServer
 
 
 async def test_wrong_password_is_a_failure_with_the_servers_words(redis: RedisServer) -> None:
-    ((level, text),) = await found(f"redis://nobody:sesame@127.0.0.1:{redis.port}")
+    ((level, text),) = await found(f"redis://stranger:sesame@127.0.0.1:{redis.port}")
     assert level is Level.FAIL
     assert "AuthenticationError" in text
     assert "sesame" not in text
@@ -246,13 +246,13 @@ def test_server_of_the_wrong_kind_is_named(info: dict[str, Any], problem: str | 
     assert reason is None if problem is None else problem in str(reason)
 
 
-async def test_redis_that_was_asked_for_and_is_not_there_is_a_failure() -> None:
+async def test_configured_redis_that_is_away_is_a_failure() -> None:
     ((level, text),) = await found(f"redis://{NOWHERE}")
     assert level is Level.FAIL
     assert "refused" in text
 
 
-async def test_redis_that_was_not_asked_for_and_is_not_there_is_a_warning(
+async def test_default_redis_that_is_away_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("smarttrade.cli.check_redis.DEFAULT_REDIS_URL", f"redis://{NOWHERE}")

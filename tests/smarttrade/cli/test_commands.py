@@ -206,7 +206,7 @@ def test_bash_completes(
         ("tail", "BTCUSDT", "1m", "--url", "ws://x:y"),
     ],
 )
-def test_bad_arguments_end_with_status_2_and_a_word_about_them(
+def test_bad_arguments_end_with_status_2_and_a_message(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     assert ended(*arguments) == 2
@@ -309,7 +309,7 @@ def shell(tmp_path: Path, command: str, service: str = "") -> tuple[int, str]:
     ],
 )
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_service_does_not_mind_outputs_that_are_full_or_closed(
+def test_service_survives_outputs_that_are_full_or_closed(
     tmp_path: Path, redirections: str, log_format: str
 ) -> None:
     service = """
@@ -367,7 +367,7 @@ def test_network_that_cannot_be_used_is_status_2_and_a_line_each(
 @pytest.mark.parametrize(
     "command", [("serve", "--simulated"), ("gateway",), ("ingest", "--simulated")]
 )
-def test_network_is_not_looked_at_where_no_exchange_is_needed(
+def test_network_settings_are_ignored_by_commands_without_an_exchange(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     status, _, err = outcome(tmp_path, *command, service=RETURNING, **BAD_NETWORK)
@@ -412,7 +412,7 @@ async def test_configuration_that_does_not_fit_what_was_found_is_status_2(
     assert capsys.readouterr().err == "smarttrade: another exchange's candles\n"
 
 
-def test_an_error_that_nobody_foresaw_is_logged_with_its_traceback(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_logged_with_its_traceback(tmp_path: Path) -> None:
     service = """
     async def run_service(settings, **_):
         raise ZeroDivisionError("oh")
@@ -423,7 +423,7 @@ def test_an_error_that_nobody_foresaw_is_logged_with_its_traceback(tmp_path: Pat
     assert "ZeroDivisionError: oh" in err
 
 
-def test_a_task_that_cannot_be_ended_does_not_keep_the_process(tmp_path: Path) -> None:
+def test_a_task_that_cannot_be_cancelled_does_not_keep_the_process(tmp_path: Path) -> None:
     service = """
     import actors, trio
     async def stuck():
@@ -545,7 +545,7 @@ def test_the_reason_names_the_line_that_was_frozen(tmp_path: Path) -> None:
     assert "in the_culprit" in finish(process)[2]
 
 
-def test_a_stop_that_takes_too_long_is_ended_even_if_nobody_reads_the_reason(
+def test_a_stop_that_takes_too_long_is_ended_though_the_output_is_blocked(
     tmp_path: Path,
 ) -> None:
     service = """
@@ -589,7 +589,7 @@ def test_the_simulator_says_how_to_use_it_and_stops(tmp_path: Path) -> None:
     assert finish(process) == (0, "", "")
 
 
-def test_a_service_whose_output_nobody_reads_serves_all_the_same(tmp_path: Path) -> None:
+def test_a_service_serves_though_its_output_is_blocked(tmp_path: Path) -> None:
     service = """
     import sys
     async def run_service(settings, *, task_status, **_):
@@ -608,7 +608,7 @@ def test_a_service_whose_output_nobody_reads_serves_all_the_same(tmp_path: Path)
         assert process.wait(WITHIN) == 0
 
 
-def test_output_that_nobody_reads_any_more_ends_quietly(tmp_path: Path) -> None:
+def test_closed_output_ends_a_command_quietly(tmp_path: Path) -> None:
     nowhere = {"BINANCE_REST_URL": "http://127.0.0.1:1", "BINANCE_WS_URL": "ws://127.0.0.1:1"}
     with start(tmp_path, "check", "--memory", **nowhere) as process:
         assert process.stdout is not None

@@ -17,7 +17,7 @@ class Clock:
         return self.now
 
 
-def said(steps: Sequence[tuple[float, int, int]]) -> list[tuple[object, ...]]:
+def logged(steps: Sequence[tuple[float, int, int]]) -> list[tuple[object, ...]]:
     """What is logged when at each time so many of so many are done."""
     clock = Clock()
     progress = LoggedProgress(clock)
@@ -30,32 +30,32 @@ def said(steps: Sequence[tuple[float, int, int]]) -> list[tuple[object, ...]]:
     ]
 
 
-def test_the_beginning_and_the_end_are_said_with_the_seconds_it_took() -> None:
-    assert said([(0, 0, 60), (1.25, 60, 60)]) == [
+def test_start_and_end_are_logged_with_the_duration() -> None:
+    assert logged([(0, 0, 60), (1.25, 60, 60)]) == [
         ("loading_history", 60, 0),
         ("history_loaded", 60, 1.2),
     ]
 
 
-def test_on_the_way_a_line_is_due_after_two_seconds_and_a_tenth() -> None:
+def test_progress_is_logged_after_two_seconds_and_a_tenth_more() -> None:
     steps = [(0, 0, 100), (1, 50, 100), (2, 51, 100), (3, 90, 100), (4, 90, 100), (5, 99, 100)]
-    assert [done for _, _, done in said(steps)] == [0, 51, 90]
-    assert said([(0, 0, 100), (10, 9, 100), (11, 10, 100)])[1:] == [("loading_history", 100, 10)]
+    assert [done for _, _, done in logged(steps)] == [0, 51, 90]
+    assert logged([(0, 0, 100), (10, 9, 100), (11, 10, 100)])[1:] == [("loading_history", 100, 10)]
 
 
 def test_many_small_steps_are_few_lines() -> None:
     steps = [(i / 100, i, 1000) for i in range(1001)]  # ten seconds
-    assert len(said(steps)) <= 1 + 5 + 1
+    assert len(logged(steps)) <= 1 + 5 + 1
 
 
 def test_a_second_load_is_timed_by_itself() -> None:
     steps = [(0, 0, 2), (1, 2, 2), (100, 0, 2), (103, 2, 2)]
-    assert said(steps)[-1] == ("history_loaded", 2, 3.0)
+    assert logged(steps)[-1] == ("history_loaded", 2, 3.0)
 
 
-def test_what_was_done_at_once_is_not_worth_a_line() -> None:
-    assert said([(0, 5, 5), (1, 5, 5)]) == []
-    assert said([(0, 0, 0)]) == []
+def test_a_load_that_is_done_at_once_is_not_logged() -> None:
+    assert logged([(0, 5, 5), (1, 5, 5)]) == []
+    assert logged([(0, 0, 0)]) == []
 
 
 class Terminal(io.StringIO):
@@ -76,7 +76,7 @@ def test_on_a_terminal_there_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyP
     assert "60/60" in terminal.getvalue()
 
 
-def test_a_bar_ends_with_an_error_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_ends_when_the_service_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")

@@ -32,7 +32,7 @@ def recording(path: Path, first: int) -> Path:
     return path
 
 
-def test_without_options_it_is_everybodys_market_at_port_9000_now(exchanges: list[Any]) -> None:
+def test_without_options_it_is_the_same_market_at_port_9000_now(exchanges: list[Any]) -> None:
     import time
 
     assert run(["simulator"]) == 0

@@ -92,7 +92,7 @@ async def test_json_of_a_backend_that_is_gone_says_so(capsys: pytest.CaptureFixt
     assert "refused" in report["reason"]
 
 
-async def test_simulated_prices_are_said_to_be_so() -> None:
+async def test_simulated_prices_are_marked() -> None:
     async with backend(intervals=MINUTES, tree=TREE, origin=SIMULATED) as server:
         await fill(server, BTC, ETH)
         assert drawn(await seen_of(server)).splitlines()[1].startswith("SIMULATED prices")
@@ -111,16 +111,22 @@ async def test_what_is_not_ready_is_named() -> None:
     assert "never" in text
 
 
-async def test_look_says_ready_by_its_status(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_exit_status_is_readiness(capsys: pytest.CaptureFixture[str]) -> None:
     async with backend(intervals=MINUTES, tree=TREE) as server:
         await fill(server, BTC, ETH)
         assert await status_of(server).look() == 0
     assert "service" in capsys.readouterr().out
 
 
-async def test_redis_is_shown_with_how_it_goes() -> None:
-    told = {"kind": "redis", "role": "away", "lag": 3.5, "errors": 2, "last_error": "refused"}
-    async with backend(intervals=MINUTES, tree=TREE, describe_store=lambda: told) as server:
+async def test_redis_is_shown_with_its_state() -> None:
+    description = {
+        "kind": "redis",
+        "role": "away",
+        "lag": 3.5,
+        "errors": 2,
+        "last_error": "refused",
+    }
+    async with backend(intervals=MINUTES, tree=TREE, describe_store=lambda: description) as server:
         text = drawn(await seen_of(server))
     assert "store  redis  away  lag 3.5  errors 2  last error: refused" in text
 
@@ -146,7 +152,7 @@ PROBLEM = {"type": "about:blank", "title": "", "status": 401, "code": "x", "deta
         (lambda _: httpx.Response(401, json=PROBLEM), "answers 401: a token!"),
     ],
 )
-async def test_what_cannot_be_asked_is_told(
+async def test_a_backend_without_an_answer_is_reported(
     answer: Callable[[httpx.Request], httpx.Response],
     words: str,
     capsys: pytest.CaptureFixture[str],
@@ -159,7 +165,7 @@ async def test_what_cannot_be_asked_is_told(
     assert words in capsys.readouterr().err
 
 
-async def test_watching_goes_on_when_the_backend_goes_away(
+async def test_watching_continues_while_the_backend_is_away(
     autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = 0
@@ -188,7 +194,7 @@ def test_base_url(text: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["ftp://a", "http://", "a b"])
-def test_what_is_no_base_url_is_refused(text: str) -> None:
+def test_invalid_base_url_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="http"):
         base_url(text)
 

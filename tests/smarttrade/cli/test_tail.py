@@ -134,7 +134,7 @@ async def test_the_newest_candle_and_then_every_update_is_a_line(
     ]
 
 
-async def test_after_a_break_it_goes_on_where_it_was_without_repeating(
+async def test_after_a_reconnect_it_resumes_without_repeating(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def first(line: Line) -> None:
@@ -164,7 +164,7 @@ async def test_after_a_break_it_goes_on_where_it_was_without_repeating(
     ]
 
 
-async def test_a_backend_that_is_not_there_is_tried_again_with_growing_pauses(
+async def test_a_backend_that_is_away_is_retried_with_growing_pauses(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -185,7 +185,7 @@ async def test_a_backend_that_is_not_there_is_tried_again_with_growing_pauses(
     assert "ws://backend/ws/candles: Connection refused; trying again in " in captured.err
 
 
-async def test_an_unknown_symbol_is_said_once_and_ends_with_1(
+async def test_an_unknown_symbol_is_reported_once_and_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
@@ -218,7 +218,7 @@ async def test_a_refused_handshake_ends_with_1(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_busy_backend_is_tried_again(
+async def test_a_busy_backend_is_retried(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, status: int
 ) -> None:
     async def script(line: Line) -> None:
@@ -230,7 +230,7 @@ async def test_a_busy_backend_is_tried_again(
 
 
 @pytest.mark.parametrize("code", [1008, 1009])
-async def test_a_close_that_says_do_not_come_back_ends_with_1(
+async def test_a_close_without_a_retry_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock, code: int
 ) -> None:
     async def script(line: Line) -> None:
@@ -241,7 +241,7 @@ async def test_a_close_that_says_do_not_come_back_ends_with_1(
     assert str(code) in capsys.readouterr().err
 
 
-async def test_something_else_than_the_backend_ends_with_1(
+async def test_another_kind_of_server_ends_with_1(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
@@ -252,7 +252,7 @@ async def test_something_else_than_the_backend_ends_with_1(
     assert "not what SmartTrade says" in capsys.readouterr().err
 
 
-async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
+async def test_gaps_and_the_feed_go_to_standard_error(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
@@ -274,7 +274,7 @@ async def test_what_is_missing_and_how_the_feed_is_doing_goes_to_standard_error(
     ]
 
 
-async def test_no_more_lines_than_asked_for_are_printed(
+async def test_no_more_than_the_requested_lines_are_printed(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(line: Line) -> None:
@@ -284,11 +284,11 @@ async def test_no_more_lines_than_asked_for_are_printed(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-async def test_price_is_not_left_standing_when_the_backend_goes_mute(
+async def test_price_is_not_left_standing_when_the_backend_is_silent(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     """A stopped process keeps its connections open; heartbeats are 25 s apart."""
-    told: list[float] = []
+    noticed_at: list[float] = []
 
     async def script(line: Line) -> None:
         await subscribed(line, candle(0))
@@ -296,11 +296,11 @@ async def test_price_is_not_left_standing_when_the_backend_goes_mute(
 
     class Noted(JsonOutput):
         def notice(self, text: str, **event: Any) -> None:
-            told.append(trio.current_time())
+            noticed_at.append(trio.current_time())
             super().notice(text, **event)
 
     assert (await follow(script, timeout=10, output=Noted()))[0] == 1
-    assert told[0] == 4
+    assert noticed_at[0] == 4
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[1]["type"] == "connection"
     assert lines[1]["state"] == "lost"
@@ -380,7 +380,7 @@ async def test_one_unknown_series_does_not_end_the_others(
     assert captured.err == "smarttrade: no X\n"
 
 
-async def test_escape_sequences_of_a_server_do_not_get_to_the_terminal(
+async def test_escape_sequences_of_a_server_do_not_reach_the_terminal(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     evil = {"symbol": "\x1b[2J", "interval": "\x9b1m\u202e"}
@@ -433,11 +433,11 @@ def test_rows_are_aligned_and_nothing_is_rounded() -> None:
         ("wss://x/api/ws/candles?token=1", "wss://x/api/ws/candles?token=1"),
     ],
 )
-def test_a_backend_is_named_by_its_url_or_its_address(text: str, url: str) -> None:
+def test_a_backend_is_given_by_its_url_or_its_address(text: str, url: str) -> None:
     assert endpoint(text) == url
 
 
 @pytest.mark.parametrize("text", ["", "ftp://x", "ws://", "ws://x:port", "ws://[::1"])
-def test_nothing_else_names_a_backend(text: str) -> None:
+def test_any_other_backend_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         endpoint(text)

@@ -28,12 +28,12 @@ class Listener:
         self.socket.setblocking(False)
 
     def heard(self) -> list[str]:
-        told = []
+        received = []
         try:
             while True:
-                told.append(self.socket.recv(1000).decode())
+                received.append(self.socket.recv(1000).decode())
         except BlockingIOError:
-            return told
+            return received
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def notifier(listener: Listener) -> Notifier:
     return found
 
 
-def test_without_systemd_nobody_is_told() -> None:
+def test_without_systemd_nothing_is_sent() -> None:
     assert Notifier.from_environment({}) is None
     assert Notifier.from_environment({"NOTIFY_SOCKET": ""}) is None
     assert Notifier.from_environment({"NOTIFY_SOCKET": "vsock:2:1234"}) is None
@@ -64,7 +64,7 @@ def test_the_socket_may_be_in_no_file_system() -> None:
     listener.socket.close()
 
 
-def test_the_watchdog_is_ours_if_its_process_is() -> None:
+def test_watchdog_of_another_process_is_ignored() -> None:
     def within(**environment: str) -> float | None:
         found = Notifier.from_environment({"NOTIFY_SOCKET": "/x", **environment}, pid=7)
         assert found is not None
@@ -78,14 +78,14 @@ def test_the_watchdog_is_ours_if_its_process_is() -> None:
     assert within(WATCHDOG_USEC="soon") is None
 
 
-def test_that_nobody_listens_or_reads_harms_nobody(listener: Listener) -> None:
+def test_socket_without_a_reader_is_harmless(listener: Listener) -> None:
     for _ in range(2000):
         notifier(listener).notify("WATCHDOG=1")
     listener.socket.close()
     Notifier("/nowhere/notify").notify("READY=1")
 
 
-async def test_it_lives_while_the_store_answers(
+async def test_watchdog_is_notified_while_the_store_answers(
     autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
 ) -> None:
     store = Mailbox[StoreMessage]("store", capacity=1)
@@ -108,7 +108,7 @@ async def test_it_lives_while_the_store_answers(
     nursery.cancel_scope.cancel()
 
 
-async def test_the_program_tells_that_it_serves_lives_and_stops(
+async def test_the_program_reports_ready_watchdog_and_stopping(
     listener: Listener, tmp_path: Path
 ) -> None:
     program = Program(
@@ -117,12 +117,12 @@ async def test_the_program_tells_that_it_serves_lives_and_stops(
         NOTIFY_SOCKET=listener.socket.getsockname(),
         WATCHDOG_USEC="400000",
     )
-    told: list[str] = []
+    received: list[str] = []
     try:
         program.start()
         with trio.fail_after(20):
-            while "WATCHDOG=1" not in told or "READY=1" not in told:
-                told += listener.heard()
+            while "WATCHDOG=1" not in received or "READY=1" not in received:
+                received += listener.heard()
                 await trio.sleep(0.02)
         program.send(signal.SIGSTOP)
         await trio.sleep(0.1)

@@ -43,7 +43,7 @@ def test_tokens_come_from_the_environment_and_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (None, "cannot be read: No such file"),
         (b"\xff\xfe", "not a text file"),
@@ -51,19 +51,19 @@ def test_tokens_come_from_the_environment_and_a_file(tmp_path: Path) -> None:
         (b"\nsecret but bad\n", "line 2: must be 16 or more"),
     ],
 )
-def test_a_bad_file_of_tokens_is_said_without_what_is_in_it(
-    tmp_path: Path, content: bytes | None, said: str
+def test_a_bad_token_file_is_reported_without_its_content(
+    tmp_path: Path, content: bytes | None, expected: str
 ) -> None:
     file = tmp_path / "tokens"
     if content is not None:
         file.write_bytes(content)
     problem = problems(tokens_file=file)
     assert problem.startswith(f"SMARTTRADE_TOKENS_FILE='{file}'")
-    assert said in problem
+    assert expected in problem
     assert "secret" not in problem
 
 
-def test_a_bad_token_is_said_without_the_token() -> None:
+def test_a_bad_token_is_reported_without_the_token() -> None:
     with pytest.raises(BadSettings) as caught:
         load_settings(environment={"SMARTTRADE_TOKENS": f"{TOKEN},oh no"}, dotenv=Path("/none"))
     assert str(caught.value).startswith("SMARTTRADE_TOKENS=*** (environment): must be tokens")
@@ -84,7 +84,7 @@ def test_a_certificate_and_its_key_make_tls(certificate: tuple[Path, Path]) -> N
     assert settings.scheme == "https"
 
 
-def test_what_is_wrong_with_a_certificate_is_said(
+def test_a_bad_certificate_is_reported_with_its_fault(
     tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     cert, key = certificate

@@ -60,7 +60,7 @@ def is_refused(name: str, value: str) -> bool:
     return False
 
 
-def test_defaults_are_those_that_users_were_promised() -> None:
+def test_defaults_are_those_of_the_contract() -> None:
     settings = Settings()
     assert settings.redis_url is None
     assert settings.use_memory_store is False
@@ -343,7 +343,7 @@ def test_symbols_must_be_some_that_the_exchange_could_have(text: str) -> None:
     assert is_refused("SMARTTRADE_SYMBOLS", text)
 
 
-def test_minutes_and_months_are_told_apart() -> None:
+def test_minutes_and_months_are_distinct() -> None:
     text = "1m,1M,1H,4H,1D,1W"
     assert one("SMARTTRADE_INTERVALS", text) == tuple(
         map(Interval, ("1m", "1M", "1h", "4h", "1d", "1w"))
@@ -373,7 +373,7 @@ def test_origins_must_be_origins(text: str) -> None:
     assert is_refused("SMARTTRADE_CORS_ORIGINS", text)
 
 
-def test_what_is_shown_of_settings_has_no_passwords() -> None:
+def test_shown_settings_have_no_passwords() -> None:
     settings = Settings(
         redis_url="redis://:sesame@h", binance_rest_url=("https://user:sesame@proxy",)
     )
@@ -382,7 +382,7 @@ def test_what_is_shown_of_settings_has_no_passwords() -> None:
         assert "redis://***@h" in shown
 
 
-def test_every_variable_says_what_it_means_and_what_it_allows() -> None:
+def test_every_variable_documents_its_meaning_and_its_bounds() -> None:
     assert len(VARIABLES) == len(Settings.model_fields)
     for variable in VARIABLES.values():
         assert variable.meaning
@@ -395,9 +395,9 @@ def test_options_are_all_different() -> None:
     assert len({variable.option for variable in VARIABLES.values()}) == len(VARIABLES)
 
 
-def test_every_limit_of_a_session_that_clients_are_told_can_be_configured() -> None:
-    told = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_timeout"}
-    assert told == {"subscriptions", "message_bytes", "requests_per_second", "burst"}
+def test_every_session_limit_in_the_welcome_is_a_setting() -> None:
+    documented = {field.name for field in fields(SessionLimits)} - {"bad_requests", "idle_timeout"}
+    assert documented == {"subscriptions", "message_bytes", "requests_per_second", "burst"}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_an_empty_option_is_refused() -> None:
     assert len(problems({"SMARTTRADE_SYMBOLS": ""})) == 1
 
 
-def test_other_variables_are_none_of_our_business() -> None:
+def test_other_variables_are_ignored() -> None:
     loaded = load({}, {"PATH": "/bin", "port": "1", "Host": "x"}, "SECRET=1\n")
     assert loaded.settings == Settings()
     assert loaded.unknown == {}
@@ -87,7 +87,7 @@ def test_every_deprecated_name_has_a_variable() -> None:
     assert not set(DEPRECATED) & set(VARIABLES)
 
 
-def test_unknown_variables_of_ours_are_reported_with_what_was_meant() -> None:
+def test_unknown_variables_are_reported_with_a_suggestion() -> None:
     loaded = load({}, {"SMARTTRADE_SYMBOL": "x", "smarttrade_intervals": "x"}, "SMARTTRADE_=1")
     assert loaded.settings == Settings()
     assert loaded.unknown["SMARTTRADE_SYMBOL"] == "SMARTTRADE_SYMBOLS"
@@ -95,7 +95,7 @@ def test_unknown_variables_of_ours_are_reported_with_what_was_meant() -> None:
     assert "SMARTTRADE_" in loaded.unknown
 
 
-def test_what_is_like_none_of_ours_has_no_suggestion() -> None:
+def test_an_unlike_variable_has_no_suggestion() -> None:
     assert load({}, {"SMARTTRADE_QQQQQQQQQQQQQQQQQQ": "x"}).unknown == {
         "SMARTTRADE_QQQQQQQQQQQQQQQQQQ": None
     }
@@ -169,7 +169,7 @@ def test_dotenv_may_have_comments_quotes_exports_and_a_byte_order_mark() -> None
     assert (settings.port, settings.host, settings.log_level) == (1, "b", "debug")
 
 
-def test_a_line_of_dotenv_that_says_nothing_is_a_problem() -> None:
+def test_a_line_of_dotenv_without_a_value_is_a_problem() -> None:
     assert problems({}, {}, "PORT=1\nwhat is this\n'") == (
         *(".env line 2: must be NAME=VALUE", ".env line 3: must be NAME=VALUE"),
     )

@@ -56,7 +56,7 @@ def test_lines_are_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "feed" in line
 
 
-def test_the_format_can_be_chosen_for_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_format_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standard_error(monkeypatch, Terminal())
     configure_logs(log_format="json")
     log.info("feed")
@@ -71,7 +71,7 @@ def test_text_elsewhere_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "state=down" in stderr.getvalue()
 
 
-def test_what_libraries_log_looks_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_libraries_have_the_same_format(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = standard_error(monkeypatch)
     configure_logs()
     for name in ("actors", "hypercorn.error", "trio-websocket", "smarttrade.web.app"):
@@ -150,7 +150,7 @@ def test_an_exception_on_a_terminal_is_a_plain_traceback(monkeypatch: pytest.Mon
     assert "\n  |     raise ExceptionGroup" in terminal.getvalue()
 
 
-def test_what_a_client_sends_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_of_a_client_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standard_error(monkeypatch, Terminal())
     configure_logs()
     log.info("refused", symbol="A\n2026-01-01 [info] forged", name="\x1b[31mred")
@@ -184,7 +184,7 @@ class Gone(io.StringIO):
         raise BrokenPipeError
 
 
-def test_a_log_that_nobody_reads_any_more_stops_nothing(
+def test_a_closed_log_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     standard_error(monkeypatch, Gone())

@@ -21,7 +21,7 @@ def asks(
 # Tokens
 
 
-def test_without_tokens_everybody_may_ask() -> None:
+def test_without_tokens_every_request_is_allowed() -> None:
     assert AccessPolicy(Access()).is_authorized(asks())
 
 
