@@ -113,7 +113,7 @@ async def _audit(
             "audit_difference",
             series=str(series),
             open_time=difference.row.open_time,
-            published=None if difference.held is None else difference.held[1:6],
+            published=None if difference.current is None else difference.current[1:6],
             exchange=difference.row[1:6],
         )
     if confirmed:

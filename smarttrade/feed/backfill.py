@@ -76,7 +76,7 @@ async def run_backfill(
         nursery.start_soon(_check_overdue, store)
         await trio.sleep(STREAM_FIRST)
         if left := backfill.not_asked_for():
-            await store.tell(FindMissing(left, but_stored=True))
+            await store.tell(FindMissing(left, skip_restored=True))
 
 
 async def _check_overdue(store: Mailbox[StoreMessage]) -> None:

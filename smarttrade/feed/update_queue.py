@@ -83,8 +83,8 @@ class UpdateQueue:
 
     def _conflate(self, update: CandleUpdate) -> None:
         key = update.series, update.candle.open_time
-        held = self._conflated.get(key)
-        if held is None and len(self._conflated) >= self._capacity:
+        current = self._conflated.get(key)
+        if current is None and len(self._conflated) >= self._capacity:
             raise trio.WouldBlock
-        if held is None or supersedes(update.candle, held.candle):
+        if current is None or supersedes(update.candle, current.candle):
             self._conflated[key] = update

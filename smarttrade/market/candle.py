@@ -52,36 +52,36 @@ class Candle(NamedTuple):
 
 # Milliseconds of exchange time by which an event must be later than a REST read to be believed
 # although it has less volume. Events arrive within a second and come every 2 s.
-CERTAINLY_LATER = 5_000
+MAX_EVENT_DELAY = 5_000
 
 
-def supersedes(candidate: Candle, held: Candle) -> bool:
-    """Whether `candidate` is a later state than `held` of the same candle.
+def supersedes(candidate: Candle, current: Candle) -> bool:
+    """Whether `candidate` is a later state than `current` of the same candle.
 
     Closed beats forming and is never undone. Between two forming states from events, event
     time decides. A state read over REST may be staler than what events brought already, and an
     event may have been on its way while a later state was read; but every trade adds volume, so
     of an event and a read the one with more is surely later.
     """
-    if held.closed or candidate.closed:
-        return candidate.closed and not held.closed
+    if current.closed or candidate.closed:
+        return candidate.closed and not current.closed
     if candidate.read:
-        return candidate.volume > held.volume
-    if held.read and candidate.volume > held.volume:
+        return candidate.volume > current.volume
+    if current.read and candidate.volume > current.volume:
         return True
-    if candidate.event_time <= held.event_time:
+    if candidate.event_time <= current.event_time:
         return False
     return (
-        not held.read
-        or candidate.volume == held.volume
-        or candidate.event_time > held.event_time + CERTAINLY_LATER
+        not current.read
+        or candidate.volume == current.volume
+        or candidate.event_time > current.event_time + MAX_EVENT_DELAY
     )
 
 
-def read_over(candidate: Candle, held: Candle) -> Candle:
+def with_event_time_of(candidate: Candle, current: Candle) -> Candle:
     """A forming state read over REST is at least as late as the event that it supersedes."""
-    if candidate.read and held.event_time > candidate.event_time:
-        return candidate._replace(event_time=held.event_time)
+    if candidate.read and current.event_time > candidate.event_time:
+        return candidate._replace(event_time=current.event_time)
     return candidate
 
 

@@ -8,7 +8,7 @@ The rules, which nothing else in the program repeats:
 * A state replaces another of the same candle only when it is later (`candle.supersedes`).
 * Rows read over REST are one unbroken range of the exchange's history: an open time absent
   between two of them exists nowhere, and is remembered as a hole of the exchange.
-* When history cannot be had, `release` publishes what is held all the same. The range stays
+* When history cannot be had, `release` publishes what is buffered all the same. The range stays
   unfilled until `merge` brings it; what it brings then lies in the past, and is a correction.
 * At most `WINDOW_SIZE` candles are kept, the newest. When so much was missed that the newest rows
   begin after a gap, the window restarts from them.
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .candle import Candle, index_of, read_over, supersedes
+from .candle import Candle, index_of, supersedes, with_event_time_of
 from .gaps import Gap, KnownGaps, Missing
 from .interval import Interval
 from .window_state import WindowState, adopted
@@ -34,7 +34,7 @@ WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answ
 class Difference(NamedTuple):
     """A closed candle that the exchange's history has, and what was published for it."""
 
-    held: Candle | None
+    current: Candle | None
     """None when nothing was."""
     row: Candle
 
@@ -50,7 +50,7 @@ class Change:
     """Changed or filled in before the newest candle, in order."""
 
     missing: Missing | None = None
-    """What keeps held candles from being published; None when nothing is held."""
+    """What keeps buffered candles from being published; None when nothing is buffered."""
 
     def __bool__(self) -> bool:
         return bool(self.updates or self.corrections)
@@ -62,7 +62,7 @@ UNCHANGED = Change()
 class Window:
     """The newest candles of one series: published, ascending, at most `WINDOW_SIZE`.
 
-    Before the first `merge` nothing is published; live candles are held until then.
+    Before the first `merge` nothing is published; live candles are buffered until then.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Window:
 
     @property
     def state(self) -> WindowState:
-        """Everything but what is held, to be kept elsewhere."""
+        """Everything but what is buffered, to be kept elsewhere."""
         return WindowState(tuple(self._candles), tuple(self.known_gaps.holes), self.unfilled)
 
     def gaps(self) -> tuple[Gap, ...]:
@@ -179,15 +179,15 @@ class Window:
         asked for the newest and begins after a gap: what is in the gap would not fit in here.
         """
         if not self.is_ready:
-            return self._begin(rows)
+            return self._take_first(rows)
         if not rows:
             return UNCHANGED
-        if first is None and self._are_beyond(rows):
-            return self._begin_anew(rows)
+        if first is None and self._starts_after_gap(rows):
+            return self._restart_from(rows)
         self.known_gaps.remember_holes(rows, first)
         corrections: list[Candle] = []
         updates: list[Candle] = []
-        for index in self._unlisted(rows, first):
+        for index in self._final_without_row(rows, first):
             self._candles[index] = final = self._candles[index]._replace(closed=True)
             (updates if final is self.newest else corrections).append(final)
         for row in rows:
@@ -196,7 +196,7 @@ class Window:
                 self._buffer(row)
             elif row.open_time == newest.open_time:
                 if supersedes(row, newest):
-                    self._candles[-1] = read_over(row, newest)
+                    self._candles[-1] = with_event_time_of(row, newest)
                     updates.append(self._candles[-1])
             elif corrected := self._merge_past(row):
                 corrections.append(corrected)
@@ -217,7 +217,7 @@ class Window:
         return bool(older)
 
     def release(self) -> Change:
-        """Publish what is held although history is missing before it."""
+        """Publish what is buffered although history is missing before it."""
         if not self.is_ready or not self._buffered:
             return UNCHANGED
         updates = []
@@ -238,10 +238,10 @@ class Window:
             index = index_of(self._candles, row.open_time)
             if not row.closed or index >= len(self._candles):
                 continue
-            held = self._candles[index]
-            if held.open_time == row.open_time:
-                if held.closed and not held.same_values(row):
-                    found.append(Difference(held, row))
+            current = self._candles[index]
+            if current.open_time == row.open_time:
+                if current.closed and not current.same_values(row):
+                    found.append(Difference(current, row))
             elif index > 0:
                 found.append(Difference(None, row))
         return tuple(found)
@@ -252,14 +252,14 @@ class Window:
         A candle that is still forming here is left to `apply` and `merge`.
         """
         index = index_of(self._candles, row.open_time)
-        held = self._candles[index] if index < len(self._candles) else None
-        if held is None:
+        current = self._candles[index] if index < len(self._candles) else None
+        if current is None:
             return UNCHANGED
-        if held.open_time != row.open_time:
+        if current.open_time != row.open_time:
             corrected = self._merge_past(row) if row.closed and index else None
             self.known_gaps.settle(self._candles)
             return Change(corrections=(corrected,)) if corrected else UNCHANGED
-        if not held.closed or held.same_values(row):
+        if not current.closed or current.same_values(row):
             return UNCHANGED
         self._candles[index] = row
         return Change(corrections=(row,))
@@ -274,7 +274,7 @@ class Window:
         """
         if self.is_ready:
             return UNCHANGED
-        change = self._begin(state.candles)
+        change = self._take_first(state.candles)
         self.known_gaps.set(state.holes, state.unfilled)
         self.known_gaps.add_doubtful(self._candles)
         return change
@@ -333,9 +333,9 @@ class Window:
             self._trim()
             return Change((candle,))
         index = index_of(self._candles, candle.open_time)
-        held = self._candles[index]
-        if held.open_time == candle.open_time:
-            if candle == held or not (corrected or supersedes(candle, held)):
+        current = self._candles[index]
+        if current.open_time == candle.open_time:
+            if candle == current or not (corrected or supersedes(candle, current)):
                 return UNCHANGED
             self._candles[index] = candle
         elif not corrected or (self.is_full and index == 0):
@@ -348,13 +348,13 @@ class Window:
     # -- inside ----------------------------------------------------------------------------
 
     def _buffer(self, candle: Candle) -> None:
-        held = self._buffered.get(candle.open_time)
-        if held is None:
+        current = self._buffered.get(candle.open_time)
+        if current is None:
             self._buffered[candle.open_time] = candle
-        elif supersedes(candle, held):
-            self._buffered[candle.open_time] = read_over(candle, held)
+        elif supersedes(candle, current):
+            self._buffered[candle.open_time] = with_event_time_of(candle, current)
 
-    def _begin(self, rows: Sequence[Candle]) -> Change:
+    def _take_first(self, rows: Sequence[Candle]) -> Change:
         self.is_ready = True
         self._candles = list(rows)
         self.known_gaps.remember_holes(rows, None)
@@ -369,14 +369,14 @@ class Window:
         if index >= len(self._candles):
             self._buffered[candle.open_time] = candle
             return
-        held = self._candles[index]
-        if held.open_time == candle.open_time:
-            later = supersedes(held, candle)
-            self._candles[index] = read_over(held, candle) if later else candle
+        current = self._candles[index]
+        if current.open_time == candle.open_time:
+            later = supersedes(current, candle)
+            self._candles[index] = with_event_time_of(current, candle) if later else candle
         elif candle.closed and index > 0:
             self._candles.insert(index, candle)
 
-    def _are_beyond(self, rows: Sequence[Candle]) -> bool:
+    def _starts_after_gap(self, rows: Sequence[Candle]) -> bool:
         """Whether something is missing between the newest candle and these newest rows."""
         newest = self.newest
         if newest is None or rows[0].open_time <= newest.open_time:
@@ -384,9 +384,9 @@ class Window:
         following = self.interval.next(newest.open_time)
         return self.known_gaps.after_holes(following, rows[0].open_time) < rows[0].open_time
 
-    def _begin_anew(self, rows: Sequence[Candle]) -> Change:
+    def _restart_from(self, rows: Sequence[Candle]) -> Change:
         self.known_gaps.set((), ())
-        return self._begin(rows)
+        return self._take_first(rows)
 
     def _apply_late(self, candle: Candle) -> Change:
         """A candle older than the newest: its final state is news where we have none yet.
@@ -401,7 +401,7 @@ class Window:
             return Change(corrections=(corrected,))
         return UNCHANGED
 
-    def _unlisted(self, rows: Sequence[Candle], first: int | None) -> list[int]:
+    def _final_without_row(self, rows: Sequence[Candle], first: int | None) -> list[int]:
         """Which forming candles are final as they stand: history has later ones, but not them."""
         begin = rows[0].open_time if first is None else first
         listed = {row.open_time for row in rows}
@@ -421,11 +421,11 @@ class Window:
         if not row.closed:
             return None
         index = index_of(self._candles, row.open_time)
-        held = self._candles[index]
-        if held.open_time == row.open_time:
-            if not supersedes(row, held):
+        current = self._candles[index]
+        if current.open_time == row.open_time:
+            if not supersedes(row, current):
                 return None
-            self._candles[index] = read_over(row, held)
+            self._candles[index] = with_event_time_of(row, current)
             return self._candles[index]
         if self.is_full and index == 0:
             return None
@@ -436,9 +436,9 @@ class Window:
     def _replace_earlier(self, candle: Candle) -> Candle | None:
         """Put a closed candle in the place of one that was known earlier and differs from it."""
         index = index_of(self._candles, candle.open_time)
-        held = self._candles[index]
-        is_same = held.open_time != candle.open_time or held.same_values(candle)
-        if is_same or not candle.closed or candle.event_time <= held.event_time:
+        current = self._candles[index]
+        is_same = current.open_time != candle.open_time or current.same_values(candle)
+        if is_same or not candle.closed or candle.event_time <= current.event_time:
             return None
         self._candles[index] = candle
         return candle
@@ -446,7 +446,7 @@ class Window:
     def _advance(
         self, updates: Iterable[Candle] = (), corrections: Iterable[Candle] = ()
     ) -> Change:
-        """Publish what is held as far as it is whole."""
+        """Publish what is buffered as far as it is whole."""
         published = list(updates)
         missing = None
         for open_time in sorted(self._buffered):
@@ -468,7 +468,7 @@ class Window:
         return candle
 
     def _missing(self, following: int) -> Missing | None:
-        """What must be settled before the held candle at `following` can follow the newest."""
+        """What must be settled before the buffered candle at `following` can follow the newest."""
         newest = self.newest
         if newest is None:
             return None

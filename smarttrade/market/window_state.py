@@ -61,12 +61,12 @@ def adopted(mine: Sequence[Candle], incoming: Sequence[Candle]) -> Adopted:
     newest = mine[-1].open_time if mine else -1
     result = Adopted([], [], [])
     for other in incoming:
-        held = old.get(other.open_time)
-        candle = other if held is None else _later(other, held)
+        current = old.get(other.open_time)
+        candle = other if current is None else _later(other, current)
         result.candles.append(candle)
-        if held is not None and candle[:7] == held[:7]:
+        if current is not None and candle[:7] == current[:7]:
             continue
-        if other.open_time >= newest and (held is None or not held.closed):
+        if other.open_time >= newest and (current is None or not current.closed):
             result.updates.append(candle)
         elif candle.closed:
             result.corrections.append(candle)
@@ -75,10 +75,10 @@ def adopted(mine: Sequence[Candle], incoming: Sequence[Candle]) -> Adopted:
     return result
 
 
-def _later(incoming: Candle, held: Candle) -> Candle:
+def _later(incoming: Candle, current: Candle) -> Candle:
     """Which of two states of one candle to keep, where `incoming` decides between closed ones."""
-    if held == incoming:
-        return held
-    if held.closed and incoming.closed:
+    if current == incoming:
+        return current
+    if current.closed and incoming.closed:
         return incoming
-    return incoming if supersedes(incoming, held) else held
+    return incoming if supersedes(incoming, current) else current

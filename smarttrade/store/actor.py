@@ -59,7 +59,7 @@ async def run_store(  # noqa: C901 - one match
     """Change and read the windows, one message at a time, and report what changed.
 
     Everything worth keeping is in `store`, so a restart loses nothing but the message in hand.
-    Waits while `hub` is full: its order is the order of truth, and nothing may be left out. The
+    Waits while `hub` is full: its order is the authoritative one, and nothing may be left out. The
     journal gets its events through `backlog`, which never blocks. `suspended` says for how many
     seconds the machine has been suspended.
     """
@@ -138,8 +138,8 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.close_subscriptions(command)
         case CheckOverdue():
             return store.check_overdue(now, wall)
-        case FindMissing(series_wanted, but_stored):
-            return store.find_missing(series_wanted, but_stored=but_stored)
+        case FindMissing(series_wanted, skip_restored):
+            return store.find_missing(series_wanted, skip_restored=skip_restored)
         case ReportFeed(status):
             return store.report_feed(status)
         case ReportExchangeTime(time_ms):

@@ -255,9 +255,9 @@ def _differences(mine: WindowState, stored: WindowState) -> list[PendingCandle] 
     newest = stored.candles[-1].open_time
     different = []
     for candle in mine.candles:
-        held = before.pop(candle.open_time, None)
-        if held is None or not _is_settled(candle, held):
-            is_past = candle.open_time < newest or (held is not None and held.closed)
+        current = before.pop(candle.open_time, None)
+        if current is None or not _is_settled(candle, current):
+            is_past = candle.open_time < newest or (current is not None and current.closed)
             different.append(PendingCandle(candle, is_past and candle.closed))
     is_full, oldest, latest = (
         len(mine.candles) == WINDOW_SIZE,
@@ -269,10 +269,10 @@ def _differences(mine: WindowState, stored: WindowState) -> list[PendingCandle] 
     return None if surplus or too_many else different
 
 
-def _is_settled(candle: Candle, held: Candle) -> bool:
+def _is_settled(candle: Candle, current: Candle) -> bool:
     """Whether what is stored may stay: a close is never undone, and of two closed states only the
     values count, not their source or event time.
     """
-    if held.closed:
-        return not candle.closed or candle.same_values(held)
-    return candle == held
+    if current.closed:
+        return not candle.closed or candle.same_values(current)
+    return candle == current

@@ -55,4 +55,4 @@ class SeriesCatalogue:
         for each in (*self.states, *self._departed) if series is None else series:
             state = self.states.get(each) or self._departed.get(each)
             if state is not None:
-                state.waiting.pop(subscriber, None)
+                state.pending_subscriptions.pop(subscriber, None)

@@ -167,7 +167,7 @@ class MemoryStore:
         state = self._series.get(series)
         if state is None:
             return []
-        state.asked = None
+        state.requested = None
         state.freshness.unconfirmed_since = None
         window = state.window
         is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
@@ -177,7 +177,7 @@ class MemoryStore:
             state.freshness.ask_later(now)
             return []
         if not window.is_ready:
-            begun = self._begin(series, state, partial(window.merge, rows), now, wall)
+            begun = self._take_first_history(series, state, partial(window.merge, rows), now, wall)
             return [*begun, WindowReplaced(series)]
         before = window.newest
         events = self._published(series, state, window.merge(rows, first), wall)
@@ -189,7 +189,7 @@ class MemoryStore:
 
     def _extended(self, series: Series, state: SeriesState) -> list[Event]:
         """There are older candles than before: subscribers get the whole window."""
-        state.has_changed()
+        state.bump_revision()
         snapshot = state.snapshot(SubscriptionSpec(series, snapshot=WINDOW_SIZE), 0)
         return [SeriesReturned(snapshot), WindowReplaced(series)]
 
@@ -199,11 +199,11 @@ class MemoryStore:
             state.freshness.ask_later(now)
         return []
 
-    def _begin(
+    def _take_first_history(
         self,
         series: Series,
         state: SeriesState,
-        begin: Callable[[], Change],
+        take: Callable[[], Change],
         now: float,
         wall: float,
     ) -> list[Event]:
@@ -212,9 +212,9 @@ class MemoryStore:
         Those of a series that returns get a snapshot of all that they missed instead.
         """
         news = state.window.oldest_buffered if state.resume_from is None else None
-        change = begin()
+        change = take()
         self._note_history(now)
-        state.has_changed()
+        state.bump_revision()
         self.updated_at = wall
         events: list[Event] = []
         if news is not None and (live := [c for c in change.updates if c.open_time >= news]):
@@ -268,7 +268,7 @@ class MemoryStore:
     def _gap_events(series: Series, state: SeriesState) -> list[Event]:
         if state.gaps_revision == state.window.known_gaps.revision:
             return []
-        state.has_changed()
+        state.bump_revision()
         return [GapsChanged(series)]
 
     def _collect(
@@ -285,9 +285,9 @@ class MemoryStore:
 
     def _ask(self, series: Series, state: SeriesState, missing: Missing) -> list[Event]:
         """Ask for what is missing, once, however many live candles come meanwhile."""
-        if state.asked == missing:
+        if state.requested == missing:
             return []
-        state.asked = missing
+        state.requested = missing
         self.counters.missing += 1
         return [CandlesMissing(series, missing.first, missing.last, self._clock.latest)]
 
@@ -319,7 +319,9 @@ class MemoryStore:
                 continue
             if state.would_go_back(stored.candles):
                 continue
-            events += self._begin(series, state, partial(state.window.restore, stored), now, wall)
+            events += self._take_first_history(
+                series, state, partial(state.window.restore, stored), now, wall
+            )
             state.freshness.unconfirmed_since = now
             state.freshness.is_incomplete = len(stored.candles) < WINDOW_SIZE
             known = state.window.state
@@ -389,7 +391,7 @@ class MemoryStore:
                 events += self._published(series, state, change, wall)
             else:
                 self._note_history(now)
-                state.has_changed()
+                state.bump_revision()
                 events += state.open_waiting(series, self._clock.latest)
         self.updated_at = wall
         return events
@@ -428,13 +430,13 @@ class MemoryStore:
 
     # -- what is missing -------------------------------------------------------------------
 
-    def find_missing(self, wanted: Iterable[Series], *, but_stored: bool = False) -> list[Event]:
+    def find_missing(self, wanted: Iterable[Series], *, skip_restored: bool = False) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
             CandlesMissing(series, state.freshness.unsettled(), None, self._clock.latest)
             for series in wanted
             if (state := self._series.get(series)) is not None
-            and not (but_stored and state.freshness.unconfirmed_since is not None)
+            and not (skip_restored and state.freshness.unconfirmed_since is not None)
         ]
 
     def check_overdue(self, now: float, wall: float) -> list[Event]:
@@ -495,8 +497,10 @@ class MemoryStore:
         """Subscribers that wait for history of each symbol."""
         waiting: dict[str, dict[Any, None]] = {}
         for series, state in self._series.items():
-            if state.waiting:
-                waiting.setdefault(series.symbol, {}).update(dict.fromkeys(state.waiting))
+            if state.pending_subscriptions:
+                waiting.setdefault(series.symbol, {}).update(
+                    dict.fromkeys(state.pending_subscriptions)
+                )
         return {symbol: tuple(found) for symbol, found in waiting.items()}
 
     def _symbol_events(
@@ -584,11 +588,13 @@ class MemoryStore:
                 now_open.append(wanted.series)
                 snapshots.append(state.snapshot(wanted, self._clock.latest))
             else:
-                if not state.waiting:  # one is enough to have it read before the others
+                if (
+                    not state.pending_subscriptions
+                ):  # one is enough to have it read before the others
                     missing.append(
                         CandlesMissing(wanted.series, None, None, self._clock.latest, True)
                     )
-                state.waiting[request.subscriber] = wanted
+                state.pending_subscriptions[request.subscriber] = wanted
         opened = SubscriptionsOpened(
             request.subscriber,
             request.acknowledgement,
@@ -612,7 +618,7 @@ def _withdrawn(
     before: Mapping[Series, SeriesState], after: Mapping[Series, SeriesState]
 ) -> list[SeriesWithdrawn[Any]]:
     return [
-        SeriesWithdrawn(series, tuple(state.waiting))
+        SeriesWithdrawn(series, tuple(state.pending_subscriptions))
         for series, state in before.items()
         if series not in after
     ]

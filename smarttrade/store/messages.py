@@ -69,7 +69,7 @@ class FindMissing:
     """Report to the backfill what these series lack: up to now, as after a reconnect."""
 
     series: Sequence[Series]
-    but_stored: bool = False
+    skip_restored: bool = False
     """Leave out those that have begun with what was stored: the stream is about to be connected,
     and they will be asked for then. If it is not, the store asks by itself."""
 

@@ -19,14 +19,14 @@ from .messages import Page, PageUnavailable, SeriesOverview, SubscriptionSpec
 
 class SeriesState:
     __slots__ = (
-        "asked",
         "corrections",
         "freshness",
         "gaps_revision",
+        "pending_subscriptions",
+        "requested",
         "resume_closed",
         "resume_from",
         "revision",
-        "waiting",
         "window",
     )
 
@@ -44,14 +44,14 @@ class SeriesState:
         """Grows with every change."""
         self.gaps_revision = 0
         """Of the window's gaps when they were last reported."""
-        self.asked: Missing | None = None
+        self.requested: Missing | None = None
         """What the backfill has been asked for and has not answered."""
         self.resume_from = resume_from
         """Of a series that was gone for a while: the newest open time in ms that its subscribers
         may hold. They get what follows as soon as there is a history."""
         self.resume_closed = resume_closed
         """Whether they hold that candle's final state."""
-        self.waiting: dict[Hashable, SubscriptionSpec] = {}
+        self.pending_subscriptions: dict[Hashable, SubscriptionSpec] = {}
         """By subscriber: what is to be sent as soon as there is a history."""
 
     def state(self, exchange_time: int) -> WindowState | None:
@@ -69,7 +69,7 @@ class SeriesState:
             state = SeriesState(interval, newest.open_time, resume_closed=newest.closed)
         else:
             state = SeriesState(interval, self.resume_from, resume_closed=self.resume_closed)
-        state.waiting = self.waiting
+        state.pending_subscriptions = self.pending_subscriptions
         state.revision = self.revision + 1
         return state
 
@@ -85,7 +85,7 @@ class SeriesState:
             return self.resume_closed and not newest.closed
         return newest.open_time < self.resume_from
 
-    def has_changed(self) -> None:
+    def bump_revision(self) -> None:
         """More than some candles have; the gaps are reported with it."""
         self.revision += 1
         self.gaps_revision = self.window.known_gaps.revision
@@ -137,9 +137,9 @@ class SeriesState:
             wanted = SubscriptionSpec(series, since=self.resume_from)
             events.append(SeriesReturned(self.snapshot(wanted, exchange_time)))
             self.resume_from = None
-        waiting, self.waiting = self.waiting, {}
+        pending, self.pending_subscriptions = self.pending_subscriptions, {}
         events += [
             SubscriptionsOpened(subscriber, b"", (series,), (self.snapshot(wanted, exchange_time),))
-            for subscriber, wanted in waiting.items()
+            for subscriber, wanted in pending.items()
         ]
         return events

@@ -244,21 +244,21 @@ def _put(c: Contents, group: Group, time: int) -> tuple[int, SeriesChange | None
     return len(candles), SeriesChange(series, group.is_whole, tuple(news), group.notes)
 
 
-def _with_tail(given: list[Candle], held: list[Candle], time: int) -> list[Candle]:
+def _with_tail(given: list[Candle], current: list[Candle], time: int) -> list[Candle]:
     if not given:
         return given
     last = given[-1].open_time
-    for candle in held:
+    for candle in current:
         if candle.open_time == last and candle.closed and not given[-1].closed:
             given[-1] = candle
-    given += [candle for candle in held if last < candle.open_time <= time]
+    given += [candle for candle in current if last < candle.open_time <= time]
     return given[-WINDOW_SIZE:]
 
 
 def _put_one(candles: list[Candle], candle: Candle, *, corrected: bool) -> bool:
-    for index, held in enumerate(candles):
-        if held.open_time == candle.open_time:
-            if candle == held or not (corrected or supersedes(candle, held)):
+    for index, current in enumerate(candles):
+        if current.open_time == candle.open_time:
+            if candle == current or not (corrected or supersedes(candle, current)):
                 return False
             candles[index] = candle
             return True

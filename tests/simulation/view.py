@@ -134,7 +134,7 @@ class View:
     truth: Truth
     name: str
     may_shrink: bool = False
-    """Whether a forming candle may lose volume: where events come later than `CERTAINLY_LATER`
+    """Whether a forming candle may lose volume: where events come later than `MAX_EVENT_DELAY`
     allows for, one may be believed that is older than what was read over REST."""
     charts: dict[Series, Chart] = field(default_factory=dict)
 

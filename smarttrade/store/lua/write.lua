@@ -23,7 +23,7 @@
 -- Everything is read and checked before the first write, so that no batch is ever half written.
 
 local CLOSED, EVENT_TIME, READ, VOLUME = 7, 8, 9, 6
-local CERTAINLY_LATER = 5000
+local MAX_EVENT_DELAY = 5000
 local MAX_TAIL = 1000
 
 local function time_of(candle)
@@ -36,13 +36,13 @@ local function is_later(a, b)
   if a[READ] then return a[VOLUME] > b[VOLUME] end
   if b[READ] and a[VOLUME] > b[VOLUME] then return true end
   if a[EVENT_TIME] <= b[EVENT_TIME] then return false end
-  return not b[READ] or a[VOLUME] == b[VOLUME] or a[EVENT_TIME] > b[EVENT_TIME] + CERTAINLY_LATER
+  return not b[READ] or a[VOLUME] == b[VOLUME] or a[EVENT_TIME] > b[EVENT_TIME] + MAX_EVENT_DELAY
 end
 
 -- Damaged ones count as earlier than any.
-local function supersedes(candidate, held)
+local function supersedes(candidate, current)
   local is_readable, is_so = pcall(function()
-    return is_later(cjson.decode(candidate), cjson.decode(held))
+    return is_later(cjson.decode(candidate), cjson.decode(current))
   end)
   return is_so or not is_readable
 end
@@ -72,18 +72,18 @@ local function put(key, length, most, candle, corrects)
     redis.call('LTRIM', key, -most, -1)
     return most, true
   end
-  local place, held = length - 1, newest
+  local place, current = length - 1, newest
   if time < time_of(newest) then
     place = place_of(key, length, time)
-    held = redis.call('LINDEX', key, place)
+    current = redis.call('LINDEX', key, place)
   end
-  if time_of(held) == time then
-    if candle == held or not (corrects or supersedes(candle, held)) then return length, false end
+  if time_of(current) == time then
+    if candle == current or not (corrects or supersedes(candle, current)) then return length, false end
     redis.call('LSET', key, place, candle)
     return length, true
   end
   if length >= most and place == 0 then return length, false end
-  redis.call('LINSERT', key, 'BEFORE', held, candle)
+  redis.call('LINSERT', key, 'BEFORE', current, candle)
   if length < most then return length + 1, true end
   redis.call('LTRIM', key, -most, -1)
   return most, true
@@ -94,13 +94,13 @@ end
 local function tail_of(key, given, time)
   local last, tail = given[#given], {}
   for index = redis.call('LLEN', key) - 1, 0, -1 do
-    local held = redis.call('LINDEX', key, index)
-    local opens = time_of(held)
+    local current = redis.call('LINDEX', key, index)
+    local opens = time_of(current)
     if opens <= time_of(last) then
-      if opens == time_of(last) and is_closed(held) and not is_closed(last) then given[#given] = held end
+      if opens == time_of(last) and is_closed(current) and not is_closed(last) then given[#given] = current end
       break
     end
-    if opens <= time then table.insert(tail, 1, held) end
+    if opens <= time then table.insert(tail, 1, current) end
     if #tail > MAX_TAIL then break end
   end
   return tail

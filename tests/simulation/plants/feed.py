@@ -65,10 +65,10 @@ def superseding(rule: Callable[[Candle, Candle], bool]) -> Iterator[None]:
 
 @contextmanager
 def staler_row_wins() -> Iterator[None]:
-    def by_age(candidate: Candle, held: Candle) -> bool:
-        if candidate.read and not held.closed and not candidate.closed:
-            return candidate.volume != held.volume
-        return supersedes(candidate, held)
+    def by_age(candidate: Candle, current: Candle) -> bool:
+        if candidate.read and not current.closed and not candidate.closed:
+            return candidate.volume != current.volume
+        return supersedes(candidate, current)
 
     with superseding(by_age):
         yield
@@ -76,8 +76,8 @@ def staler_row_wins() -> Iterator[None]:
 
 @contextmanager
 def closes_twice() -> Iterator[None]:
-    def any_close(candidate: Candle, held: Candle) -> bool:
-        return candidate.closed or supersedes(candidate, held)
+    def any_close(candidate: Candle, current: Candle) -> bool:
+        return candidate.closed or supersedes(candidate, current)
 
     with superseding(any_close):
         yield

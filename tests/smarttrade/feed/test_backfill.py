@@ -119,7 +119,7 @@ async def test_without_a_stream_the_store_is_asked_what_every_series_lacks(
         await trio.sleep(STREAM_FIRST - 0.01)
         assert asking.store.searches == []
         await trio.sleep(0.02)
-    assert asking.store.searches == [FindMissing((BTC, ETH), but_stored=True)]
+    assert asking.store.searches == [FindMissing((BTC, ETH), skip_restored=True)]
 
 
 async def test_what_the_stream_asked_for_is_not_asked_for_again(
@@ -134,7 +134,7 @@ async def test_what_the_stream_asked_for_is_not_asked_for_again(
         await trio.sleep(0.5)
         await asking.gaps.tell(CandlesMissing(ETH, None, None, 0))  # still being read then
         await trio.sleep(STREAM_FIRST - 0.5 + 0.01)
-    assert asking.store.searches == [FindMissing((NEW,), but_stored=True)]
+    assert asking.store.searches == [FindMissing((NEW,), skip_restored=True)]
 
 
 async def test_when_the_stream_asked_for_everything_nothing_is_left_to_ask(

@@ -1,6 +1,6 @@
 import pytest
 
-from smarttrade.market.candle import CERTAINLY_LATER, Candle, supersedes
+from smarttrade.market.candle import MAX_EVENT_DELAY, Candle, supersedes
 from tests.fakes.candles import candle
 
 
@@ -59,7 +59,7 @@ def test_event_that_was_late_still_beats_a_staler_read() -> None:
 def test_event_that_is_certainly_later_is_believed_with_less_volume() -> None:
     read = candle(closed=False, event=30, volume=6.0, read=True)
     told = candle(closed=False, volume=5.0)
-    limit = read.event_time + CERTAINLY_LATER
+    limit = read.event_time + MAX_EVENT_DELAY
     assert not supersedes(told._replace(event_time=limit), read)
     assert supersedes(told._replace(event_time=limit + 1), read)
 
@@ -76,9 +76,9 @@ def test_values_are_prices_and_volume() -> None:
 
 
 def test_volume_does_not_decide_between_events() -> None:
-    held = candle(closed=False, event=4, volume=5.0)
-    assert not supersedes(candle(closed=False, event=2, volume=9.0), held)
-    assert supersedes(candle(closed=False, event=6, volume=3.0), held)
+    current = candle(closed=False, event=4, volume=5.0)
+    assert not supersedes(candle(closed=False, event=2, volume=9.0), current)
+    assert supersedes(candle(closed=False, event=6, volume=3.0), current)
 
 
 def test_candle_of_which_nothing_is_told_is_of_no_event_and_not_read() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smarttrade.market.candle import CERTAINLY_LATER, Candle
+from smarttrade.market.candle import MAX_EVENT_DELAY, Candle
 from smarttrade.market.gaps import Gap
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -329,7 +329,7 @@ def test_event_under_way_does_not_undo_what_history_knew_later(is_first: bool) -
     assert put(store, candle(3, closed=False, event=32, volume=11.0)) == []
     assert page(store).candles[-1].volume == 12.0
     certainly = candle(3, closed=False, volume=11.0)._replace(
-        event_time=at(3) + 32_000 + CERTAINLY_LATER
+        event_time=at(3) + 32_000 + MAX_EVENT_DELAY
     )
     assert put(store, certainly)
 

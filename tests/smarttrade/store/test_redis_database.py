@@ -339,16 +339,16 @@ def test_script_and_window_agree_about_what_is_later(
         claim = await redis.acquire("me", LEASE)
         assert isinstance(claim, Leading)
         number = claim.written
-        for candidate, held in pairs:
+        for candidate, current in pairs:
             with redis_server.client() as client:
                 client.delete(KEY)
-            whole = Group(BTC, [candle(0), held], is_whole=True)
+            whole = Group(BTC, [candle(0), current], is_whole=True)
             await redis.write("me", epoch, LEASE, Batch(number + 1, number, [whole], None, False))
             await redis.write("me", epoch, LEASE, batch(number + 2, candidate, written=number))
             number += 2
             [window] = await redis.load([BTC])
             assert window.state is not None
-            expected = candidate if supersedes(candidate, held) else held
+            expected = candidate if supersedes(candidate, current) else current
             assert window.state.candles == (candle(0), expected)
 
     trio.run(compare)

@@ -110,7 +110,7 @@ async def test_stored_candles_wait_for_the_stream_and_not_for_ever(
     server.contents.lists[BTC] = rows(0, 5)
     process = Process(server)
     async with running(process):
-        await process.store.tell(FindMissing([BTC], but_stored=True))
+        await process.store.tell(FindMissing([BTC], skip_restored=True))
         await trio.sleep(CONFIRM_TIMEOUT + 0.1)
         assert process.gaps.depth == 0
         await process.store.tell(CheckOverdue())
