@@ -27,10 +27,10 @@ class ForeignFormat(Exception):
     """What is stored is in the format of another version of this program."""
 
     def __init__(self, found: bytes) -> None:
-        self.found = found
         shown = found[:50].decode(errors="replace")
         super().__init__(
-            f"written by another version of this program, in format {shown!r}; it is not read"
+            f"written by another version of this program, in format {shown!r}; it is not read, and"
+            " not changed"
         )
 
 
@@ -136,7 +136,7 @@ class Position(NamedTuple):
 
 
 class Database(Protocol):
-    """A namespace, of one exchange's candles.
+    """A shard of a namespace, of one exchange's candles.
 
     Every method raises `DatabaseUnavailable`, and ends promptly when cancelled.
 
@@ -151,7 +151,8 @@ class Database(Protocol):
         """Take or prolong the lease, for `lease` seconds; quarantines what is damaged beside it.
 
         Raises:
-            ForeignFormat: no one leads, but this version cannot read what is stored.
+            ForeignFormat: no one leads, but this version cannot read what is stored. Nothing of
+                it is changed.
             ForeignOrigin: what is stored, or is being written, is of another exchange.
         """
 
@@ -166,14 +167,17 @@ class Database(Protocol):
     async def quarantine(self, series: Sequence[Series]) -> None:
         """Move the lists of these series out of the way, and forget their notes."""
 
-    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
-        """Move what another version wrote out of the way, if its format is that."""
-
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         """Read windows, in the given order.
 
         `time` is what the exchange's clock shows, in ms, or
         showed when they were written; 0 if that is not known. What is later is damage.
+        """
+
+    async def former_format(self) -> str | None:
+        """The format of what a version before 0.2.0 has stored in this namespace, if anything.
+
+        It has other keys, and is neither read nor changed.
         """
 
     async def position(self) -> Position:

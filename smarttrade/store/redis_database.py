@@ -73,7 +73,7 @@ WAITING_SHARE = 0.5  # of the time limit; a server that waits for longer counts 
 
 
 class RedisDatabase:
-    """A namespace in the Redis at `url`. Connects when it is first used.
+    """A shard of a namespace in the Redis at `url`. Connects when it is first used.
 
     `within` is the time limit in seconds for connecting, and for each answer.
     """
@@ -86,13 +86,14 @@ class RedisDatabase:
         within: float,
         stream_length: int,
         exchange: Exchange | None = None,
+        shard: int = 0,
     ) -> None:
         self.exchange = exchange
         self._origin = "" if exchange is None else exchange.name
         self._url = url
         self._within = within
         self._stream_length = stream_length
-        self._keys = Keys(namespace)
+        self._keys = Keys(namespace, shard)
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(1)
         self._following = trio.CapacityLimiter(1)
@@ -122,17 +123,17 @@ class RedisDatabase:
 
     async def release(self, leader: str) -> None:
         """See `Database`."""
-        lease = lease_of(leader, self._own_exchange.name)
+        lease_text = lease_of(leader, self._own_exchange.name)
         await self._run(
-            self._writing, lambda: _RELEASE.call(self._redis, [self._keys.lease], [lease])
+            self._writing, lambda: _RELEASE.call(self._redis, [self._keys.lease], [lease_text])
         )
 
     async def write(
         self, leader: str, epoch: int, lease: float, batch: Batch
     ) -> Written | Fenced | Lost | Late:
         """See `Database`."""
-        held = lease_of(leader, self._own_exchange.name)
-        head = [leader, epoch, batch.number, batch.written, held, _ms(lease)]
+        lease_text = lease_of(leader, self._own_exchange.name)
+        head = [leader, epoch, batch.number, batch.written, lease_text, _ms(lease)]
         reply = await self._run(self._writing, lambda: self._write(head, batch))
         match reply:
             case [b"OK", int(is_state_lost), list(lengths)]:
@@ -161,20 +162,12 @@ class RedisDatabase:
         """See `Database`."""
         origin = self._origin
         notes = self._keys.notes(origin)
-        await self._quarantine([self._keys.candles(origin, each) for each in series])
+        lists = [self._keys.candles(origin, each) for each in series]
+        arguments: list[Any] = [self._keys.quarantine, QUARANTINE_TTL]
+        await self._run(self._writing, lambda: _QUARANTINE.call(self._redis, lists, arguments))
         keys = [notes, self._keys.quarantine + notes]
-        arguments = [QUARANTINE_TTL, *map(field_of, series)]
-        await self._run(self._writing, lambda: _FORGET.call(self._redis, keys, arguments))
-
-    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
-        """See `Database`."""
-        keys = self._keys
-        lists = [keys.version_1_candles(each) for each in series]
-        await self._quarantine([keys.meta, keys.changes, keys.version_1_gaps, *lists], found)
-
-    async def _quarantine(self, keys: Sequence[str], found: bytes = b"") -> None:
-        arguments = [self._keys.quarantine, QUARANTINE_TTL, found]
-        await self._run(self._writing, lambda: _QUARANTINE.call(self._redis, keys, arguments))
+        fields = [QUARANTINE_TTL, *map(field_of, series)]
+        await self._run(self._writing, lambda: _FORGET.call(self._redis, keys, fields))
 
     # -- Reading -------------------------------------------------------------------------------
 
@@ -202,6 +195,12 @@ class RedisDatabase:
             for each, texts, notes in zip(series, answers[::2], answers[1::2], strict=True)
         ]
 
+    async def former_format(self) -> str | None:
+        """See `Database`."""
+        name = self._keys.former_meta
+        found: Any = await self._run(self._reading, lambda: self._redis.hget(name, "format"))
+        return None if found is None else readable(found)
+
     async def position(self) -> Position:
         """See `Database`."""
         meta, entries = await self._run(self._reading, self._position)
@@ -223,7 +222,11 @@ class RedisDatabase:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hmget(self._keys.meta, fields)
             pipeline.xrevrange(self._keys.changes, count=1)
-            meta, entries = pipeline.execute()
+            meta, entries = pipeline.execute(raise_on_error=False)
+        if isinstance(meta, Exception):
+            raise meta
+        if isinstance(entries, Exception) and meta[0] in (None, FORMAT.encode()):
+            raise entries
         return meta, entries
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:

@@ -1,16 +1,17 @@
 """How candles are written down in Redis: keys, and the text in them. Plain code.
 
-All keys begin with a namespace. With the default one, and candles of binance.com:
+All keys begin with a namespace and a shard, whose braces put them in one slot of a Redis Cluster.
+With the default namespace, and candles of binance.com:
 
-    smarttrade:meta                    hash: format, origin, leader, epoch, batch, seq, time,
+    {smarttrade:0}:meta                hash: format, origin, leader, epoch, batch, seq, time,
                                        state (JSON)
-    smarttrade:lease                   string: the leader and its origin, while it lives
-    smarttrade:candles:binance.com:BTCUSDT:1m
+    {smarttrade:0}:lease               string: the leader and its origin, while it lives
+    {smarttrade:0}:candles:binance.com:BTCUSDT:1m
                                        list, oldest first, of at most 1000 candles
-    smarttrade:notes:binance.com       hash: BTCUSDT:1m -> [[holes], [unfilled ranges],
+    {smarttrade:0}:notes:binance.com   hash: BTCUSDT:1m -> [[holes], [unfilled ranges],
                                        [corrections], whether the series has no candle at all]
-    smarttrade:changes                 stream: what was written, in order; of bounded length
-    smarttrade:quarantine:...          what could not be read, for a week
+    {smarttrade:0}:changes             stream: what was written, in order; of bounded length
+    {smarttrade:0}:quarantine:...      what could not be read, for a week
 
 The origin is the exchange that candles came from (`market/origin.py`); nothing is read whose origin
 is another one. A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`. An
@@ -20,10 +21,11 @@ entry of the stream has `seq`, which grows by one from entry to entry; `origin`;
 `state` has symbols, intervals, the feed, and perhaps the `details` of each symbol.
 Times are the exchange's, in ms.
 
-Version 1 (of 0.1.0) had no origin: `smarttrade:candles:BTCUSDT:1m`, `smarttrade:gaps`. It is never
-read. `meta`'s `format` and the lease stay where they are in all versions, so that two versions see
-each other; a version that finds a format that it does not know leaves it alone while its leader
-lives, and quarantines it afterwards.
+Formats 1 (of 0.1.0) and 2 have no shard in their keys: `smarttrade:meta`. They are neither read nor
+changed. From format 3 on, `meta`'s `format` and the lease stay where they are, so that two versions
+see each other: a version that finds another format changes nothing. A later version either reads
+format 3, or leaves it alone. What it adds to `meta`, `state`, entries, changes and notes without
+another format is ignored by an earlier one.
 """
 
 from __future__ import annotations
@@ -41,31 +43,30 @@ from ..market.window_state import SeriesNotes
 from .events import Published
 from .feed import FeedStatus
 
-FORMAT = "2"
+FORMAT = "3"
 """Of all of the above. Raised when what an older version wrote cannot be read any more."""
 
 QUARANTINE_TTL = 7 * 24 * 3600  # seconds
 
 
 class Keys:
-    """Where things are."""
+    """Where a shard's things are."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, shard: int) -> None:
         self.namespace = namespace
-        self.meta = f"{namespace}:meta"
-        self.lease = f"{namespace}:lease"
-        self.changes = f"{namespace}:changes"
-        self.quarantine = f"{namespace}:quarantine:"
-        self.version_1_gaps = f"{namespace}:gaps"
+        self._prefix = f"{{{namespace}:{shard}}}"
+        self.meta = f"{self._prefix}:meta"
+        self.lease = f"{self._prefix}:lease"
+        self.changes = f"{self._prefix}:changes"
+        self.quarantine = f"{self._prefix}:quarantine:"
+        self.former_meta = f"{namespace}:meta"
+        """Of formats 1 and 2."""
 
     def notes(self, origin: str) -> str:
-        return f"{self.namespace}:notes:{origin}"
+        return f"{self._prefix}:notes:{origin}"
 
     def candles(self, origin: str, series: Series) -> str:
-        return f"{self.namespace}:candles:{origin}:{field_of(series)}"
-
-    def version_1_candles(self, series: Series) -> str:
-        return f"{self.namespace}:candles:{field_of(series)}"
+        return f"{self._prefix}:candles:{origin}:{field_of(series)}"
 
 
 def field_of(series: Series) -> str:

@@ -151,8 +151,25 @@ def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
 # -- Inside ---------------------------------------------------------------------------------
 
 _Spans = list[tuple[int, int]]
-_Notes = tuple[_Spans, _Spans, _Spans, bool]
-_Change = tuple[str, str, bool, list[Candle], str, _Notes | None]
+
+
+class _Notes(msgspec.Struct, array_like=True):
+    """What a later version appends to it is ignored, as in a change."""
+
+    holes: _Spans
+    unfilled: _Spans
+    corrections: _Spans
+    is_empty: bool
+
+
+class _Change(msgspec.Struct, array_like=True):
+    symbol: str
+    interval: str
+    is_whole: bool
+    candles: list[Candle]
+    corrected: str
+    notes: _Notes | None
+
 
 _decode_candles = msgspec.json.Decoder(tuple[Candle, ...]).decode
 _decode_notes = msgspec.json.Decoder(_Notes).decode
@@ -209,8 +226,8 @@ def _check_details(details: SymbolDetails) -> None:
 
 def _notes(stored: _Notes, time: int) -> StoredNotes:
     latest = _latest(time)
-    holes, unfilled, corrections, is_empty = stored
-    for spans in (holes, unfilled):
+    corrections = stored.corrections
+    for spans in (stored.holes, stored.unfilled):
         if len(spans) > MAX_SPANS or not all(0 <= a <= b <= latest for a, b in spans):
             raise Damaged("impossible gaps")
     if len(corrections) > MAX_SPANS or not all(
@@ -218,17 +235,17 @@ def _notes(stored: _Notes, time: int) -> StoredNotes:
     ):
         raise Damaged("impossible corrections")
     notes = SeriesNotes(
-        tuple(Span(*each) for each in holes),
-        tuple(Missing(*each) for each in unfilled),
+        tuple(Span(*each) for each in stored.holes),
+        tuple(Missing(*each) for each in stored.unfilled),
         tuple(Correction(*each) for each in corrections),
     )
-    return StoredNotes(notes, is_empty)
+    return StoredNotes(notes, stored.is_empty)
 
 
 def _change(change: _Change, time: int) -> SeriesChange:
-    symbol, name, is_whole, candles, corrected, notes = change
+    candles, corrected = change.candles, change.corrected
     try:
-        series = Series(parse_symbol(symbol), Interval(name))
+        series = Series(parse_symbol(change.symbol), Interval(change.interval))
     except ValueError as error:
         raise Damaged(f"{error}"[:200]) from None
     _check(candles, time)
@@ -240,6 +257,5 @@ def _change(change: _Change, time: int) -> SeriesChange:
     )
     if any(each.corrected and not each.candle.closed for each in published):
         raise Damaged("a correction that is not final")
-    return SeriesChange(
-        series, is_whole, published, None if notes is None else _notes(notes, time).notes
-    )
+    notes = None if change.notes is None else _notes(change.notes, time).notes
+    return SeriesChange(series, change.is_whole, published, notes)

@@ -171,12 +171,9 @@ class VirtualDatabase:
             if c.origin == self._origin and c.lists.pop(each, None) is not None:
                 self.server.quarantined.append(each)
 
-    async def quarantine_all(self, series: Sequence[Series], found: bytes) -> None:
-        c = await self._reach()
-        if c.format is None or c.format.encode() != found:
-            return
-        self.server.quarantined += [each for each in series if each in c.lists]
-        self.server.contents = Contents(holder=c.holder, held_until=c.held_until)
+    async def former_format(self) -> str | None:
+        await self._reach()
+        return None
 
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         c = await self._reach()

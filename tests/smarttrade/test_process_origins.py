@@ -125,7 +125,7 @@ async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
     await serve.ready()
     assert await deployment.served_differences(serve) == []
     lines = serve.log.read_text().splitlines()
-    assert sum("in format '1'" in line for line in lines) == 1
+    assert sum("former_format_ignored" in line for line in lines) == 1
 
 
 async def test_stored_candles_of_the_future_are_never_served(deployment: Deployment) -> None:
@@ -134,7 +134,7 @@ async def test_stored_candles_of_the_future_are_never_served(deployment: Deploym
     await first.ready()
     await first.until("/system", role("leading"))
     assert await first.stop() == 0
-    prefix = f"smarttrade:candles:{origin_of(deployment.simulator)}"
+    prefix = f"{{smarttrade:0}}:candles:{origin_of(deployment.simulator)}"
     with deployment.redis.client() as redis:
         for symbol in SYMBOLS:
             key = f"{prefix}:{symbol}:1m"
@@ -168,17 +168,17 @@ async def test_hostile_values_end_and_block_nothing(deployment: Deployment) -> N
     gateway = deployment.start("gateway")
     for program in (ingest, gateway):
         await program.ready()
-    prefix = f"smarttrade:candles:{origin_of(deployment.simulator)}"
+    prefix = f"{{smarttrade:0}}:candles:{origin_of(deployment.simulator)}"
     values: list[Any] = [
-        lambda redis: redis.hset("smarttrade:meta", "seq", "9" * 5000),
-        lambda redis: redis.hset("smarttrade:meta", "format", b"\xff\xfe"),
-        lambda redis: redis.hset("smarttrade:meta", "state", b"\xff"),
-        lambda redis: redis.hset("smarttrade:meta", "origin", b"\xff"),
-        lambda redis: redis.hset("smarttrade:meta", "time", "9" * 40),
-        lambda redis: redis.xadd("smarttrade:changes", {"seq": "1", "data": "[" * 99}),
+        lambda redis: redis.hset("{smarttrade:0}:meta", "seq", "9" * 5000),
+        lambda redis: redis.hset("{smarttrade:0}:meta", "format", b"\xff\xfe"),
+        lambda redis: redis.hset("{smarttrade:0}:meta", "state", b"\xff"),
+        lambda redis: redis.hset("{smarttrade:0}:meta", "origin", b"\xff"),
+        lambda redis: redis.hset("{smarttrade:0}:meta", "time", "9" * 40),
+        lambda redis: redis.xadd("{smarttrade:0}:changes", {"seq": "1", "data": "[" * 99}),
         lambda redis: redis.lset(f"{prefix}:BTCUSDT:1m", 5, "[1,2"),
-        lambda redis: redis.set("smarttrade:lease", b"\xff" * 9999),
-        lambda redis: redis.delete("smarttrade:changes"),
+        lambda redis: redis.set("{smarttrade:0}:lease", b"\xff" * 9999),
+        lambda redis: redis.delete("{smarttrade:0}:changes"),
     ]
     for plant in values:
         with deployment.redis.client() as redis:

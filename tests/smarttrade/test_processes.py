@@ -153,7 +153,7 @@ async def test_redis_killed_and_started_empty(deployment: Deployment) -> None:
         origin = deployment.simulator.url.removeprefix("http://")
         with deployment.redis.client() as redis:
             for symbol, interval in SERIES:
-                assert redis.llen(f"smarttrade:candles:{origin}:{symbol}:{interval}") == 1000
+                assert redis.llen(f"{{smarttrade:0}}:candles:{origin}:{symbol}:{interval}") == 1000
     gateway = deployment.start("gateway")
     await gateway.ready()
     assert await deployment.served_differences(gateway) == []

@@ -95,8 +95,6 @@ class _Writer:
         self._batches = Batches(journal)
         self._reconciler = Reconciler(journal, store, self._batches)
         self._standby = Standby(journal, store, self._reconciler)
-        self._quarantined: set[bytes] = set()
-        """Formats of other versions."""
 
     async def start_in_time(self) -> None:
         """A slow Redis does not delay the service."""
@@ -128,8 +126,7 @@ class _Writer:
                 raise WrongExchange(str(error)) from error
             raise DatabaseUnavailable(str(error)) from error
         except ForeignFormat as error:
-            await self._quarantine_all(error)
-            return
+            raise DatabaseUnavailable(str(error)) from error
         journal.was_accepted = True
         if isinstance(claim, Held):
             await self._wait_as_standby(claim)
@@ -141,14 +138,6 @@ class _Writer:
             logger.info("redis_leading", epoch=claim.epoch, leader=journal.name)
         self._start()
         await self._write_until_over()
-
-    async def _quarantine_all(self, error: ForeignFormat) -> None:
-        if error.found in self._quarantined:
-            raise DatabaseUnavailable(f"{error}; and is there again")
-        self._quarantined.add(error.found)
-        logger.error("foreign_format_quarantined", error=str(error))
-        await self._database.quarantine_all(self._journal.memory.listed, error.found)
-        self._report.quarantined += 1
 
     async def _wait_as_standby(self, held: Held) -> None:
         journal = self._journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -13,7 +14,7 @@ from actors import Mailbox
 from ...market.series import Series
 from ...market.window_state import WindowState
 from ..backlog import PendingWrites
-from ..database import StoredWindow
+from ..database import DatabaseUnavailable, StoredWindow
 from ..messages import MergeWindows, RestoreWindows, StoreMessage
 from ..stored_values import Damaged
 from .batches import Batches
@@ -55,6 +56,7 @@ class Reconciler:
             if leading:
                 await self._merge(stored)
         if not self._journal.was_loaded:
+            await self._note_former_format()
             await self._store.tell(await self._stored_symbols())
             self._journal.was_loaded = True
         if restored:
@@ -119,6 +121,13 @@ class Reconciler:
         for each in stored:
             if each.state is not None:
                 self._journal.lengths[each.series] = len(each.state.candles)
+
+    async def _note_former_format(self) -> None:
+        with suppress(DatabaseUnavailable):  # an account may be allowed no other keys than ours
+            found = await self._journal.database.former_format()
+            if found is not None:
+                hint = "it is not read and may be deleted: see docs/operations.md"
+                logger.warning("former_format_ignored", format=found, hint=hint)
 
     async def _stored_symbols(self) -> RestoreWindows:
         try:

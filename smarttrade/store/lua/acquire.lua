@@ -7,7 +7,8 @@
 --
 -- Returns LEADING, epoch, number of the leader's last batch, origin, exchange time of the last batch;
 -- or HELD, the holder, and the milliseconds until its lease ends; or FORMAT and the format that was
--- found; or ORIGIN and the origin that was found. What is damaged is quarantined.
+-- found; or ORIGIN and the origin that was found. What is damaged is quarantined; of another format,
+-- nothing is changed.
 
 local lease, meta, changes = KEYS[1], KEYS[2], KEYS[3]
 local prefix, ttl = ARGV[6], ARGV[7]
@@ -17,8 +18,17 @@ local function quarantine(key)
   redis.call('EXPIRE', prefix .. key, ttl)
 end
 
+local function quarantine_unless(key, right)
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= right and kind ~= 'none' then quarantine(key) end
+end
+
 local function is_number(text)
   return not text or (#text <= 15 and string.match(text, '^%d+$') ~= nil)
+end
+
+local function is_origin(text)
+  return text and #text <= 260 and string.match(text, '^[a-z0-9_.:%[%]-]+$') ~= nil
 end
 
 local function is_accepted(origin)
@@ -28,21 +38,15 @@ local function is_accepted(origin)
   return false
 end
 
-for key, right in pairs({[lease] = 'string', [meta] = 'hash', [changes] = 'stream'}) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= right and kind ~= 'none' then quarantine(key) end
-end
+quarantine_unless(meta, 'hash')
+quarantine_unless(lease, 'string')
 
 local known = redis.call('HMGET', meta, 'format', 'leader', 'epoch', 'batch', 'seq', 'time', 'origin')
 local format, origin = known[1], known[7]
-local is_ours = not format or format == ARGV[5]
-local is_readable = is_ours or string.match(format, '^%d%d?%d?$') ~= nil
-for index = 3, 6 do is_readable = is_readable and is_number(known[index]) end
-if not format then is_readable = redis.call('EXISTS', meta) == 0 end
-if format and is_ours and is_readable then
-  is_readable = known[2] and known[3] and known[4] and origin and #origin <= 260 and string.match(origin, '^[a-z0-9_.:%[%]-]+$') ~= nil
-  if is_readable and not is_accepted(origin) then return {'ORIGIN', origin} end
-end
+local is_of_another_version = format and format ~= ARGV[5] and string.match(format, '^%d%d?%d?$')
+local is_ours = format == ARGV[5] and known[2] and known[3] and known[4] and is_origin(origin)
+for index = 3, 6 do is_ours = is_ours and is_number(known[index]) end
+if is_ours and not is_accepted(origin) then return {'ORIGIN', origin} end
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[1] then
   local held_for = #holder <= 500 and string.match(holder, '@([a-z0-9_.:%[%]-]+)$')
@@ -54,12 +58,11 @@ if holder and holder ~= ARGV[1] then
   end
   return {'HELD', string.sub(holder, 1, 500), left}
 end
-if not is_readable then
-  quarantine(meta)
-  known = {false, false, false, false, false, false, false}
-  origin = false
-elseif not is_ours then
-  return {'FORMAT', format}
+if is_of_another_version then return {'FORMAT', format} end
+quarantine_unless(changes, 'stream')
+if not is_ours then
+  if redis.call('EXISTS', meta) == 1 then quarantine(meta) end
+  known, origin = {}, nil
 end
 
 origin = origin or ARGV[8]

@@ -30,7 +30,7 @@ from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.origin import Exchange, ForeignOrigin
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoreState, state_to_text
+from smarttrade.store.redis_format import Entry, SeriesChange, StoreState, state_to_text
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE, VirtualRedis
 from tests.fakes.redis_server import RedisServer, binaries
@@ -263,16 +263,6 @@ async def test_what_is_quarantined_is_not_read(connect: Connect) -> None:
     await writer.write(whole(candle(0)))
     await writer.database.quarantine([BTC, ETH])
     assert await stored(connect()) == ()
-
-
-async def test_everything_of_another_format_is_quarantined(connect: Connect) -> None:
-    writer = await Writer(connect()).lead()
-    await writer.write(whole(candle(0)), state=STATE)
-    await writer.database.quarantine_all([BTC, ETH], b"another")
-    assert await stored(connect()) == (candle(0),)
-    await writer.database.quarantine_all([BTC, ETH], FORMAT.encode())
-    assert await connect().position() == Position("0-0", 0, None)
-    assert await writer.write(some(candle(1))) == Lost()
 
 
 async def test_whole_window_does_not_end_before_what_is_stored(connect: Connect) -> None:

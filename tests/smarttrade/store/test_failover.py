@@ -59,7 +59,7 @@ async def test_old_primary_that_lives_on_as_a_replica_is_left(
             assert await redis.write("me", 1, LEASE, again) == Written((2,))
             [window] = await redis.load([BTC])
             with other.client() as client:
-                assert client.llen("smarttrade:candles:binance.com:BTCUSDT:1m") == 2
+                assert client.llen("{smarttrade:0}:candles:binance.com:BTCUSDT:1m") == 2
     assert window.state is not None
     assert window.state.candles == (candle(0), candle(1))
 
@@ -120,7 +120,7 @@ async def test_idle_connections_of_other_calls_are_left_too(redis_server: RedisS
             before = len(name.opened)
             assert before == 2
             with redis_server.client() as client:
-                client.sadd("smarttrade:changes", "x")
+                client.sadd("{smarttrade:0}:changes", "x")
             with pytest.raises(DatabaseUnavailable, match="WRONGTYPE"):
                 await redis.follow("0-0", 0.1)
             async with trio.open_nursery() as nursery:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle, supersedes
-from smarttrade.market.window_state import WindowState
+from smarttrade.market.window_state import SeriesNotes, WindowState
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
+    Fenced,
     ForeignFormat,
     Group,
+    Held,
     Leading,
     Lost,
     Written,
 )
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
+from smarttrade.store.redis_format import SeriesChange, StoreState, state_to_text
 from smarttrade.store.stored_values import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE
 from tests.fakes.redis_server import RedisServer, binaries, free_port
 
 LEASE = 60.0
-KEY = "smarttrade:candles:binance.com:BTCUSDT:1m"
+KEY = "{smarttrade:0}:candles:binance.com:BTCUSDT:1m"
 
 
 def database(server: RedisServer, *, url: str = "", within: float = 2.0) -> RedisDatabase:
@@ -62,10 +68,10 @@ async def test_operator_can_read_it(redis_server: RedisServer) -> None:
             f"[{at(0)},100.0,100.0,100.0,100.0,10.0,true,{at(1)},false]",
             f"[{at(1)},100.0,100.0,100.0,100.0,1.0,false,{at(1) + 2000},false]",
         ]
-        assert client.get("smarttrade:lease") == "me@binance.com"
-        assert 0 < int(client.pttl("smarttrade:lease")) <= LEASE * 1000
-        names = {"smarttrade:meta", "smarttrade:lease", "smarttrade:changes", KEY}
-        assert set(client.keys()) == names
+        assert client.get("{smarttrade:0}:lease") == "me@binance.com"
+        assert 0 < int(client.pttl("{smarttrade:0}:lease")) <= LEASE * 1000
+        names = {f"{{smarttrade:0}}:{name}" for name in ("meta", "lease", "changes")}
+        assert set(client.scan_iter()) == {*names, KEY}
 
 
 async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
@@ -109,7 +115,7 @@ async def test_damaged_list_is_reported_and_the_others_are_read(
         assert (damaged.state, bool(damaged.damage)) == (None, True)
         assert good.state is not None
         await database(redis_server).quarantine([BTC])
-        kept = f"smarttrade:quarantine:{KEY}"
+        kept = f"{{smarttrade:0}}:quarantine:{KEY}"
         assert client.llen(kept) == len(entries)
         assert 0 < int(client.ttl(kept)) <= 7 * 24 * 3600
     [gone] = await database(redis_server).load([BTC])
@@ -131,7 +137,7 @@ async def test_key_of_another_type_is_damage(redis_server: RedisServer) -> None:
 async def test_gaps_that_cannot_be_read_are_damage(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.rpush(KEY, f"[{at(0)},1,1,1,1,1,true,0,false]")
-        client.hset("smarttrade:notes:binance.com", "BTCUSDT:1m", "[[1]]")
+        client.hset("{smarttrade:0}:notes:binance.com", "BTCUSDT:1m", "[[1]]")
     [window] = await database(redis_server).load([BTC])
     assert (window.state, bool(window.damage)) == (None, True)
 
@@ -143,13 +149,13 @@ async def test_our_own_keys_of_another_type_are_quarantined(
     redis = database(redis_server)
     await lead(redis)
     with redis_server.client() as client:
-        client.delete(f"smarttrade:{name}")
-        client.sadd(f"smarttrade:{name}", "foreign")
+        client.delete(f"{{smarttrade:0}}:{name}")
+        client.sadd(f"{{smarttrade:0}}:{name}", "foreign")
     if name != "lease":
         assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Lost()
     assert isinstance(await redis.acquire("me", LEASE), Leading)
     with redis_server.client() as client:
-        assert client.exists(f"smarttrade:quarantine:smarttrade:{name}")
+        assert client.exists(f"{{smarttrade:0}}:quarantine:{{smarttrade:0}}:{name}")
 
 
 async def test_notes_of_another_type_are_quarantined_with_what_they_are_about(
@@ -158,31 +164,78 @@ async def test_notes_of_another_type_are_quarantined_with_what_they_are_about(
     redis = database(redis_server)
     epoch = await lead(redis)
     with redis_server.client() as client:
-        client.sadd("smarttrade:notes:binance.com", "foreign")
+        client.sadd("{smarttrade:0}:notes:binance.com", "foreign")
         assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Lost()
         assert "WRONGTYPE" in ((await redis.load([BTC]))[0].damage or "")
         await redis.quarantine([BTC])
-        assert client.exists("smarttrade:quarantine:smarttrade:notes:binance.com")
+        assert client.exists("{smarttrade:0}:quarantine:{smarttrade:0}:notes:binance.com")
     assert await redis.write("me", epoch, LEASE, batch(1, candle(0))) == Written((1,))
 
 
-async def test_another_format_is_not_read(redis_server: RedisServer) -> None:
+def contents(client: Any, pattern: str = "*") -> dict[Any, Any]:
+    return {key: client.dump(key) for key in client.scan_iter(pattern)}
+
+
+@pytest.mark.parametrize("is_led", [True, False])
+async def test_a_later_versions_format_is_neither_read_nor_changed(
+    redis_server: RedisServer, *, is_led: bool
+) -> None:
+    """Its other keys may be of any type."""
     redis = database(redis_server)
     with redis_server.client() as client:
-        client.hset("smarttrade:meta", "format", "0")
+        client.hset("{smarttrade:0}:meta", mapping={"format": "4", "epoch": "x", "leader": "you"})
         client.rpush(KEY, "[1,2,3]")
-    with pytest.raises(ForeignFormat):
-        await redis.acquire("me", LEASE)
-    with pytest.raises(ForeignFormat):
-        await redis.position()
-    await redis.quarantine_all([BTC, ETH], b"0")
-    assert await redis.acquire("me", LEASE) == Leading(1, 0)
-    assert (await redis.load([BTC]))[0].state is None
+        client.set("{smarttrade:0}:changes", "of another type now")
+        if is_led:
+            client.set("{smarttrade:0}:lease", "you@binance.com", px=30_000)
+        before = contents(client, "*[!e]")  # the lease's time runs
+        with nullcontext() if is_led else pytest.raises(ForeignFormat):
+            assert isinstance(await redis.acquire("me", LEASE), Held)
+        with pytest.raises(ForeignFormat):
+            await redis.position()
+        assert isinstance(await redis.write("me", 1, LEASE, batch(1, candle(0))), Fenced | Lost)
+        assert contents(client, "*[!e]") == before
+        assert client.exists("{smarttrade:0}:lease") == is_led
+
+
+async def test_what_a_later_version_adds_within_the_format_is_ignored(
+    redis_server: RedisServer,
+) -> None:
+    redis = database(redis_server)
+    epoch = await lead(redis)
+    state = StoreState(("BTCUSDT",), (BTC.interval,), FeedStatus(Feed.LIVE, 1.0))
+    await redis.write("me", epoch, LEASE, batch(1, candle(0), notes=SeriesNotes()))
+    with redis_server.client() as client:
+        client.hset("{smarttrade:0}:meta", "more", "x")
+        text = json.loads(state_to_text(state)) | {"more": [1]}
+        client.hset("{smarttrade:0}:meta", "state", json.dumps(text))
+        client.hset("{smarttrade:0}:notes:binance.com", "BTCUSDT:1m", "[[],[],[],false,7]")
+        changes = '[["BTCUSDT","1m",false,[],"",[[],[],[],false,7],8]]'
+        fields: Any = {"seq": "2", "origin": "binance.com", "time": "1", "more": "x"}
+        client.xadd("{smarttrade:0}:changes", fields | {"data": changes})
+    assert (await redis.position()).state == state
+    assert (await redis.load([BTC]))[0].state == WindowState((candle(0),))
+    [_, (_, entry)] = await redis.follow("0-0", 0.1)
+    assert entry.changes == (SeriesChange(BTC, False, (), SeriesNotes()),)
+    assert await lead(redis) == epoch
+
+
+async def test_former_formats_are_noticed_and_left_alone(redis_server: RedisServer) -> None:
+    redis = database(redis_server)
+    assert await redis.former_format() is None
+    with redis_server.client() as client:
+        client.hset("smarttrade:meta", mapping={"format": "1", "leader": "x"})
+        client.rpush("smarttrade:candles:BTCUSDT:1m", "[1]")
+        before = contents(client)
+        assert await redis.former_format() == "1"
+        epoch = await lead(redis)
+        await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+        assert contents(client, "smarttrade:*") == before
 
 
 async def test_entries_that_are_not_ours_are_damage(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
-        client.xadd("smarttrade:changes", {"data": "[[1]]", "seq": "1"})
+        client.xadd("{smarttrade:0}:changes", {"data": "[[1]]", "seq": "1"})
     with pytest.raises(Damaged):
         await database(redis_server).follow("0-0", 0.1)
 
@@ -277,7 +330,7 @@ async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
         address = f"127.0.0.1:{server.port}"
         with server.client(password="secret") as client:
             client.execute_command(
-                *("ACL", "SETUSER", "candles", "on", ">pass/word", "~smarttrade:*"),
+                *("ACL", "SETUSER", "candles", "on", ">pass/word", "~{smarttrade*"),
                 *("+@read", "+@write", "+@scripting", "+@connection", "+@transaction", "+select"),
             )
         for url in (f"redis://:secret@{address}/3", f"redis://candles:pass%2Fword@{address}/4"):

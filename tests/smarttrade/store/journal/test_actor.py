@@ -27,7 +27,7 @@ from smarttrade.store.messages import (
 from smarttrade.store.redis_format import StoreState
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, ETH, at, candle, rows
-from tests.fakes.database import VirtualRedis
+from tests.fakes.database import Contents, VirtualRedis
 from tests.fakes.journals import LEASE, Process, running
 
 
@@ -295,15 +295,19 @@ async def test_lease_is_kept_while_thousands_of_windows_are_read(
         assert server.contents.epoch == 1
 
 
-async def test_another_format_is_quarantined(autojump_clock: MockClock) -> None:
+async def test_a_later_versions_format_is_left_alone(autojump_clock: MockClock) -> None:
+    """This version goes on from memory, and leads once the other's values are gone."""
     server = VirtualRedis()
-    server.contents.format = "0"
+    server.contents.format = "4"
     server.contents.lists[BTC] = rows(0, 5)
     process = Process(server)
     async with running(process):
         await process.history(BTC, rows(3, 7))
-        await trio.sleep(1)
-        assert server.quarantined == [BTC]
+        await trio.sleep(60)
+        assert process.role() is RedisRole.AWAY
+        assert server.contents == Contents(format="4", lists={BTC: rows(0, 5)})
+        server.flush()
+        await trio.sleep(6)
         await assert_equal(server, process.memory)
 
 
