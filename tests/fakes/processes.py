@@ -171,7 +171,7 @@ class Client:
             self.faults.append(f"{name}: follows a candle that is not closed")
         if held == (candle, closed):
             self.faults.append(f"{name}: came twice")
-        if held is not None and held[1] and not message.get("corrected"):
+        if held is not None and held[1] and not (closed and message.get("corrected")):
             self.faults.append(f"{name}: was closed")
         chart[moment] = candle, closed
 

@@ -32,13 +32,13 @@ LEASE = 3.0  # the default
 class Deployment:
     """An exchange, a Redis, and whatever processes of ours."""
 
-    def __init__(self, redis: RedisServer, directory: Path) -> None:
+    def __init__(self, redis: RedisServer, directory: Path, speed: int = SPEED) -> None:
         self.redis = redis
         self._directory = directory
         self._numbers = count(1)
         self.programs: list[Program] = []
         self.simulator = self._program(
-            "simulator", "--speed", str(SPEED), "--control-token", "control"
+            "simulator", "--speed", str(speed), "--control-token", "control"
         ).start()
 
     def _program(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
@@ -74,7 +74,7 @@ class Deployment:
             theirs = await history(self.simulator.url, symbol, interval)
             closed = {moment: candle for moment, (candle, final) in ours.items() if final}
             oldest = max(min(theirs), min(ours))
-            expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed)}
+            expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed, default=0)}
             faults += [
                 f"{symbol} {interval} {t}: {closed.get(t)} is not {expected.get(t)}"
                 for t in sorted(expected.keys() | {t for t in closed if t >= oldest})
@@ -82,7 +82,9 @@ class Deployment:
             ]
         return faults
 
-    async def served_differences(self, program: Program) -> list[str]:
+    async def served_differences(
+        self, program: Program, series: Sequence[tuple[str, str]] = SERIES
+    ) -> list[str]:
         async def asked(symbol: str, interval: str) -> Any:
             page = await program.get(f"/candles/{symbol}/{interval}?limit=1000")
             candles = {each["time"]: (each, True) for each in page["candles"]}
@@ -90,7 +92,7 @@ class Deployment:
             candles[newest["time"]] = (newest, page["closed"])
             return candles
 
-        return await self.differences(SERIES, asked)
+        return await self.differences(series, asked)
 
     async def client_differences(self, client: Client) -> list[str]:
         async def asked(symbol: str, interval: str) -> Any:
