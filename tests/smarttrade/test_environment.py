@@ -39,7 +39,7 @@ async def keys_written(
         if environment.database is None:
             return None
         await environment.database.acquire("me", 5)
-    return {str(key, "ascii").rpartition(":")[0] for key in redis.client().scan_iter()}
+    return {str(key, "ascii")[1:].partition(":")[0] for key in redis.client().scan_iter()}
 
 
 @pytest.mark.parametrize("role", [Role.SERVE, Role.INGEST])

@@ -205,7 +205,7 @@ async def test_account_without_a_permission_is_a_failure_that_names_it(
 
 
 async def test_account_of_the_documentation_is_enough(redis: RedisServer) -> None:
-    rules = "~smarttrade:* +@read +@write +@scripting +@connection +@transaction +select"
+    rules = "~{smarttrade* +@read +@write +@scripting +@connection +@transaction +select"
     with redis.client() as client:
         client.execute_command("ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split())
     levels = await found(f"redis://me:sesame@127.0.0.1:{redis.port}")
