@@ -12,6 +12,7 @@ from ..settings.values import masked
 from ..store.database import DatabaseUnavailable
 from ..store.origin import Exchange
 from ..store.probe import redis_answers
+from ..store.redis_address import RedisAddress, redis_address
 from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
 from .check_result import CheckResult, Level
 
@@ -28,30 +29,35 @@ async def check_redis(settings: Settings) -> Sequence[CheckResult]:
 
     database = RedisDatabase(
         url,
-        f"{settings.redis_namespace}:check",
+        settings.redis_namespace,
+        part=":check",
         within=settings.redis_timeout,
         stream_length=settings.max_stored_changes,
         exchange=Exchange("check"),
     )
     with trio.move_on_after(TOTAL_TIMEOUT):
-        levels = await _try_out(database, len(settings.symbols) * len(settings.intervals))
+        series = len(settings.symbols) * len(settings.intervals)
+        levels = await _try_out(database, redis_address(url), series)
         return [CheckResult(level, "redis", f"{masked(url)}: {text}") for level, text in levels]
     text = f"{masked(url)}: not done in {TOTAL_TIMEOUT:g} s"
     return [CheckResult(Level.FAIL, "redis", text)]
 
 
-async def _try_out(database: Rehearsed, series: int) -> list[tuple[Level, str]]:
+async def _try_out(
+    database: Rehearsed, address: RedisAddress, series: int
+) -> list[tuple[Level, str]]:
     """What works and what does not; an account may be refused INFO and be able to work."""
     info: Mapping[str, Any] = {}
-    found: list[tuple[Level, str]] = []
+    found: list[str] = []
     try:
         info = await database.server_info()
+        found += [*doubts(info, series), *await database.failover_doubts(info)]
     except DatabaseUnavailable as error:
         if "NOPERM" not in str(error) and "NoPermission" not in str(error):
             return [(Level.FAIL, str(error))]
-        found.append((Level.WARN, "INFO is refused: role, memory and eviction are not checked"))
-    problem = unfit(info) or await rehearse(database)
+        found.append("INFO is refused: role, memory, eviction and fail-over are not checked")
+    problem = unfit(info, address) or await rehearse(database)
+    warnings = [(Level.WARN, doubt) for doubt in found]
     if problem is not None:
-        return [*found, (Level.FAIL, problem)]
-    found += [(Level.WARN, doubt) for doubt in doubts(info, series)]
-    return [*found, (Level.OK, "lease, scripts, change stream and reading back work")]
+        return [*warnings, (Level.FAIL, problem)]
+    return [*warnings, (Level.OK, "lease, scripts, change stream and reading back work")]

@@ -1,6 +1,6 @@
 """The hub actor: owns the fan-out of candles to clients.
 
-The order of its mailbox is the authoritative order: the store reports changes and new
+The order of its mailbox is the authoritative order: the store tells it of changes and of new
 subscribers through the same one, so what was before a subscription is in its snapshot and what
 comes after follows.
 

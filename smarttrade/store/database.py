@@ -194,3 +194,6 @@ class Database(Protocol):
         Raises:
             Damaged: an entry is not ours.
         """
+
+    def reconnect(self) -> None:
+        """Let the next calls have new connections: where Redis is may have changed."""

@@ -50,11 +50,11 @@ QUARANTINE_TTL = 7 * 24 * 3600  # seconds
 
 
 class Keys:
-    """Where a shard's things are."""
+    """Where a shard's things are, or another `part` of what is in its slot."""
 
-    def __init__(self, namespace: str, shard: int) -> None:
+    def __init__(self, namespace: str, shard: int, part: str = "") -> None:
         self.namespace = namespace
-        self._prefix = f"{{{namespace}:{shard}}}"
+        self._prefix = f"{{{namespace}:{shard}}}{part}"
         self.meta = f"{self._prefix}:meta"
         self.lease = f"{self._prefix}:lease"
         self.changes = f"{self._prefix}:changes"

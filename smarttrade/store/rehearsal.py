@@ -1,6 +1,7 @@
 """Do once what a journal and a relay do all the time, to find out what a Redis refuses.
 
-In a namespace of its own, whose keys are deleted afterwards and expire in any case.
+In the slot of the shard, so that a Cluster does it where the shard is; with keys of its own, which
+are deleted afterwards and expire in any case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..market.candle import Candle
 from ..market.interval import Interval
 from ..market.series import Series
 from .database import Batch, Database, DatabaseUnavailable, Group, Leading, Written
+from .redis_address import ClusterAddress, RedisAddress
 
 SERIES = Series("REHEARSAL", Interval.MINUTE_1)
 CANDLE = Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True)
@@ -24,6 +26,9 @@ BYTES_PER_SERIES = 94_000  # measured: docs/operations.md, "Redis"
 class Rehearsed(Database, Protocol):
     async def server_info(self) -> Mapping[str, Any]:
         """What the server says about itself."""
+
+    async def failover_doubts(self, info: Mapping[str, Any]) -> list[str]:
+        """Why a fail-over may not work, where `info` is what the primary says."""
 
     async def delete(self, *series: Series) -> None:
         """Delete everything in the namespace, windows of these series included."""
@@ -80,12 +85,12 @@ class _Rehearsal:
             raise DatabaseUnavailable("the change stream is empty")
 
 
-def unfit(info: Mapping[str, Any]) -> str | None:
-    """Why this server cannot be used, by what it says about itself."""
+def unfit(info: Mapping[str, Any], address: RedisAddress) -> str | None:
+    """Why this server cannot be used as `address` says, by what it says about itself."""
     if info.get("redis_mode") == "sentinel":
-        return "this is a Sentinel, which stores nothing"
-    if info.get("cluster_enabled"):
-        return "Cluster is not supported: a batch is one script over all series"
+        return "this is a Sentinel, which stores nothing: use redis+sentinel://HOST:PORT/NAME"
+    if info.get("cluster_enabled") and not isinstance(address, ClusterAddress):
+        return "this is a node of a Redis Cluster: use redis+cluster://HOST:PORT"
     if info.get("role") == "slave":
         return "this is a replica, which refuses writes"
     version = str(info.get("redis_version", ""))

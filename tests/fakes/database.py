@@ -204,6 +204,9 @@ class VirtualDatabase:
         await self._reach()
         return self._after(after)
 
+    def reconnect(self) -> None:
+        """There is one server."""
+
     def _after(self, after: str) -> list[tuple[str, Entry]]:
         place = int(after.partition("-")[0])
         changes = self.server.contents.changes

@@ -49,10 +49,8 @@ class RedisServer:
         self.kill()
 
     def start(self, *options: str) -> None:
-        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--appendonly", "no", *self._options, *options]
         self._process = subprocess.Popen(
-            command,
+            self._command(*options),
             cwd=self._directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -66,6 +64,14 @@ class RedisServer:
             else:
                 return
         raise AssertionError("redis-server does not answer")
+
+    def _command(self, *options: str) -> list[str]:
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        return [*command, "--appendonly", "no", *self._options, *options]
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def kill(self) -> None:
         if self._process is not None:

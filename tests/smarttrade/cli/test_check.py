@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,14 @@ from smarttrade.feed.network import Network
 from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
+from smarttrade.store.redis_address import redis_address
 from smarttrade.store.rehearsal import unfit
+from tests.fakes.redis_cluster import running_cluster
+from tests.fakes.redis_sentinel import running_sentinels
 from tests.fakes.redis_server import RedisServer, binaries
 
 NOWHERE = "127.0.0.1:1"
+WORKS = "lease, scripts, change stream and reading back work"
 
 
 @asynccontextmanager
@@ -169,7 +174,7 @@ async def found(url: str | None, **more: Any) -> list[tuple[Level, str]]:
 async def test_working_redis_passes_and_is_left_unchanged(redis: RedisServer) -> None:
     ((level, text),) = await found(f"{redis.url}/2")
     assert level is Level.OK
-    assert text == f"{redis.url}/2: lease, scripts, change stream and reading back work"
+    assert text == f"{redis.url}/2: {WORKS}"
     with redis.client(db=2) as client:
         assert list(client.scan_iter()) == []
 
@@ -230,20 +235,64 @@ async def test_wrong_password_is_a_failure_with_the_servers_words(redis: RedisSe
     assert "sesame" not in text
 
 
+ONE, CLUSTER = "redis://h", "redis+cluster://h"
+
+
 @pytest.mark.parametrize(
-    ("info", "problem"),
+    ("info", "url", "problem"),
     [
-        ({"redis_mode": "sentinel"}, "Sentinel"),
-        ({"cluster_enabled": 1}, "Cluster"),
-        ({"redis_version": "5.0.7"}, "too old"),
-        ({"redis_version": "6.2.1", "role": "master", "cluster_enabled": 0}, None),
-        ({"redis_version": "7.4.1"}, None),
-        ({}, None),
+        ({"redis_mode": "sentinel"}, ONE, "redis+sentinel://"),
+        ({"cluster_enabled": 1}, ONE, "redis+cluster://"),
+        ({"cluster_enabled": 1}, CLUSTER, None),
+        ({"redis_version": "5.0.7"}, ONE, "too old"),
+        ({"redis_version": "6.2.1", "role": "master", "cluster_enabled": 0}, ONE, None),
+        ({"redis_version": "7.4.1"}, ONE, None),
+        ({}, ONE, None),
     ],
 )
-def test_server_of_the_wrong_kind_is_named(info: dict[str, Any], problem: str | None) -> None:
-    reason = unfit(info)
+def test_server_of_the_wrong_kind_is_named(
+    info: dict[str, Any], url: str, problem: str | None
+) -> None:
+    reason = unfit(info, redis_address(url))
     assert reason is None if problem is None else problem in str(reason)
+
+
+async def test_cluster_passes_and_is_left_unchanged(tmp_path: Path) -> None:
+    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+        ((level, text),) = await found(cluster.url)
+        assert (level, text.partition(": ")[2]) == (Level.OK, WORKS)
+        assert [each.ask("DBSIZE") for each in cluster.servers] == [0] * 6
+        ((level, text),) = await found(f"redis://127.0.0.1:{cluster.servers[0].port}")
+        assert level is Level.FAIL
+        assert "use redis+cluster://" in text
+        serving = cluster.primary_of("{smarttrade:0}:meta")
+        cluster.replica_of(serving).kill()
+        levels = await found(cluster.url)
+        assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+        assert "no replica" in levels[0][1]
+
+
+async def test_sentinels_pass_and_what_keeps_them_from_a_failover_is_named(tmp_path: Path) -> None:
+    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+        ((level, text),) = await found(sentinels.url)
+        assert (level, text.partition(": ")[2]) == (Level.OK, WORKS)
+        ((level, text),) = await found(f"{sentinels.url}-2")
+        assert level is Level.FAIL
+        assert "No master found for 'candles-2'" in text
+        ((level, text),) = await found(f"redis://127.0.0.1:{sentinels.sentinels[0].port}")
+        assert level is Level.FAIL
+        assert "use redis+sentinel://" in text
+        sentinels.sentinels[1].kill()
+        levels = await found(sentinels.url)
+        assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+        assert f"Sentinel 127.0.0.1:{sentinels.sentinels[1].port}: " in levels[0][1]
+
+
+@pytest.mark.parametrize("kind", ["redis+cluster://{}", "redis+sentinel://{}/name"])
+async def test_single_server_is_no_cluster_and_no_sentinel(redis: RedisServer, kind: str) -> None:
+    ((level, text),) = await found(kind.format(f"127.0.0.1:{redis.port}"))
+    assert level is Level.FAIL
+    assert "Cluster mode is not enabled" in text or "SENTINEL" in text
 
 
 async def test_configured_redis_that_is_away_is_a_failure() -> None:

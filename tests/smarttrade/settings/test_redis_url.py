@@ -30,6 +30,19 @@ def test_good_url_means_to_the_library_what_it_says(text: str, database: int | N
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "redis+cluster://h:7000,h:7001",
+        "rediss+cluster://user:pass@h/0?ssl_cert_reqs=none&client_name=chart",
+        "redis+sentinel://a:26379,b:26379,c:26379/mymaster/3?sentinel_password=x",
+        " redis+sentinel://a/mymaster ",
+    ],
+)
+def test_several_servers_are_taken(text: str) -> None:
+    assert read_redis_url(text) == text.strip()
+
+
+@pytest.mark.parametrize(
     ("text", "wrong"),
     [
         ("redis://h/prod", "database 'prod' is not a number"),
@@ -49,6 +62,16 @@ def test_good_url_means_to_the_library_what_it_says(text: str, database: int | N
         ("redis://u:ses/ame@h/0", "needs these percent-encoded"),
         ("redis://u:ses?ame@h/0", "needs these percent-encoded"),
         ("unix://?db=1", "no path of a socket"),
+        ("redis://a:1,b:2/0", "several hosts need redis+cluster:// or redis+sentinel://"),
+        ("redis://u:sesame@a,b", "several hosts need redis+cluster:// or redis+sentinel://"),
+        ("redis+cluster://a,b/3", "database '3': a Redis Cluster has only database 0"),
+        ("redis+cluster://a?db=0", "option 'db' is the number at the end of the path"),
+        ("redis+cluster://a?ssl_cert_reqs=none", "option 'ssl_cert_reqs' needs rediss://"),
+        ("redis+cluster://a?socket_timeout=5", "'socket_timeout' is SMARTTRADE_REDIS_TIMEOUT"),
+        ("redis+cluster://u:ses/ame@a", "needs these percent-encoded"),
+        ("redis+sentinel://u:sesame@a:1,b:2", "'' is no name of a primary"),
+        ("redis+sentinel://u:sesame@a/m/x", "database 'x' is not a number"),
+        ("redis+sentinel://a/m?sentinel_password=", "option 'sentinel_password' has a bad value"),
     ],
 )
 def test_url_that_does_not_mean_what_it_says_is_refused_by_name(

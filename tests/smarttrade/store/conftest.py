@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes.redis_cluster import Cluster, running_cluster
+from tests.fakes.redis_sentinel import Sentinels, running_sentinels
 from tests.fakes.redis_server import RedisServer, binaries
 
 
@@ -29,6 +32,35 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
     return shared_redis
 
 
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(next(binaries())[1], tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
+    with running_sentinels(next(binaries())[1], tmp_path_factory.mktemp("sentinels")) as sentinels:
+        yield sentinels
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """The URL of an empty Redis of one kind: a server's name, `cluster` or `sentinel`."""
+    with ExitStack() as stack:
+
+        def url_of(kind: str) -> str:
+            if kind in ("cluster", "sentinel"):
+                name = "shared_cluster" if kind == "cluster" else "shared_sentinels"
+                several: Cluster | Sentinels = request.getfixturevalue(name)
+                several.flush()
+                return several.url
+            server = RedisServer(dict(binaries())[kind], tmp_path)
+            return stack.enter_context(server).url
+
+        yield url_of
+
+
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server to do anything to."""
@@ -37,7 +69,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    """A test of the contract runs against every server there is, and the one in virtual time."""
+    """A test of the contract runs in virtual time, and against every server and form of Redis."""
     if "database_kind" in metafunc.fixturenames:
         names = [name for name, _ in binaries()]
-        metafunc.parametrize("database_kind", ["virtual", *names])
+        metafunc.parametrize("database_kind", ["virtual", *names, "cluster", "sentinel"])

@@ -7,9 +7,8 @@ begins with what was stored in Redis, and to one that has followed all along.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
@@ -45,11 +44,11 @@ from smarttrade.store.redis_report import RelayReport
 from smarttrade.store.relay import run_relay
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
 from tests.fakes.database import BINANCE, VirtualRedis
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import binaries
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 INTERVALS = (Interval.MINUTE_1,)
-SERVERS = ["virtual", *(name for name, _ in binaries())]
+SERVERS = ["virtual", *(name for name, _ in binaries()), "cluster", "sentinel"]
 KINDS = ["memory", *(f"{kind} {name}" for kind in ("restarted", "gateway") for name in SERVERS)]
 
 
@@ -165,19 +164,20 @@ def _serve(store: Store, journal: Journal | None) -> Callable[..., Awaitable[Non
 
 
 @pytest.fixture(params=KINDS)
-async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Story]:
+async def story(
+    request: pytest.FixtureRequest, redis_url: Callable[[str], str]
+) -> AsyncGenerator[Story]:
     kind, _, server = request.param.partition(" ")
-    with ExitStack() as stack:
-        connect: Callable[[], Database] | None = None
-        if server == "virtual":
-            connect = VirtualRedis().connect
-        elif server:
-            redis = stack.enter_context(RedisServer(dict(binaries())[server], tmp_path))
-            connect = partial(
-                RedisDatabase, redis.url, "test", within=2.0, stream_length=100, exchange=BINANCE
-            )
-        async with Story(kind, connect).begin() as begun:
-            yield begun
+    connect: Callable[[], Database] | None = None
+    if server == "virtual":
+        connect = VirtualRedis().connect
+    elif server:
+        url = redis_url(server)
+        connect = partial(
+            RedisDatabase, url, "test", within=2.0, stream_length=100, exchange=BINANCE
+        )
+    async with Story(kind, connect).begin() as begun:
+        yield begun
 
 
 async def test_page_of_a_window(story: Story) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha1
-from pathlib import Path
 
 import pytest
 import trio
@@ -33,7 +32,6 @@ from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.redis_format import Entry, SeriesChange, StoreState, state_to_text
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE, VirtualRedis
-from tests.fakes.redis_server import RedisServer, binaries
 
 STATE = StoreState(("BTCUSDT", "ETHUSDT"), (BTC.interval,), FeedStatus(Feed.LIVE, 1.5))
 LEASE = 60.0
@@ -43,14 +41,13 @@ Connect = Callable[..., Database]
 
 
 @pytest.fixture
-def connect(database_kind: str, tmp_path: Path) -> Iterator[Connect]:
+def connect(database_kind: str, redis_url: Callable[[str], str]) -> Connect:
     if database_kind == "virtual":
-        yield VirtualRedis().connect
-        return
-    with RedisServer(dict(binaries())[database_kind], tmp_path) as redis:
-        yield lambda exchange=BINANCE: RedisDatabase(
-            redis.url, "test", within=2.0, stream_length=1000, exchange=exchange
-        )
+        return VirtualRedis().connect
+    url = redis_url(database_kind)
+    return lambda exchange=BINANCE: RedisDatabase(
+        url, "test", within=2.0, stream_length=1000, exchange=exchange
+    )
 
 
 class Writer:

@@ -100,6 +100,7 @@ async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
         [f"[{at(0)},1,1,1,1,-1,true,0,false]"],
         [f"[{10**17},1,1,1,1,1,true,0,false]"],
         [f"[{at(0)},1,1,1,1,1,true,0,false],[{at(1)},1,1,1,1,1,true,0,false]"],
+        [f"[{at(0)},1,1,1,1,1,true,0,false]\n[{at(1)},1,1,1,1,1,true,0,false]"],
         [f"[{at(n)},1,1,1,1,1,true,0,false]" for n in range(1001)],
         [b"\xff\xfe"],
         ["[" * 5000],
