@@ -126,6 +126,7 @@ def build_service(
         revision_of=memory.revision_of,
         has_clients=role.has_clients,
         counters=counters,
+        max_series_metrics=settings.max_series_metrics,
         wall_clock=clock,
         origin=lambda: memory.origin,
     )

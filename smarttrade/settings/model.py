@@ -216,6 +216,12 @@ class Settings(BaseModel):
         "a client with more waiting for it is closed with 1013",
         *(256 * 1024, 1024**3, "bytes"),
     )
+    max_series_metrics: int = _number(
+        f"{PREFIX}MAX_SERIES_METRICS",
+        1000,
+        "with more series, /metrics says how many are ready and has nothing of each",
+        *(0, 100_000, ""),
+    )
     max_waiting_bytes: int = _number(
         f"{PREFIX}MAX_WAITING_BYTES",
         _SERVER.max_waiting_bytes,

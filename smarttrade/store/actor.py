@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import assert_never
 
@@ -29,6 +29,7 @@ from .messages import (
     GetListed,
     GetOverview,
     GetPage,
+    GetSymbolOverviews,
     HistoryRefused,
     ListSymbols,
     MergeWindows,
@@ -43,6 +44,13 @@ from .messages import (
     TakeCorrections,
 )
 from .steady_clock import SteadyClock
+
+CHECKED_AT_A_TIME = 250
+"""Series that are checked between two messages: about 2 ms."""
+
+MAX_CHECKED = 5000
+"""Series that are checked for one `CheckOverdue`, which comes every second: a twentieth of a core.
+With more, a round over all of them takes some seconds."""
 
 
 async def run_store(  # noqa: C901 - one match
@@ -64,10 +72,14 @@ async def run_store(  # noqa: C901 - one match
     seconds the machine has been suspended.
     """
     listed_waiters: list[Reply[tuple[Series, ...]]] = []
+    unchecked = 0  # series that may still be checked for the last `CheckOverdue`
     clock = SteadyClock(suspended)
 
     async def carry_out(command: Command | MergeWindows) -> None:
-        for event in _apply(store, command, clock.now(), wall_clock()):
+        await report(_apply(store, command, clock.now(), wall_clock()))
+
+    async def report(events: Sequence[Event]) -> None:
+        for event in events:
             if backlog is not None:
                 backlog.note(event)
             await _send(event, hub, gaps)
@@ -77,8 +89,14 @@ async def run_store(  # noqa: C901 - one match
         if clock.has_resumed():
             store.note_suspend(clock.now())
         match message:
-            case GetPage() | GetOverview() | GetCatalogue() | GetDifferences():
+            case (
+                GetPage() | GetOverview() | GetSymbolOverviews() | GetCatalogue() | GetDifferences()
+            ):
                 _answer(store, message, clock.now())
+                if isinstance(message, GetPage):
+                    await report(store.want_history(message.series))
+            case CheckOverdue():
+                unchecked = MAX_CHECKED
             case MergeWindows(reply=merged):
                 with merged:
                     await carry_out(message)
@@ -90,6 +108,12 @@ async def run_store(  # noqa: C901 - one match
         if store.is_listed:
             while listed_waiters:
                 listed_waiters.pop().set(store.listed)
+        while unchecked > 0:
+            await report(store.check_overdue(clock.now(), wall_clock(), CHECKED_AT_A_TIME))
+            unchecked = 0 if store.is_check_done else unchecked - CHECKED_AT_A_TIME
+            await trio.lowlevel.checkpoint()
+            if mailbox.depth:
+                break
 
 
 async def _send(
@@ -115,6 +139,9 @@ def _answer(store: MemoryStore, question: Question, now: float) -> None:
         case GetOverview(reply):
             with reply:
                 reply.set(store.overview(now))
+        case GetSymbolOverviews(symbols, reply):
+            with reply:
+                reply.set(store.symbol_overviews(symbols, now))
         case GetCatalogue(reply):
             with reply:
                 reply.set(store.catalogue)
@@ -136,8 +163,6 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.open_subscriptions(command)
         case CloseSubscriptions():
             return store.close_subscriptions(command)
-        case CheckOverdue():
-            return store.check_overdue(now, wall)
         case FindMissing(series_wanted, skip_restored):
             return store.find_missing(series_wanted, skip_restored=skip_restored)
         case ReportFeed(status):

@@ -19,13 +19,17 @@ class SeriesCatalogue:
         self.symbols: tuple[str, ...] = ()
         self.intervals: tuple[Interval, ...] = ()
         self.states: dict[Series, SeriesState] = {}
+        self.awaited: set[Series] = set()
+        """Those whose history subscribers wait for, or have waited for."""
         self._departed: dict[Series, SeriesState] = {}
+        self._of_symbol: dict[str, tuple[Series, ...]] = {}
         self.change(symbols, intervals)
 
     def change(self, symbols: Sequence[str], intervals: Sequence[Interval]) -> None:
         """Have these series and no others; those that return resume where they went."""
         self.symbols, self.intervals = tuple(symbols), tuple(intervals)
-        listed = [Series(s, i) for s in self.symbols for i in self.intervals]
+        self._of_symbol = {s: tuple(Series(s, i) for i in self.intervals) for s in self.symbols}
+        listed = [series for each in self._of_symbol.values() for series in each]
         before = self.states
         self.states = {series: self._state(series, before) for series in listed}
         for series, state in before.items():
@@ -37,6 +41,10 @@ class SeriesCatalogue:
     def _state(self, series: Series, before: dict[Series, SeriesState]) -> SeriesState:
         known = before.get(series) or self._departed.pop(series, None)
         return known or SeriesState(series.interval)
+
+    def of_symbol(self, symbol: str) -> list[tuple[Series, SeriesState]]:
+        """The series of one symbol; none when it is not served."""
+        return [(series, self.states[series]) for series in self._of_symbol.get(symbol, ())]
 
     def restart(self, series: Series) -> None:
         """Forget a series' candles; its subscribers get a whole window once there is one."""
@@ -52,7 +60,17 @@ class SeriesCatalogue:
 
     def forget_waiting(self, subscriber: Hashable, series: Sequence[Series] | None) -> None:
         """`subscriber` no longer waits for these series, or for any when None."""
-        for each in (*self.states, *self._departed) if series is None else series:
+        for each in tuple(self.awaited) if series is None else series:
             state = self.states.get(each) or self._departed.get(each)
             if state is not None:
                 state.pending_subscriptions.pop(subscriber, None)
+            if state is None or not state.pending_subscriptions:
+                self.awaited.discard(each)
+
+    def waiting_by_symbol(self) -> dict[str, tuple[Hashable, ...]]:
+        """Subscribers that wait for history of each symbol."""
+        waiting: dict[str, dict[Hashable, None]] = {}
+        for series in self.awaited & self.states.keys():
+            if pending := self.states[series].pending_subscriptions:
+                waiting.setdefault(series.symbol, {}).update(dict.fromkeys(pending))
+        return {symbol: tuple(found) for symbol, found in waiting.items()}

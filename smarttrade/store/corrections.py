@@ -10,7 +10,7 @@ from ..market.window_state import Correction
 
 CORRECTIONS_KEPT = 3_600_000
 """Milliseconds of exchange time for which corrections are remembered, for clients that were away:
-what they hold may be what was corrected. One that was away for longer does better to begin anew."""
+what they hold may be what was corrected. After more than that, read the whole window."""
 
 
 class Corrections:

@@ -105,7 +105,7 @@ HubEvent = (
 
 @dataclass(frozen=True, slots=True)
 class WindowReplaced:
-    """A series has got its history, or begun anew."""
+    """A series has got its history, or begun again."""
 
     series: Series
 

@@ -34,6 +34,8 @@ CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
 and a half of the longest pause between two of them."""
 
+NO_HISTORY = "history not read from the exchange yet"
+
 BUFFER_TIMEOUT = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
@@ -96,6 +98,11 @@ class Freshness:
             if not rows:
                 self.ask_later(now)
 
+    @property
+    def asks_later(self) -> bool:
+        """Whether the exchange gave nothing, and is asked again when its pause is over."""
+        return self._ask_at is not None
+
     def ask_later(self, now: float) -> None:
         """Nothing came of a question: it is asked again, ever later."""
         self._ask_at = now + self._ask_pause
@@ -152,7 +159,7 @@ class Freshness:
         """Why the series is not complete and up to date, in words; None when it is."""
         window = self._window
         if not window.is_ready:
-            return "history not read from the exchange yet"
+            return NO_HISTORY
         if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
         if window.unfilled or window.buffered:

@@ -5,30 +5,25 @@ Every trade changes all series of its symbol, so one that lacks it no longer rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from ..market.candle import Candle
-from ..market.series import Series
 from .series_state import SeriesState
 
 
-def mark_lagging(series_states: Mapping[Series, SeriesState], now: float) -> None:
-    """Since when each series lacks a trade that another of its symbol has."""
-    latest: dict[str, Candle] = {}
-    for series, state in series_states.items():
-        newest, known = state.window.newest, latest.get(series.symbol)
-        if newest is not None and (known is None or _is_more_recent(newest, known)):
-            latest[series.symbol] = newest
-    for series, state in series_states.items():
-        newest, freshness = state.window.newest, state.freshness
-        if newest is None or not _lacks_a_trade(newest, latest[series.symbol]):
+def mark_lagging(states: Iterable[SeriesState], now: float) -> None:
+    """Since when each series of one symbol lacks a trade that another of them has."""
+    known = [(state.freshness, newest) for state in states if (newest := state.window.newest)]
+    latest = max((newest for _, newest in known), key=_recency, default=None)
+    for freshness, newest in known:
+        if latest is None or not _lacks_a_trade(newest, latest):
             freshness.lagging_since = None
         elif freshness.lagging_since is None:
             freshness.lagging_since = now
 
 
-def _is_more_recent(one: Candle, other: Candle) -> bool:
-    return (one.event_time, one.open_time) > (other.event_time, other.open_time)
+def _recency(candle: Candle) -> tuple[int, int]:
+    return candle.event_time, candle.open_time
 
 
 def _lacks_a_trade(newest: Candle, other: Candle) -> bool:

@@ -48,8 +48,13 @@ from .messages import (
     SeriesOverview,
     SubscriptionSpec,
 )
+from .readiness import Readiness
 from .series_state import SeriesState
 from .symbols import SymbolStates
+
+MAX_VISITED = 1000
+"""Series that a question about all visits itself: some 5 ms. With more, what the last check found
+is answered, which is about a second old."""
 
 
 class MemoryStore:
@@ -71,6 +76,12 @@ class MemoryStore:
         self.updated_at: float | None = None
         self._catalogue = SeriesCatalogue(symbols, intervals)
         self._states = SymbolStates()
+        self._readiness = Readiness()
+        self._readiness.have(self._series)
+        self._unchecked: list[str] = []
+        """Symbols left in this round of `check_overdue`."""
+        self._has_unconfirmed = False
+        """Whether any series may have stored candles that nothing has followed."""
         self._serving_since: float | None = None
         """When the first series had a history, by the loop's clock."""
         self._clock = ExchangeClock()
@@ -115,6 +126,7 @@ class MemoryStore:
     def note_suspend(self, now: float) -> list[Event]:
         """The machine was suspended: nothing here is known to be up to date."""
         self._clock.distrust_late(now)
+        self._has_unconfirmed = True
         for state in self._series.values():
             if state.window.is_ready:
                 state.freshness.unconfirmed_since = now
@@ -214,6 +226,7 @@ class MemoryStore:
         news = state.window.oldest_buffered if state.resume_from is None else None
         change = take()
         self._note_history(now)
+        state.is_wanted = False
         state.bump_revision()
         self.updated_at = wall
         events: list[Event] = []
@@ -323,6 +336,7 @@ class MemoryStore:
                 series, state, partial(state.window.restore, stored), now, wall
             )
             state.freshness.unconfirmed_since = now
+            self._has_unconfirmed = True
             state.freshness.is_incomplete = len(stored.candles) < WINDOW_SIZE
             known = state.window.state
             if known.candles != stored.candles:
@@ -339,7 +353,7 @@ class MemoryStore:
         stored = {symbol: details[symbol] for symbol in configured if symbol in details}
         if self._states.details or not stored:
             return []
-        waiting = self._waiting_by_symbol()
+        waiting = self._catalogue.waiting_by_symbol()
         changed = self._states.update(stored, now)
         return [CatalogueChanged(), *self._symbol_events(changed, waiting)]
 
@@ -367,7 +381,7 @@ class MemoryStore:
             self._catalogue.restart_all()
             self._clock = ExchangeClock()
         self.origin = origin
-        waiting = self._waiting_by_symbol()
+        waiting = self._catalogue.waiting_by_symbol()
         changed = self._states.update(details or {}, now) if details or is_other else []
         events = self._change_catalogue(symbols, intervals, changed)
         return events + self._symbol_events(changed, waiting)
@@ -391,6 +405,7 @@ class MemoryStore:
                 events += self._published(series, state, change, wall)
             else:
                 self._note_history(now)
+                state.is_wanted = False
                 state.bump_revision()
                 events += state.open_waiting(series, self._clock.latest)
         self.updated_at = wall
@@ -421,7 +436,8 @@ class MemoryStore:
                 state.corrections.add(corrections)
                 state.window.known_gaps.set(holes, unfilled)
                 events += self._gap_events(series, state)
-        if time and self._clock.is_credible(time, now):
+        if self._has_unconfirmed and time and self._clock.is_credible(time, now):
+            self._has_unconfirmed = False
             for state in self._series.values():
                 state.freshness.unconfirmed_since = None
         self.counters.published += len(news)
@@ -433,24 +449,56 @@ class MemoryStore:
     def find_missing(self, wanted: Iterable[Series], *, skip_restored: bool = False) -> list[Event]:
         """What each series lacks from its first unsettled candle up to now."""
         return [
-            CandlesMissing(series, state.freshness.unsettled(), None, self._clock.latest)
+            CandlesMissing(
+                series, state.freshness.unsettled(), None, self._clock.latest, state.is_wanted
+            )
             for series in wanted
             if (state := self._series.get(series)) is not None
             and not (skip_restored and state.freshness.unconfirmed_since is not None)
         ]
 
-    def check_overdue(self, now: float, wall: float) -> list[Event]:
-        """Ask for what is overdue, and publish what has been buffered for too long."""
-        time = self._clock.estimate(now)
+    def check_overdue(self, now: float, wall: float, at_most: int | None = None) -> list[Event]:
+        """Ask for what is overdue, and publish what has been buffered for too long.
+
+        Of all series, or of about `at_most`: then the next call goes on where this one ended.
+        """
         events: list[Event] = []
-        overdue = []
-        mark_lagging(self._series, now)
-        for series, state in self._series.items():
-            if state.freshness.has_buffered_too_long(now):
-                events += self._published(series, state, state.window.release(), wall)
-            if state.freshness.is_due(now, time) and self._is_worth_asking(series, state):
-                overdue.append(series)
+        overdue: list[Series] = []
+        if not self._unchecked:
+            self._unchecked = list(reversed(self.symbols))
+        visited = 0
+        while self._unchecked and (at_most is None or visited < at_most):
+            states = self._catalogue.of_symbol(symbol := self._unchecked.pop())
+            visited += len(states)
+            time = self._clock.estimate(now)
+            for series, state in states:
+                if state.freshness.has_buffered_too_long(now):
+                    events += self._published(series, state, state.window.release(), wall)
+                if state.freshness.is_due(now, time) and self._is_worth_asking(series, state):
+                    overdue.append(series)
+            self._look_at(symbol, states, now, time)
         return events + self.find_missing(overdue)
+
+    @property
+    def is_check_done(self) -> bool:
+        """Whether the next `check_overdue` begins with the first symbol."""
+        return not self._unchecked
+
+    def _look_at(
+        self, symbol: str, states: Sequence[tuple[Series, SeriesState]], now: float, time: int
+    ) -> None:
+        """Note which series of a symbol are ready."""
+        mark_lagging((state for _, state in states), now)
+        not_trading = self._states.of(symbol).reason
+        is_excused = not_trading is not None and self._states.is_excused(symbol, now)
+        for series, state in states:
+            self._readiness.note(
+                series,
+                not_trading or state.freshness.not_ready_reason(now, time),
+                is_excused=is_excused,
+                is_loaded=state.window.is_ready,
+                gaps=state.count_gaps(),
+            )
 
     def _is_worth_asking(self, series: Series, state: SeriesState) -> bool:
         """History of a symbol that does not trade grows no further, once it has been read."""
@@ -477,7 +525,7 @@ class MemoryStore:
         What a symbol that trades again may have missed is asked for.
         """
         served, configured = set(symbols), self._catalogue.configured
-        waiting = self._waiting_by_symbol()
+        waiting = self._catalogue.waiting_by_symbol()
         before, was_listed, self.is_listed = set(self._series), self.is_listed, True
         changed = self._states.update(details or {}, now)
         listed = [s for s in configured if s in served]
@@ -492,16 +540,6 @@ class MemoryStore:
                 if series.symbol in returned or (was_listed and series not in before)
             ),
         ]
-
-    def _waiting_by_symbol(self) -> dict[str, tuple[Any, ...]]:
-        """Subscribers that wait for history of each symbol."""
-        waiting: dict[str, dict[Any, None]] = {}
-        for series, state in self._series.items():
-            if state.pending_subscriptions:
-                waiting.setdefault(series.symbol, {}).update(
-                    dict.fromkeys(state.pending_subscriptions)
-                )
-        return {symbol: tuple(found) for symbol, found in waiting.items()}
 
     def _symbol_events(
         self, changed: Iterable[str], waiting: Mapping[str, tuple[Any, ...]]
@@ -518,6 +556,7 @@ class MemoryStore:
         before = self._series
         left_out = {s for s in changed if self._states.of(s).state is SymbolState.UNKNOWN}
         self._catalogue.change(symbols, intervals)
+        self._readiness.have(self._series)
         withdrawn = _withdrawn(before, self._series)
         return [
             CatalogueChanged(),
@@ -546,31 +585,53 @@ class MemoryStore:
         return state.page(limit, before)
 
     def overview(self, now: float) -> Overview:
-        mark_lagging(self._series, now)
         time = self._clock.estimate(now)
+        if len(self._series) <= MAX_VISITED:
+            for symbol in self.symbols:
+                self._look_at(symbol, self._catalogue.of_symbol(symbol), now, time)
+        found = self._readiness
         return Overview(
             symbols=self.symbols,
             intervals=self.intervals,
-            series=tuple(
-                self._overview(series, state, now, time) for series, state in self._series.items()
-            ),
             feed=self.feed,
             updated_at=self.updated_at,
             origin=self.origin,
             exchange_time=time,
             details=self._states.details,
             serving_for=0.0 if self._serving_since is None else now - self._serving_since,
+            not_ready=dict(found.not_ready),
+            excused=dict(found.excused),
+            not_loaded=dict(found.not_loaded),
+            gaps=dict(found.gaps),
         )
 
-    def _overview(
-        self, series: Series, state: SeriesState, now: float, time: int
-    ) -> SeriesOverview:
-        found = state.overview(series, now, time)
-        reason = self._states.of(series.symbol).reason
-        if reason is None:
-            return found
-        is_excused = self._states.is_excused(series.symbol, now)
-        return replace(found, not_ready_reason=reason, is_excused=is_excused)
+    def symbol_overviews(self, symbols: Iterable[str], now: float) -> tuple[SeriesOverview, ...]:
+        """Each series of these symbols."""
+        time = self._clock.estimate(now)
+        found: list[SeriesOverview] = []
+        for symbol in symbols:
+            states = self._catalogue.of_symbol(symbol)
+            self._look_at(symbol, states, now, time)
+            seen = [state.overview(series, now, time) for series, state in states]
+            reason = self._states.of(symbol).reason
+            if reason is not None:
+                is_excused = self._states.is_excused(symbol, now)
+                seen = [
+                    replace(each, not_ready_reason=reason, is_excused=is_excused) for each in seen
+                ]
+            found += seen
+        return tuple(found)
+
+    def want_history(self, series: Series) -> list[Event]:
+        """A client asks for a series that has no history yet: it is to be read before others.
+
+        Once is enough, and what the exchange has refused waits for its time.
+        """
+        state = self._series.get(series)
+        if state is None or state.window.is_ready or state.is_wanted:
+            return []
+        state.is_wanted = True
+        return [] if state.freshness.asks_later else self.find_missing([series])
 
     # -- subscribers -----------------------------------------------------------------------
 
@@ -588,13 +649,9 @@ class MemoryStore:
                 now_open.append(wanted.series)
                 snapshots.append(state.snapshot(wanted, self._clock.latest))
             else:
-                if (
-                    not state.pending_subscriptions
-                ):  # one is enough to have it read before the others
-                    missing.append(
-                        CandlesMissing(wanted.series, None, None, self._clock.latest, True)
-                    )
+                missing += self.want_history(wanted.series)
                 state.pending_subscriptions[request.subscriber] = wanted
+                self._catalogue.awaited.add(wanted.series)
         opened = SubscriptionsOpened(
             request.subscriber,
             request.acknowledgement,

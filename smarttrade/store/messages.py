@@ -76,7 +76,10 @@ class FindMissing:
 
 @dataclass(frozen=True, slots=True)
 class CheckOverdue:
-    """Periodic: check which series are overdue, or have buffered candles for too long."""
+    """Periodic: check which series are overdue, or have buffered candles for too long.
+
+    With many series this is done in slices, between other messages.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,6 @@ Command = (
     | CorrectCandles
     | ListSymbols
     | FindMissing
-    | CheckOverdue
     | ReportFeed
     | ReportExchangeTime
     | RestoreWindows
@@ -263,11 +265,10 @@ class SeriesOverview:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Every series at one instant."""
+    """All series together. With many of them, what is known of each may be a second old."""
 
     symbols: tuple[str, ...]
     intervals: tuple[Interval, ...]
-    series: tuple[SeriesOverview, ...]
     feed: FeedStatus
     updated_at: float | None
     """Wall clock of the last change, in seconds since the epoch; None before the first."""
@@ -279,11 +280,36 @@ class Overview:
     """What the exchange says of each configured symbol, once it was asked."""
     serving_for: float = 0.0
     """Seconds since the first series had a history; 0 before."""
+    not_ready: Mapping[Series, str] = field(default_factory=dict)
+    """Which series are not complete and up to date, and why."""
+    excused: Mapping[Series, str] = field(default_factory=dict)
+    """The same of symbols that have not traded for so long that this is no reason to be not
+    ready."""
+    not_loaded: Mapping[Series, str] = field(default_factory=dict)
+    """Which series cannot be served at all, and why."""
+    gaps: Mapping[str, int] = field(default_factory=dict)
+    """Ranges absent inside the windows, by cause."""
+
+    @property
+    def series_count(self) -> int:
+        return len(self.symbols) * len(self.intervals)
 
 
 @dataclass(frozen=True, slots=True)
 class GetOverview:
     reply: Reply[Overview]
+
+
+@dataclass(frozen=True, slots=True)
+class GetSymbolOverviews:
+    """Ask for each series of these symbols at one instant, in the order of the catalogue.
+
+    Symbols that are not served are left out. A few at a time: the store does nothing else
+    meanwhile.
+    """
+
+    symbols: Sequence[str]
+    reply: Reply[tuple[SeriesOverview, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +342,7 @@ class GetListed:
     reply: Reply[tuple[Series, ...]]
 
 
-Question = GetPage | GetOverview | GetCatalogue | GetDifferences
+Question = GetPage | GetOverview | GetSymbolOverviews | GetCatalogue | GetDifferences
 """Answered at once from what is known; `GetListed` may have to wait."""
 
-StoreMessage = Command | Question | MergeWindows | GetListed
+StoreMessage = Command | Question | MergeWindows | GetListed | CheckOverdue

@@ -25,7 +25,14 @@ from ..market.window_state import SeriesNotes
 from .database import Database, DatabaseUnavailable, ForeignFormat
 from .events import Published
 from .feed import Feed, FeedStatus
-from .messages import AdoptCatalogue, AdoptWindows, FollowUpdates, ReportFeed, StoreMessage
+from .messages import (
+    AdoptCatalogue,
+    AdoptWindows,
+    CheckOverdue,
+    FollowUpdates,
+    ReportFeed,
+    StoreMessage,
+)
 from .redis_format import Entry, StoreState
 from .redis_report import RedisRole, RelayReport
 from .stored_values import Damaged
@@ -35,6 +42,8 @@ logger = structlog.get_logger("store.relay")
 PAUSE = Backoff(first=0.1, max_pause=2.0)  # seconds before beginning again
 
 WAIT = 0.5  # seconds for the next entry before asking again
+
+CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
 
@@ -71,6 +80,7 @@ async def run_relay(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.watch)
+        nursery.start_soon(_check_overdue, store)
         while True:
             try:
                 await relay.load()
@@ -87,6 +97,12 @@ async def run_relay(
             start()
             failures += 1
             await trio.sleep(PAUSE.pause(failures, random.random()))
+
+
+async def _check_overdue(store: Mailbox[StoreMessage]) -> None:
+    while True:
+        await trio.sleep(CHECK_OVERDUE_INTERVAL)
+        await store.tell(CheckOverdue())
 
 
 class _Feed:
@@ -216,7 +232,7 @@ class _Relay:
         if position.origin != self._origin:
             raise FellBehind(f"candles of {position.origin} replace those of {self._origin}")
         if position.seq < self._seq:
-            raise FellBehind(f"the stream begins anew: {position.seq} after {self._seq}")
+            raise FellBehind(f"the stream has begun again: {position.seq} after {self._seq}")
         if position.seq > self._seq and _place(position.after) <= _place(self._after):
             raise FellBehind(f"entry {position.seq} is not in the stream after {self._after}")
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..market.candle import Candle
-from ..market.gaps import Missing
+from ..market.gaps import Gap, Missing
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.window import Window
@@ -19,9 +19,11 @@ from .messages import Page, PageUnavailable, SeriesOverview, SubscriptionSpec
 
 class SeriesState:
     __slots__ = (
+        "_gaps",
         "corrections",
         "freshness",
         "gaps_revision",
+        "is_wanted",
         "pending_subscriptions",
         "requested",
         "resume_closed",
@@ -44,6 +46,9 @@ class SeriesState:
         """Grows with every change."""
         self.gaps_revision = 0
         """Of the window's gaps when they were last reported."""
+        self._gaps: tuple[tuple[int, int, int], tuple[Gap, ...]] = (0, 0, 0), ()
+        self.is_wanted = False
+        """Whether a client has asked for its history, which is then read before others."""
         self.requested: Missing | None = None
         """What the backfill has been asked for and has not answered."""
         self.resume_from = resume_from
@@ -100,9 +105,26 @@ class SeriesState:
             candles=candles,
             as_of=max(newest.event_time, newest.open_time) if newest else 0,
             has_more=bool(candles and oldest and candles[0].open_time > oldest.open_time),
-            gaps=window.gaps(),
+            gaps=self.gaps(),
             revision=self.revision,
         )
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """What is absent inside the window; looked for again only when that may have changed."""
+        window = self.window
+        newest = window.newest
+        if newest is None:
+            return ()
+        seen = window.known_gaps.revision, len(window), newest.open_time
+        if self._gaps[0] != seen:
+            self._gaps = seen, window.gaps()
+        return self._gaps[1]
+
+    def count_gaps(self) -> tuple[int, int]:
+        """How many of them are the exchange's, and how many are being filled."""
+        gaps = self.gaps()
+        at_exchange = sum(gap.cause == "exchange" for gap in gaps) if gaps else 0
+        return at_exchange, len(gaps) - at_exchange
 
     def overview(self, series: Series, now: float, time: int) -> SeriesOverview:
         """`now` is the loop's time in seconds, and `time` the exchange's in milliseconds."""
@@ -113,7 +135,7 @@ class SeriesState:
             newest=self.window.newest,
             age=None if received_at is None else now - received_at,
             not_ready_reason=self.freshness.not_ready_reason(now, time),
-            gaps=self.window.gaps(),
+            gaps=self.gaps(),
             is_loaded=self.window.is_ready,
         )
 

@@ -23,8 +23,9 @@ from .problem import ProblemError
 from .response_schemas import Health, Intervals, Ready, Symbols
 from .schemas.documents import add_documents
 from .services import Services
-from .status import describe_system, not_trading, readiness_check, streaming_status
+from .status import describe_system, not_trading, readiness_check
 from .store_client import ask
+from .streaming_status import StatusQuery, streaming_status
 from .symbols import DETAILS, symbol_details
 from .websocket import serve_candles, serve_legacy_candles
 
@@ -103,12 +104,16 @@ def _add_status(app: QuartTrio, services: Services) -> None:
 
     @app.get("/streaming/status")
     async def status() -> Response:
-        overview = await ask(services.store, GetOverview)
-        store, simulated = services.describe_store(), services.is_simulated
-        return _json(streaming_status(overview, store, simulated=simulated))
+        body = await streaming_status(
+            services.store,
+            StatusQuery.read(request.args),
+            services.describe_store(),
+            simulated=services.is_simulated,
+        )
+        return Response(body, content_type="application/json", headers=NOT_KEPT)
 
     @app.get("/metrics")
-    async def tell_metrics() -> Response:
+    async def scrape() -> Response:
         from .metrics.exposition import CONTENT_TYPE  # not needed by a process without metrics
         from .metrics.scrape import metrics
 

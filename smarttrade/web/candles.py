@@ -43,7 +43,7 @@ _CSV_HEADER = b"time,open,high,low,close,volume\r\n"
 class CandlePages:
     """Answers `GET /candles/{symbol}/{interval}`, and keeps the pages used last.
 
-    `revision_of` tells, without asking the store, whether a kept page is still valid: it is None
+    `revision_of` shows, without asking the store, whether a kept page is still valid: it is None
     for an unknown series, and grows with every change of a known one.
     """
 

@@ -1,4 +1,4 @@
-"""Everything that is counted in one process: what `/metrics` tells."""
+"""Everything that is counted in one process: what `/metrics` exports."""
 
 from __future__ import annotations
 

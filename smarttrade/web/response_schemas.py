@@ -88,21 +88,33 @@ class SeriesStatus(Struct, frozen=True):
         float | None, Meta(description="Seconds since the exchange last sent the series.")
     ]
     status: Annotated[str, Meta(description="`ok`, or why it is not ready.")]
+    gaps: Annotated[int, Meta(description="Ranges missing inside the window.", ge=0)]
+    gaps_unfilled: Annotated[int, Meta(description="Those that are being read.", ge=0)]
 
 
 FeedName = Literal["live", "stale", "down"]
 
 
 class StreamingStatus(Struct, frozen=True):
-    """Every series at a glance."""
+    """Every series at a glance, or those that were asked for."""
 
     symbols: list[Symbol]
-    per_symbol: Annotated[list[SeriesStatus], Meta(description="One for each symbol and interval.")]
+    per_symbol: Annotated[
+        list[SeriesStatus],
+        Meta(description="One for each symbol and interval, or for those that were asked for."),
+    ]
     last_store_update_ts: Seconds | None
     feed: FeedName
     feed_since: Seconds
     store: Store
     simulated: Simulated
+    series: Annotated[int, Meta(description="How many there are.", ge=0)]
+    not_ready: Annotated[int, Meta(description="How many of them are a reason to be not ready.")]
+    gaps_unfilled: Annotated[int, Meta(description="Ranges that are being read, of all.", ge=0)]
+    matching: Annotated[
+        int, Meta(description="How many match `search` and `not_ready`, whatever `limit` is.", ge=0)
+    ]
+    offset: Annotated[int, Meta(description="How many of these come before the first here.", ge=0)]
 
 
 class Health(Struct, frozen=True):
@@ -208,7 +220,8 @@ class NotReady(Problem, frozen=True, kw_only=True):
     """What is not ready, and why; when the store does not answer, only that."""
 
     feed: FeedName | None = None
-    series: list[UnreadySeries] = []
+    series: Annotated[list[UnreadySeries], Meta(description="At most 20.", max_length=20)] = []
+    more: Annotated[int, Meta(description="How many there are besides.", ge=0)] = 0
     symbols: list[SymbolNotTrading] = []
     store: Store = {}
     simulated: Simulated = False

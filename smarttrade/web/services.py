@@ -55,6 +55,8 @@ class Services:
     """
     counters: Counters = field(default_factory=Counters)
     """For `/metrics`."""
+    max_series_metrics: int = 1000
+    """With more series, `/metrics` has none of each."""
     wall_clock: Callable[[], float] = time.time
     """In seconds since the epoch."""
     origin: Callable[[], str | None] = lambda: None

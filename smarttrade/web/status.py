@@ -1,62 +1,33 @@
-"""What the service reports about itself: `/ready`, `/streaming/status`, `/system`."""
+"""What the service reports about itself: `/ready` and `/system`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from actors import ActorInfo
 
+from ..market.series import Series
 from ..session.requests import shown
 from ..store.feed import Feed
-from ..store.messages import Overview, SeriesOverview
+from ..store.messages import Overview
 from ..store.redis_report import RedisRole
 from ..store.symbols import EXCUSED_AFTER
 from .problem import ProblemError
 from .response_schemas import (
     Actor,
     ExchangeHost,
-    SeriesStatus,
-    StreamingStatus,
     SymbolNotTrading,
     System,
 )
 
+MAX_NAMED = 20
+"""Series that `/ready` names; of the others it says how many there are."""
+
 _MEMORY: Mapping[str, Any] = {"kind": "memory"}
 
 _REDIS_IS_NOT_USED = {RedisRole.AWAY.value, RedisRole.CONNECTING.value}
-
-
-def streaming_status(
-    overview: Overview, store: Mapping[str, Any] = _MEMORY, *, simulated: bool = False
-) -> StreamingStatus:
-    """One entry per series; prices are null before there is a candle."""
-    return StreamingStatus(
-        symbols=list(overview.symbols),
-        per_symbol=[_entry(series) for series in overview.series],
-        last_store_update_ts=overview.updated_at,
-        feed=overview.feed.feed.value,
-        feed_since=round(overview.feed.since, 3),
-        store=dict(store),
-        simulated=simulated,
-    )
-
-
-def _entry(overview: SeriesOverview) -> SeriesStatus:
-    newest = overview.newest
-    return SeriesStatus(
-        symbol=overview.series.symbol,
-        interval=overview.series.interval.value,
-        count=overview.count,
-        last_candle_time=None if newest is None else newest.open_time // 1000,
-        last_open=None if newest is None else newest.open,
-        last_high=None if newest is None else newest.high,
-        last_low=None if newest is None else newest.low,
-        last_close=None if newest is None else newest.close,
-        closed=None if newest is None else newest.closed,
-        age=None if overview.age is None else round(overview.age, 3),
-        status=overview.not_ready_reason or "ok",
-    )
 
 
 def readiness_check(query: Mapping[str, str]) -> Callable[..., None]:
@@ -99,18 +70,14 @@ def check_ready(
     Raises:
         ProblemError: 503, naming what is not ready, and why.
     """
-    unready = [
-        each
-        for each in overview.series
-        if each.not_ready_reason is not None and not each.is_excused
-    ]
+    unready = overview.not_ready
     feed = overview.feed.feed
     reasons = [*process]
     if feed is not Feed.LIVE:
         reasons.append(f"the exchange's stream is {feed.value}")
     if unready:
-        reasons.append(f"{len(unready)} of {len(overview.series)} series are not ready")
-    elif overview.series and all(each.is_excused for each in overview.series):
+        reasons.append(f"{len(unready)} of {overview.series_count} series are not ready")
+    elif overview.series_count and len(overview.excused) == overview.series_count:
         reasons.append("the exchange trades none of the symbols")
     if reasons:
         raise _not_ready(overview, reasons, unready, store, simulated=simulated)
@@ -131,11 +98,11 @@ def check_serving(
     Raises:
         ProblemError: 503, naming the series whose history is not there yet.
     """
-    without = [each for each in overview.series if not each.is_loaded]
-    can_serve = len(without) < len(overview.series)
+    without = overview.not_loaded
+    can_serve = len(without) < overview.series_count
     reasons = [*process]
     if not can_serve or (without and overview.serving_for <= EXCUSED_AFTER):
-        reasons.append(f"{len(without)} of {len(overview.series)} series have no history yet")
+        reasons.append(f"{len(without)} of {overview.series_count} series have no history yet")
     if reasons:
         raise _not_ready(overview, reasons, without, store, simulated=simulated)
 
@@ -143,7 +110,7 @@ def check_serving(
 def _not_ready(
     overview: Overview,
     reasons: list[str],
-    unready: list[SeriesOverview],
+    unready: Mapping[Series, str],
     store: Mapping[str, Any],
     *,
     simulated: bool,
@@ -155,13 +122,10 @@ def _not_ready(
         retry_after=2,
         feed=overview.feed.feed.value,
         series=[
-            {
-                "symbol": each.series.symbol,
-                "interval": each.series.interval.value,
-                "reason": each.not_ready_reason,
-            }
-            for each in unready
+            {"symbol": series.symbol, "interval": series.interval.value, "reason": reason}
+            for series, reason in islice(unready.items(), MAX_NAMED)
         ],
+        more=max(0, len(unready) - MAX_NAMED),
         symbols=not_trading(overview),
         store=store,
         simulated=simulated,

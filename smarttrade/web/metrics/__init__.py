@@ -1,1 +1,1 @@
-"""`/metrics`, in Prometheus' words. Imported when somebody watches."""
+"""`/metrics`, in Prometheus' words. Imported at the first scrape."""

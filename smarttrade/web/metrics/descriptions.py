@@ -29,6 +29,8 @@ GAUGES = frozenset(
     {
         "store_answers",
         "ready",
+        "series",
+        "series_not_ready",
         "hub_subscribers",
         "hub_subscriptions",
         "server_open",
@@ -52,8 +54,13 @@ DESCRIPTIONS = {
     "store_answers": "Whether the store answered this scrape in time.",
     "ready": "What /ready says.",
     "feed": "1 for the state that the exchange's stream is in.",
-    "series_age_seconds": "Since the exchange last sent the series; absent until it does.",
-    "series_ready": "Whether the series is complete and up to date.",
+    "series": "How many there are.",
+    "series_not_ready": "How many are not complete and up to date, of symbols that trade.",
+    "series_age_seconds": (
+        "Since the exchange last sent the series; absent until it does, and with more series than "
+        "SMARTTRADE_MAX_SERIES_METRICS."
+    ),
+    "series_ready": "Whether the series is complete and up to date; absent as the age is.",
     "gaps": "Ranges of candles missing inside the windows, by why.",
     "push_delay_seconds": (
         "From the exchange's event to its being posted to clients, one observation a candle. By "

@@ -40,6 +40,15 @@ class Exposition:
         """One sample for each set of labels, which `labels` made."""
         self._family(name, Kind.GAUGE, meaning, samples)
 
+    def formatted_gauges(self, name: str, meaning: str, samples: Iterable[str]) -> None:
+        """The same of samples that `sample` has formatted before."""
+        self._begin(name, Kind.GAUGE, meaning)
+        self._lines += samples
+
+    def sample(self, name: str, found: str, value: float) -> str:
+        """One line of a family, for `formatted_gauges`."""
+        return f"{self._prefix}{name}{found} {_number(value)}"
+
     def counters(self, name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> None:
         self._family(f"{name}_total", Kind.COUNTER, meaning, samples)
 

@@ -3,6 +3,7 @@
 Nothing is counted for its sake: at a scrape, the counters that there are anyway are read, the store
 is asked for its overview, and the supervision tree is looked at. Labels are symbols, intervals and
 actors, of which there are as many as are configured; nothing that a client says becomes a label.
+Series are described in slices, so that candles are not held up.
 
 Every number in a `...Counters` is exported; `descriptions.py` has the name of each, and one that it
 does not name is an error that the tests find.
@@ -10,19 +11,19 @@ does not name is an error that the tests find.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import trio
 
-from actors import ActorDied, MailboxClosed, State, walk
+from actors import ActorDied, MailboxClosed, Reply, State, walk
 
 from ... import __version__
 from ...feed.rest import RestClient
 from ...store.feed import Feed
-from ...store.messages import GetOverview, Overview
+from ...store.messages import GetOverview, GetSymbolOverviews, Overview, StoreMessage
 from ...store.redis_report import RedisRole
 from ..problem import ProblemError
 from ..services import Services
@@ -34,31 +35,37 @@ from .process import process_numbers
 PREFIX = "smarttrade_"
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds for the store. Everything else is exported without it: a store that is stuck is
-what somebody wants to see here."""
+"""Seconds for the store, each time. Everything else is exported without it: a store that is stuck
+must be seen here."""
+
+
+SLICE = 256
+"""Series that are described at a time: about 2 ms in the store, and 1 ms here."""
+
+T = TypeVar("T")
 
 
 async def metrics(services: Services) -> str:
     """All metrics, as one text."""
-    overview = await _overview(services)
+    overview = await _ask(services, GetOverview)
     into = Exposition(PREFIX)
     into.gauges("info", DESCRIPTIONS["info"], [(labels(_info_labels(services)), 1)])
-    _tell(into, "store_answers", int(overview is not None))
+    _add(into, "store_answers", int(overview is not None))
     if overview is not None:
-        _tell_overview(into, services, overview)
+        await _add_overview(into, services, overview)
     counters = services.counters
     for each in fields(counters):
         for name, value in numbers_in(getattr(counters, each.name)):
-            _tell(into, name, value)
+            _add(into, name, value)
     into.histogram("push_delay_seconds", DESCRIPTIONS["push_delay_seconds"], counters.hub.delays)
     into.histogram("loop_delay_seconds", DESCRIPTIONS["loop_delay_seconds"], counters.loop_delays)
-    _tell(into, "server_waiting_bytes", counters.server.waiting_bytes())
+    _add(into, "server_waiting_bytes", counters.server.waiting_bytes())
     if counters.rest is not None:
-        _tell_exchange(into, counters.rest)
-    _tell_actors(into, services)
+        _add_exchange(into, counters.rest)
+    _add_actors(into, services)
     _add_redis(into, services.describe_store())
     for name, value in process_numbers():
-        _tell(into, name, value)
+        _add(into, name, value)
     return into.text()
 
 
@@ -70,15 +77,15 @@ def _info_labels(services: Services) -> dict[str, str]:
     }
 
 
-async def _overview(services: Services) -> Overview | None:
+async def _ask(services: Services, make: Callable[[Reply[T]], StoreMessage]) -> T | None:
     try:
         with trio.fail_after(ANSWER_TIMEOUT):
-            return await services.store.ask(GetOverview)
+            return await services.store.ask(make)
     except (trio.TooSlowError, ActorDied, MailboxClosed):
         return None
 
 
-def _tell(into: Exposition, name: str, value: float) -> None:
+def _add(into: Exposition, name: str, value: float) -> None:
     add = into.gauge if name in GAUGES else into.counter
     add(name, DESCRIPTIONS[name], value)
 
@@ -86,21 +93,32 @@ def _tell(into: Exposition, name: str, value: float) -> None:
 # -- candles ------------------------------------------------------------------------------------
 
 
-def _tell_overview(into: Exposition, services: Services, overview: Overview) -> None:
-    _tell(into, "ready", int(_is_ready(services, overview)))
+async def _add_overview(into: Exposition, services: Services, overview: Overview) -> None:
+    _add(into, "ready", int(_is_ready(services, overview)))
     feed = [(labels({"state": each.value}), int(overview.feed.feed is each)) for each in Feed]
     into.gauges("feed", DESCRIPTIONS["feed"], feed)
-    named = [
-        (_series_labels(each.series.symbol, each.series.interval.value), each)
-        for each in overview.series
-    ]
-    ages = [(label, round(each.age, 3)) for label, each in named if each.age is not None]
-    into.gauges("series_age_seconds", DESCRIPTIONS["series_age_seconds"], ages)
-    ready = [(label, int(each.not_ready_reason is None)) for label, each in named]
-    into.gauges("series_ready", DESCRIPTIONS["series_ready"], ready)
-    causes = [gap.cause for each in overview.series for gap in each.gaps]
-    counts = [(labels({"cause": cause}), causes.count(cause)) for cause in ("exchange", "unfilled")]
-    into.gauges("gaps", DESCRIPTIONS["gaps"], counts)
+    _add(into, "series", overview.series_count)
+    _add(into, "series_not_ready", len(overview.not_ready))
+    gaps = [(labels({"cause": cause}), count) for cause, count in overview.gaps.items()]
+    into.gauges("gaps", DESCRIPTIONS["gaps"], gaps)
+    if overview.series_count <= services.max_series_metrics:
+        await _add_series(into, services, overview)
+
+
+async def _add_series(into: Exposition, services: Services, overview: Overview) -> None:
+    ages: list[str] = []
+    ready: list[str] = []
+    symbols = max(1, SLICE // max(1, len(overview.intervals)))
+    for first in range(0, len(overview.symbols), symbols):
+        ask = partial(GetSymbolOverviews, overview.symbols[first : first + symbols])
+        for each in await _ask(services, ask) or ():
+            label = _series_labels(each.series.symbol, each.series.interval.value)
+            is_ready = each.not_ready_reason is None
+            ready.append(into.sample("series_ready", label, int(is_ready)))
+            if each.age is not None:
+                ages.append(into.sample("series_age_seconds", label, round(each.age, 3)))
+    into.formatted_gauges("series_age_seconds", DESCRIPTIONS["series_age_seconds"], ages)
+    into.formatted_gauges("series_ready", DESCRIPTIONS["series_ready"], ready)
 
 
 @lru_cache(10_000)
@@ -132,20 +150,20 @@ def numbers_in(counters: Any) -> Iterator[tuple[str, float]]:
             yield from numbers_in(value)
 
 
-def _tell_exchange(into: Exposition, rest: RestClient) -> None:
+def _add_exchange(into: Exposition, rest: RestClient) -> None:
     budget = rest.budget
-    _tell(into, "exchange_requests", rest.requests)
-    _tell(into, "exchange_weight", budget.spent)
-    _tell(into, "exchange_weight_used", budget.used)
-    _tell(into, "exchange_weight_ceiling", budget.ceiling)
-    _tell(into, "exchange_limited", rest.hosts.limited)
-    _tell(into, "exchange_weight_others", budget.others)
+    _add(into, "exchange_requests", rest.requests)
+    _add(into, "exchange_weight", budget.spent)
+    _add(into, "exchange_weight_used", budget.used)
+    _add(into, "exchange_weight_ceiling", budget.ceiling)
+    _add(into, "exchange_limited", rest.hosts.limited)
+    _add(into, "exchange_weight_others", budget.others)
 
 
 # -- actors and Redis -----------------------------------------------------------------------------
 
 
-def _tell_actors(into: Exposition, services: Services) -> None:
+def _add_actors(into: Exposition, services: Services) -> None:
     actors = [(labels({"actor": "/".join(path)}), info) for path, info in walk(services.inspect())]
     into.counters(
         "actor_restarts", DESCRIPTIONS["actor_restarts"], [(name, i.restarts) for name, i in actors]
@@ -180,7 +198,7 @@ def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
     into.gauges("redis_role", DESCRIPTIONS["redis_role"], roles)
     for name, value in report.items():
         if name != "since" and isinstance(value, int | float):
-            _tell(into, f"redis_{_REDIS_UNITS.get(name, name)}", value)
+            _add(into, f"redis_{_REDIS_UNITS.get(name, name)}", value)
 
 
 _REDIS_UNITS = {"lag": "lag_seconds", "waiting": "waiting_candles"}

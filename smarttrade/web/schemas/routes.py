@@ -13,6 +13,8 @@ from .. import response_schemas
 from ..candles import BEFORE, FORMATS, LIMIT
 from ..int_param import IntParam
 from ..metrics.exposition import CONTENT_TYPE
+from ..streaming_status import LIMIT as STATUS_LIMIT
+from ..streaming_status import NOT_READY, OFFSET
 from ..symbols import DETAILS
 from ..udf import answers as udf_answers
 from ..udf.datafeed import COUNTBACK, FROM, SEARCH_LIMIT, TO
@@ -74,6 +76,7 @@ READY_FOR = Text(
     "`traffic`, for load balancers: whether candles can be served, also stale ones.",
     choices=("traffic",),
 )
+SEARCH = Text("search", "Words, each an interval or a part of the symbol.", "BTC 1m")
 FORMAT = Text("format", "If not given, `Accept` decides.", choices=tuple(FORMATS))
 UDF_SYMBOL = Text("symbol", "A ticker, with or without `BINANCE:`.", "BTCUSDT", is_required=True)
 
@@ -101,6 +104,8 @@ ROUTES = (
         OPERATIONS,
         "Every series at a glance.",
         response_schemas.StreamingStatus,
+        parameters=(SEARCH, NOT_READY, OFFSET, STATUS_LIMIT),
+        problems=(400,),
         for_operators=True,
     ),
     Route(

@@ -59,7 +59,10 @@ async def test_first_history_is_asked_for_until_it_is_there(
             await trio.sleep(is_listed_at + MAX_REFUSED_PAUSE)
             times = [asked.at for asked in exchange.requests_for(ETH)]
             nursery.cancel_scope.cancel()
-    sizes = {each.series: each.count for each in memory.overview(trio.current_time()).series}
+    sizes = {
+        each.series: each.count
+        for each in memory.symbol_overviews(memory.symbols, trio.current_time())
+    }
     assert sizes == {BTC: 100, ETH: 100}
     assert len(exchange.requests_for(BTC)) == 1
     assert len(times) < 10

@@ -43,6 +43,7 @@ from smarttrade.store.messages import (
     GetListed,
     GetOverview,
     GetPage,
+    GetSymbolOverviews,
     ListSymbols,
     OpenSubscriptions,
     Page,
@@ -128,7 +129,8 @@ async def test_overview_is_as_of_the_loop_s_time(autojump_clock: MockClock) -> N
         await world.send(PutHistory(BTC, rows(0, 3), None), PutUpdates([(BTC, candle(3))]))
         await trio.sleep(7)
         overview = await world.store.ask(GetOverview)
-        assert overview.series[0].age == 7
+        btc, eth = await world.store.ask(partial(GetSymbolOverviews, world.memory.symbols))
+        assert (btc.age, eth.age) == (7, None)
         assert overview.updated_at == 5000
 
 

@@ -30,6 +30,7 @@ from smarttrade.store.messages import (
     GetCatalogue,
     GetOverview,
     GetPage,
+    GetSymbolOverviews,
     ListSymbols,
     Overview,
     Page,
@@ -37,6 +38,7 @@ from smarttrade.store.messages import (
     PutHistory,
     PutUpdates,
     ReportFeed,
+    SeriesOverview,
     StoreMessage,
 )
 from smarttrade.store.redis_database import RedisDatabase
@@ -72,6 +74,10 @@ class Store:
 
     async def overview(self) -> Overview:
         return await self.mailbox.ask(GetOverview)
+
+    async def each(self) -> tuple[SeriesOverview, ...]:
+        symbols = ("BTCUSDT", "ETHUSDT")
+        return await self.mailbox.ask(partial(GetSymbolOverviews, symbols))
 
 
 class Story:
@@ -244,8 +250,8 @@ async def test_overview(story: Story) -> None:
     await story.history(rows(0, 3))
     await story.send(ReportFeed(FeedStatus(Feed.LIVE, 5.0)))
     await story.update(candle(3), candle(4, closed=False))
-    overview = await (await story.asked()).overview()
-    btc, eth = overview.series
+    store = await story.asked()
+    overview, (btc, eth) = await store.overview(), await store.each()
     assert (btc.series, btc.count, btc.newest) == (BTC, 5, candle(4, closed=False))
     assert (eth.series, eth.count, eth.newest) == (ETH, 0, None)
     if story.kind != "restarted":

@@ -29,7 +29,8 @@ def questions(events: list[Event]) -> list[CandlesMissing]:
 
 
 def overview(store: MemoryStore, now: float, series: Series = BTC) -> SeriesOverview:
-    return next(each for each in store.overview(now).series if each.series == series)
+    found = store.symbol_overviews([series.symbol], now)
+    return next(each for each in found if each.series == series)
 
 
 def held(store: MemoryStore) -> tuple[Candle, ...]:

@@ -440,10 +440,12 @@ def test_overview_names_every_series_and_what_ails_it() -> None:
     put(store, received, now=10.0, wall=77.0)
     seen = store.overview(12.5)
     assert (seen.symbols, seen.intervals) == (store.symbols, store.intervals)
-    assert [each.series for each in seen.series] == [BTC, BTC_HOUR, ETH, ETH_HOUR]
+    assert list(seen.not_ready) == [BTC_HOUR, ETH, ETH_HOUR]
+    listed = store.symbol_overviews(["BTCUSDT", "NONE", "ETHUSDT"], 12.5)
+    assert [each.series for each in listed] == [BTC, BTC_HOUR, ETH, ETH_HOUR]
     assert seen.updated_at == 77.0
     assert seen.feed == FeedStatus(Feed.DOWN, 0.0)
-    btc, btc_hour = seen.series[:2]
+    btc, btc_hour = listed[:2]
     assert (btc.count, btc.newest, btc.age, btc.not_ready_reason) == (4, received, 2.5, None)
     assert (btc_hour.count, btc_hour.newest, btc_hour.age) == (0, None, None)
     assert btc_hour.not_ready_reason == "history not read from the exchange yet"
@@ -452,20 +454,22 @@ def test_overview_names_every_series_and_what_ails_it() -> None:
 def test_series_that_lacks_candles_is_in_trouble_until_they_are_there() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), candle(6), now=0.0)
-    assert "missing" in (store.overview(0.0).series[0].not_ready_reason or "")
+    assert "missing" in (store.symbol_overviews(store.symbols, 0.0)[0].not_ready_reason or "")
     store.check_overdue(0.0, 0.0)
     store.check_overdue(6.0, 0.0)
-    assert "missing" in (store.overview(6.0).series[0].not_ready_reason or "")
+    assert "missing" in (store.symbol_overviews(store.symbols, 6.0)[0].not_ready_reason or "")
     store.put_history(BTC, rows(4, 6), at(4), 0.0, 0.0)
-    assert store.overview(6.0).series[0].not_ready_reason is None
+    assert store.symbol_overviews(store.symbols, 6.0)[0].not_ready_reason is None
 
 
 def test_series_that_stands_still_is_in_trouble() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=0.0)  # at(4)
     fresh_until = 2 * OVERDUE_AFTER / 1000
-    assert store.overview(fresh_until - 0.1).series[0].not_ready_reason is None
-    assert "ended" in (store.overview(fresh_until + 0.1).series[0].not_ready_reason or "")
+    assert store.symbol_overviews(store.symbols, fresh_until - 0.1)[0].not_ready_reason is None
+    assert "ended" in (
+        store.symbol_overviews(store.symbols, fresh_until + 0.1)[0].not_ready_reason or ""
+    )
 
 
 def test_feed_status_is_sent_and_kept() -> None:
@@ -494,7 +498,7 @@ def test_listing_keeps_what_is_known_of_the_others() -> None:
     store.list_symbols(["BTCUSDT"])
     assert len(page(store).candles) == 4
     assert store.put_updates([(ETH, candle(4))], 0.0, 0.0) == []
-    assert len(store.overview(0.0).series) == 2
+    assert store.overview(0.0).series_count == 2
 
 
 # Subscribers

@@ -29,7 +29,7 @@ class Machine:
 
     async def reason(self) -> str | None:
         overview: Overview = await self.store.ask(GetOverview)
-        return overview.series[0].not_ready_reason
+        return overview.not_ready.get(BTC)
 
 
 async def test_first_answer_after_a_suspend_is_not_ready(autojump_clock: MockClock) -> None:

@@ -86,13 +86,14 @@ def test_halted_symbol_is_no_reason_to_be_unready_after_a_while() -> None:
     store = store_with()
     listed(store, eth=HALTED, now=100.0)
     listed(store, eth=HALTED, now=130.0)
-    early, late = store.overview(100 + EXCUSED_AFTER), store.overview(101 + EXCUSED_AFTER)
-    for overview, is_excused in ((early, False), (late, True)):
-        (_, eth) = overview.series
+    for now, is_excused in ((100 + EXCUSED_AFTER, False), (101 + EXCUSED_AFTER, True)):
+        [eth] = store.symbol_overviews(["ETHUSDT"], now)
         assert eth.not_ready_reason == "the exchange has halted it (BREAK)"
         assert eth.is_excused is is_excused
+        overview = store.overview(now)
+        assert (ETH in overview.not_ready, ETH in overview.excused) == (not is_excused, is_excused)
     listed(store, now=200.0)
-    assert store.overview(300.0).series[1].is_excused is False
+    assert ETH not in store.overview(300.0).excused
 
 
 def test_history_of_a_halted_symbol_is_not_asked_for_again_and_again() -> None:

@@ -149,6 +149,7 @@ async def backend(
     has_clients: bool = True,
     origin: str | None = None,
     sockets: Sequence[trio.SocketListener] = (),
+    max_series_metrics: int = 1000,
 ) -> AsyncIterator[Backend]:
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
@@ -173,6 +174,7 @@ async def backend(
         describe_store=describe_store,
         has_clients=has_clients,
         counters=all_counters,
+        max_series_metrics=max_series_metrics,
         wall_clock=lambda: WALL,
         origin=lambda: origin,
         server="smarttrade/test",

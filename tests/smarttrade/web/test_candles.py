@@ -16,8 +16,9 @@ from trio.testing import MockClock
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.store.events import CandlesMissing
 from smarttrade.store.messages import CheckOverdue
-from tests.fakes.candles import BASE, BTC, MINUTE, at, candle, rows, rows_at
+from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows, rows_at
 from tests.fakes.chart import decode
 from tests.smarttrade.web.backend import Backend, backend
 
@@ -425,3 +426,19 @@ async def test_head_has_the_headers_of_get_and_no_body() -> None:
         assert head.headers.get(name) == get.headers.get(name), name
     assert (missing.status_code, missing.content) == (404, b"")
     assert (health.status_code, health.content) == (200, b"")
+
+
+# History that is not there yet
+
+
+async def test_candles_that_are_not_there_yet_are_read_before_others() -> None:
+    async with backend() as server:
+        for _ in range(2):
+            answer = await server.get("/candles/ETHUSDT/1m")
+            assert answer.status_code == 503
+        await server.settle()
+        assert server.gaps.receive_nowait() == CandlesMissing(ETH, None, None, 0, is_wanted=True)
+        assert server.gaps.depth == 0
+        await server.history(ETH, rows(0, 9))
+        assert (await server.get("/candles/ETHUSDT/1m")).status_code == 200
+        assert server.gaps.depth == 0

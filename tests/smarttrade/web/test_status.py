@@ -58,6 +58,17 @@ async def test_not_ready_names_the_series_without_history() -> None:
     assert document["feed"] == "live"
 
 
+async def test_not_ready_names_twenty_series_and_says_how_many_more_there_are() -> None:
+    symbols = [f"S{number}USDT" for number in range(25)]
+    async with backend(symbols=symbols, intervals=MINUTES) as server:
+        document = await not_ready(server)
+        traffic = (await server.get("/ready?for=traffic")).json()
+    assert named(document) == [(symbol, "1m") for symbol in symbols[:20]]
+    assert document["more"] == 5
+    assert document["detail"].endswith("25 of 25 series are not ready")
+    assert (named(traffic), traffic["more"]) == (named(document), 5)
+
+
 async def test_not_ready_names_the_series_with_a_gap() -> None:
     async with backend(intervals=MINUTES) as server:
         await server.feed(Feed.LIVE)
@@ -151,6 +162,60 @@ async def test_status_has_one_entry_a_series_in_the_configured_order() -> None:
         ("BTCUSDT", "1h"),
         ("BTCUSDT", "1m"),
     ]
+
+
+async def test_status_finds_series_by_their_names() -> None:
+    intervals = [Interval.MINUTE_1, Interval.HOUR_1, Interval.MONTH_1]
+    async with backend(symbols=["BTCUSDT", "ETHUSDT", "ETHBTC"], intervals=intervals) as server:
+        found = {
+            search: await status_of(server, search=search)
+            for search in ("btc", "btc eth", "1M", "eth 1h", "1m 1h usdt", "1s", "none")
+        }
+    assert found["btc"][0] == [
+        *(("BTCUSDT", interval) for interval in ("1m", "1h", "1M")),
+        *(("ETHBTC", interval) for interval in ("1m", "1h", "1M")),
+    ]
+    assert found["btc eth"][0] == [("ETHBTC", interval) for interval in ("1m", "1h", "1M")]
+    assert found["1M"][0] == [(symbol, "1M") for symbol in ("BTCUSDT", "ETHUSDT", "ETHBTC")]
+    assert found["eth 1h"][0] == [("ETHUSDT", "1h"), ("ETHBTC", "1h")]
+    assert [interval for _, interval in found["1m 1h usdt"][0]] == ["1m", "1h"] * 2
+    assert found["1s"] == ([], 0)
+    assert found["none"] == ([], 0)
+
+
+async def status_of(server: Backend, **query: Any) -> tuple[list[tuple[str, str]], int]:
+    """The series of one page, and how many match in all."""
+    status = (await server.get("/streaming/status", params=query)).json()
+    assert status["series"] == len(status["symbols"]) * 3
+    return named({"series": status["per_symbol"]}), status["matching"]
+
+
+async def test_status_gives_a_page_of_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smarttrade.web.streaming_status.SLICE", 2)
+    intervals = [Interval.MINUTE_1, Interval.HOUR_1, Interval.DAY_1]
+    async with backend(symbols=["BTCUSDT", "ETHUSDT"], intervals=intervals) as server:
+        whole, _ = await status_of(server)
+        pages = [await status_of(server, offset=offset, limit=4) for offset in (0, 4, 8)]
+        counts = await status_of(server, limit=0)
+        wrong = await server.get("/streaming/status?limit=-1")
+    assert len(set(whole)) == 6
+    assert pages == [(whole[:4], 6), (whole[4:], 6), ([], 6)]
+    assert counts == ([], 6)
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "bad_limit")
+
+
+async def test_status_gives_only_what_is_not_ready() -> None:
+    intervals = [Interval.MINUTE_1, Interval.HOUR_1, Interval.DAY_1]
+    async with backend(symbols=["BTCUSDT", "ETHUSDT"], intervals=intervals) as server:
+        await server.history(ETH, rows(0, 9))
+        await server.live(ETH, candle(9), candle(12, closed=False))
+        await server.history(BTC, rows(0, 12))
+        page = await status_of(server, not_ready=1, offset=1, limit=2)
+        one = await status_of(server, not_ready=1, search="eth 1m")
+        status = (await server.get("/streaming/status?not_ready=1")).json()
+    assert page == ([("BTCUSDT", "1d"), ("ETHUSDT", "1m")], 5)
+    assert one == ([("ETHUSDT", "1m")], 1)
+    assert status["not_ready"] == 5
 
 
 async def test_status_of_a_series_has_its_newest_candle() -> None:

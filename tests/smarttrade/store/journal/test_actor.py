@@ -90,7 +90,8 @@ async def test_stored_candles_are_there_before_anything_else(autojump_clock: Moc
         await trio.testing.wait_all_tasks_blocked()
         assert second.memory.state_of(BTC) == first.memory.state_of(BTC)
         assert second.memory.is_listed
-        troubles = [each.not_ready_reason for each in second.memory.overview(0.0).series]
+        seen = second.memory.symbol_overviews(second.memory.symbols, 0.0)
+        troubles = [each.not_ready_reason for each in seen]
         assert all("stored" in (trouble or "") for trouble in troubles)
         # The newest is not taken for final. A window that is not full may have more history.
         await second.store.tell(FindMissing([BTC, ETH]))
@@ -100,7 +101,7 @@ async def test_stored_candles_are_there_before_anything_else(autojump_clock: Moc
         await trio.sleep(LEASE)
         assert second.role() is RedisRole.LEADING
         await assert_equal(server, second.memory)
-        assert second.memory.overview(0.0).series[0].not_ready_reason is None
+        assert BTC not in second.memory.overview(0.0).not_ready
 
 
 async def test_stored_candles_wait_for_the_stream_and_not_for_ever(

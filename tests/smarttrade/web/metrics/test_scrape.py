@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from typing import Any
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
@@ -81,6 +82,7 @@ def test_every_description_is_of_something() -> None:
         "feed",
         "gaps",
         "push_delay_seconds",
+        "series",
     }
     for name in DESCRIPTIONS.keys() - counted() - others - {"loop_delay_seconds"}:
         assert own.match(name), name
@@ -98,6 +100,25 @@ async def test_series_are_exposed_with_their_age_and_readiness(
     assert 0 <= of(found, "series_age_seconds", symbol="BTCUSDT", interval="1m") < 1
     assert ("smarttrade_series_age_seconds", labelled(ETH)) not in found
     assert of(found, "ready") == 0
+
+
+async def test_with_too_many_series_only_their_numbers_are_exposed() -> None:
+    async with backend(max_series_metrics=9) as server:
+        await server.history(BTC, rows(0, 9))
+        await server.live(BTC, candle(9, closed=False))
+        found = await scrape(server)
+    assert of(found, "series") == 10
+    assert of(found, "series_not_ready") == 9
+    assert of(found, "gaps", cause="unfilled") == 0
+    assert not any(name in ("smarttrade_series_ready", "smarttrade_series_age_seconds")
+                   for name, _ in found)  # fmt: skip
+
+
+async def test_series_of_several_slices_are_all_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smarttrade.web.metrics.scrape.SLICE", 1)
+    async with backend() as server:
+        found = await scrape(server)
+    assert sum(name == "smarttrade_series_ready" for name, _ in found) == 10
 
 
 def labelled(series: Any) -> Labels:

@@ -1,0 +1,64 @@
+"""What was found of each series when it was looked at last: kept, so that no question visits all.
+
+Plain code. The store looks at every series about once a second; see `MemoryStore.check_overdue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..market.series import Series
+from .freshness import NO_HISTORY
+
+
+class Readiness:
+    """Each mapping has only series that are not as they should be, and why."""
+
+    __slots__ = ("_gaps_of", "_known", "excused", "gaps", "not_loaded", "not_ready")
+
+    def __init__(self) -> None:
+        self._known: set[Series] = set()
+        self._gaps_of: dict[Series, tuple[int, int]] = {}
+        self.not_ready: dict[Series, str] = {}
+        self.excused: dict[Series, str] = {}
+        """Those whose symbol has not traded for so long that they are no reason to be not ready."""
+        self.not_loaded: dict[Series, str] = {}
+        """Those whose candles cannot be served yet, not even stale ones."""
+        self.gaps = {"exchange": 0, "unfilled": 0}
+        """Ranges absent inside all windows, by cause."""
+
+    def have(self, listed: Iterable[Series]) -> None:
+        """There are these series and no others; a new one has no history until it is looked at."""
+        series = dict.fromkeys(listed)
+        for gone in self._known.difference(series):
+            self.note(gone, None, is_loaded=True)
+        for new in series:
+            if new not in self._known:
+                self.not_ready[new] = self.not_loaded[new] = NO_HISTORY
+        self._known = set(series)
+
+    def note(
+        self,
+        series: Series,
+        reason: str | None,
+        *,
+        is_excused: bool = False,
+        is_loaded: bool = True,
+        gaps: tuple[int, int] = (0, 0),
+    ) -> None:
+        """A series was looked at. `gaps` are how many there are at the exchange, and unfilled."""
+        _set(self.not_ready, series, None if is_excused else reason)
+        _set(self.excused, series, reason if is_excused else None)
+        _set(self.not_loaded, series, None if is_loaded else reason)
+        before = self._gaps_of.get(series, (0, 0))
+        if gaps != before:
+            self._gaps_of[series] = gaps
+            self.gaps["exchange"] += gaps[0] - before[0]
+            self.gaps["unfilled"] += gaps[1] - before[1]
+
+
+def _set(reasons: dict[Series, str], series: Series, reason: str | None) -> None:
+    if reason is not None:
+        reasons[series] = reason
+    elif series in reasons:
+        del reasons[series]
