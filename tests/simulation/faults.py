@@ -34,6 +34,11 @@ TRIES = 50
 FAULTS = {*(name for name, _ in Faults().switches()), *INCIDENTS}
 RENAMED = {"halt_one": "halt", "stall_one": "stall", "hosts": "only_hosts"}
 """Actions that are a fault of the exchange by another name."""
+SILENCE_TIMEOUT = 150.0
+"""Seconds in which a silent connection is replaced: one minute of silence, the REST read of a suspect
+that fails, and a connection that may itself be to the silent host."""
+UPDATE_TIMEOUT = 30.0
+"""Seconds between two updates of a client at most, with pauses in its reading and thinned pushes."""
 CRASH_TIMEOUT = 20.0  # seconds in which an actor takes another message, or it is left alone
 
 ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "journal", "relay",
@@ -342,6 +347,18 @@ async def _symbol_failing(world: World, action: Action, rng: Random) -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def _symbols_failing(world: World, action: Action, rng: Random) -> None:
+    """REST fails for all symbols but one for good, and every process is started anew."""
+    symbols = world.plan.shape.afflicted
+    world.broken.update(symbols)
+    world.ready_path += "?for=traffic"  # the other symbols can be served
+    inject(world.exchange, "failing", {"value": list(symbols)})
+    for process in world.processes:
+        if process.current is not None:
+            process.current.kill()
+    await trio.lowlevel.checkpoint()
+
+
 async def _symbol_unknown(world: World, action: Action, rng: Random) -> None:
     inject(world.exchange, "delist", {"symbol": _break_symbol(world), "forget": True})
     await trio.lowlevel.checkpoint()
@@ -376,6 +393,25 @@ async def _endpoint_dead(world: World, action: Action, rng: Random) -> None:
             for end in process.current.to_exchange:
                 end.reset()
     await trio.lowlevel.checkpoint()
+
+
+async def _streams_silent(world: World, action: Action, rng: Random) -> None:
+    """The first host of streams answers pings and sends nothing any more.
+
+    For some minutes REST fails as well, so that nothing proves that there were trades.
+    """
+    faults = world.exchange.faults
+    faults.only_hosts.on(frozenset({"stream-1", "rest-1", "rest-2"}))
+    faults.stall.on(frozenset())
+    faults.rest_status.on(503)
+    try:
+        await trio.sleep(SILENCE_TIMEOUT)
+    finally:
+        faults.rest_status.off()
+    for client in world.steady:
+        if (silent := trio.current_time() - client.view.updated_at) > UPDATE_TIMEOUT:
+            text = f"{client.name} has had no update for {silent:.0f} s; stream-2 has them"
+            raise Violation("silence-ends", text)
 
 
 async def _redis_gone(world: World, action: Action, rng: Random) -> None:
@@ -420,10 +456,12 @@ KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
     "redis_write_overtaken": _redis_write_overtaken,
     "symbol_silent": _symbol_silent,
     "symbol_failing": _symbol_failing,
+    "symbols_failing": _symbols_failing,
     "symbol_unknown": _symbol_unknown,
     "symbol_halted": _symbol_halted,
     "clients_dead": _clients_dead,
     "endpoint_dead": _endpoint_dead,
+    "streams_silent": _streams_silent,
     "redis_gone": _redis_gone,
     "gateway_alone": _gateway_alone,
     "ingest_dead": _ingest_dead,

@@ -46,6 +46,9 @@ class Shape:
     """Seconds between two pushes of a series at the exchange; 2 is what it documents."""
     quiet: bool = False
     """Whether the last symbol has minutes without a trade."""
+    request_size: int = 0
+    """Bytes of a SUBSCRIBE that the exchange reads, if not as many as in truth. Then few streams
+    are in the URL, too, so that a world of some series subscribes as others do with hundreds."""
     settings: Mapping[str, Any] = field(default_factory=lambda: USUAL)
 
     @property
@@ -88,6 +91,11 @@ class Plan:
         return replace(self, actions=actions)
 
 
+_TEN = (
+    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
+    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
+)
+
 SHAPES: tuple[tuple[int, Shape], ...] = (
     (4, Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=2, series_each=1)),
     (3, Shape(("BTCUSDT", "ETHUSDT"), (Interval.MINUTE_1, Interval.MINUTE_3))),
@@ -124,12 +132,17 @@ SHAPES: tuple[tuple[int, Shape], ...] = (
             series_each=1,
         ),
     ),
+    (
+        1,
+        Shape(
+            _TEN,
+            (Interval.MINUTE_1, Interval.MINUTE_3, Interval.MINUTE_5),
+            series_each=6,
+            request_size=200,
+        ),
+    ),
 )
 
-_TEN = (
-    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
-    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
-)
 _SIX = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
 
 NAMED = {
@@ -143,6 +156,8 @@ NAMED = {
     "pair": SHAPES[4][1],
     "uneven": SHAPES[5][1],
     "origins": SHAPES[6][1],
+    "many": SHAPES[7][1],
+    "gateway": replace(SHAPES[3][1], processes=(Role.INGEST, Role.GATEWAY)),
 }
 """To be asked for by name; the first two are those that speed is measured with."""
 
@@ -160,7 +175,11 @@ PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump",
 
 EXCHANGE = {*RANDOM_FAULTS, *SYMBOL, *PEER, "hosts", "hole"}
 FEED = tuple(sorted(EXCHANGE - UNHANDLED))
-KINDS = (*sorted(EXCHANGE), *REDIS, *PROCESS)
+FOR_GOOD = ("endpoint_dead", "clients_dead", "symbol_silent", "symbol_failing", "symbols_failing",
+            "symbol_unknown", "symbol_halted", "streams_silent", "redis_gone", "gateway_alone",
+            "ingest_dead")  # fmt: skip
+"""What stays broken in the liveness mode."""
+KINDS = (*sorted(EXCHANGE), *REDIS, *PROCESS, *FOR_GOOD)
 """Of faults; to be asked for by name."""
 
 
@@ -175,13 +194,13 @@ def plan_for(
     """The plan of a seed; of the same seed, hours and so on it is always the same.
 
     `named` is a world of `NAMED` instead of the seed's own; with `kinds` there is trouble of these
-    kinds alone, one a minute.
+    kinds alone, one a minute, or one of them for good with `liveness`.
     """
     rng = Random(f"plan {seed}")
     shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
     shape = _varied(shape, rng) if named is None else NAMED[named]
     seconds = hours * 3600
-    if kinds:
+    if kinds and not liveness:
         actions = _crowd(rng, seconds, per_minute=0.5)
         actions += [
             _of_kind(rng, at, rng.choice(kinds), shape, seconds)
@@ -190,7 +209,7 @@ def plan_for(
     elif not liveness:
         actions = _draw(rng, shape, seconds)
     else:
-        actions = [_broken_for_good(rng, shape)]
+        actions = [_broken_for_good(rng, shape, kinds)]
         actions += _crowd(rng, seconds, per_minute=0.3)
     actions.sort(key=lambda one: one.at)
     return Plan(seed, shape, seconds, tuple(actions), is_liveness=liveness)
@@ -279,6 +298,10 @@ def _one_symbol(rng: Random, shape: Shape) -> dict[str, Any]:
     return {"value": [rng.choice(shape.afflicted)]}
 
 
+def _some_symbols(rng: Random, shape: Shape) -> dict[str, Any]:
+    return {"value": rng.sample(shape.afflicted, rng.randint(1, len(shape.afflicted)))}
+
+
 def _one_stream(rng: Random, shape: Shape) -> dict[str, Any]:
     interval = rng.choice(shape.intervals).value
     return {"value": [f"{rng.choice(shape.afflicted).lower()}@kline_{interval}"]}
@@ -290,7 +313,7 @@ def _one_peer(rng: Random, shape: Shape) -> str:
 
 
 SWITCHED: Mapping[str, Callable[[Random, Shape], dict[str, Any]]] = {
-    "failing": _one_symbol,
+    "failing": _some_symbols,
     "unknown": _one_symbol,
     "stall_one": _one_stream,
     "peer_late": lambda rng, shape: {"value": {_one_peer(rng, shape): rng.uniform(1, 90)}},
@@ -350,17 +373,24 @@ def _redis_fault(rng: Random, at: float, kind: str) -> Action:
     return Action(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
-def _broken_for_good(rng: Random, shape: Shape) -> Action:
+def _broken_for_good(rng: Random, shape: Shape, kinds: Sequence[str] = ()) -> Action:
     """One part that never works again: all others must go on."""
-    kinds = ["endpoint_dead", "clients_dead"]
+    kind = rng.choice(kinds or _can_break(shape))
+    return Action(rng.uniform(30, 120), kind, {}, inf, rng.getrandbits(32))
+
+
+def _can_break(shape: Shape) -> list[str]:
+    kinds = ["endpoint_dead", "clients_dead", "streams_silent"]
     if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
         kinds.append("symbol_silent")
     if len(shape.symbols) > 1:
-        kinds += sorted({"symbol_failing", "symbol_unknown", "symbol_halted"} - UNHANDLED)
+        kinds += sorted(
+            {"symbol_failing", "symbols_failing", "symbol_unknown", "symbol_halted"} - UNHANDLED
+        )
     if shape.symbols_of or shape.foreign:  # no other process can take over all that it does
-        return Action(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))
+        return kinds
     if shape.has_redis:
         kinds.append("redis_gone" if Role.GATEWAY not in shape.processes else "gateway_alone")
     if shape.processes.count(Role.INGEST) > 1:
         kinds.append("ingest_dead")
-    return Action(rng.uniform(30, 120), rng.choice(kinds), {}, inf, rng.getrandbits(32))
+    return kinds

@@ -51,6 +51,8 @@ class FaultyRedis(VirtualRedis):
         """The same of the server that the name resolves to."""
         self.damaged: dict[Series, list[bytes]] = {}
         """Lists that hold something else than what was written to them."""
+        self._reached: dict[Series, tuple[int, int]] = {}
+        """The newest open time of each list, and that of its newest closed candle."""
 
     def remember(self) -> Contents:
         """What a dump to disk would hold now."""
@@ -59,6 +61,29 @@ class FaultyRedis(VirtualRedis):
     def restore(self, contents: Contents) -> None:
         """Restarted from a dump: what came after it is lost."""
         self.contents = copy.deepcopy(contents)
+        self._reached.clear()
+
+    def flush(self) -> None:
+        super().flush()
+        self._reached.clear()
+
+    def quarantine(self, series: Series) -> None:
+        """A list is out of the way, and begins anew."""
+        self._reached.pop(series, None)
+        if self.damaged.pop(series, None) is not None:
+            self.contents.lists.pop(series, None)
+            self.quarantined.append(series)
+
+    def check_written(self, leader: str, series: Series) -> None:
+        """After a write: a stored list never goes back, and a stored close is never undone."""
+        candles = self.contents.lists.get(series, [])
+        newest = candles[-1].open_time if candles else 0
+        closed = next((c.open_time for c in reversed(candles) if c.closed), 0)
+        before = self._reached.get(series, (0, 0))
+        if newest < before[0] or closed < before[1]:
+            text = f"{leader}: {series} went from {before} to {newest, closed}"
+            raise Violation("stored-never-back", text)
+        self._reached[series] = newest, closed
 
     def promote(self, contents: Contents) -> None:
         """The replica, which holds `contents`, is the primary; the name still says otherwise."""
@@ -118,9 +143,7 @@ class RedisLink(VirtualDatabase):
     async def quarantine(self, series: Sequence[Series]) -> None:
         await self._require_primary()
         for each in series:
-            if self._redis.damaged.pop(each, None) is not None:
-                self.server.contents.lists.pop(each, None)
-                self.server.quarantined.append(each)
+            self._redis.quarantine(each)
         await super().quarantine(series)
 
     async def write(
@@ -148,6 +171,7 @@ class RedisLink(VirtualDatabase):
             for group in batch.groups:
                 if group.is_whole:
                     self._redis.damaged.pop(group.series, None)
+                self._redis.check_written(leader, group.series)
         return outcome
 
     async def _write_late(self, leader: str, epoch: int, lease: float, batch: Batch) -> None:

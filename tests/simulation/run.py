@@ -18,6 +18,7 @@ from .deterministic import deterministic
 from .plan import Plan, plan_for
 from .process import leaves
 from .pushes import pushes_every
+from .subscribing import requests_of
 from .trace import Trace, logs_to
 from .violation import Violation
 from .world import Figures, World
@@ -74,7 +75,12 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
 
     began, cpu_began = time.perf_counter(), time.process_time()
     error: BaseException | None = None
-    with plant or nullcontext(), deterministic(plan.seed), pushes_every(plan.shape.push_every):
+    with (
+        requests_of(plan.shape.request_size),
+        pushes_every(plan.shape.push_every),
+        plant or nullcontext(),
+        deterministic(plan.seed),
+    ):
         try:
             trio.run(main, clock=MockClock(autojump_threshold=0))
         except (Exception, BaseExceptionGroup) as caught:  # noqa: BLE001 - it is the outcome

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import trio
 
-from smarttrade.market.interval import Interval
+from smarttrade.market.interval import SECOND, Interval
 from smarttrade.market.series import Series
 from smarttrade.simulator import Exchange
 
@@ -45,8 +46,18 @@ class Truth:
         now = self._values(series, time, amended=True)
         if values in (self._known[key], now, *self._had.get(key, ())):
             return
+        if self.is_rolled_back(series, time) and self._was_reported(series, time, values):
+            return
         text = f"{who}: {series} {time} is served as {values}, the exchange has {self._known[key]}"
         raise Violation("final-is-final", text)
+
+    def _was_reported(self, series: Series, time: int, values: Values) -> bool:
+        """Whether a candle had these values while it formed: what is final of one that history does
+        not list is the last that was received of it."""
+        open_time = time * 1000
+        kline = partial(self._exchange.kline, series.symbol, series.interval.value, open_time)
+        rows = (kline(at) for at in range(open_time, series.interval.next(open_time), SECOND))
+        return any(row is not None and values_of_row(row) == values for row in rows)
 
     def _values(self, series: Series, time: int, *, amended: bool) -> Values | None:
         history = self._exchange.history

@@ -16,6 +16,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
 
+from .deterministic import virtual_time
 from .truth import Truth, Values, is_open_time
 from .violation import Violation
 
@@ -137,6 +138,8 @@ class View:
     """Whether a forming candle may lose volume: where events come later than `MAX_EVENT_DELAY`
     allows for, one may be believed that is older than what was read over REST."""
     charts: dict[Series, Chart] = field(default_factory=dict)
+    updated_at: float = 0.0
+    """When the last candle arrived, in seconds of virtual time."""
 
     def faults(self, series: Series) -> list[str]:
         """What is not as the exchange has it, once the world is calm."""
@@ -261,6 +264,7 @@ class SessionView:
 
     def _candle(self, message: CandleMessage) -> None:
         series = Series(message.symbol, message.interval)
+        self.view.updated_at = virtual_time()
         self._update(
             series,
             message.candle.time,

@@ -21,6 +21,9 @@ INVARIANTS = {
     " candle within 20 s of its end",
     "bounded": "mailboxes and what is pending for a client are within their bounds",
     "budgets": "the exchange's limits are never exceeded; a process that it blocked asks nothing",
+    "silence-ends": "a connection that is open and silent is replaced by one to another host, even"
+    " if REST cannot prove that there were trades",
+    "stored-never-back": "no write undoes a stored close, or ends a stored list earlier",
     "one-writer": "nothing is written to Redis but by the one who leads",
     "no-failure-of-our-own": "no actor and no connection fails, but for crashes on purpose",
     "tree-comes-back": "a process ends only when it was asked to, was killed, or has had more"

@@ -34,7 +34,7 @@ READY_TIMEOUT = 150.0
 The longest other pause is 60 s, between two questions for an overdue candle."""
 PAUSES = {403: 1980.0, 418: 300.0, 503: 400.0}
 """Seconds for which a host may be left alone after a status: feed/hosts.py."""
-STATUSES = {"firewall": 403, "overload": 503}
+STATUSES = {"firewall": 403, "overload": 503, "streams_silent": 503}
 LOOKED_FOR_AGAIN = 320.0
 """Seconds after which a symbol that was not listed is looked for again: feed/listing.py."""
 SETTLE = 130.0
@@ -99,6 +99,8 @@ class World(LogReceiver):
         self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
         self.broken: set[str] = set()
         """Processes and symbols that cannot work any more, by name."""
+        self.ready_path = "/ready"
+        """What a process that works answers with 200."""
         self._crowd = trio.CancelScope()
         self._nursery: trio.Nursery
 
@@ -268,7 +270,7 @@ class World(LogReceiver):
         status, body = 0, b""
         with trio.move_on_after(max(1.0, within)):
             while True:
-                status, body = await ask(self, rng, "/ready", process)
+                status, body = await ask(self, rng, self.ready_path, process)
                 if status == 200:
                     return
                 await trio.sleep(0.5)

@@ -6,19 +6,23 @@ import argparse
 import sys
 import time
 
-from .catalogue import PLANTS, find
+from .catalogue import PLANTS, find, passes_without
+
+HEADER = "| planted | found by | at seed | of | real seconds |\n| --- | --- | --- | --- | --- |"
 
 
 def main(names: list[str] | None = None) -> int:
     found = 0
     chosen = [plant for plant in PLANTS if not names or any(n in plant.name for n in names)]
-    print("| planted | found by | at seed | of | real seconds |\n| --- | --- | --- | --- | --- |")
+    print(HEADER)
     for plant in chosen:
         began = time.monotonic()
         outcome = find(plant)
         took = time.monotonic() - began
-        found += outcome is not None
         by = "NOT FOUND" if outcome is None else f"`{outcome.invariant}`"
+        if outcome is not None and not passes_without(plant, outcome.plan.seed):
+            by = f"FAILS WITHOUT IT TOO: {by}"
+        found += by.startswith("`")
         seed = "" if outcome is None else outcome.plan.seed
         print(f"| {plant.name} | {by} | {seed} | {plant.within} | {took:.0f} |", flush=True)
     return 0 if found == len(chosen) else 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..plan import Plan, plan_for
 from ..run import Outcome, run
-from . import feed, kept, sessions
+from . import feed, history, hostile, kept, sessions, streams, symbols, takeover
 
 HOURS = 0.2
 
@@ -22,9 +22,11 @@ class Plant:
     shape: str = "one"
     kinds: tuple[str, ...] = ()
     """Of faults, one a minute; none: what the seed draws."""
+    is_for_good: bool = False
+    """Whether one part is broken for good instead, of one of those kinds."""
 
     def plan(self, seed: int) -> Plan:
-        return plan_for(seed, HOURS, named=self.shape, kinds=self.kinds)
+        return plan_for(seed, HOURS, named=self.shape, kinds=self.kinds, liveness=self.is_for_good)
 
 
 PLANTS = (
@@ -57,7 +59,7 @@ PLANTS = (
         "what waits while Redis is away is forgotten",
         kept.backlog_forgotten,
         5,
-        "deployment",
+        "gateway",
         ("redis_frozen",),
     ),
     Plant(
@@ -86,7 +88,94 @@ PLANTS = (
         ("crash", "crash_on_message"),
     ),
     Plant("a reconnecting client gets no updates", sessions.since_is_not_attached, 10),
+    Plant(
+        "a takeover undoes a close", takeover.close_undone, 10, "deployment", ("peer_late", "kill")
+    ),
+    Plant(
+        "a standby's shorter list replaces what is stored",
+        takeover.shorter_list_wins,
+        10,
+        "deployment",
+        ("peer_late", "kill"),
+    ),
+    Plant(
+        "a series is dropped while another ingest leads",
+        takeover.series_dropped,
+        10,
+        "uneven",
+        ("kill",),
+    ),
+    Plant(
+        "stored numbers have no bounds",
+        hostile.numbers_without_bounds,
+        5,
+        "deployment",
+        ("redis_damaged_entry",),
+    ),
+    Plant(
+        "stored candles of the future are believed",
+        hostile.future_believed,
+        10,
+        "deployment",
+        ("redis_damaged_entry", "redis_damaged_list"),
+    ),
+    Plant(
+        "a kline that opens after its event is believed",
+        streams.impossible_times,
+        5,
+        "two",
+        ("impossible",),
+    ),
+    Plant(
+        "a failing series keeps its worker",
+        history.worker_retries,
+        3,
+        "many",
+        ("symbols_failing",),
+        is_for_good=True,
+    ),
+    Plant(
+        "an unlisted minute is asked for until it is listed",
+        history.unlisted_is_asked_again,
+        10,
+        "two",
+        ("roll_back", "half_open"),
+    ),
+    Plant(
+        "a symbol that is halted at the start stays unknown",
+        symbols.listed_once,
+        5,
+        "two",
+        ("halt_one", "kill"),
+    ),
+    Plant(
+        "a refused symbol makes the service unready",
+        symbols.refusal_is_not_excused,
+        3,
+        "two",
+        ("symbol_unknown",),
+        is_for_good=True,
+    ),
+    Plant(
+        "a silent connection is kept while REST fails",
+        streams.silence_needs_proof,
+        3,
+        "two",
+        ("streams_silent",),
+        is_for_good=True,
+    ),
+    Plant(
+        "a SUBSCRIBE that is too long is not noticed",
+        streams.subscriptions_unconfirmed,
+        3,
+        "many",
+    ),
 )
+
+
+def passes_without(plant: Plant, seed: int) -> bool:
+    """Whether the product is not at fault for what was found."""
+    return run(plant.plan(seed)).is_good
 
 
 def find(plant: Plant, report: Callable[[str], None] = lambda _: None) -> Outcome | None:

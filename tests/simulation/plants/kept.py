@@ -17,6 +17,7 @@ from smarttrade.store.database import (
     Written,
 )
 from smarttrade.store.journal.actor import _Writer
+from smarttrade.store.journal.reconciler import Reconciler
 from smarttrade.store.relay import _Relay
 from tests.fakes.database import VirtualDatabase
 
@@ -51,12 +52,19 @@ def no_fencing() -> Iterator[None]:
 def backlog_forgotten() -> Iterator[None]:
     refused = _Writer.note_failure
 
+    async def nothing(_: Reconciler) -> None:
+        pass
+
     def and_forget(self: _Writer, error: DatabaseUnavailable) -> None:
         refused(self, error)
         for waiting in (self._backlog._candles, self._backlog._whole):
             waiting.clear()
 
-    with patch.object(_Writer, "note_failure", and_forget):
+    with (
+        patch.object(_Writer, "note_failure", and_forget),
+        # It would find out what differs, and write it.
+        patch.object(Reconciler, "verify_some", nothing),
+    ):
         yield
 
 

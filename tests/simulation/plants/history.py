@@ -1,0 +1,50 @@
+"""What may be wrong with how history is read over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import trio
+
+from smarttrade.feed.backfill import _Backfill
+from smarttrade.feed.errors import ExchangeUnavailable
+from smarttrade.market.candle import Candle
+from smarttrade.store.events import CandlesMissing
+
+Read = tuple[int | None, list[Candle]]
+
+RETRY_PAUSE = 3.6  # seconds; 1,000 requests an hour
+
+
+@contextmanager
+def worker_retries() -> Iterator[None]:
+    """A worker stays with its series until the exchange answers."""
+    read = _Backfill._read
+
+    async def until_answered(self: _Backfill, missing: CandlesMissing, *, is_beyond: bool) -> Read:
+        while True:
+            try:
+                return await read(self, missing, is_beyond=is_beyond)
+            except ExchangeUnavailable:
+                await trio.sleep(RETRY_PAUSE)
+
+    with patch.object(_Backfill, "_read", until_answered):
+        yield
+
+
+@contextmanager
+def unlisted_is_asked_again() -> Iterator[None]:
+    """A range is read until history lists its end, and nothing else of the series meanwhile."""
+    read = _Backfill._read
+
+    async def until_listed(self: _Backfill, missing: CandlesMissing, *, is_beyond: bool) -> Read:
+        while True:
+            first, rows = await read(self, missing, is_beyond=is_beyond)
+            if missing.last is None or (rows and rows[-1].open_time >= missing.last):
+                return first, rows
+            await trio.sleep(RETRY_PAUSE)
+
+    with patch.object(_Backfill, "_read", until_listed):
+        yield
