@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fanout import ALL, warn_if_busy
 from .options import Options
-from .processes import PEER, PRODUCT, Unavailable, exchange, load, redis, server
+from .processes import PEER, PRODUCT, exchange, load, redis, server
 from .report import Report
 
 SERIES = (60, 600, 6000)
@@ -17,12 +17,6 @@ def measure(options: Options, report: Report) -> None:
             _measure_stages(options, report, series)
     for which in options.turns(PRODUCT, PEER):
         _measure_process(options, report, which, None)
-    try:
-        with redis():
-            pass
-    except Unavailable as missing:
-        report.note(f"feed, with Redis: {missing}")
-        return
     for which in options.turns(PRODUCT, PEER):
         with redis() as url:
             _measure_process(options, report, which, url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.redis_server import RedisServer, binaries
+
 ROOT = Path(__file__).parents[2]
 SYMBOLS = (
     *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
@@ -29,10 +30,6 @@ INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 READY_TIMEOUT = 60.0  # seconds
 LOAD_TIMEOUT = 150.0  # seconds beside those of the measurement itself, for thousands to connect
 PRODUCT, PEER = "smarttrade", "fastapi"
-
-
-class Unavailable(Exception):
-    """What is to be measured is not installed; the message names it."""
 
 
 class Overloaded(Exception):
@@ -130,19 +127,12 @@ def exchange(*, period: float = 2.0, gap: float = 0.005, latency: float = 0.0) -
 @contextmanager
 def redis() -> Iterator[str]:
     """A Redis with default settings, except that nothing is written to disk."""
-    port = free_port()
-    places = os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent)))
-    program = shutil.which("redis-server", path=places)
-    if program is None:
-        raise Unavailable("redis-server is not installed")
-    command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    with _started("redis", command, {}, port) as process:
-        deadline = time.monotonic() + READY_TIMEOUT
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)):
-                break
-            time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}"
+    _, program = next(binaries())
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        RedisServer(program, Path(directory)) as running,
+    ):
+        yield running.url
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from .processes import (
     PRODUCT,
     SYMBOLS,
     Process,
-    Unavailable,
     exchange,
     load,
     redis,
@@ -58,13 +57,7 @@ QUICK = CASES[:3]
 
 
 def measure(options: Options, report: Report) -> None:
-    kinds = ["memory"]
-    try:
-        with redis():
-            kinds.insert(0, "Redis")
-    except Unavailable as missing:
-        report.note(f"REST, from Redis: {missing}")
-    for kind in kinds:
+    for kind in ("Redis", "memory"):
         for which in options.turns(PRODUCT, PEER):
             with exchange() as venue, _server(which, venue, kind) as process:
                 for prefix in ("", TUNED) if which == PEER else ("",):

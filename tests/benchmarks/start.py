@@ -9,7 +9,7 @@ import time
 import urllib.error
 
 from .options import Options
-from .processes import PEER, PRODUCT, ROOT, Process, Unavailable, exchange, redis, server
+from .processes import PEER, PRODUCT, ROOT, Process, exchange, redis, server
 from .report import Report
 
 LATENCIES = (0.0, 0.05, 0.2)  # seconds
@@ -25,11 +25,8 @@ def measure(options: Options, report: Report) -> None:
         case = f"{latency * 1000:.0f} ms of exchange latency"
         for which in options.turns(PRODUCT, "bare requests", PEER):
             _measure_one(report, case, which, latency)
-    try:
-        for _ in range(options.repeat):
-            _measure_restart(report)
-    except Unavailable as missing:
-        report.note(f"start, from Redis: {missing}")
+    for _ in range(options.repeat):
+        _measure_restart(report)
 
 
 def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
