@@ -35,9 +35,9 @@ from .feed.hosts import Hosts
 from .feed.subtree import build_feed
 from .linux.systemd import watchdog_children
 from .role import Role
+from .session.candle_texts import CandleTexts
 from .session.draining import Draining
 from .session.hub import run_hub
-from .session.wire import CandleTexts
 from .settings import Settings
 from .settings.files import access_of, tls_of
 from .store.memory import MemoryStore

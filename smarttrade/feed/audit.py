@@ -16,8 +16,8 @@ import trio
 from actors import Mailbox
 
 from ..market.candle import Candle
+from ..market.differences import Difference
 from ..market.series import Series
-from ..market.window import Difference
 from ..store.messages import CorrectCandles, GetDifferences, GetListed, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .rest import RestClient

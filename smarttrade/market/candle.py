@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from operator import itemgetter
 from typing import NamedTuple
-
-_open_time = itemgetter(0)
 
 
 class Candle(NamedTuple):
@@ -83,8 +78,3 @@ def with_event_time_of(candidate: Candle, current: Candle) -> Candle:
     if candidate.read and current.event_time > candidate.event_time:
         return candidate._replace(event_time=current.event_time)
     return candidate
-
-
-def index_of(candles: Sequence[Candle], open_time: int) -> int:
-    """Of the first candle, in ascending order, that opens at `open_time` (ms) or later."""
-    return bisect_left(candles, open_time, key=_open_time)

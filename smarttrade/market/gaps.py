@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from .candle import Candle, index_of
+from .candle import Candle
+from .candle_buffer import CandleBuffer
 from .interval import Interval
 
 
@@ -44,7 +45,7 @@ class Gap(NamedTuple):
 
 
 class KnownGaps:
-    """Of one window, whose candles are handed in where they matter."""
+    """The gaps of one window, whose candles are handed in where they matter."""
 
     __slots__ = ("_interval", "holes", "revision", "unfilled")
 
@@ -64,7 +65,7 @@ class KnownGaps:
         self.unfilled.append(missing)
         self.revision += 1
 
-    def add_doubtful(self, candles: Sequence[Candle]) -> None:
+    def add_doubtful(self, candles: CandleBuffer) -> None:
         """Count as unfilled what lies between candles that do not follow each other for certain."""
         doubtful = [m for m in self._doubtful(candles) if m not in self.unfilled]
         self.unfilled += [m for m in doubtful if self._is_missing(m, candles)]
@@ -85,7 +86,7 @@ class KnownGaps:
             self.holes.append(span)
             self.revision += 1
 
-    def settle(self, candles: Sequence[Candle]) -> None:
+    def settle(self, candles: CandleBuffer) -> None:
         """Forget the unfilled ranges that are filled, or proven to be holes, by now."""
         unfilled = [m for m in self.unfilled if self._is_missing(m, candles)]
         if unfilled != self.unfilled:
@@ -157,9 +158,9 @@ class KnownGaps:
             if not a.closed or interval.next(a.open_time) < b.open_time
         ]
 
-    def _is_missing(self, missing: Missing, candles: Sequence[Candle]) -> bool:
+    def _is_missing(self, missing: Missing, candles: CandleBuffer) -> bool:
         """Whether something in that range is still not there, or not final."""
-        inside = candles[index_of(candles, missing.first) : index_of(candles, missing.last) + 1]
+        inside = candles[candles.index_of(missing.first) : candles.index_of(missing.last) + 1]
         if any(not candle.closed for candle in inside[:-1]):
             return True
         expected = missing.first

@@ -32,7 +32,7 @@ class SeriesNotes(NamedTuple):
 class WindowState(NamedTuple):
     """All that is known of a series and would have to be read again, as a value."""
 
-    candles: tuple[Candle, ...]
+    candles: Sequence[Candle]
     holes: tuple[Span, ...] = ()
     """Open times that the exchange does not have either."""
     unfilled: tuple[Missing, ...] = ()

@@ -35,9 +35,9 @@ from ..store.events import (
 from ..store.feed import Feed, FeedStatus
 from ..telemetry.histogram import Histogram
 from .budget import Budget
+from .candle_texts import CandleTexts
 from .outbox import Batch, Outbox
 from .wire import (
-    CandleTexts,
     Encoder,
     heartbeat_frame,
     legacy_frame,
@@ -300,7 +300,7 @@ class Hub:
         frame = self._encoder.snapshot(
             snapshot.series, snapshot.candles, truncated=snapshot.truncated
         )
-        self._cache.put(key, _EncodedSnapshot(snapshot, frame), len(frame))
+        self._cache.put(key, _EncodedSnapshot(snapshot, frame), 2 * len(frame))
         return frame
 
     def _report_withdrawn(self, series: Series, waiting: Sequence[Subscriber]) -> None:

@@ -1,8 +1,8 @@
 """The messages that clients receive over the WebSocket.
 
-`/asyncapi.json` is made from these types, and what is sent is made from them too, but for candles
-and snapshots, which `wire.py` puts together from texts that are there already, and the flat form;
-every message sent in the tests is validated against the schema.
+`/asyncapi.json` is made from these types, and what is sent is made from them too, but for updates
+and snapshots, which `wire.py` puts together from encoded candles, and the legacy form; every
+message sent in the tests is validated against the schema.
 """
 
 from __future__ import annotations

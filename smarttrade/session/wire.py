@@ -1,7 +1,7 @@
 """What clients are sent, encoded once and shared; nothing here waits.
 
-A frame from server to client is not masked (RFC 6455, 5.1), so its bytes are the same for
-everybody: a candle's JSON is made once, and its frame is made once.
+A frame from server to client is not masked (RFC 6455, 5.1), so its bytes are the same for every
+client.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import msgspec
 from ..market.candle import Candle
 from ..market.series import Series
 from ..market.symbol_details import SymbolDetails
-from ..market.window import WINDOW_SIZE
 from ..store.feed import FeedStatus
-from .encoded_cache import EncodedCache
+from .candle_texts import CandleTexts, candle_text
 from .messages import Error, Heartbeat, LegacyCandle, Message, SeriesName, Status, SymbolUpdate
 
 encode_json = msgspec.json.Encoder().encode
@@ -36,60 +35,6 @@ def message_frame(message: Message | LegacyCandle) -> bytes:
     return frame(encode_json(message))
 
 
-def candle_text(candle: Candle) -> bytes:
-    """A candle as clients receive it: `time` in seconds, then five numbers.
-
-    The shortest decimal that reads back as the same float64 is the exchange's own.
-    """
-    return (
-        f'{{"time":{candle.open_time // 1000},"open":{candle.open!r},"high":{candle.high!r},'
-        f'"low":{candle.low!r},"close":{candle.close!r},"volume":{candle.volume!r}}}'
-    ).encode()
-
-
-class CandleTexts:
-    """The JSON of each candle, made once when it is first needed.
-
-    Shared by the hub and the REST answers. Keeps what a window keeps: the newest of each series.
-    """
-
-    def __init__(self, cache: EncodedCache | None = None) -> None:
-        self._texts: dict[Series, dict[int, tuple[Candle, bytes]]] = {}
-        self.cache = cache or EncodedCache()
-        """Whole pages and snapshots made of them."""
-
-    def text(self, series: Series, candle: Candle) -> bytes:
-        texts = self._texts.get(series)
-        if texts is None:
-            texts = self._texts[series] = {}
-        known = texts.get(candle.open_time)
-        if known is not None and known[0] is candle:
-            return known[1]
-        text = candle_text(candle)
-        if candle.closed:
-            texts[candle.open_time] = (candle, text)
-            if len(texts) > WINDOW_SIZE + 100:
-                self._forget_old(series)
-        return text
-
-    def joined(self, series: Series, candles: Sequence[Candle]) -> bytes:
-        """The candles as the inside of a JSON array."""
-        texts, text = self._texts.get(series, {}), self.text
-        joined = []
-        for candle in candles:  # the same as `text`, without a call for each that is known
-            known = texts.get(candle.open_time)
-            if known is not None and known[0] is candle:
-                joined.append(known[1])
-            else:
-                joined.append(text(series, candle))
-        return b",".join(joined)
-
-    def _forget_old(self, series: Series) -> None:
-        texts = self._texts[series]
-        newest = sorted(texts)[-WINDOW_SIZE:]
-        self._texts[series] = {open_time: texts[open_time] for open_time in newest}
-
-
 class Encoder:
     """Frames about candles, each the same for every client."""
 
@@ -104,7 +49,7 @@ class Encoder:
         tail = b',"closed":true' if candle.closed else b',"closed":false'
         if corrected:
             tail += b',"corrected":true'
-        return frame(head + self._texts.text(series, candle) + tail + b"}")
+        return frame(head + candle_text(candle) + tail + b"}")
 
     def snapshot(self, series: Series, candles: Sequence[Candle], *, truncated: bool) -> bytes:
         closed = bool(candles) and candles[-1].closed

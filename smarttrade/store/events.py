@@ -28,7 +28,7 @@ class Snapshot(NamedTuple):
     """A series' candles at the instant at which its updates begin."""
 
     series: Series
-    candles: tuple[Candle, ...]
+    candles: Sequence[Candle]
     truncated: bool
     """True when the window no longer reaches back to the time that was asked for."""
 

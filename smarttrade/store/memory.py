@@ -12,11 +12,15 @@ from functools import partial
 from typing import Any
 
 from ..market.candle import Candle
+from ..market.change import Change
+from ..market.differences import Difference, correct, differences
 from ..market.gaps import Missing
 from ..market.interval import Interval
+from ..market.replica import adopt, follow
 from ..market.series import Series
+from ..market.stored_window import merge_stored, restore
 from ..market.symbol_details import SymbolDetails, SymbolState
-from ..market.window import WINDOW_SIZE, Change, Difference
+from ..market.window import WINDOW_SIZE
 from ..market.window_state import Correction, SeriesNotes, WindowState
 from .catalogue import SeriesCatalogue
 from .counters import StoreCounters
@@ -244,7 +248,7 @@ class MemoryStore:
     def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
         """Which closed rows of the exchange's history are not what was published."""
         state = self._series.get(series)
-        return () if state is None else state.window.differences(rows)
+        return () if state is None else differences(state.window, rows)
 
     def correct(self, series: Series, rows: Iterable[Candle], wall: float) -> list[Event]:
         """Put closed rows of the exchange's history in the place of what differs from them."""
@@ -254,7 +258,7 @@ class MemoryStore:
         return [
             event
             for row in rows
-            for event in self._published(series, state, state.window.correct(row), wall)
+            for event in self._published(series, state, correct(state.window, row), wall)
         ]
 
     def _as_known(self, row: Candle) -> Candle:
@@ -327,13 +331,13 @@ class MemoryStore:
                 continue
             state.corrections.add(stored.corrections)
             if state.window.is_ready:
-                change = state.window.merge_stored(stored)
+                change = merge_stored(state.window, stored)
                 events += self._published(series, state, change, wall)
                 continue
             if state.would_go_back(stored.candles):
                 continue
             events += self._take_first_history(
-                series, state, partial(state.window.restore, stored), now, wall
+                series, state, partial(restore, state.window, stored), now, wall
             )
             state.freshness.unconfirmed_since = now
             self._has_unconfirmed = True
@@ -398,7 +402,7 @@ class MemoryStore:
             if state is None:
                 continue
             was_ready = state.window.is_ready
-            change = state.window.adopt(stored)
+            change = adopt(state.window, stored)
             state.corrections.add(stored.corrections)
             state.freshness.unconfirmed_since = None
             if was_ready:
@@ -429,7 +433,8 @@ class MemoryStore:
                 continue
             if not corrected:
                 state.freshness.received_at = now
-            self._collect(series, state, state.window.follow(candle, corrected=corrected), news)
+            change = follow(state.window, candle, corrected=corrected)
+            self._collect(series, state, change, news)
         events: list[Event] = [CandlesPublished(news)] if news else []
         for series, (holes, unfilled, corrections) in notes.items():
             if (state := self._series.get(series)) is not None:

@@ -10,11 +10,11 @@ from typing import Any, Generic, NamedTuple
 from actors import Reply
 
 from ..market.candle import Candle
+from ..market.differences import Difference
 from ..market.gaps import Gap
 from ..market.interval import Interval
 from ..market.series import Series
 from ..market.symbol_details import SymbolDetails
-from ..market.window import Difference
 from ..market.window_state import SeriesNotes, WindowState
 from .events import Published, SubscriberT
 from .feed import FeedStatus
@@ -217,7 +217,7 @@ class PageUnavailable(Enum):
 class Page:
     """Some of a series' candles, as they were at one instant."""
 
-    candles: tuple[Candle, ...]
+    candles: Sequence[Candle]
     as_of: int
     """Everything up to this exchange time, in ms, is in it."""
     has_more: bool

@@ -15,10 +15,11 @@ from ..market.candle import Candle
 from ..market.gaps import Gap
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
+from ..session.candle_texts import CandleTexts
 from ..session.encoded_cache import EncodedCache
 from ..session.errors import RequestError
 from ..session.requests import MAX_SECONDS, find_series, shown
-from ..session.wire import CandleTexts, encode_json
+from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetPage, Page, PageUnavailable, StoreMessage
 from . import response_schemas
 from .encoded_page import CachedPrefix, EncodedPage, PageFormat
@@ -128,7 +129,6 @@ class CandlePages:
             return cached
         series, media = key[0], key[3]
         closed, last = page.candles[:-1], page.candles[-1:]
-        # Candles that have not changed are the same objects, so this takes no time.
         if cached is not None and cached.prefix.candles == closed:
             prefix = cached.prefix
         elif media is PageFormat.CSV:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Sequence
 from enum import Enum
 from functools import cached_property
 
@@ -31,7 +32,7 @@ class PageFormat(Enum):
 class CachedPrefix:
     """A page up to its last candle."""
 
-    def __init__(self, candles: tuple[Candle, ...], data: bytes) -> None:
+    def __init__(self, candles: Sequence[Candle], data: bytes) -> None:
         self.candles = candles
         self.data = data
 

@@ -15,9 +15,9 @@ from actors import ActorInfo, Mailbox
 from .. import __version__
 from ..market.origin import SIMULATED
 from ..market.series import Series
+from ..session.candle_texts import CandleTexts
 from ..session.draining import Draining
 from ..session.session_limits import SessionLimits
-from ..session.wire import CandleTexts
 from ..store.messages import StoreMessage
 from .counters import Counters
 from .status import process_reasons

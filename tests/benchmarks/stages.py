@@ -23,10 +23,10 @@ from smarttrade.feed.venue import CandleUpdate
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.session.budget import Budget
+from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.hub import Hub, HubCounters, Subscriber
 from smarttrade.session.outbox import Outbox, OutboxCounters
 from smarttrade.session.session_limits import SessionLimits
-from smarttrade.session.wire import CandleTexts
 from smarttrade.store.events import (
     CandlesPublished,
     FeedChanged,

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import trio
 
 import smarttrade.feed.subtree as feed_module
-import smarttrade.market.window as window_module
-import smarttrade.market.window_state as copies_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.backfill_queue import Try
 from smarttrade.feed.hosts import Host, Hosts, Trouble
 from smarttrade.feed.stall_detector import StallDetector
 from smarttrade.feed.websocket_client import WebSocket
+from smarttrade.market import published_candles, replica, stored_window, window, window_state
 from smarttrade.market.candle import Candle, supersedes
+from smarttrade.market.change import Change
 from smarttrade.market.series import Series
-from smarttrade.market.window import Change, Window
+from smarttrade.market.window import Window
 
 from ..deterministic import START
 from ..process import CURRENT_RUN
@@ -56,10 +56,9 @@ def no_watchdog() -> Iterator[None]:
 
 @contextmanager
 def superseding(rule: Callable[[Candle, Candle], bool]) -> Iterator[None]:
-    with (
-        patch.object(window_module, "supersedes", rule),
-        patch.object(copies_module, "supersedes", rule),
-    ):
+    with ExitStack() as stack:
+        for module in (published_candles, replica, stored_window, window, window_state):
+            stack.enter_context(patch.object(module, "supersedes", rule))
         yield
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
-import smarttrade.market.window as window_module
+from smarttrade.market.window import WINDOW_SIZE, Window
 from smarttrade.store.database import (
     Batch,
     DatabaseUnavailable,
@@ -26,7 +26,7 @@ from ..redis import RedisLink
 
 @contextmanager
 def cap_off_by_one() -> Iterator[None]:
-    with patch.object(window_module, "WINDOW_SIZE", window_module.WINDOW_SIZE + 1):
+    with patch.object(Window.__init__, "__defaults__", (WINDOW_SIZE + 1,)):
         yield
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import smarttrade.app as app_module
 from actors import Mailbox, Strategy, Supervisor
-from smarttrade.market.candle import Candle
+from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.market.window import Window
 from smarttrade.session.hub import Hub
 from smarttrade.session.outbox import Outbox
@@ -60,7 +60,7 @@ def close_dropped() -> Iterator[None]:
 def since_is_exclusive() -> Iterator[None]:
     since = Window.since
 
-    def after(self: Window, open_time: int) -> tuple[Candle, ...]:
+    def after(self: Window, open_time: int) -> PackedCandles:
         return since(self, open_time + 1)
 
     with patch.object(Window, "since", after):

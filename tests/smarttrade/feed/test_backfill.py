@@ -487,7 +487,7 @@ class World:
             task_status=task_status,
         )
 
-    async def window(self, series: Series) -> tuple[Candle, ...]:
+    async def window(self, series: Series) -> Sequence[Candle]:
         page = await self.store.ask(partial(GetPage, series, 1000, None))
         assert isinstance(page, Page), page
         return page.candles

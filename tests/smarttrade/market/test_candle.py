@@ -28,14 +28,14 @@ def test_closed_is_never_undone(read: bool) -> None:
 
 
 def test_read_state_with_more_volume_is_later_than_any_event() -> None:
-    told = candle(closed=False, event=30, volume=5.0)
-    assert supersedes(candle(closed=False, event=10, volume=6.0, read=True), told)
+    known = candle(closed=False, event=30, volume=5.0)
+    assert supersedes(candle(closed=False, event=10, volume=6.0, read=True), known)
 
 
 @pytest.mark.parametrize("volume", [4.0, 5.0])
 def test_read_state_without_more_volume_is_no_news(volume: float) -> None:
-    told = candle(closed=False, event=30, volume=5.0)
-    assert not supersedes(candle(closed=False, event=40, volume=volume, read=True), told)
+    known = candle(closed=False, event=30, volume=5.0)
+    assert not supersedes(candle(closed=False, event=40, volume=volume, read=True), known)
 
 
 def test_event_under_way_does_not_undo_a_later_read() -> None:
@@ -58,10 +58,10 @@ def test_event_that_was_late_still_beats_a_staler_read() -> None:
 
 def test_event_that_is_certainly_later_is_believed_with_less_volume() -> None:
     read = candle(closed=False, event=30, volume=6.0, read=True)
-    told = candle(closed=False, volume=5.0)
+    known = candle(closed=False, volume=5.0)
     limit = read.event_time + MAX_EVENT_DELAY
-    assert not supersedes(told._replace(event_time=limit), read)
-    assert supersedes(told._replace(event_time=limit + 1), read)
+    assert not supersedes(known._replace(event_time=limit), read)
+    assert supersedes(known._replace(event_time=limit + 1), read)
 
 
 def test_values_are_prices_and_volume() -> None:
@@ -81,6 +81,6 @@ def test_volume_does_not_decide_between_events() -> None:
     assert supersedes(candle(closed=False, event=6, volume=3.0), current)
 
 
-def test_candle_of_which_nothing_is_told_is_of_no_event_and_not_read() -> None:
-    told = Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False)
-    assert (told.event_time, told.read) == (0, False)
+def test_candle_without_an_event_has_time_zero_and_was_not_read() -> None:
+    known = Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False)
+    assert (known.event_time, known.read) == (0, False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from smarttrade.market.candle import Candle
+from smarttrade.market.change import Change
 from smarttrade.market.gaps import Gap, Missing
 from smarttrade.market.interval import Interval
-from smarttrade.market.window import Change, Window
+from smarttrade.market.replica import adopt, follow
+from smarttrade.market.stored_window import restore
+from smarttrade.market.window import Window
 from smarttrade.market.window_state import WindowState
 from tests.fakes.candles import at, candle, rows
 
@@ -50,15 +53,15 @@ def test_history_with_rows_off_the_grid_is_whole() -> None:
 def test_rows_off_the_grid_are_restored_and_adopted() -> None:
     kept = window(candle(0), off_grid(0), off_grid(2), candle(3)).state
     restored, copy = Window(Interval.MINUTE_1), Window(Interval.MINUTE_1)
-    restored.restore(kept)
-    copy.adopt(kept)
+    restore(restored, kept)
+    adopt(copy, kept)
     assert restored.state == copy.state == kept
-    assert copy.follow(off_grid(3), corrected=False) == Change((off_grid(3),))
+    assert follow(copy, off_grid(3), corrected=False) == Change((off_grid(3),))
 
 
 def test_absence_before_a_restored_row_off_the_grid_is_settled_by_reading_it() -> None:
     ours = Window(Interval.MINUTE_1)
-    ours.restore(WindowState((candle(0), off_grid(2), candle(3))))
+    restore(ours, WindowState((candle(0), off_grid(2), candle(3))))
     assert ours.unfilled == (Missing(at(1), off_grid(2).open_time),)
     ours.merge([off_grid(2)], at(1))
     assert not ours.unfilled

@@ -1,36 +1,27 @@
 """Whatever comes in, in whatever order and however often: the window's promises.
 
 An `Exchange` is the truth: minutes, some of which do not exist, and the states that each went
-through. Hypothesis tells the window about them in any order, and everything it says is checked.
+through. Hypothesis gives them to the window in any order, and everything it publishes is checked.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smarttrade.market import window as window_module
 from smarttrade.market.candle import Candle
+from smarttrade.market.change import Change
 from smarttrade.market.interval import Interval
-from smarttrade.market.window import Change, Window
+from smarttrade.market.window import Window
 from tests.fakes.candles import BASE, MINUTE, at, minutes
 
 MINUTES = 12
 SMALL = 5  # candles in a window that is soon full
-
-
-@contextmanager
-def window_of(size: int) -> Iterator[None]:
-    with patch.object(window_module, "WINDOW_SIZE", size):
-        yield
 
 
 class Exchange:
@@ -48,12 +39,12 @@ class Exchange:
 
     @staticmethod
     def _state(minute: int, trades: int) -> Candle:
-        """After so many trades; the last of them is told 2 s times as many after it opened."""
-        told = at(minute) + trades * 2000
-        return Candle(at(minute), 1.0, 1.0 + trades, 1.0, 1.0 + trades, trades, False, told)
+        """After so many trades; the exchange reports each 2 s after the one before."""
+        time = at(minute) + trades * 2000
+        return Candle(at(minute), 1.0, 1.0 + trades, 1.0, 1.0 + trades, trades, False, time)
 
     def _events(self, minute: int) -> list[Candle]:
-        """What the stream says; nothing at all about a minute without trades."""
+        """What the stream sends; nothing at all of a minute without trades."""
         states = self.states[minute]
         if not states:
             return []
@@ -64,12 +55,12 @@ class Exchange:
         return self.state_at(minute, self.end)
 
     def state_at(self, minute: int, time: int) -> Candle:
-        told = [state.event_time for state in self.states[minute]]
-        count = bisect_right(told, time)
+        times = [state.event_time for state in self.states[minute]]
+        count = bisect_right(times, time)
         return self.states[minute][count - 1] if count else self._state(minute, 0)
 
     def answer(self, first: int, last: int, time: int, as_of: int) -> list[Candle]:
-        """What REST says at `time` about these minutes."""
+        """What REST answers at `time` about these minutes."""
         there = [m for m in self.minutes if first <= m <= last and at(m) <= time]
         return [
             self.state_at(m, time)._replace(read=True, event_time=as_of, closed=m != there[-1])
@@ -83,7 +74,7 @@ class Watched:
     def __init__(self, exchange: Exchange, size: int) -> None:
         self.exchange = exchange
         self.size = size
-        self.window = Window(Interval.MINUTE_1)
+        self.window = Window(Interval.MINUTE_1, size)
         self.view: dict[int, Candle] = {}
         self.closed: set[int] = set()
         self.released = False
@@ -118,15 +109,15 @@ class Watched:
         after = minutes(self.window)
         assert after == sorted(set(after))
         assert len(after) <= self.size
-        told = minutes(change.updates)
-        assert told == sorted(set(told))
+        updated = minutes(change.updates)
+        assert updated == sorted(set(updated))
         assert minutes(change.corrections) == sorted(set(minutes(change.corrections)))
         if before:
             newest = minutes(before)[-1]
-            assert all(minute >= newest for minute in told)
+            assert all(minute >= newest for minute in updated)
             assert all(minute < newest for minute in minutes(change.corrections))
         for candle in change.updates + change.corrections:
-            assert candle.open_time not in self.closed, "a final state is told once"
+            assert candle.open_time not in self.closed, "a final state is published once"
             if candle.closed:
                 self.closed.add(candle.open_time)
         if not self.released:
@@ -163,7 +154,7 @@ class Watched:
             if was.closed:
                 assert candle == was
             else:
-                # Volume tells how many trades a state has seen: never fewer than before.
+                # Volume counts the trades of a state: never fewer than before.
                 assert candle.volume >= was.volume
                 if not (candle.closed or candle.read or was.read):
                     assert candle.event_time >= was.event_time
@@ -282,15 +273,14 @@ def finish(watched: Watched) -> list[Candle]:
 def test_any_order_and_repetition_gives_the_same_window(
     size: int, exchange: Exchange, story: list[Step]
 ) -> None:
-    with window_of(size):
-        watched = Watched(exchange, size)
-        play(watched, story)
-        rows = finish(watched)
-        window = list(watched.window)
-        assert [candle[:6] for candle in window] == [row[:6] for row in rows]
-        assert all(candle.closed for candle in window[:-1])
-        assert all(gap.cause == "exchange" for gap in watched.window.gaps())
-        assert watched.window.unfilled == ()
+    watched = Watched(exchange, size)
+    play(watched, story)
+    rows = finish(watched)
+    window = list(watched.window)
+    assert [candle[:6] for candle in window] == [row[:6] for row in rows]
+    assert all(candle.closed for candle in window[:-1])
+    assert all(gap.cause == "exchange" for gap in watched.window.gaps())
+    assert watched.window.unfilled == ()
 
 
 @pytest.mark.parametrize("size", [SMALL, 1000])
@@ -300,7 +290,6 @@ def test_without_release_nothing_is_skipped(
     size: int, exchange: Exchange, story: list[Step]
 ) -> None:
     """The checks are those of `Watched`: each minute once final, in order, none left out."""
-    with window_of(size):
-        watched = Watched(exchange, size)
-        play(watched, story)
-        assert watched.window.unfilled == ()
+    watched = Watched(exchange, size)
+    play(watched, story)
+    assert watched.window.unfilled == ()

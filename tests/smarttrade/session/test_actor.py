@@ -20,11 +20,11 @@ from smarttrade.session.actor import (
     run_session,
 )
 from smarttrade.session.budget import Budget
+from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, Subscriber, run_hub
 from smarttrade.session.protocol import SessionCounters, SessionProtocol
 from smarttrade.session.session_limits import SessionLimits
-from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
 from smarttrade.store.memory import MemoryStore

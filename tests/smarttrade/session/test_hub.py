@@ -15,6 +15,7 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.series import Series
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.session.budget import Budget
+from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.hub import (
     FLUSH_CPU_SHARE,
     MAX_FLUSH_PAUSE,
@@ -27,7 +28,7 @@ from smarttrade.session.hub import (
 from smarttrade.session.messages import Subscribed
 from smarttrade.session.outbox import Batch, ClosedReason
 from smarttrade.session.session_limits import SessionLimits
-from smarttrade.session.wire import CandleTexts, message_frame
+from smarttrade.session.wire import message_frame
 from smarttrade.store.events import (
     CandlesPublished,
     FeedChanged,

@@ -12,11 +12,10 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.session.candle_texts import CandleTexts, candle_text
 from smarttrade.session.messages import Error, SeriesName
 from smarttrade.session.wire import (
-    CandleTexts,
     Encoder,
-    candle_text,
     frame,
     heartbeat_frame,
     legacy_frame,
@@ -123,63 +122,6 @@ def test_flat_candle_has_milliseconds() -> None:
         "volume": 6.6158,
         "is_closed": False,
     }
-
-
-# Texts that are kept
-
-
-def test_text_of_a_closed_candle_is_made_once() -> None:
-    texts, closed = CandleTexts(), candle(3)
-    assert texts.text(BTC, closed) is texts.text(BTC, closed)
-    assert texts.text(BTC, closed) == candle_text(closed)
-
-
-def test_text_is_never_that_of_another_state() -> None:
-    texts = CandleTexts()
-    for state in (
-        candle(3, closed=False, volume=1.0),
-        candle(3, closed=False, volume=2.0),
-        candle(3),
-        candle(3, close=99.0),  # a correction
-        candle(3, close=98.0, closed=False),
-        candle(3),
-    ):
-        assert texts.text(BTC, state) == candle_text(state)
-        assert texts.joined(BTC, [state]) == candle_text(state)
-
-
-def test_series_are_kept_apart() -> None:
-    texts = CandleTexts()
-    texts.text(BTC, candle(3))
-    assert texts.text(ETH, candle(3, close=7.0)) == candle_text(candle(3, close=7.0))
-    assert texts.text(BTC, candle(3)) == candle_text(candle(3))
-
-
-def test_texts_are_the_inside_of_a_json_array() -> None:
-    texts = CandleTexts()
-    read = json.loads(b"[" + texts.joined(BTC, rows(0, 9)) + b"]")
-    assert [each["time"] for each in read] == [at(minute) // 1000 for minute in range(10)]
-    assert texts.joined(BTC, []) == b""
-
-
-def test_texts_are_bounded_and_the_newest_are_kept() -> None:
-    texts = CandleTexts()
-    sent = [candle(minute) for minute in range(5 * WINDOW_SIZE)]
-    kept = [texts.text(BTC, each) for each in sent]
-    assert len(texts._texts[BTC]) <= WINDOW_SIZE + 100
-    for each, text in list(zip(sent, kept, strict=True))[-WINDOW_SIZE:]:
-        assert texts.text(BTC, each) is text
-
-
-def test_whole_window_read_again_and_again_is_made_once() -> None:
-    texts = CandleTexts()
-    window = [candle(minute) for minute in range(WINDOW_SIZE + 300)]
-    first = [texts.text(BTC, each) for each in window]
-    for start in (0, 100, 200, 300):
-        for index in range(start, start + WINDOW_SIZE):
-            texts.text(BTC, window[index])
-    again = [texts.text(BTC, each) for each in window[-WINDOW_SIZE:]]
-    assert all(one is other for one, other in zip(first[-WINDOW_SIZE:], again, strict=True))
 
 
 # Messages

@@ -64,7 +64,7 @@ class Store:
     ) -> Page | PageUnavailable:
         return await self.mailbox.ask(partial(GetPage, series, limit, before))
 
-    async def candles(self, series: Series = BTC) -> tuple[Candle, ...]:
+    async def candles(self, series: Series = BTC) -> Sequence[Candle]:
         page = await self.page(series)
         assert isinstance(page, Page)
         return page.candles

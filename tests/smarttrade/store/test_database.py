@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 
 import pytest
@@ -89,7 +89,7 @@ def entry(seq: int, state: StoreState | None, *changes: SeriesChange) -> Entry:
     return Entry(seq, state, changes, BINANCE.name, TIME)
 
 
-async def stored(database: Database) -> tuple[Candle, ...]:
+async def stored(database: Database) -> Sequence[Candle]:
     [window] = await database.load([BTC])
     return () if window.state is None else window.state.candles
 

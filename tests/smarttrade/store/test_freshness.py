@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -33,7 +35,7 @@ def overview(store: MemoryStore, now: float, series: Series = BTC) -> SeriesOver
     return next(each for each in found if each.series == series)
 
 
-def held(store: MemoryStore) -> tuple[Candle, ...]:
+def held(store: MemoryStore) -> Sequence[Candle]:
     page = store.page(BTC, 1000, None)
     assert isinstance(page, Page)
     return page.candles

@@ -70,7 +70,7 @@ class Gateway:
             while True:
                 self.received.append(await self.hub.receive())
 
-    def candles(self, series: Series = BTC) -> tuple[Candle, ...]:
+    def candles(self, series: Series = BTC) -> Sequence[Candle]:
         state = self.memory.state_of(series)
         return () if state is None else state.candles
 

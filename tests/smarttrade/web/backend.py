@@ -18,10 +18,10 @@ from actors import ActorInfo, Mailbox, Overflow, State
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub import HubCounters, run_hub
 from smarttrade.session.session_limits import SessionLimits
-from smarttrade.session.wire import CandleTexts
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
 from smarttrade.store.feed import Feed, FeedStatus

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from smarttrade.market.candle import Candle
 from smarttrade.session.budget import Budget
+from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.errors import CloseCode
 from smarttrade.session.protocol import End, Send, SessionProtocol
 from smarttrade.session.requests import ACTIONS
 from smarttrade.session.session_limits import SessionLimits
-from smarttrade.session.wire import CandleTexts, Encoder, legacy_frame
+from smarttrade.session.wire import Encoder, legacy_frame
 from smarttrade.store.messages import Catalogue
 from smarttrade.web.schemas.asyncapi import CLOSES, EXAMPLES, asyncapi_document
 from tests.fakes.candles import BTC, candle, rows
