@@ -37,7 +37,7 @@ from .linux.systemd import watchdog_children
 from .role import Role
 from .session.candle_texts import CandleTexts
 from .session.draining import Draining
-from .session.hub import run_hub
+from .session.hub_actor import run_hub
 from .settings import Settings
 from .settings.files import access_of, tls_of
 from .store.memory import MemoryStore

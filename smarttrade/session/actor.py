@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
-from typing import Protocol, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 import trio
 
-from actors import ActorDied, Mailbox, MailboxClosed
+from actors import ActorDied, Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
 from ..store.messages import (
@@ -19,10 +20,9 @@ from ..store.messages import (
     StoreMessage,
     SubscriptionSpec,
 )
-from .budget import MESSAGE_BYTES_PER_TURN, Verdict
+from .budget import CANDLES_PER_TURN, Verdict
 from .draining import Draining
 from .errors import CloseCode
-from .hub import Subscriber
 from .outbox import ClosedReason
 from .protocol import (
     End,
@@ -33,9 +33,13 @@ from .protocol import (
     Unsubscribe,
     flood_end,
 )
+from .subscriber import Subscriber
 
 ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
+CANDLES_SINCE = 100  # of a snapshot with `since`, about: clients come back soon, if at all
 CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake of a client that may not be reading
+
+T = TypeVar("T")
 
 
 class Client(Protocol):
@@ -76,17 +80,16 @@ async def run_session(
                 protocol.counters.closed_idle += 1
                 return End(CloseCode.POLICY, f"no subscription for {limits.idle_timeout:g} s")
             await protocol.budget.settle()
-            if len(message) > MESSAGE_BYTES_PER_TURN:
-                await protocol.budget.take_turn()
             try:
-                with trio.fail_after(ANSWER_TIMEOUT):
-                    catalogue = await store.ask(GetCatalogue)
+                async with protocol.budget.turn():
+                    catalogue = await _ask(store, GetCatalogue)
+                    actions = protocol.receive(message, catalogue, trio.current_time())
+                for action in actions:
+                    if isinstance(action, End):
+                        return action
+                    await _carry_out(action, subscriber, store)
             except (trio.TooSlowError, ActorDied, MailboxClosed):
                 return End(CloseCode.OVERLOADED, "try again later")
-            for action in protocol.receive(message, catalogue, trio.current_time()):
-                if isinstance(action, End):
-                    return action
-                await _carry_out(action, subscriber, store)
 
     # Posted directly: what comes through the hub may come later than the answer to a bad request.
     subscriber.outbox.post_once(protocol.welcome())
@@ -172,8 +175,61 @@ async def _carry_out(
             subscriber.outbox.post_once(frame)
         case Subscribe(wanted, acknowledgement):
             subscriber.budget.debit_bytes(len(acknowledgement))
-            await store.tell(OpenSubscriptions(subscriber, wanted, acknowledgement))
+            await _open(subscriber, wanted, acknowledgement, store)
         case Unsubscribe(series, acknowledgement):
             await store.tell(CloseSubscriptions(subscriber, series, acknowledgement))
         case _:
             assert_never(action)
+
+
+async def _open(
+    subscriber: Subscriber,
+    wanted: Sequence[SubscriptionSpec],
+    acknowledgement: bytes,
+    store: Mailbox[StoreMessage],
+) -> None:
+    """Open subscriptions at the pace at which the client reads its snapshots.
+
+    So the snapshots of one that does not read are neither made nor kept.
+    """
+    for portion in portions(wanted):
+        await subscriber.outbox.written()
+        async with subscriber.budget.turn():
+            await _ask(store, partial(OpenSubscriptions, subscriber, portion, acknowledgement))
+        acknowledgement = b""
+
+
+def portions(wanted: Sequence[SubscriptionSpec]) -> list[list[SubscriptionSpec]]:
+    """What is opened at a time; at least one portion, for the acknowledgement.
+
+    Series without a snapshot are in the first one: their updates begin with the acknowledgement.
+    """
+    plain = [each for each in wanted if _candles(each) == 0]
+    found, size = [plain], 0
+    for spec in wanted:
+        candles = _candles(spec)
+        if not candles:
+            continue
+        if size and size + candles > CANDLES_PER_TURN:
+            found.append([])
+            size = 0
+        found[-1].append(spec)
+        size += candles
+    return found
+
+
+def _candles(spec: SubscriptionSpec) -> int:
+    """How many candles its snapshot has, about."""
+    if spec.since is not None:
+        return CANDLES_SINCE
+    return spec.snapshot or 0
+
+
+async def _ask(store: Mailbox[StoreMessage], make: Callable[[Reply[T]], StoreMessage]) -> T:
+    """The answer of the store, or of the hub behind it.
+
+    Raises:
+        trio.TooSlowError, ActorDied, MailboxClosed: there is none.
+    """
+    with trio.fail_after(ANSWER_TIMEOUT):
+        return await store.ask(make)

@@ -16,6 +16,8 @@ connections of its address:
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
 from weakref import WeakKeyDictionary
 
@@ -53,8 +55,8 @@ INCLUDED_BYTES = 4096
 FRAMES_PER_TURN = 16
 """Frames of one read that are handled before other connections have their turn; 0.3 ms."""
 
-MESSAGE_BYTES_PER_TURN = 4096
-"""A longer request waits for its turn: one of 64 KB takes up to 15 ms."""
+CANDLES_PER_TURN = 2000
+"""Of snapshots that are encoded and sent before other connections have their turn; 0.4 ms."""
 
 
 class Verdict(Enum):
@@ -64,7 +66,7 @@ class Verdict(Enum):
 
 
 class Turns:
-    """Lets one of many connections that have much to do go on in each turn of the loop.
+    """Lets one of many connections that have something to do go on in each turn of the loop.
 
     All others wait for one of them then, and not for all. Those of one address wait for each other
     first, so that at most one of each address is in the queue.
@@ -76,12 +78,19 @@ class Turns:
 
     async def take(self, address: TokenBucket | None = None) -> None:
         """Return when it is the caller's turn. `address` is the budget of its address."""
+        async with self.taken(address):
+            pass
+
+    @asynccontextmanager
+    async def taken(self, address: TokenBucket | None = None) -> AsyncGenerator[None]:
+        """The same; no other connection of the address has a turn before the block ends."""
         if address is None:
             await self._take()
+            yield
             return
-        lock = self._of_address.setdefault(address, trio.Lock())
-        async with lock:
+        async with self._of_address.setdefault(address, trio.Lock()):
             await self._take()
+            yield
 
     async def _take(self) -> None:
         async with self._lock:
@@ -121,8 +130,12 @@ class Budget:
             self.debit((size - INCLUDED_BYTES) / BYTES_PER_UNIT)
 
     async def take_turn(self) -> None:
-        """Wait before more of something large is done, so that others go on meanwhile."""
+        """Wait before something is done for the client, so that others go on meanwhile."""
         await self._turns.take(self.address)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The same for what other actors do; one for each address at a time."""
+        return self._turns.taken(self.address)
 
     async def settle(self) -> None:
         """Return when the connection is not in debt for answers."""

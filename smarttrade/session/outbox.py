@@ -17,58 +17,19 @@ The rules, each with a test in tests/smarttrade/session/test_outbox.py:
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
 
 import trio
 
-from .pending import Frame, Pending
+from .frames import Batch, Frame
+from .outbox_counters import OutboxCounters
+from .pending import Pending
+from .transport import Transport
 from .waiting_bytes import WaitingBytes
-from .write_deadline import WriteDeadline, write_socket, write_stream
+from .write_deadline import WriteDeadline
 
 MAX_PENDING_BYTES = 16 * 1024 * 1024  # twice the snapshots of 60 series of 1000 candles
-
-
-@dataclass(slots=True)
-class Batch:
-    """Frames for a group of clients, built once by the hub and shared by all their outboxes."""
-
-    data: bytes
-    """The frames joined, in order."""
-
-    frames: tuple[Frame, ...]
-    """The same frames with their keys; no key twice."""
-
-
-@dataclass(slots=True)
-class OutboxCounters:
-    """What all the outboxes of a process did, since it started."""
-
-    messages: int = 0
-    """Frames posted to open outboxes, replaced ones included."""
-
-    bytes: int = 0
-    """Bytes taken by sockets and streams, Hypercorn's included."""
-
-    conflated: int = 0
-    """Frames that never went out because a newer state took their place."""
-
-    evicted: int = 0
-    """Clients that took nothing for the stall limit."""
-
-    overflowed: int = 0
-    """Clients that had too much pending."""
-
-    closed_for_memory: int = 0
-    """Of those, the largest that were closed because too much waited for all clients."""
-
-    failed: int = 0
-    """Connections found broken while writing."""
 
 
 class ClosedReason(Enum):
@@ -83,8 +44,8 @@ class ClosedReason(Enum):
 class Outbox(trio.abc.HalfCloseableStream):
     """The transport of one client as a Trio stream, with a conflating queue in front of its socket.
 
-    It owns `stream` and closes it. Hypercorn writes through `send_all`, the hub through `post` and
-    `post_once`, and one task runs `run`; they may do so at the same time.
+    It owns `stream` and closes it. Hypercorn writes through `send_all`, the hub through `post`
+    and `post_once`, and one task runs `run`; they may do so at the same time.
 
     A stream without a socket of its own (TLS, memory) works too, but nothing goes out before the
     writer's turn.
@@ -93,16 +54,15 @@ class Outbox(trio.abc.HalfCloseableStream):
     __slots__ = (
         "_counters",
         "_deadline",
-        "_direct_send",
-        "_gone",
+        "_is_closed",
         "_lock",
         "_max_pending_bytes",
         "_memory",
         "_pending",
         "_send_now",
-        "_socket",
-        "_stream",
+        "_transport",
         "_wake",
+        "_written",
         "closed_reason",
     )
 
@@ -116,23 +76,20 @@ class Outbox(trio.abc.HalfCloseableStream):
         counters: OutboxCounters,
     ) -> None:
         """`memory` counts what waits here beside what waits for other clients."""
-        self._stream = stream
+        self._transport = Transport(stream)
         self._deadline = WriteDeadline(stall_limit)
         self._max_pending_bytes = max_pending_bytes
         self._counters = counters
-        self._socket = _socket_of(stream)
-        self._direct_send: Callable[[bytes], int] | None = None
-        if self._socket is not None:
-            self._direct_send = cast("Any", self._socket)._sock.send  # noqa: SLF001 - _socket_of
         self._memory = memory or WaitingBytes(max_pending_bytes)
         self._pending = Pending(self._memory)
         self._memory.join(self)
         self._lock = trio.Lock()
         self._wake: trio.Event | None = None  # there only while `run` has nothing to do
-        self._gone = False
+        self._written: trio.Event | None = None  # there only while `written` is waited for
+        self._is_closed = False
         # The socket's own send while a post may go straight out, else None: the hot path's only
         # question.
-        self._send_now = self._direct_send
+        self._send_now = self._transport.send_now
         self.closed_reason: ClosedReason | None = None
 
     @property
@@ -140,7 +97,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         """Bytes that wait for the socket, begun ones included."""
         return self._pending.bytes
 
-    # What the hub calls
+    # -- what the hub calls ----------------------------------------------------------------
 
     def post(self, batch: Batch) -> None:
         """Send frames now if the client is up to date, else keep the newest of each key.
@@ -149,7 +106,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         """
         send = self._send_now
         if send is None:
-            self._keep(batch.frames)
+            self._queue(batch.frames)
             return
         try:
             taken = send(batch.data)
@@ -163,7 +120,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         if taken == len(batch.data):
             counters.messages += len(batch.frames)
         else:
-            self._keep_after(batch.frames, taken)
+            self._queue_rest(batch.frames, taken)
 
     def post_once(self, data: bytes) -> None:
         """Send whole frames that nothing may replace, after everything posted before.
@@ -172,10 +129,10 @@ class Outbox(trio.abc.HalfCloseableStream):
         """
         if self.closed_reason is None:
             self._counters.messages += 1
-            self._put(data)
+            self._send_or_append(data)
             self._check_size()
 
-    # What the session calls
+    # -- what the session calls ------------------------------------------------------------
 
     async def run(self) -> ClosedReason:
         """Write what is pending whenever the client takes it, until the outbox ends; say why.
@@ -193,6 +150,16 @@ class Outbox(trio.abc.HalfCloseableStream):
                 await self._something_to_do()
         return self.closed_reason or ClosedReason.FINISHED
 
+    async def written(self) -> None:
+        """Return when all that was posted once by now is written, or the outbox has ended."""
+        ticket = self._pending.ticket
+        while self.closed_reason is None and not self._pending.is_written(ticket):
+            self._written = trio.Event()
+            try:
+                await self._written.wait()
+            finally:
+                self._written = None
+
     def finish(self) -> None:
         """Take no more posts. What is pending still goes out, within one stall limit in all."""
         self._end(ClosedReason.FINISHED)
@@ -206,7 +173,7 @@ class Outbox(trio.abc.HalfCloseableStream):
         self._end(ClosedReason.OVERFLOWED)
         self._start_final()
 
-    # What the limit on memory calls
+    # -- what the limit on memory calls ----------------------------------------------------
 
     def count_for(self, memory: WaitingBytes) -> None:
         """From now on, `memory` counts what waits here; before anything does."""
@@ -229,11 +196,11 @@ class Outbox(trio.abc.HalfCloseableStream):
         """Drop everything, and break the connection; its tasks notice."""
         if self._pending:
             self._end(ClosedReason.FAILED)
-            self._leave()
-            if (sock := self._discard_unsent()) is not None:
+            self._close()
+            if (sock := self._transport.discard_unsent()) is not None:
                 sock.close()
 
-    # What Hypercorn calls: the interface of a Trio stream
+    # -- what Hypercorn calls: the interface of a Trio stream ------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write `data` after everything that is pending; wait until the socket has it.
@@ -245,22 +212,22 @@ class Outbox(trio.abc.HalfCloseableStream):
             trio.ClosedResourceError: we closed or reset the connection before.
             trio.BrokenResourceError: the client did, or it is stalled.
         """
-        if self._gone:
+        if self._is_closed:
             raise trio.ClosedResourceError("the outbox is closed")
         if data:
-            self._put(bytes(data))
+            self._send_or_append(bytes(data))
             self._memory.enforce()
         ticket = self._pending.ticket
         if not self._pending:
             await trio.lowlevel.checkpoint()
         while not self._pending.is_written(ticket):
             await self._write_once()
-        if self._gone:
+        if self._is_closed:
             raise trio.BrokenResourceError("the client is gone")
 
     async def wait_send_all_might_not_block(self) -> None:
         async with self._lock:
-            await self._stream.wait_send_all_might_not_block()
+            await self._transport.stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
         """End our half of the connection after what is pending; TLS has no such thing."""
@@ -268,28 +235,28 @@ class Outbox(trio.abc.HalfCloseableStream):
         while self._pending:
             await self._write_once()
         async with self._lock:
-            if isinstance(self._stream, trio.abc.HalfCloseableStream):
-                await self._stream.send_eof()
+            if isinstance(self._transport.stream, trio.abc.HalfCloseableStream):
+                await self._transport.stream.send_eof()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        return await self._transport.stream.receive_some(max_bytes)
 
     async def aclose(self) -> None:
         """Close the transport; what is pending is dropped and writers get ClosedResourceError."""
         self._end(ClosedReason.FINISHED)
-        self._leave()
-        await self._stream.aclose()
+        self._close()
+        await self._transport.stream.aclose()
 
     async def abort(self) -> None:
         """Reset the transport: what the kernel still holds for the client is thrown away too."""
         self._end(ClosedReason.FINISHED)
-        self._leave()
-        self._discard_unsent()
-        await trio.aclose_forcefully(self._stream)
+        self._close()
+        self._transport.discard_unsent()
+        await trio.aclose_forcefully(self._transport.stream)
 
-    # The pending queue
+    # -- the pending queue -----------------------------------------------------------------
 
-    def _put(self, data: bytes) -> None:
+    def _send_or_append(self, data: bytes) -> None:
         """Send `data` after everything that is pending, or append it as a barrier."""
         send, taken = self._send_now, 0
         if send is not None:
@@ -307,10 +274,10 @@ class Outbox(trio.abc.HalfCloseableStream):
             self._pending.start_partial(data, taken)
         else:
             self._pending.append_barrier(data)
-        self._pend()
+        self._wake_writer()
 
-    def _keep_after(self, frames: tuple[Frame, ...], taken: int) -> None:
-        """Keep what remains of `frames` when the socket took only the first `taken` bytes."""
+    def _queue_rest(self, frames: tuple[Frame, ...], taken: int) -> None:
+        """Queue what remains of `frames` when the socket took only the first `taken` bytes."""
         whole = 0
         for _, frame in frames:
             if taken < len(frame):
@@ -321,17 +288,17 @@ class Outbox(trio.abc.HalfCloseableStream):
             self._pending.start_partial(frames[whole][1], taken)
             whole += 1
         self._counters.messages += whole
-        self._pend()
-        self._keep(frames[whole:])
+        self._wake_writer()
+        self._queue(frames[whole:])
 
-    def _keep(self, frames: Sequence[Frame]) -> None:
+    def _queue(self, frames: Sequence[Frame]) -> None:
         if self.closed_reason is not None:
             return
         # Without a socket everything waits for the writer's turn: that alone is not being slow.
-        is_behind = self._socket is not None or self._lock.locked()
-        self._counters.conflated += self._pending.keep(frames, is_behind=is_behind)
+        is_behind = self._transport.send_now is not None or self._lock.locked()
+        self._counters.conflated += self._pending.put_frames(frames, is_behind=is_behind)
         self._counters.messages += len(frames)
-        self._pend()
+        self._wake_writer()
         self._check_size()
 
     def _check_size(self) -> None:
@@ -339,12 +306,12 @@ class Outbox(trio.abc.HalfCloseableStream):
             self.overflow()
         self._memory.enforce()
 
-    def _pend(self) -> None:
+    def _wake_writer(self) -> None:
         self._send_now = None
         if self._wake is not None:
             self._wake.set()
 
-    # Writing
+    # -- writing ---------------------------------------------------------------------------
 
     async def _something_to_do(self) -> None:
         self._wake = trio.Event()
@@ -356,30 +323,29 @@ class Outbox(trio.abc.HalfCloseableStream):
     async def _write_once(self) -> None:
         """Write some of what is pending, alone, and let others have a turn."""
         async with self._lock:
-            if self._gone:
+            if self._is_closed:
                 raise trio.ClosedResourceError("the outbox is closed")
             if data := self._pending.peek():
                 self._consumed(await self._write(data))
+            if self._written is not None:
+                self._written.set()
             if not self._pending:
                 self._deadline.reset()
                 if self.closed_reason is None:
-                    self._send_now = self._direct_send
+                    self._send_now = self._transport.send_now
 
     def _consumed(self, size: int) -> None:
         self._counters.bytes += size
-        if self._gone:
+        if self._is_closed:
             raise trio.ClosedResourceError("the outbox was closed meanwhile")
         self._pending.consume(size)
 
     async def _write(self, data: memoryview) -> int:
         """Give some of `data` to the transport; return how much it took, at least one byte."""
         try:
-            if self._socket is None:
-                taken = await write_stream(self._stream, data, self._deadline)
-            else:
-                taken = await write_socket(self._socket, data, self._deadline)
+            taken = await self._transport.write(data, self._deadline)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            if self._gone:
+            if self._is_closed:
                 raise trio.ClosedResourceError("the outbox was closed meanwhile") from error
             self._fail()
             raise trio.BrokenResourceError("the client is gone") from error
@@ -391,12 +357,14 @@ class Outbox(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(f"the client took nothing for {limit} s")
         return taken
 
-    # Ending
+    # -- ending ----------------------------------------------------------------------------
 
     def _end(self, why: ClosedReason) -> None:
         if self.closed_reason is None:
             self.closed_reason = why
-        self._pend()
+        self._wake_writer()
+        if self._written is not None:
+            self._written.set()
 
     def _start_final(self) -> None:
         if self._pending:
@@ -406,31 +374,9 @@ class Outbox(trio.abc.HalfCloseableStream):
         if self.closed_reason is None:
             self._counters.failed += 1
         self._end(ClosedReason.FAILED)
-        self._leave()
+        self._close()
 
-    def _leave(self) -> None:
-        self._gone = True
+    def _close(self) -> None:
+        self._is_closed = True
         self._pending.drop_all()
         self._memory.leave(self)
-
-    def _discard_unsent(self) -> trio.socket.SocketType | None:
-        """Have the kernel throw away what it still holds when the socket is closed."""
-        sock = _transport_socket(self._stream)
-        if sock is not None:
-            with suppress(OSError):  # it was closed before
-                no_linger = struct.pack("ii", 1, 0)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
-        return sock
-
-
-def _transport_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
-    transport = getattr(stream, "transport_stream", stream)
-    found: trio.socket.SocketType | None = getattr(transport, "socket", None)
-    return found
-
-
-def _socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
-    # Trio's socket has no public way to its inner one, which sends without waiting. Should it go
-    # away, posts are merely pending until the writer's turn.
-    found: trio.socket.SocketType | None = getattr(stream, "socket", None)
-    return found if hasattr(found, "_sock") else None

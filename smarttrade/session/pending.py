@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 
+from .frames import Frame
 from .waiting_bytes import WaitingBytes
-
-Frame = tuple[Hashable, bytes]
-"""A key, (series, open time), and the bytes of a whole WebSocket frame."""
 
 CHUNK = 64 * 1024  # bytes offered to a socket at a time; frames beyond may still be replaced
 
@@ -21,7 +19,7 @@ _NOTHING = memoryview(b"")
 class Pending:
     __slots__ = (
         *("_barriers", "_current_data", "_frame_bytes", "_frames", "_memory", "_started"),
-        *("bytes", "current", "ticket"),
+        *("_written", "bytes", "current", "ticket"),
     )
 
     def __init__(self, memory: WaitingBytes) -> None:
@@ -36,6 +34,8 @@ class Pending:
         self.ticket = 0
         """Of the newest barrier: how many there have been."""
         self._started = 0
+        self._written = 0
+        """The newest ticket of which all is written, as `_started` is of those that have begun."""
         self.bytes = 0
         """All that waits, the current chunk included."""
 
@@ -44,7 +44,7 @@ class Pending:
 
     def is_written(self, ticket: int) -> bool:
         """Whether all up to the barrier with this ticket was consumed, or dropped."""
-        return self._started > ticket or (self._started == ticket and not self.current)
+        return self._written >= ticket
 
     # -- adding ----------------------------------------------------------------------------
 
@@ -57,34 +57,37 @@ class Pending:
 
     def start_partial(self, data: bytes, taken: int) -> None:
         """Continue with `data`, of which the socket took `taken` bytes; nothing else waits."""
+        self.ticket += 1
+        self._started += 1
         self._memory.hold(data)
         self._current_data = data
         self.current = memoryview(data)[taken:]
         self.bytes += len(self.current)
 
-    def keep(self, frames: Iterable[Frame], *, is_behind: bool) -> int:
-        """Keep the newest frame of each key; return how many were replaced.
+    def put_frames(self, frames: Iterable[Frame], *, is_behind: bool) -> int:
+        """Add the newest frame of each key; return how many older ones were replaced.
 
         Unless the client `is_behind`, none is: both go out.
         """
-        kept, replaced, added = self._frames, 0, 0
+        waiting, replaced, added = self._frames, 0, 0
         for key, frame in frames:
-            older = kept.get(key)
+            older = waiting.get(key)
             if older is not None and not is_behind:
-                self._frame_bytes += added
-                self.bytes += added
-                self._memory.add(added)
+                self._count_frames(added)
                 added = 0
                 self._freeze_frames()
             elif older is not None:
                 replaced += 1
                 added -= len(older)
-            kept[key] = frame
+            waiting[key] = frame
             added += len(frame)
-        self._frame_bytes += added
-        self.bytes += added
-        self._memory.add(added)
+        self._count_frames(added)
         return replaced
+
+    def _count_frames(self, size: int) -> None:
+        self._frame_bytes += size
+        self.bytes += size
+        self._memory.add(size)
 
     def _freeze_frames(self) -> None:
         if self._frames:
@@ -119,6 +122,7 @@ class Pending:
 
     def _release_current(self) -> None:
         self.current = _NOTHING
+        self._written = self._started
         if self._current_data:
             self._memory.release(self._current_data)
             self._current_data = b""
@@ -150,6 +154,8 @@ class Pending:
         self._barriers.clear()
         self._pop_frames(list(self._frames))
         self.bytes = len(self.current)
+        if not self.current:
+            self._written = self._started
 
     def drop_all(self) -> None:
         self._release_current()

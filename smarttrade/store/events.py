@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from actors import Reply
+
 from ..market.candle import Candle
 from ..market.series import Series
 from ..market.symbol_details import SymbolDetails
@@ -50,6 +52,8 @@ class SubscriptionsOpened(Generic[SubscriberT]):
     snapshots: tuple[Snapshot, ...]
     not_trading: tuple[tuple[str, SymbolDetails], ...] = ()
     """Of the symbols that were asked for, those that the exchange does not trade now."""
+    reply: Reply[None] | None = None
+    """To be answered when all of this is posted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -663,6 +663,7 @@ class MemoryStore:
             tuple(now_open),
             tuple(snapshots),
             self._states.not_trading(wanted.series.symbol for wanted in request.wanted),
+            request.reply,
         )
         return [opened, *missing]
 

@@ -172,6 +172,8 @@ class OpenSubscriptions(Generic[SubscriberT]):
     wanted: Sequence[SubscriptionSpec]
     acknowledgement: bytes
     """Handed to the hub as it is, ahead of every snapshot."""
+    reply: Reply[None] | None = None
+    """Answered by the hub, once all of it is posted."""
 
 
 @dataclass(frozen=True, slots=True)

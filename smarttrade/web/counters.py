@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..feed.audit import AuditCounters
 from ..feed.rest import RestClient
 from ..feed.stream_context import StreamCounters
-from ..session.hub import HubCounters
+from ..session.hub_counters import HubCounters
 from ..session.protocol import SessionCounters
 from ..store.counters import StoreCounters
 from ..telemetry.histogram import Histogram

@@ -7,9 +7,9 @@ from quart import Websocket
 from ..market.series import Series
 from ..session.actor import run_legacy_session, run_session
 from ..session.errors import RequestError
-from ..session.hub import Subscriber
 from ..session.protocol import SessionProtocol
 from ..session.requests import find_series
+from ..session.subscriber import Subscriber
 from ..store.messages import GetCatalogue
 from .problem import ProblemError
 from .services import Services

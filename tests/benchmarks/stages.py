@@ -24,9 +24,12 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.session.budget import Budget
 from smarttrade.session.candle_texts import CandleTexts
-from smarttrade.session.hub import Hub, HubCounters, Subscriber
-from smarttrade.session.outbox import Outbox, OutboxCounters
+from smarttrade.session.hub import Hub
+from smarttrade.session.hub_counters import HubCounters
+from smarttrade.session.outbox import Outbox
+from smarttrade.session.outbox_counters import OutboxCounters
 from smarttrade.session.session_limits import SessionLimits
+from smarttrade.session.subscriber import Subscriber
 from smarttrade.store.events import (
     CandlesPublished,
     FeedChanged,

@@ -8,7 +8,8 @@ from typing import Any
 import trio
 import trio.testing
 
-from smarttrade.session.outbox import Outbox, OutboxCounters
+from smarttrade.session.outbox import Outbox
+from smarttrade.session.outbox_counters import OutboxCounters
 
 from .frames import FrameReader, Message
 

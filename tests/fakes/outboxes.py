@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import trio.testing
 
-from smarttrade.session.outbox import Batch, ClosedReason, Outbox, OutboxCounters
+from smarttrade.session.frames import Batch
+from smarttrade.session.outbox import ClosedReason, Outbox
+from smarttrade.session.outbox_counters import OutboxCounters
 
 from .frames import Message, messages
 

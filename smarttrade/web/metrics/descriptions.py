@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ...feed.audit import AuditCounters
 from ...feed.stream_context import StreamCounters
-from ...session.hub import HubCounters
-from ...session.outbox import OutboxCounters
+from ...session.hub_counters import HubCounters
+from ...session.outbox_counters import OutboxCounters
 from ...session.protocol import SessionCounters
 from ...store.counters import StoreCounters
 from ..server_limits import ServerCounters

@@ -12,9 +12,9 @@ import smarttrade.app as app_module
 from actors import Mailbox, Strategy, Supervisor
 from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.market.window import Window
+from smarttrade.session.frames import Frame
 from smarttrade.session.hub import Hub
 from smarttrade.session.outbox import Outbox
-from smarttrade.session.pending import Frame
 from smarttrade.store.events import Event, SubscriptionsClosed, SubscriptionsOpened
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import CloseSubscriptions, OpenSubscriptions
@@ -47,12 +47,12 @@ def snapshot_first() -> Iterator[None]:
 @contextmanager
 def close_dropped() -> Iterator[None]:
     """What is pending is kept one a series, not one a candle."""
-    keep = Outbox._keep
+    queue = Outbox._queue
 
     def one_a_series(self: Outbox, frames: Sequence[Frame]) -> None:
-        keep(self, [(key[0] if isinstance(key, tuple) else key, data) for key, data in frames])
+        queue(self, [(key[0] if isinstance(key, tuple) else key, data) for key, data in frames])
 
-    with patch.object(Outbox, "_keep", one_a_series):
+    with patch.object(Outbox, "_queue", one_a_series):
         yield
 
 
@@ -103,9 +103,9 @@ def since_is_not_attached() -> Iterator[None]:
     """A client that comes back gets its snapshot, and is not subscribed."""
     open_ = Hub._open
 
-    def without(self: Hub, opened: SubscriptionsOpened[Any]) -> Iterator[None]:
+    def without(self: Hub, opened: SubscriptionsOpened[Any]) -> None:
         is_back = any(0 < len(snapshot.candles) < 3 for snapshot in opened.snapshots)
-        return open_(self, replace(opened, series=()) if is_back else opened)
+        open_(self, replace(opened, series=()) if is_back else opened)
 
     with patch.object(Hub, "_open", without):
         yield

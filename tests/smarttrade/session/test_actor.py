@@ -16,15 +16,18 @@ from smarttrade.market.series import Series
 from smarttrade.session.actor import (
     ANSWER_TIMEOUT,
     CLOSE_TIMEOUT,
+    portions,
     run_legacy_session,
     run_session,
 )
 from smarttrade.session.budget import Budget
 from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.draining import Draining
-from smarttrade.session.hub import HubCounters, Subscriber, run_hub
+from smarttrade.session.hub_actor import run_hub
+from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.protocol import SessionCounters, SessionProtocol
 from smarttrade.session.session_limits import SessionLimits
+from smarttrade.session.subscriber import Subscriber
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
 from smarttrade.store.memory import MemoryStore
@@ -35,6 +38,7 @@ from smarttrade.store.messages import (
     PutHistory,
     PutUpdates,
     StoreMessage,
+    SubscriptionSpec,
 )
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.clients import MemoryClient, NonClosingClient, NonReadingClient
@@ -320,6 +324,38 @@ async def test_client_that_takes_nothing_is_given_up_without_a_word(
         assert service.ended == [30.0]
         assert client.closed is None
         assert service.is_empty()
+
+
+async def test_snapshot_is_taken_when_the_client_has_read_what_was_sent_before(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as service:
+        client = NonReadingClient()
+        service.welcome(client)
+        client.ask({**BTC_1M, "snapshot": 1000})
+        await trio.sleep(1)
+        assert service.counters.subscriptions == 0
+        await service.put(candle(3), candle(4, closed=False))
+        got = await client.read(4)
+        assert kinds(got) == ["welcome", "status", "subscribed", "snapshot"]
+        assert service.counters.subscriptions == 1
+        assert [each["time"] for each in got[3]["candles"]] == [at(m) // 1000 for m in range(5)]
+        await service.put(candle(4))
+        [update] = await client.read(1)
+        assert (update["candle"]["time"], update["closed"]) == (at(4) // 1000, True)
+
+
+def test_series_are_opened_a_few_snapshots_at_a_time() -> None:
+    whole = [SubscriptionSpec(BTC, snapshot=1000) for _ in range(5)]
+    assert [len(each) for each in portions(whole)] == [2, 2, 1]
+    back = [SubscriptionSpec(BTC, since=0) for _ in range(60)]
+    assert [len(each) for each in portions(back)] == [20, 20, 20]
+    assert portions([]) == [[]]
+
+
+def test_series_without_a_snapshot_are_opened_at_once() -> None:
+    plain, whole = SubscriptionSpec(ETH), SubscriptionSpec(BTC, snapshot=1000)
+    assert portions([whole, whole, whole, plain]) == [[plain, whole, whole], [whole]]
 
 
 async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(

@@ -16,18 +16,14 @@ from smarttrade.market.series import Series
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.session.budget import Budget
 from smarttrade.session.candle_texts import CandleTexts
-from smarttrade.session.hub import (
-    FLUSH_CPU_SHARE,
-    MAX_FLUSH_PAUSE,
-    PING_FRAME,
-    Hub,
-    HubCounters,
-    Subscriber,
-    run_hub,
-)
+from smarttrade.session.frames import Batch
+from smarttrade.session.hub import PING_FRAME, Hub
+from smarttrade.session.hub_actor import FLUSH_CPU_SHARE, MAX_FLUSH_PAUSE, run_hub
+from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.messages import Subscribed
-from smarttrade.session.outbox import Batch, ClosedReason
+from smarttrade.session.outbox import ClosedReason
 from smarttrade.session.session_limits import SessionLimits
+from smarttrade.session.subscriber import Subscriber
 from smarttrade.session.wire import message_frame
 from smarttrade.store.events import (
     CandlesPublished,
@@ -312,7 +308,7 @@ def test_same_snapshot_is_encoded_once_and_another_is_not_mistaken_for_it() -> N
         assert [each["close"] for each in got["candles"]] == [c.close for c in snapshot.candles]
 
 
-# Front ends of the first hour
+# The legacy endpoint
 
 
 def test_legacy_client_gets_legacy_candles_and_nothing_else() -> None:
@@ -397,8 +393,8 @@ def test_restarted_hub_begins_without_clients_and_keeps_counting() -> None:
 
 def assert_nothing_left(hub: Hub) -> None:
     assert not hub._series
-    assert not hub._groups
-    assert not any(hub._routes.values())
+    assert not list(hub._groups)
+    assert not hub._groups._of_series
 
 
 # Any sequence at all, against what each client must get
@@ -441,7 +437,7 @@ class Expected:
             self.got.append(message)
 
     def add_spoken(self, *message: object) -> None:
-        """What no front end of the first hour may get."""
+        """What no legacy client may get."""
         if self.known and not self.legacy:
             self.add(*message)
 
@@ -539,7 +535,7 @@ class Model:
         assert counters.subscribers == sum(must.known for must in self.expected)
         assert counters.subscriptions == sum(len(must.series) for must in self.expected)
         groups = {(frozenset(m.series), m.legacy) for m in self.expected if m.series}
-        assert set(self.hub._groups) == groups
+        assert {(each.series, each.legacy) for each in self.hub._groups} == groups
 
 
 def comparable(client: Client, message: Message) -> tuple[object, ...]:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-import smarttrade.session.write_deadline as patience_module
-from smarttrade.session.outbox import Batch, ClosedReason, Outbox, OutboxCounters
-from smarttrade.session.pending import CHUNK, Frame
-from smarttrade.session.write_deadline import STREAM_CHUNK
+import smarttrade.session.transport as transport_module
+from smarttrade.session.frames import Batch, Frame
+from smarttrade.session.outbox import ClosedReason, Outbox
+from smarttrade.session.outbox_counters import OutboxCounters
+from smarttrade.session.pending import CHUNK
+from smarttrade.session.transport import STREAM_CHUNK
 
 STALL_LIMIT = 30.0
 
@@ -264,6 +266,42 @@ async def test_client_that_is_not_behind_gets_every_state(nursery: trio.Nursery)
     assert texts(client) == ["a1", "a2", "a3"]
 
 
+async def test_answers_are_written_once_the_client_took_them_all(nursery: trio.Nursery) -> None:
+    """Candles that come meanwhile are not waited for."""
+    client = stuck()
+    outbox = outbox_for(client)
+    nursery.start_soon(outbox.run)
+    await outbox.written()
+    outbox.post_once(frame("snapshot", size=100)[1])
+    done = trio.Event()
+
+    async def wait() -> None:
+        await outbox.written()
+        done.set()
+
+    nursery.start_soon(wait)
+    for _ in range(101):
+        await wait_all_tasks_blocked()
+        assert not done.is_set()
+        outbox.post(batch(frame("a", size=100)))
+        client.read(1)
+    client.read(1)
+    await wait_all_tasks_blocked()
+    assert done.is_set()
+
+
+@pytest.mark.parametrize("end", [Outbox.finish, Outbox.overflow])
+async def test_answers_are_not_waited_for_after_the_end(
+    end: Callable[[Outbox], None], nursery: trio.Nursery
+) -> None:
+    outbox = outbox_for(stuck())
+    outbox.post_once(frame("snapshot")[1])
+    async with trio.open_nursery() as waiting:
+        waiting.start_soon(outbox.written)
+        await wait_all_tasks_blocked()
+        end(outbox)
+
+
 # Hypercorn's writes beside ours
 
 
@@ -429,7 +467,7 @@ async def test_a_client_whose_kernel_acknowledges_is_not_stalled(
 ) -> None:
     """Linux calls a socket writable only when much of its buffer is free."""
     held = iter([500_000, 400_000, 300_000, 300_000])
-    monkeypatch.setattr(patience_module, "_unread", lambda _: next(held))
+    monkeypatch.setattr(transport_module, "_unread", lambda _: next(held))
     outbox = outbox_for(stuck())
     outbox.post(batch(frame("a", 1)))
 

@@ -15,8 +15,8 @@ def drained(pending: Pending) -> list[bytes]:
 
 def test_newer_frame_takes_the_place_of_an_older_one_of_its_key() -> None:
     pending = Pending(WaitingBytes(10**9))
-    assert pending.keep([("a", b"a1"), ("b", b"b1")], is_behind=True) == 0
-    assert pending.keep([("a", b"a22")], is_behind=True) == 1
+    assert pending.put_frames([("a", b"a1"), ("b", b"b1")], is_behind=True) == 0
+    assert pending.put_frames([("a", b"a22")], is_behind=True) == 1
     assert pending.bytes == 5
     assert drained(pending) == [b"a22b1"]
     assert pending.bytes == 0
@@ -24,16 +24,16 @@ def test_newer_frame_takes_the_place_of_an_older_one_of_its_key() -> None:
 
 def test_nothing_is_replaced_while_the_client_is_not_behind() -> None:
     pending = Pending(WaitingBytes(10**9))
-    pending.keep([("a", b"a1")], is_behind=False)
-    assert pending.keep([("a", b"a2")], is_behind=False) == 0
+    pending.put_frames([("a", b"a1")], is_behind=False)
+    assert pending.put_frames([("a", b"a2")], is_behind=False) == 0
     assert drained(pending) == [b"a1", b"a2"]
 
 
 def test_barrier_keeps_the_order_around_it() -> None:
     pending = Pending(WaitingBytes(10**9))
-    pending.keep([("a", b"a1")], is_behind=True)
+    pending.put_frames([("a", b"a1")], is_behind=True)
     pending.append_barrier(b"closing")
-    pending.keep([("a", b"a2")], is_behind=True)
+    pending.put_frames([("a", b"a2")], is_behind=True)
     assert drained(pending) == [b"a1", b"closing", b"a2"]
 
 
@@ -53,7 +53,7 @@ def test_drop_keeps_the_current_chunk() -> None:
     pending = Pending(WaitingBytes(10**9))
     pending.start_partial(b"begun", 2)
     pending.append_barrier(b"barrier")
-    pending.keep([("a", b"a1")], is_behind=True)
+    pending.put_frames([("a", b"a1")], is_behind=True)
     pending.drop()
     assert pending.bytes == 3
     assert drained(pending) == [b"gun"]
@@ -62,11 +62,11 @@ def test_drop_keeps_the_current_chunk() -> None:
 def test_about_one_chunk_of_frames_begins_at_a_time() -> None:
     pending = Pending(WaitingBytes(10**9))
     half = bytes(CHUNK // 2)
-    pending.keep([(key, half) for key in "abc"], is_behind=True)
+    pending.put_frames([(key, half) for key in "abc"], is_behind=True)
     assert [len(piece) for piece in drained(pending)] == [CHUNK, CHUNK // 2]
 
 
 def test_frames_of_different_keys_go_out_together_though_the_client_is_not_behind() -> None:
     pending = Pending(WaitingBytes(10**9))
-    assert pending.keep([("a", b"a1"), ("b", b"b1")], is_behind=False) == 0
+    assert pending.put_frames([("a", b"a1"), ("b", b"b1")], is_behind=False) == 0
     assert drained(pending) == [b"a1b1"]

@@ -133,7 +133,7 @@ def test_total_is_what_is_held(steps: list[tuple[int, str, int]], is_behind: boo
             case "barrier":
                 pending.append_barrier(objects[number])
             case "keep":
-                pending.keep([(number % 2, objects[number])], is_behind=is_behind)
+                pending.put_frames([(number % 2, objects[number])], is_behind=is_behind)
             case "peek":
                 pending.peek()
             case "consume":

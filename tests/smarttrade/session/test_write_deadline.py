@@ -5,35 +5,35 @@ import trio.testing
 from trio.testing import MockClock
 
 from smarttrade.session.pending import CHUNK
+from smarttrade.session.transport import _unread as unread
 from smarttrade.session.write_deadline import WriteDeadline
-from smarttrade.session.write_deadline import _unread as unread
 
 
-async def test_without_a_hurry_each_write_has_the_whole_limit(autojump_clock: MockClock) -> None:
+async def test_each_write_has_the_whole_limit(autojump_clock: MockClock) -> None:
     deadline = WriteDeadline(30.0)
     await trio.sleep(100)
-    assert deadline.deadline() == 130.0
+    assert deadline.next_deadline() == 130.0
     assert not deadline.is_over()
 
 
-async def test_in_a_hurry_all_writes_share_one_limit(autojump_clock: MockClock) -> None:
+async def test_final_writes_share_one_limit(autojump_clock: MockClock) -> None:
     deadline = WriteDeadline(30.0)
     deadline.start_final()
     await trio.sleep(10)
     deadline.start_final()
-    assert deadline.deadline() == 30.0
+    assert deadline.next_deadline() == 30.0
     await trio.sleep(19.9)
     assert not deadline.is_over()
     await trio.sleep(0.1)
     assert deadline.is_over()
 
 
-async def test_hurry_ends_with_what_it_was_for(autojump_clock: MockClock) -> None:
+async def test_final_limit_ends_with_what_it_was_for(autojump_clock: MockClock) -> None:
     deadline = WriteDeadline(30.0)
     deadline.start_final()
     await trio.sleep(29)
     deadline.reset()
-    assert deadline.deadline() == 59.0
+    assert deadline.next_deadline() == 59.0
     await trio.sleep(10)
     assert not deadline.is_over()
 

@@ -20,7 +20,8 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.draining import Draining
-from smarttrade.session.hub import HubCounters, run_hub
+from smarttrade.session.hub_actor import run_hub
+from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent

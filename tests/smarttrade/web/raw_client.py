@@ -16,7 +16,8 @@ import trio.lowlevel
 from quart import ResponseReturnValue, websocket
 from quart_trio import QuartTrio
 
-from smarttrade.session.outbox import Batch, ClosedReason, Outbox
+from smarttrade.session.frames import Batch
+from smarttrade.session.outbox import ClosedReason, Outbox
 from smarttrade.web.access import Access
 from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
