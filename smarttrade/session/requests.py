@@ -87,7 +87,7 @@ def request_id(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
     ):
         return identifier
     if strict:
-        raise RequestError("bad_request", "id must be a number or a text")
+        raise RequestError("bad_request", "id must be a whole number or a text")
     return None
 
 
