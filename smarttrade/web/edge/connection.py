@@ -33,6 +33,7 @@ costs far more than it saves, and a few kilobytes from a client could inflate wi
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import Enum
 from math import inf
 
 import trio
@@ -41,9 +42,16 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from ...session.budget import Budget
 from ...session.outbox import Outbox
 from .application import AppTasks
-from .context import GONE, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
+from .context import CLOSED_ERRORS, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
 from .http import EdgeProtocol
 from .request_guard import RequestGuard
+
+
+class State(Enum):
+    AWAITING_REQUEST = "awaiting request"  # between requests
+    READING_HEAD = "reading head"
+    ANSWERING = "answering"  # a request, or a WebSocket for as long as it is open
+    CLOSING = "closing"  # we have sent our last byte
 
 
 class Connection:
@@ -51,17 +59,14 @@ class Connection:
 
     __slots__ = (
         "_budget",
-        "_closing",
         "_done",
         "_edge",
         "_guard",
-        "_head_begun",
-        "_idle",
-        "_is_ending",
         "_outbox",
         "_peers",
         "_protocol",
         "_reading",
+        "_state",
     )
 
     def __init__(self, edge: Edge, outbox: Outbox, peers: Peers) -> None:
@@ -73,10 +78,7 @@ class Connection:
         self._guard = RequestGuard(edge, peer, outbox, self._budget)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
-        self._idle = True  # between requests
-        self._is_ending = False
-        self._head_begun = False
-        self._closing = False
+        self._state = State.AWAITING_REQUEST
         self._done = trio.Event()  # the answer to the last request of a client is complete
 
     async def run(self) -> None:
@@ -110,43 +112,46 @@ class Connection:
 
     def end_if_idle(self) -> None:
         """Close now if no request is under way; else after its answer, if the server is ending."""
-        self._is_ending = True
-        if self._idle:
+        if self._is_idle:
+            self._state = State.CLOSING
             self._reading.cancel()
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether there is no whole request that must be answered."""
+        return self._state in (State.AWAITING_REQUEST, State.READING_HEAD)
+
     def _count_timeout(self) -> None:
-        if not self._idle or self._is_ending or self._closing:
-            return
-        if self._head_begun:
+        if self._state is State.READING_HEAD:
             self._edge.counters.slow_heads += 1
-        else:
+        elif self._state is State.AWAITING_REQUEST:
             self._edge.counters.idle_closed += 1
 
     async def _read(self) -> None:
-        while not self._closing:
+        while self._state is not State.CLOSING:
             try:
                 data = bytes(await self._outbox.receive_some(READ_SIZE))
-                if data and self._idle and not self._head_begun:
+                if data and self._state is State.AWAITING_REQUEST:
                     if await self._try_fast_path(data):
                         continue
-                    self._head_begun = True
+                    self._state = State.READING_HEAD
                     self._reading.deadline = trio.current_time() + self._edge.limits.head_timeout
                 await self._protocol.handle(RawData(data))
-                if self._idle and not self._protocol.has_begun:
+                if self._is_idle and not self._protocol.has_begun:
                     self._await_request()
-            except GONE:
+            except CLOSED_ERRORS:
                 return
             except FloodedError:
                 await self._end()
             if not data:
                 await self._finish_answer()
                 return
-        with suppress(*GONE):
+        with suppress(*CLOSED_ERRORS):
             await discard(self._outbox)
 
     async def _finish_answer(self) -> None:
         """A client that sends no more may still read (RFC 9112, 9.6): complete its answer."""
-        if self._protocol.is_http and not (self._idle or self._closing):
+        if self._protocol.is_http and self._state is State.ANSWERING:
             self._reading.deadline = trio.current_time() + self._edge.limits.stall_limit
             await self._done.wait()
 
@@ -155,7 +160,7 @@ class Connection:
         edge = self._edge
         if edge.fast_path is None or self._protocol.has_begun or edge.context.terminated.is_set():
             return False
-        self._idle = False
+        self._state = State.ANSWERING
         self._reading.deadline = inf
         try:
             answer = await edge.fast_path(data, self._guard.is_allowed)
@@ -163,8 +168,7 @@ class Connection:
                 self._budget.debit_bytes(len(answer))
                 await self._outbox.send_all(answer)
         finally:
-            self._idle = True
-        self._await_request()
+            self._await_request()
         if answer is not None and edge.context.terminated.is_set():
             await self._end()
         return answer is not None
@@ -175,7 +179,7 @@ class Connection:
             try:
                 # Needs no shield: what a cancelled write began, the outbox finishes.
                 await self._outbox.send_all(event.data)
-            except GONE:
+            except CLOSED_ERRORS:
                 # The reader may be waiting for this answer to be over, and not for the client.
                 self._reading.cancel()
                 await self._protocol.handle(Closed())
@@ -183,27 +187,27 @@ class Connection:
             await self._end()
         elif isinstance(event, Closing):
             self._reading.deadline = trio.current_time() + self._edge.limits.app_timeout
-        elif isinstance(event, Updated):
-            self._idle = event.idle
+        elif isinstance(event, Updated) and self._state is not State.CLOSING:
             if event.idle:
                 self._await_request()
             else:
+                self._state = State.ANSWERING
                 self._reading.deadline = inf
 
     def _await_request(self) -> None:
-        self._head_begun = False
+        self._state = State.AWAITING_REQUEST
         self._reading.deadline = trio.current_time() + self._edge.limits.keep_alive
 
     async def _end(self) -> None:
-        if self._closing:
+        if self._state is State.CLOSING:
             return
-        self._closing = True
+        self._state = State.CLOSING
         self._done.set()
         # The application's own task may be here, handling what came before its accept; it is
         # cancelled because its client is gone, and no other task would finish this. The outbox
         # bounds the wait.
         with trio.CancelScope(shield=True):
             await self._protocol.handle(Closed())
-            with suppress(*GONE):
+            with suppress(*CLOSED_ERRORS):
                 await self._outbox.send_eof()
         self._reading.deadline = trio.current_time() + self._edge.limits.linger

@@ -19,9 +19,14 @@ from ..server_limits import ServerCounters, ServerLimits
 from .networks import Networks
 
 READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it is refused
-MAX_DISCARDED = 4 * 1024 * 1024  # bytes read from a client after our last word to it
 
-GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+# What is read from a client after our last byte, only so that it is sent no reset: as much as a
+# client may have sent before it looks at our answer, and seldom, as it costs its sender nothing.
+MAX_DISCARDED = 4 * 1024 * 1024  # bytes
+DISCARD_SIZE = 256 * 1024  # bytes at a time
+DISCARD_INTERVAL = 0.05  # seconds between two reads
+
+CLOSED_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class RefusedError(Exception):
@@ -102,5 +107,6 @@ async def discard(stream: trio.abc.ReceiveStream) -> None:
     A socket that is closed with input unread is reset, and a reset may overtake the last bytes.
     """
     size = 0
-    while size < MAX_DISCARDED and (data := await stream.receive_some(READ_SIZE)):
+    while size < MAX_DISCARDED and (data := await stream.receive_some(DISCARD_SIZE)):
         size += len(data)
+        await trio.sleep(DISCARD_INTERVAL)

@@ -73,24 +73,24 @@ class EdgeProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         try:
-            if isinstance(event, RawData):
-                self._charge_read()
+            if isinstance(event, RawData) and self._is_within_request:
+                await self._charge_read()
             await super().handle(event)
         except RefusedError as refused:
+            await self._edge.admissions.take(self._budget.address)
             await self._refuse(refused)
             await self.send(Closed())
 
-    def _charge_read(self) -> None:
+    async def _charge_read(self) -> None:
         """A request that comes in many small pieces costs us much and its client little.
 
         Raises:
             RefusedError: there were too many.
         """
-        if not self._is_within_request:
-            return
         if self._budget.spend_piece(trio.current_time(), READ) is not Verdict.PAID:
             self._edge.counters.flooding += 1
             raise RefusedError(429, "too_many_pieces", "the request comes in too many pieces")
+        await self._budget.take_turn()
 
     @property
     def _is_within_request(self) -> bool:

@@ -97,6 +97,7 @@ class EdgeWebSocket(WSStream):
     async def _receive(self, data: bytes) -> None:
         async with self._receiving:
             if not self.closed and await self._pays(READ):
+                await self._budget.take_turn()
                 self.connection.receive_data(data)
                 await self._handle_events()
 

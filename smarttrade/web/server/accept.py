@@ -28,7 +28,7 @@ from ...session.outbox import Outbox
 from ..access import Access
 from ..addresses import address_of, network_of
 from ..edge.connection import Connection
-from ..edge.context import GONE, Edge, Peers, edge_for
+from ..edge.context import CLOSED_ERRORS, Edge, Peers, edge_for
 from ..fast_path import FAST_PATH
 from ..server_limits import ServerCounters, ServerLimits
 from .refusal import refuse, tls_handshake
@@ -157,7 +157,7 @@ class _Server:
         self._edge.counters.accepted += 1
         try:
             await self._admit(stream)
-        except GONE:
+        except CLOSED_ERRORS:
             pass
         except BaseException as error:  # noqa: BLE001 - _contain raises again what is not ours
             self._contain(error)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import trio
 
-from ..edge.context import GONE, discard
+from ..edge.context import CLOSED_ERRORS, discard
 
 REFUSE_TIMEOUT = 2.0  # seconds from the accept to our close
 RETRY_AFTER = 10  # seconds
@@ -25,7 +25,7 @@ async def refuse(stream: trio.abc.Stream, code: str) -> None:
 
     The answer does not wait for the question: a client that never asks costs no more than others.
     """
-    with trio.move_on_after(REFUSE_TIMEOUT), suppress(*GONE):
+    with trio.move_on_after(REFUSE_TIMEOUT), suppress(*CLOSED_ERRORS):
         if await tls_handshake(stream, within=REFUSE_TIMEOUT):
             await stream.send_all(refusal(code))
             if isinstance(stream, trio.abc.HalfCloseableStream):
@@ -36,7 +36,7 @@ async def refuse(stream: trio.abc.Stream, code: str) -> None:
 async def tls_handshake(stream: trio.abc.Stream, *, within: float) -> bool:
     """Agree on TLS where there is any; False when the client does not in time."""
     if isinstance(stream, trio.SSLStream):
-        with trio.move_on_after(within), suppress(*GONE):
+        with trio.move_on_after(within), suppress(*CLOSED_ERRORS):
             await stream.do_handshake()
             return True
         return False
