@@ -78,7 +78,7 @@ class Attacker:
         await self.send(stream, upgrade_request("/ws/candles", ADDRESS))
         return stream
 
-    async def forever(self, attack: Callable[[], Awaitable[None]]) -> None:
+    async def again(self, attack: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await attack()
@@ -152,13 +152,39 @@ async def bad_entries(attacker: Attacker) -> None:
     await flood(attacker, frame(TEXT, b'{"subscriptions":[' + b"{}," * 1023 + b"{}]}"))
 
 
-async def requests(attacker: Attacker) -> None:
-    """HTTP requests, one after the other over a kept connection."""
-    request = f"GET /streaming/status HTTP/1.1\r\nHost: h\r\n{ADDRESS}\r\n\r\n".encode()
+async def ask(attacker: Attacker, target: Callable[[], str], *lines: str) -> None:
+    """HTTP requests, one after the other over a kept connection, until they are refused."""
+    head = "".join(f"{line}\r\n" for line in ("Host: h", ADDRESS, *lines, ""))
     async with await attacker.connect() as stream:
         while True:
-            await attacker.send(stream, request)
+            await attacker.send(stream, f"GET {target()} HTTP/1.1\r\n{head}".encode())
             await stream.receive_some(65536)
+
+
+async def status(attacker: Attacker) -> None:
+    """Every series at a glance."""
+    await ask(attacker, lambda: "/streaming/status")
+
+
+async def metrics(attacker: Attacker) -> None:
+    """Every metric."""
+    await ask(attacker, lambda: "/metrics")
+
+
+async def pages(attacker: Attacker) -> None:
+    """Pages of candles that are compressed for each request."""
+
+    def target() -> str:
+        series = f"{random.choice(SYMBOLS)}/{random.choice(INTERVALS)}"
+        return f"/candles/{series}?limit={random.randrange(500, 1001)}"
+
+    await ask(attacker, target, "Accept-Encoding: gzip")
+
+
+async def handshakes(attacker: Attacker) -> None:
+    """WebSockets that are closed as soon as they are open."""
+    async with await attacker.websocket() as stream:
+        await stream.receive_some(65536)
 
 
 ATTACKS: dict[str, tuple[int, Callable[[Attacker], Awaitable[None]]]] = {
@@ -171,7 +197,11 @@ ATTACKS: dict[str, tuple[int, Callable[[Attacker], Awaitable[None]]]] = {
     "snapshots_unread": (200, snapshots_unread),
     "snapshots_read": (10, snapshots_read),
     "bad_entries": (10, bad_entries),
-    "requests": (50, requests),
+    "snapshots_read_by_many": (200, snapshots_read),
+    "status": (50, status),
+    "metrics": (50, metrics),
+    "pages": (50, pages),
+    "handshakes": (50, handshakes),
 }
 
 
@@ -249,7 +279,7 @@ async def attack(program: Program, regular: Path, name: str, seconds: float) -> 
     began = time.monotonic()
     async with trio.open_nursery() as nursery:
         for _ in range(connections):
-            nursery.start_soon(attacker.forever, lambda: one(attacker))
+            nursery.start_soon(attacker.again, lambda: one(attacker))
         while time.monotonic() < began + seconds:
             await trio.sleep(0.1)
             peak = max(peak, resident(pid))

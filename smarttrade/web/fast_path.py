@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 from wsgiref.handlers import format_date_time
 
@@ -22,11 +22,19 @@ from .cors import Cors
 from .problem import ProblemError
 from .request_target import is_host
 
-FastPath = Callable[[bytes, Callable[[RequestInfo], bool]], Awaitable[bytes | None]]
-"""Answers a request, given the bytes received so far, or leaves it to the application.
 
-The other argument decides whether a request may be answered; one that may not is left as it is.
-"""
+class Guard(Protocol):
+    """What the sender of a request may."""
+
+    def is_allowed(self, request: RequestInfo) -> bool:
+        """Whether a request may be answered; one that may not is left to the application."""
+
+    async def take_turn(self) -> None:
+        """Wait before an answer is made that takes long, so that others are served meanwhile."""
+
+
+FastPath = Callable[[bytes, Guard], Awaitable[bytes | None]]
+"""Answers a request, given the bytes received so far, or leaves it to the application."""
 
 FAST_PATH = "smarttrade_fast_path"
 """Key of an application's fast path in its `extensions`."""
@@ -70,15 +78,17 @@ class CandleFastPath:
         self._second = 0
         self._date = ""
 
-    async def answer(self, data: bytes, is_allowed: Callable[[RequestInfo], bool]) -> bytes | None:
+    async def answer(self, data: bytes, guard: Guard) -> bytes | None:
         """A whole response, or None if the application must answer. See `FastPath`."""
         if not data.startswith(_PREFIX) or len(data) > MAX_HEAD:
             return None
         request = parse_fast_request(data)
-        if request is None or not is_allowed(request.info):
+        if request is None or not guard.is_allowed(request.info):
             return None
         try:
-            page = await self._pages.find(request.symbol, request.interval, request.query)
+            page = await self._pages.find(
+                request.symbol, request.interval, request.query, take_turn=guard.take_turn
+            )
         except ProblemError as problem:
             status, headers, body = problem.parts()
         else:

@@ -163,7 +163,7 @@ class Connection:
         self._state = State.ANSWERING
         self._reading.deadline = inf
         try:
-            answer = await edge.fast_path(data, self._guard.is_allowed)
+            answer = await edge.fast_path(data, self._guard)
             if answer is not None:
                 self._budget.debit_bytes(len(answer))
                 await self._outbox.send_all(answer)

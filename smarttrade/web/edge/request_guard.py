@@ -38,6 +38,9 @@ class RequestGuard:
         """Whether a plain request may be answered; if so, it is charged."""
         return self._edge.policy.is_authorized(request) and self._pays(request, REQUEST)
 
+    async def take_turn(self) -> None:
+        await self._budget.take_turn()
+
     def admit(self, request: RequestInfo, *, opens_websocket: bool) -> None:
         """Let a request through, or refuse it with a reason.
 

@@ -17,8 +17,14 @@ from tests.fakes.candles import BTC, candle, rows
 from tests.smarttrade.web.backend import Backend, backend
 
 
-def anybody(_: object) -> bool:
-    return True
+class OpenGuard:
+    """Allows every request at once."""
+
+    def is_allowed(self, _: object) -> bool:
+        return True
+
+    async def take_turn(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 def head(target: str = "/candles/BTCUSDT/1m", *headers: str) -> bytes:
@@ -82,7 +88,7 @@ async def test_answers_are_those_of_the_application(
     async with backend(cors_origins=origins) as server:
         await server.history(BTC, rows(0, 30))
         await server.live(BTC, candle(30, closed=False, close=101.5, event=7, volume=11.5))
-        assert await server.app.extensions[FAST_PATH](request_, anybody) is not None
+        assert await server.app.extensions[FAST_PATH](request_, OpenGuard()) is not None
         quick = await heard(server, request_)
         slow = await heard(server, request_[:1], request_[1:])
     assert parts(quick) == parts(slow)
@@ -142,7 +148,9 @@ def test_anything_can_be_read(noise: bytes, at: int) -> None:
 async def test_long_heads_are_left_to_the_application() -> None:
     async with backend() as server:
         fast_path = server.app.extensions[FAST_PATH]
-        assert await fast_path(head("/candles/NOPE/1m", "X: " + "y" * MAX_HEAD), anybody) is None
+        assert (
+            await fast_path(head("/candles/NOPE/1m", "X: " + "y" * MAX_HEAD), OpenGuard()) is None
+        )
 
 
 async def test_rest_of_a_request_is_not_taken_for_another_one(
@@ -176,7 +184,7 @@ async def test_answer_is_new_after_every_change() -> None:
             )
             plain = await server.get("/candles/BTCUSDT/1m", headers={"Accept-Encoding": ""})
             zipped = await server.app.extensions[FAST_PATH](
-                head("/candles/BTCUSDT/1m", "Accept-Encoding: gzip"), anybody
+                head("/candles/BTCUSDT/1m", "Accept-Encoding: gzip"), OpenGuard()
             )
             assert gzip.decompress(zipped.partition(b"\r\n\r\n")[2]) == plain.content
             assert plain.json()["candles"][-1]["volume"] == volume
