@@ -86,7 +86,7 @@ class Freshness:
     def note_answer(self, rows: Sequence[Candle], first: int | None, now: float, time: int) -> None:
         """Rows that reach the newest candle count as news, as the stream's do."""
         newest = self._window.newest
-        if rows:
+        if rows and not self._window.unfilled:
             self._ask_at, self._ask_pause = None, REFUSED_PAUSE
         reached = rows[-1].open_time if rows else first
         if newest is None or (reached is not None and reached >= newest.open_time):
@@ -127,6 +127,8 @@ class Freshness:
         if self.unconfirmed_since is not None and now > self.unconfirmed_since + CONFIRM_TIMEOUT:
             self.unconfirmed_since = now
             return True
+        if self._ask_at is None and self._window.unfilled:
+            self.ask_later(now)
         if self._ask_at is not None and now > self._ask_at:
             self._ask_at = None
             return True

@@ -268,3 +268,22 @@ def test_smallest_trade_in_a_later_candle_counts() -> None:
     store = pair()
     store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=0.001))], 70.0, 0.0)
     assert trouble_of_5m(store, 70.5)
+
+
+def test_range_that_history_does_not_list_yet_is_asked_for_until_it_is_settled() -> None:
+    """Later candles keep arriving meanwhile, so nothing else is overdue."""
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
+    store.put_updates([(BTC, live(5, 0, 100.0))], 0.0, 0.0)
+    store.check_overdue(0.0, 0.0)
+    store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
+    store.put_history(BTC, [], at(3), 0.0, 10.0)
+    asked = []
+    for now in range(10, 55):
+        store.put_updates([(BTC, live(5, now, 100.0, volume=float(now)))], float(now), 0.0)
+        if found := questions(store.check_overdue(float(now), 0.0)):
+            asked.append((now, found[0].first))
+            store.put_history(BTC, [], at(3), 0.0, float(now))
+    assert asked == [(12, at(3)), (24, at(3)), (46, at(3))]
+    store.put_history(BTC, [candle(3, read=True), live(5, 54, 100.0)], at(3), 0.0, 55.0)
+    assert not questions(store.check_overdue(62.0, 0.0))
