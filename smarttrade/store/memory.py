@@ -495,13 +495,13 @@ class MemoryStore:
         """Note which series of a symbol are ready."""
         mark_lagging((state for _, state in states), now)
         not_trading = self._states.of(symbol).reason
-        is_excused = not_trading is not None and self._states.is_excused(symbol, now)
         for series, state in states:
+            is_loaded = state.window.is_ready
             self._readiness.note(
                 series,
                 not_trading or state.freshness.not_ready_reason(now, time),
-                is_excused=is_excused,
-                is_loaded=state.window.is_ready,
+                is_excused=self._states.is_excused(symbol, now, is_loaded=is_loaded),
+                is_loaded=is_loaded,
                 gaps=state.count_gaps(),
             )
 
@@ -620,9 +620,14 @@ class MemoryStore:
             seen = [state.overview(series, now, time) for series, state in states]
             reason = self._states.of(symbol).reason
             if reason is not None:
-                is_excused = self._states.is_excused(symbol, now)
+                excused = partial(self._states.is_excused, symbol, now)
                 seen = [
-                    replace(each, not_ready_reason=reason, is_excused=is_excused) for each in seen
+                    replace(
+                        each,
+                        not_ready_reason=reason,
+                        is_excused=excused(is_loaded=each.is_loaded),
+                    )
+                    for each in seen
                 ]
             found += seen
         return tuple(found)

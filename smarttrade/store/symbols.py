@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from ..market.symbol_details import SymbolDetails
 
 EXCUSED_AFTER = 60.0
-"""Seconds after which a symbol that does not trade, or a series that has no history while others
-have, is no reason to call the service not ready."""
+"""Seconds after which a series that has no history, of a symbol that does not trade or while others
+have theirs, is no reason to call the service not ready."""
 
 _TRADING = SymbolDetails()
 
@@ -41,10 +41,13 @@ class SymbolStates:
         """One that nothing is known of counts as trading."""
         return self.details.get(symbol, _TRADING)
 
-    def is_excused(self, symbol: str, now: float) -> bool:
-        """Whether it has not traded for so long that this is no reason to be not ready."""
+    def is_excused(self, symbol: str, now: float, *, is_loaded: bool) -> bool:
+        """Whether that it does not trade is no reason to be not ready.
+
+        `is_loaded`: its candles can be served. They are all that there are.
+        """
         since = self._not_trading_since.get(symbol)
-        return since is not None and now > since + EXCUSED_AFTER
+        return since is not None and (is_loaded or now > since + EXCUSED_AFTER)
 
     def not_trading(self, symbols: Iterable[str]) -> tuple[tuple[str, SymbolDetails], ...]:
         """Those of `symbols` that the exchange does not trade now."""

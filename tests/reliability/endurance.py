@@ -124,7 +124,7 @@ async def _endure(seed: int, hours: float, journal: Journal) -> Report:
             "connections of the clients": f"{crowd.staying.connects}, {crowd.restless.connects}",
             "the service": did,
             "not complete": f"at {watch.incomplete} of {watch.looks} looks, {watch.every:g} s apart",
-            "REST weight beyond the audit": spending.weight,
+            "weight of candles beyond the audit": spending.weight,
             "most weight in a minute": limits.most_weight,
             "most attempts to connect in 5 minutes": limits.most_attempts,
             "missing or wrong in the end": len(wrong) or "none",

@@ -24,7 +24,7 @@ HEADER = (
     "complete again",
     "other symbols noticed",
     "wrong afterwards",
-    "REST weight",
+    "weight of candles",
     "refused",
 )
 
@@ -40,7 +40,7 @@ class Result:
     wrong: Sequence[str]
     """Candles missing or wrong, at REST or at a client, and limits exceeded."""
     weight: int
-    """Beyond what the audit spends anyway."""
+    """Of requests for candles, beyond what the audit spends anyway."""
     refused: int
     """Requests and handshakes that the exchange refused while the fault lasted."""
 

@@ -25,7 +25,7 @@ SETTLED_AFTER = 3_000  # ms after a candle's end by which its client should have
 FRESH_FOR = 15.0  # seconds; a busy chart is stale after that
 LOOKED_AT = 6  # closed candles, the newest
 
-WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20}
+KLINES_WEIGHT = 2
 
 
 class Meter(AddressBudget):
@@ -49,12 +49,13 @@ def attach_meter(exchange: Exchange) -> Meter:
 
 
 def weight_spent(world: World) -> int:
-    """Of all requests that were answered, in whatever way."""
+    """Of all requests for candles that were answered, in whatever way."""
     return sum(
-        WEIGHTS.get(path, 1) * times
+        KLINES_WEIGHT * times
         for exchange in (world.exchange, world.spare)
         if exchange is not None
         for (path, _), times in exchange.stats.requests.items()
+        if path == "/api/v3/klines"
     )
 
 
@@ -96,9 +97,9 @@ class Spending:
 
     @property
     def weight(self) -> int:
-        """Without what the audit spends when all is well."""
+        """Of requests for candles, without what the audit spends when all is well."""
         spent, turns, _ = (now - then for now, then in zip(self._now(), self._before, strict=True))
-        return spent - 2 * turns
+        return spent - KLINES_WEIGHT * turns
 
     @property
     def skipped(self) -> int:

@@ -47,5 +47,5 @@ def listed_once() -> Iterator[None]:
 @contextmanager
 def refusal_is_not_excused() -> Iterator[None]:
     """A symbol that the exchange does not trade makes the service unready for as long."""
-    with patch.object(SymbolStates, "is_excused", lambda *_: False):
+    with patch.object(SymbolStates, "is_excused", lambda *_, **__: False):
         yield

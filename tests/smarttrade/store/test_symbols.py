@@ -82,7 +82,19 @@ def test_symbol_that_trades_again_is_asked_for_what_it_missed() -> None:
     assert missing(listed(store)) == [ETH]
 
 
-def test_halted_symbol_is_no_reason_to_be_unready_after_a_while() -> None:
+def test_halted_symbol_with_a_history_is_no_reason_to_be_unready() -> None:
+    """Load balancers and orchestrators do not restart the others for it."""
+    store = store_with()
+    for series in (BTC, ETH):
+        store.put_history(series, rows(0, 9), None, 0.0, 0.0)
+    listed(store, eth=HALTED, now=100.0)
+    [eth] = store.symbol_overviews(["ETHUSDT"], 100.0)
+    assert (eth.not_ready_reason, eth.is_excused) == ("the exchange has halted it (BREAK)", True)
+    overview = store.overview(100.0)
+    assert (ETH in overview.not_ready, ETH in overview.excused) == (False, True)
+
+
+def test_halted_symbol_without_history_is_no_reason_to_be_unready_after_a_while() -> None:
     store = store_with()
     listed(store, eth=HALTED, now=100.0)
     listed(store, eth=HALTED, now=130.0)
