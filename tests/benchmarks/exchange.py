@@ -5,8 +5,8 @@ The volume of a live candle is the moment at which it was sent, in microseconds 
 clock, which all processes of a machine share: every server passes it through, so any process that receives
 the candle knows how long it was under way.
 
-    GET /api/v3/exchangeInfo, /api/v3/klines   as the exchange answers them, `latency` later
-    GET /stream?streams=...                    a WebSocket
+    GET /api/v3/exchangeInfo, /klines, /time   as the exchange answers them, `latency` later
+    GET /stream?streams=...                    a WebSocket, which understands SUBSCRIBE
     GET /flood?count=N                         N updates as fast as the receiver takes them
     GET /stats                                  requests and messages so far, as JSON
 """
@@ -21,7 +21,7 @@ import itertools
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -48,6 +48,16 @@ def frame(payload: bytes) -> bytes:
     if size < 126:
         return bytes((0x81, size)) + payload
     return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+
+
+def frame_size(data: bytes) -> int | None:
+    """Of the masked frame that begins there; None while it is not whole."""
+    if len(data) < 8:
+        size = 6 + (data[1] & 127) if len(data) >= 2 else 8
+    else:
+        short = data[1] & 127
+        size = 8 + int.from_bytes(data[2:4], "big") if short == 126 else 6 + short
+    return size if len(data) >= size else None
 
 
 class Klines:
@@ -133,8 +143,9 @@ class SeriesFeed:
 
 
 class Exchange:
-    def __init__(self, period: float, gap: float, latency: float) -> None:
+    def __init__(self, period: float, gap: float, latency: float, weight: int) -> None:
         self.period = period
+        self.weight = weight
         self.gap = gap
         self.latency = latency
         self.began = time.monotonic()
@@ -160,7 +171,15 @@ class Exchange:
             case "/api/v3/exchangeInfo":
                 names = json.loads(query["symbols"])
                 found = [{"symbol": name, "status": "TRADING"} for name in names]
-                return json.dumps({"symbols": found}).encode()
+                allowed = {
+                    "rateLimitType": "REQUEST_WEIGHT",
+                    "interval": "MINUTE",
+                    "intervalNum": 1,
+                    "limit": self.weight,
+                }
+                return json.dumps({"rateLimits": [allowed], "symbols": found}).encode()
+            case "/api/v3/time":
+                return json.dumps({"serverTime": self.now()}).encode()
             case "/stats":
                 return json.dumps(self.stats).encode()
             case "/flood":
@@ -174,14 +193,16 @@ class Exchange:
         due = time.monotonic()
         while True:
             symbols = list(dict.fromkeys(s for peer in self.streams for s in peer.feeds))
+            gap = min(self.gap, 0.8 * self.period / max(1, len(symbols)))
             for symbol in symbols:
                 for peer in tuple(self.streams):
-                    self._send(peer, peer.feeds.get(symbol, ()), self.now())
-                await asyncio.sleep(self.gap)
+                    if feeds := peer.feeds.get(symbol):
+                        self._send(peer, feeds, self.now())
+                await asyncio.sleep(gap)
             due = max(due + self.period, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
-    def _send(self, peer: Peer, feeds: list[SeriesFeed] | tuple[()], now: int) -> None:
+    def _send(self, peer: Peer, feeds: list[SeriesFeed], now: int) -> None:
         peer.write(b"".join([feed.frames(now) for feed in feeds]))
         self.stats["sent"] += len(feeds)
 
@@ -230,7 +251,10 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_stream:
-            self._hear(data)
+            self._buffer += data
+            while (size := frame_size(self._buffer)) is not None:
+                one, self._buffer = self._buffer[:size], self._buffer[size:]
+                self._hear(one)
             return
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
@@ -242,15 +266,25 @@ class Peer(asyncio.Protocol):
             self._answer(target)
 
     def _hear(self, data: bytes) -> None:
-        """Answer pings and closes, which arrive in one short masked frame each."""
-        while len(data) >= 6:
-            opcode, size = data[0] & 15, data[1] & 127
-            mask, payload, data = data[2:6], data[6 : 6 + size], data[6 + size :]
-            if opcode == 8:
+        """Answer one masked frame."""
+        begin = 8 if data[1] & 127 == 126 else 6
+        mask = data[begin - 4 : begin]
+        plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data[begin:]))
+        match data[0] & 15:
+            case 1:
+                request = json.loads(plain)
+                self._subscribe(request["params"])
+                self.write(frame(json.dumps({"result": None, "id": request["id"]}).encode()))
+            case 8:
                 self._transport.close()
-            elif opcode == 9:
-                plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-                self.write(bytes((0x8A, size)) + plain)
+            case 9:
+                self.write(bytes((0x8A, len(plain))) + plain)
+
+    def _subscribe(self, names: Iterable[str]) -> None:
+        for name in names:
+            symbol, _, interval = name.partition("@kline_")
+            feed = SeriesFeed(symbol.upper(), interval)
+            self.feeds.setdefault(feed.symbol, []).append(feed)
 
     def _answer(self, target: str) -> None:
         is_api = target.startswith("/api/")
@@ -281,10 +315,7 @@ class Peer(asyncio.Protocol):
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
         )
-        for name in parse_qs(urlsplit(target).query)["streams"][0].split("/"):
-            symbol, _, interval = name.partition("@kline_")
-            feed = SeriesFeed(symbol.upper(), interval)
-            self.feeds.setdefault(feed.symbol, []).append(feed)
+        self._subscribe(parse_qs(urlsplit(target).query)["streams"][0].split("/"))
         self._is_stream = True
         self._exchange.streams.add(self)
 
@@ -295,8 +326,9 @@ async def main() -> None:
     parser.add_argument("--period", type=float, default=2.0, help="seconds; 0 sends nothing")
     parser.add_argument("--gap", type=float, default=0.005, help="seconds between two symbols")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--weight", type=int, default=6000, help="a minute, that is allowed")
     given = parser.parse_args()
-    exchange = Exchange(given.period, given.gap, given.latency)
+    exchange = Exchange(given.period, given.gap, given.latency, given.weight)
     for interval in exchange.klines.values():
         interval.body(exchange.now(), None, None, 1000)
     loop = asyncio.get_running_loop()

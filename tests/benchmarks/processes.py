@@ -83,7 +83,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def _started(name: str, command: Sequence[str], env: Mapping[str, str], port: int) -> Iterator[Any]:
+def temporary_file() -> Iterator[Path]:
+    """A place for a file that is deleted in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder, "file")
+
+
+@contextmanager
+def _started(
+    name: str,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    port: int,
+    *,
+    may_end: bool = False,
+) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+b") as log:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -96,7 +110,7 @@ def _started(name: str, command: Sequence[str], env: Mapping[str, str], port: in
         )
         try:
             yield Process(process.pid, port, began)
-            assert process.poll() is None, f"{name} ended by itself"
+            assert may_end or process.poll() is None, f"{name} ended by itself"
         except BaseException:
             log.seek(0)
             print(f"--- {name}:", log.read().decode()[-3000:], file=sys.stderr)
@@ -115,10 +129,12 @@ def _module(name: str, *arguments: object) -> list[str]:
 
 
 @contextmanager
-def exchange(*, period: float = 2.0, gap: float = 0.005, latency: float = 0.0) -> Iterator[Process]:
+def exchange(
+    *, period: float = 2.0, gap: float = 0.005, latency: float = 0.0, weight: int = 6000
+) -> Iterator[Process]:
     port = free_port()
     arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
-    command = _module("tests.benchmarks.exchange", *arguments)
+    command = _module("tests.benchmarks.exchange", *arguments, "--weight", weight)
     with _started("exchange", command, {}, port) as process:
         _wait_until_answered(process, "/stats")
         yield process
@@ -144,8 +160,13 @@ def server(
     command: str = "serve",
     symbols: Sequence[str] = SYMBOLS,
     wait: bool = True,
+    may_end: bool = False,
+    steps: Path | None = None,
 ) -> Iterator[Process]:
-    """The product or the peer, following `venue`; ready when this returns, unless `wait` is false."""
+    """The product or the peer, following `venue`; ready when this returns, unless `wait` is false.
+
+    With `steps` the steps of its tasks are timed, see `stepped`. `may_end`: it is to be killed.
+    """
     port = free_port()
     env = {
         "BINANCE_REST_URL": venue.url,
@@ -159,11 +180,12 @@ def server(
         if redis_url:
             env["PEER_REDIS_URL"] = redis_url
     else:
-        started = _module("smarttrade", command)
+        started = _module("smarttrade" if steps is None else "tests.benchmarks.stepped", command)
+        env |= {} if steps is None else {"STEPS": str(steps)}
         env["SMARTTRADE_MAX_CONNECTIONS_PER_IP"] = "10000"
         env |= {"REDIS_URL": redis_url} if redis_url else {"USE_MEMORY_STORE": "1"}
     env |= {name: os.environ[name] for name in ("PEER_WS", "PYTHONHASHSEED") if name in os.environ}
-    with _started(which, started, env, port) as process:
+    with _started(which, started, env, port, may_end=may_end) as process:
         if wait:
             _wait_until_answered(process, "/ready")
         yield process

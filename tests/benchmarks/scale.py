@@ -1,0 +1,246 @@
+"""Scale: what a process costs, and how soon another takes over, from 60 to 8000 series.
+
+python -m tests.benchmarks.scale 2400 one        one process: start, memory, CPU, endpoints
+python -m tests.benchmarks.scale 2400 takeover   two ingests and a gateway; the leader is killed
+
+The exchange does not limit the weight, so a start takes as long as its requests and the program do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import statistics
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from .options import Options
+from .processes import (
+    INTERVALS,
+    PRODUCT,
+    Process,
+    cpu_seconds,
+    exchange,
+    load,
+    redis,
+    rss_bytes,
+    server,
+    temporary_file,
+)
+from .report import Report
+
+SERIES = (60, 600, 2400, 8000)
+WEIGHT = 10_000_000
+READY_TIMEOUT = 600.0  # seconds
+HEALTH_INTERVAL = 0.05  # seconds
+SECONDS = 10.0  # for which the load of live updates is measured
+MAX_HOLD = 10.0  # ms
+MAX_HEALTH = 100.0  # ms, p99 during the start
+MAX_TAKEOVER = 5.0  # seconds
+ENDPOINTS = (
+    "/ready",
+    "/metrics",
+    "/streaming/status",
+    "/streaming/status?limit=50",
+    "/system",
+    "/inspect",
+    "/symbols",
+)
+GRACE = 45.0  # seconds after a takeover for which clients go on comparing
+
+
+def measure(options: Options, report: Report) -> None:
+    for count in SERIES[:1] if options.quick else SERIES:
+        measure_one(count, report)
+        measure_takeover(count, report, "kill -9")
+        if not options.quick:
+            measure_takeover(count, report, "SIGSTOP")
+
+
+def names(count: int) -> list[str]:
+    """Symbols for so many series, or a few more."""
+    return [f"S{number:04}USDT" for number in range(-(-count // len(INTERVALS)))]
+
+
+# -- one process --------------------------------------------------------------------------------
+
+
+def measure_one(count: int, report: Report) -> None:
+    with ExitStack() as stack:
+        steps = stack.enter_context(temporary_file())
+        venue = stack.enter_context(exchange(weight=WEIGHT))
+        process = stack.enter_context(
+            server(PRODUCT, venue, symbols=names(count), wait=False, steps=steps)
+        )
+        with health_watched(process) as answers:
+            ready = _until_ready(process)
+        case = f"{count} series"
+        add(report, case, "start to ready", "s", ready)
+        p99 = statistics.quantiles(answers, n=100)[98] * 1000
+        add(report, case, "/health p99 during the start", "ms", p99, limit=MAX_HEALTH)
+        held = _longest(process, steps)
+        add(report, case, "longest hold of the loop, start", "ms", held, limit=MAX_HOLD)
+        time.sleep(SECONDS / 2)
+        began = cpu_seconds(process.pid)
+        _longest(process, steps)
+        time.sleep(SECONDS)
+        cpu = (cpu_seconds(process.pid) - began) / SECONDS
+        add(report, case, "CPU while live", "%", cpu * 100)
+        held = _longest(process, steps)
+        add(report, case, "longest hold of the loop, live", "ms", held, limit=MAX_HOLD)
+        memory = rss_bytes(process.pid) / 1e6
+        add(report, case, "memory", "MB", memory)
+        for target in ENDPOINTS:
+            _measure_endpoint(report, case, target, process, steps, cpu)
+
+
+def _measure_endpoint(
+    report: Report, case: str, target: str, process: Process, steps: Path, idle: float
+) -> None:
+    _longest(process, steps)
+    repeated = 5
+    began, used = time.monotonic(), cpu_seconds(process.pid)
+    for _ in range(repeated):
+        body = process.get(target)
+    took = time.monotonic() - began
+    cpu = cpu_seconds(process.pid) - used - idle * took
+    held = _longest(process, steps)
+    add(report, case, f"{target}: CPU", "ms", cpu / repeated * 1000)
+    add(report, case, f"{target}: answer", "ms", took / repeated * 1000)
+    add(report, case, f"{target}: size", "KB", len(body) / 1000)
+    add(report, case, f"{target}: longest hold", "ms", held, limit=MAX_HOLD)
+
+
+@contextmanager
+def health_watched(process: Process) -> Iterator[list[float]]:
+    """How long each answer of `/health` took, from the first answer on."""
+    answers: list[float] = []
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(HEALTH_INTERVAL):
+            began = time.monotonic()
+            with suppress(urllib.error.URLError, OSError):
+                process.get("/health")
+                answers.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _until_ready(process: Process) -> float:
+    """Seconds from the process's start."""
+    deadline = time.monotonic() + READY_TIMEOUT
+    while True:
+        with suppress(urllib.error.URLError, OSError):
+            process.get("/ready")
+            return time.monotonic() - process.began
+        if time.monotonic() > deadline:
+            raise TimeoutError("not ready")
+        time.sleep(0.2)
+
+
+def _longest(process: Process, steps: Path) -> float:
+    """Milliseconds of the longest step of a task since the last call."""
+    steps.unlink(missing_ok=True)
+    os.kill(process.pid, signal.SIGUSR1)
+    while not steps.exists():
+        time.sleep(0.01)
+    found = json.loads(steps.read_text())
+    for took, name in found[:4]:
+        print(f"    {took * 1000:.1f} ms {name}", flush=True)
+    return float(found[0][0]) * 1000 if found else 0.0
+
+
+# -- takeover -----------------------------------------------------------------------------------
+
+
+def measure_takeover(count: int, report: Report, how: str) -> None:
+    """The leader is killed or stopped; when a gateway's client gets candles again."""
+    symbols = names(count)
+    with ExitStack() as stack:
+        venue = stack.enter_context(exchange(weight=WEIGHT))
+        url = stack.enter_context(redis())
+
+        def start(command: str) -> Process:
+            process = stack.enter_context(
+                server(
+                    PRODUCT,
+                    venue,
+                    redis_url=url,
+                    command=command,
+                    symbols=symbols,
+                    wait=False,
+                    may_end=True,
+                )
+            )
+            _until_ready(process)
+            return process
+
+        leader = start("ingest")
+        _until_written(leader)
+        standby = start("ingest")
+        gateway = start("gateway")
+        found = load(
+            "takeover",
+            port=gateway.port,
+            pid=leader.pid,
+            how=how,
+            series=[f"{s} {i}" for s, i in itertools.product(symbols, INTERVALS)][:1000],
+            standby=standby.port,
+            seconds=GRACE,
+        )
+    case = f"{count} series, {how}"
+    print(f"scale, {case}: {found}", flush=True)
+    add(report, case, "first candle after", "s", found["first"], limit=MAX_TAKEOVER)
+    add(report, case, "candles of nine in ten series after", "s", found["most"],
+        limit=MAX_TAKEOVER)  # fmt: skip
+    if found["stale"] is not None:
+        add(report, case, "`stale` after", "s", found["stale"])
+    if found["compared"] is not None:
+        add(report, case, "all that is stored compared after", "s", found["compared"])
+    assert not found["faults"], found["faults"]
+
+
+def _until_written(leader: Process) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while True:
+        store = json.loads(leader.get("/system"))["store"]
+        if store["role"] == "leading" and store["waiting"] < 1000:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not written: {store}")
+        time.sleep(0.2)
+
+
+def add(report: Report, case: str, what: str, unit: str, value: float, **goal: float) -> None:
+    print(f"scale, {case}: {what} {value:.3g} {unit}", flush=True)
+    report.add("scale", case, what, unit, PRODUCT, value, **goal)
+
+
+def main() -> None:
+    count, what, *how = sys.argv[1:]
+    report = Report()
+    if what == "one":
+        measure_one(int(count), report)
+    else:
+        measure_takeover(int(count), report, how[0] if how else "kill -9")
+    for line in report.table():
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
