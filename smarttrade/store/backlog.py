@@ -3,6 +3,9 @@
 Candles are state, not events: of each candle only the newest state is kept, so what waits is never
 stale, and never more than the windows themselves hold. When so much of a series waits that writing
 its whole window is no dearer, that is noted instead, and costs nothing at all until it is done.
+
+A standby collects, too, what the leader has not published yet: the first that it writes when it
+takes over.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import NamedTuple
 
 import trio
 
-from ..market.candle import Candle
+from ..market.candle import Candle, supersedes
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..market.window_state import WindowState
@@ -31,6 +34,11 @@ from .redis_format import StoreState
 
 MAX_DIFFERENCES = WINDOW_SIZE // 4
 """Changes of one series from which on its whole window is written instead."""
+
+
+UNPUBLISHED = 2
+"""Candles at the end of a window that a leader may not have published when it is first followed:
+one that has just closed, and the next."""
 
 
 class PendingCandle(NamedTuple):
@@ -71,13 +79,18 @@ class Backlog:
         self._notes: dict[Series, None] = {}
         self._is_state_new = False
         self._is_collecting = False
+        self._is_following = False
+        self._uncompared: set[Series] = set()
+        """Nothing is collected of these: they are to be compared with what is stored first."""
         self._since: float | None = None
         self._work = trio.Event()
         self.closing = trio.Event()
         """Set when nothing more will come."""
 
     def __len__(self) -> int:
-        """Candles that wait; a whole window counts as one."""
+        """Candles that wait to be written; a whole window counts as one."""
+        if self._is_following:
+            return 0
         return len(self._whole) + sum(map(len, self._candles.values()))
 
     @property
@@ -112,28 +125,52 @@ class Backlog:
 
     def note(self, event: Event) -> None:
         """Remember what an event changed; other events mean nothing here."""
-        if not self._is_collecting:
-            return
+        if self._is_following:
+            self._note_while_following(event)
+        elif self._is_collecting and self._collect(event):
+            if self._since is None:
+                self._since = trio.current_time()
+            self._work.set()
+
+    def _collect(self, event: Event) -> bool:
         match event:
             case CandlesPublished(published):
                 for series, candle, corrected in published:
                     self._note_candle(series, candle, corrected=corrected)
-                    if corrected and series not in self._whole:
-                        self._notes[series] = None
+                    if corrected:
+                        self._note_notes(series)
             case WindowReplaced(series):
                 self.rewrite(series)
             case GapsChanged(series):
-                self._notes[series] = None
+                self._note_notes(series)
             case FeedChanged() | CatalogueChanged():
                 self._is_state_new = True
             case _:
-                return
-        if self._since is None:
-            self._since = trio.current_time()
-        self._work.set()
+                return False
+        return True
+
+    def _note_while_following(self, event: Event) -> None:
+        match event:
+            case CandlesPublished(published):
+                for series, candle, corrected in published:
+                    if not corrected:
+                        self._note_unpublished(series, candle)
+            case WindowReplaced(series):
+                self._candles.pop(series, None)
+                self.note_newest(series)
+
+    def _note_unpublished(self, series: Series, candle: Candle) -> None:
+        """What is too much for the leader to be only a little late waits for a comparison."""
+        if series in self._uncompared:
+            return
+        waiting = self._candles.setdefault(series, {})
+        waiting[candle.open_time] = PendingCandle(candle, corrected=False)
+        if len(waiting) > MAX_DIFFERENCES:
+            del self._candles[series]
+            self._uncompared.add(series)
 
     def _note_candle(self, series: Series, candle: Candle, *, corrected: bool) -> None:
-        if series in self._whole:
+        if series in self._whole or series in self._uncompared:
             return
         waiting = self._candles.get(series)
         if waiting is None:
@@ -145,22 +182,56 @@ class Backlog:
         if len(waiting) > MAX_DIFFERENCES:
             self.rewrite(series)
 
+    def _note_notes(self, series: Series) -> None:
+        if series not in self._whole and series not in self._uncompared:
+            self._notes[series] = None
+
     # -- the journal's side --------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Collect from now on; whatever there is already is going to be compared."""
+    def begin(self, uncompared: Iterable[Series]) -> None:
+        """Write from now on: of each of these series once it has been compared."""
         self.forget()
         self._is_collecting = self._is_state_new = True
+        self._uncompared.update(uncompared)
+
+    def take_over(self) -> None:
+        """Write from now on, and first what the former leader has not published."""
+        self._is_following = False
+        self._is_collecting = self._is_state_new = True
+        self._work.set()
+
+    def follow(self) -> None:
+        """Another one writes: collect only what it has not published."""
+        self.forget()
+        self._is_following = True
+
+    def note_newest(self, series: Series) -> None:
+        """The end of a window may be unpublished."""
+        for candle in self._memory.newest_candles(series, UNPUBLISHED):
+            self._note_unpublished(series, candle)
+
+    def settle(self, series: Series, published: Candle) -> None:
+        """The leader has published this state of a candle; it publishes in order."""
+        waiting = self._candles.get(series)
+        if not waiting:
+            return
+        for open_time, pending in tuple(waiting.items()):
+            if open_time < published.open_time or (
+                open_time == published.open_time and not supersedes(pending.candle, published)
+            ):
+                del waiting[open_time]
 
     def forget(self) -> None:
         """Collect nothing: another one writes."""
-        self._is_collecting = self._is_state_new = False
+        self._is_collecting = self._is_following = self._is_state_new = False
         self._since = None
-        for waiting in (self._candles, self._whole, self._notes):
+        for waiting in (self._candles, self._whole, self._notes, self._uncompared):
             waiting.clear()
 
     def rewrite(self, series: Series) -> None:
-        """The whole window is to be written."""
+        """The whole window is to be written, unless its comparison is going to decide that."""
+        if series in self._uncompared:
+            return
         self._candles.pop(series, None)
         self._notes.pop(series, None)
         self._whole[series] = None
@@ -173,6 +244,7 @@ class Backlog:
 
     def compare(self, series: Series, stored: WindowState | None) -> None:
         """Note whatever is to be written so that `stored` becomes equal to the store's window."""
+        self._uncompared.discard(series)
         mine = self._memory.state_of(series)
         if mine is None:
             return
@@ -182,8 +254,8 @@ class Backlog:
             return
         for pending in differences:
             self._note_candle(series, pending.candle, corrected=pending.corrected)
-        if stored is not None and series not in self._whole and mine.notes != stored.notes:
-            self._notes[series] = None
+        if stored is not None and mine.notes != stored.notes:
+            self._note_notes(series)
 
     def take(self, most: int) -> PendingWrites:
         """Take about `most` candles, whole windows first."""
@@ -197,7 +269,8 @@ class Backlog:
         while self._candles and left > 0:
             series = next(iter(self._candles))
             waiting = self._candles.pop(series)
-            taken.candles[series] = dict(sorted(waiting.items()))
+            if waiting:
+                taken.candles[series] = dict(sorted(waiting.items()))
             left -= len(waiting)
         for series in list(self._notes)[: max(0, most - len(taken.whole) - len(taken.candles))]:
             del self._notes[series]

@@ -310,6 +310,13 @@ class MemoryStore:
 
     # -- copies ----------------------------------------------------------------------------
 
+    def newest_candles(self, series: Series, count: int) -> Sequence[Candle]:
+        """The end of a window; none while there is no history."""
+        state = self._series.get(series)
+        if state is None or not state.window.is_ready:
+            return ()
+        return state.window.newest_candles(count)
+
     def state_of(self, series: Series) -> WindowState | None:
         """All that is known of a series; None when that is nothing yet."""
         state = self._series.get(series)

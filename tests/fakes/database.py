@@ -85,6 +85,8 @@ class VirtualDatabase:
         self._origin = "" if exchange is None else exchange.name
         self.is_cut = False
         self.latency = LATENCY
+        self.load_latency = 0.0
+        """Seconds more that it takes to read windows."""
         self.lose_answers = 0
         """So many writes are done without an answer."""
 
@@ -176,6 +178,7 @@ class VirtualDatabase:
         return None
 
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        await trio.sleep(self.load_latency)
         c = await self._reach()
         return [self._stored(c, each, time) for each in series]
 

@@ -35,7 +35,7 @@ class Process:
         self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: 0.0)
         self.report = self.journal.report
         self.store = Mailbox[StoreMessage]("store", capacity=100)
-        self.gaps = Mailbox[CandlesMissing]("gaps", capacity=100)
+        self.gaps = Mailbox[CandlesMissing]("gaps", capacity=1000)
         self.scope = trio.CancelScope()
         self.ended = trio.Event()
 

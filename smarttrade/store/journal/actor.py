@@ -2,10 +2,12 @@
 
 It writes only while it leads, which one process does at a time: it holds a lease, and the epoch
 that it got with it is checked at every write. One that does not lead goes on like any other, feed,
-reads and all, and merely does not write. So one that takes over has all candles already.
+reads and all, and merely does not write. So one that takes over has all candles already; it has
+followed what the leader published, and writes at once what comes after that.
 
 Whenever it is not certain that what is stored is what was written, it reads everything and
-compares: at the start, when it begins to lead, and when Redis has lost something.
+compares: at the start, when it begins to lead, and when Redis has lost something. It writes what is
+live meanwhile: of a series that it has not followed, as soon as that one is compared.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class _Writer:
         self._task_status = task_status
         self._has_started = False
         self._batches = Batches(journal)
-        self._reconciler = Reconciler(journal, store, self._batches)
+        self._reconciler = Reconciler(journal, store)
         self._standby = Standby(journal, store, self._reconciler)
 
     async def start_in_time(self) -> None:
@@ -132,66 +134,83 @@ class _Writer:
             await self._wait_as_standby(claim)
             return
         self._batches.note_heartbeat()
-        if not await self._make_equal(claim):
-            return
+        await self._begin_to_lead(claim)
         if self._report.change(RedisRole.LEADING):
             logger.info("redis_leading", epoch=claim.epoch, leader=journal.name)
-        self._start()
         await self._write_until_over()
 
     async def _wait_as_standby(self, held: Held) -> None:
         journal = self._journal
-        is_new = journal.is_equal or self._report.role is not RedisRole.STANDBY
-        if is_new:
-            self._backlog.forget()
-            journal.is_equal = False
+        journal.is_equal = False
         if self._report.change(RedisRole.STANDBY, leader=held.holder):
             logger.warning("redis_standby", leader=held.holder)
-        if is_new or not journal.was_loaded:
+        if self._reconciler.is_leading:
+            self._reconciler.end()
+        if not self._standby.has_begun:
             await self._standby.begin()
-        self._start()
+        if self._reconciler.is_done:
+            self._start()
         wait = min(held.seconds_left + LEASE_END_MARGIN, journal.lease / RENEWALS)
         await self._standby.follow_until(trio.current_time() + wait)
 
-    async def _make_equal(self, claim: Leading) -> bool:
-        """Compare everything, unless nothing can have happened to what we wrote.
-
-        False when another process leads by now.
-        """
-        journal = self._journal
+    async def _begin_to_lead(self, claim: Leading) -> None:
+        """Compare everything, unless nothing can have happened to what we wrote."""
+        journal, reconciler = self._journal, self._reconciler
         is_ours = claim.epoch == journal.epoch and claim.written >= journal.written
         journal.epoch, journal.written = claim.epoch, claim.written
-        if is_ours and journal.is_equal:
-            return True
+        is_comparing = reconciler.is_leading and not reconciler.is_done
+        if is_ours and (journal.is_equal or is_comparing):
+            return
+        journal.is_equal = False
         journal.number = max(journal.number, claim.written)
         journal.lengths.clear()
         journal.state_digest = ""
-        self._backlog.begin()
-        journal.is_equal = await self._reconciler.reconcile(claim.time, leading=True)
-        self._report.comparisons += journal.is_equal
-        return journal.is_equal
+        has_followed = await self._standby.catch_up()
+        await reconciler.begin(claim.time, leading=True)
+        if has_followed:
+            self._backlog.take_over()
+        else:
+            self._backlog.begin(journal.memory.listed)
+        self._standby.end()
 
     async def _write_until_over(self) -> None:
         """Until another one leads, or something was lost, or the backlog is closed and empty."""
         while True:
-            if self._backlog.is_empty and not self._batches.is_heartbeat_due():
-                if self._backlog.is_closing:
+            if not self._backlog.is_empty or self._batches.is_heartbeat_due():
+                if not await self._write():
+                    self._reconciler.end()
                     return
+                await trio.sleep(BATCH_INTERVAL)
+            elif self._backlog.is_closing:
+                return
+            if self._backlog.is_closing:
+                continue
+            if not self._reconciler.is_done:
+                await self._compare_some()
+            elif self._backlog.is_empty:
                 with trio.move_on_at(self._batches.heartbeat_due_at()):
                     await self._backlog.wait()
-                continue
-            is_due = self._batches.is_check_due()
-            if not await self._batches.write(self._backlog.take(CANDLES_PER_BATCH)):
-                return
-            if is_due:
-                await self._reconciler.verify_some()
-            await trio.sleep(BATCH_INTERVAL)
+
+    async def _write(self) -> bool:
+        is_due = self._journal.is_equal and self._batches.is_check_due()
+        if not await self._batches.write(self._backlog.take(CANDLES_PER_BATCH)):
+            return False
+        if is_due:
+            await self._reconciler.verify_some()
+        return True
+
+    async def _compare_some(self) -> None:
+        await self._reconciler.step()
+        if self._reconciler.is_done:
+            self._journal.is_equal = True
+            self._report.comparisons += 1
+            self._start()
 
     async def finish(self) -> None:
         """Write what is left, if that is quickly done, and let another one lead."""
         with trio.move_on_after(FLUSH_TIMEOUT) as scope:
             try:
-                if self._journal.is_equal and self._report.role is RedisRole.LEADING:
+                if self._report.role is RedisRole.LEADING:
                     await self._write_until_over()
                     await self._database.release(self._journal.name)
             except DatabaseUnavailable as error:

@@ -12,18 +12,16 @@ import trio
 from actors import Mailbox
 
 from ...market.series import Series
-from ...market.window_state import WindowState
-from ..backlog import PendingWrites
 from ..database import DatabaseUnavailable, StoredWindow
 from ..messages import MergeWindows, RestoreWindows, StoreMessage
+from ..redis_format import StoreState
 from ..stored_values import Damaged
-from .batches import Batches
 from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-WINDOWS_PER_READ = 50
-"""Windows that are read and compared at a time: 100 ms in which the service does little else."""
+WINDOWS_PER_STEP = 10
+"""Windows that are read at a time, between two batches of what is live: 50 ms in another thread."""
 
 VERIFIED_PER_HEARTBEAT = 2
 """Windows that are read again and compared with every heartbeat, in turn, since other programs can
@@ -31,37 +29,64 @@ write to Redis, too: 60 series in half a minute, at 2 ms a second."""
 
 
 class Reconciler:
-    """Lets the store have what is stored, and notes in the backlog what differs."""
+    """Lets the store have what is stored, and notes in the backlog what differs.
 
-    def __init__(self, journal: Journal, store: Mailbox[StoreMessage], batches: Batches) -> None:
+    It goes on in steps, between which a leader writes what is live, and a standby follows.
+    """
+
+    def __init__(self, journal: Journal, store: Mailbox[StoreMessage]) -> None:
         self._journal = journal
         self._store = store
-        self._batches = batches
+        self._left: list[Series] = []
+        self._time = 0
+        self._restored = 0
+        self._stored_state: StoreState | None = None
         self._to_verify: list[Series] = []
+        self.is_done = True
+        self.is_leading = False
+        """Whether what differs is to be written."""
 
-    async def reconcile(self, time: int, *, leading: bool) -> bool:
-        """Read all that is stored, as of `time` (exchange's, in ms), into the store.
+    async def begin(self, time: int, *, leading: bool) -> None:
+        """Read all that is stored, as of `time` (exchange's, in ms), with the next steps.
+
+        What is known of the symbols is read now, as a leader is about to write its own.
+        """
+        if not self._journal.was_loaded:
+            self._stored_state = await self._read_state()
+        self._left = list(reversed(self._journal.memory.listed))
+        self._time, self._restored = time, 0
+        self.is_done, self.is_leading = False, leading
+
+    def end(self) -> None:
+        """What has not been read need not be."""
+        self.is_done = True
+
+    async def step(self) -> None:
+        """Read some windows into the store.
 
         One that leads then notes what differs: nothing is written over that is later than what
-        memory has, because memory takes it first. False when we no longer lead.
+        memory has, because memory takes it first.
         """
-        series, restored = self._journal.memory.listed, 0
-        for first in range(0, len(series), WINDOWS_PER_READ):
-            stored = await self._load(series[first : first + WINDOWS_PER_READ], time)
-            if leading:
-                await self._quarantine_damaged(stored)
-                if self._batches.is_heartbeat_due() and not await self._write_heartbeat():
-                    return False
-            restored += await self._restore(stored)
-            if leading:
-                await self._merge(stored)
+        some = self._left[: -WINDOWS_PER_STEP - 1 : -1]
+        stored = await self._load(some, self._time)
+        if self.is_leading:
+            await self._quarantine_damaged(stored)
+        for each in stored:
+            await self._restore(each)
+            if self.is_leading:
+                await self._merge(each)
+        del self._left[len(self._left) - len(some) :]
+        if not self._left:
+            await self._finish()
+
+    async def _finish(self) -> None:
         if not self._journal.was_loaded:
             await self._note_former_format()
-            await self._store.tell(await self._stored_symbols())
+            await self._store.tell(self._stored_symbols())
             self._journal.was_loaded = True
-        if restored:
-            logger.info("windows_restored", series=restored)
-        return True
+        if self._restored:
+            logger.info("windows_restored", series=self._restored)
+        self.is_done = True
 
     async def verify_some(self) -> None:
         """Compare a few windows with what is stored; the next ones next time."""
@@ -71,14 +96,12 @@ class Reconciler:
         del self._to_verify[:VERIFIED_PER_HEARTBEAT]
         stored = await self._load(some, 0)
         await self._quarantine_damaged(stored)
-        self._compare(stored)
+        for each in stored:
+            self._journal.backlog.compare(each.series, each.state)
 
     async def _load(self, series: Sequence[Series], time: int) -> list[StoredWindow]:
         known = self._journal.memory.exchange_time(trio.current_time())
         return await self._journal.database.load(series, known or time)
-
-    async def _write_heartbeat(self) -> bool:
-        return await self._batches.write(PendingWrites())
 
     async def _quarantine_damaged(self, stored: Sequence[StoredWindow]) -> None:
         damaged = [each for each in stored if each.damage is not None]
@@ -91,36 +114,22 @@ class Reconciler:
         await self._journal.database.quarantine(series)
         self._journal.report.quarantined += len(damaged)
 
-    async def _restore(self, stored: Sequence[StoredWindow]) -> int:
-        """Let the store begin with what it does not have; returns how many series that are."""
-        memory = self._journal.memory
-        windows: list[tuple[Series, WindowState]] = [
-            (each.series, each.state)
-            for each in stored
-            if each.state is not None and memory.state_of(each.series) is None
-        ]
-        if windows:
-            await self._store.tell(RestoreWindows(windows, ()))
-        return len(windows)
+    async def _restore(self, stored: StoredWindow) -> None:
+        """Let the store begin with what it does not have."""
+        is_known = self._journal.memory.state_of(stored.series) is not None
+        if stored.state is not None and not is_known:
+            self._restored += 1
+            await self._store.tell(RestoreWindows([(stored.series, stored.state)], ()))
 
-    async def _merge(self, stored: Sequence[StoredWindow]) -> None:
+    async def _merge(self, stored: StoredWindow) -> None:
         """Let the store take what is later there than here; what differs then is written."""
-        memory = self._journal.memory
-        begun = [each for each in stored if memory.state_of(each.series) is not None]
-        windows = [(each.series, each.state) for each in begun if each.state is not None]
-        if windows:
+        memory, windows = self._journal.memory, []
+        if stored.state is not None:
+            self._journal.lengths[stored.series] = len(stored.state.candles)
+            windows = [(stored.series, stored.state)]
+        if windows and memory.state_of(stored.series) is not None:
             await self._store.ask(partial(MergeWindows, windows))
-        self._compare(begun)
-        self._note_lengths(stored)
-
-    def _compare(self, stored: Sequence[StoredWindow]) -> None:
-        for each in stored:
-            self._journal.backlog.compare(each.series, each.state)
-
-    def _note_lengths(self, stored: Sequence[StoredWindow]) -> None:
-        for each in stored:
-            if each.state is not None:
-                self._journal.lengths[each.series] = len(each.state.candles)
+        self._journal.backlog.compare(stored.series, stored.state)
 
     async def _note_former_format(self) -> None:
         with suppress(DatabaseUnavailable):  # an account may be allowed no other keys than ours
@@ -129,12 +138,15 @@ class Reconciler:
                 hint = "it is not read and may be deleted: see docs/operations.md"
                 logger.warning("former_format_ignored", format=found, hint=hint)
 
-    async def _stored_symbols(self) -> RestoreWindows:
+    async def _read_state(self) -> StoreState | None:
         try:
-            state = (await self._journal.database.position()).state
-        except Damaged as error:  # it is about to be written anew
+            return (await self._journal.database.position()).state
+        except Damaged as error:  # it is about to be written again
             logger.error("damaged_state", damage=str(error))
-            state = None
+            return None
+
+    def _stored_symbols(self) -> RestoreWindows:
+        state = self._stored_state
         if state is None:
             return RestoreWindows((), ())
         return RestoreWindows((), state.symbols, state.details)

@@ -96,7 +96,9 @@ async def live_through(database: Database, story: Sequence[tuple[str, Any]]) -> 
     async def send() -> None:
         claim = await unreliable.acquire(journal.name, 60.0)
         assert isinstance(claim, Leading)
-        await writer._make_equal(claim)
+        await writer._begin_to_lead(claim)
+        while not writer._reconciler.is_done:
+            await writer._compare_some()
         with suppress(DatabaseUnavailable):
             await writer._batches.write(journal.backlog.take(5))
 

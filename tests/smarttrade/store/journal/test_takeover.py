@@ -6,7 +6,11 @@ import trio
 from trio.testing import MockClock
 
 from smarttrade.market.window import WINDOW_SIZE
+from smarttrade.store.backlog import MAX_DIFFERENCES
+from smarttrade.store.database import StoredWindow
+from smarttrade.store.events import Published
 from smarttrade.store.messages import CorrectCandles
+from smarttrade.store.redis_format import FORMAT
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, at, candle, rows, states
 from tests.fakes.database import VirtualRedis
@@ -34,6 +38,149 @@ async def test_takeover_undoes_no_close(autojump_clock: MockClock) -> None:
             assert state is not None
             assert states(state.candles) == [*((n, True) for n in range(9)), (9, False)]
             assert states(server.contents.lists[BTC]) == states(state.candles)
+
+
+MANY = tuple(f"S{number:04}USDT" for number in range(300))
+
+
+async def publish(process: Process, minute: int) -> None:
+    """Close a minute of every series, and begin the next."""
+    for series in process.memory.listed:
+        await process.update(candle(minute), candle(minute + 1, closed=False), series=series)
+
+
+def written_since(server: VirtualRedis, seq: int) -> list[Published]:
+    return [
+        published
+        for _, entry in server.contents.changes
+        if entry.seq > seq
+        for change in entry.changes
+        for published in change.published
+    ]
+
+
+async def test_takeover_of_many_series_begins_with_what_is_live(autojump_clock: MockClock) -> None:
+    """To read and compare all of them takes a minute here."""
+    server = VirtualRedis()
+    one, two = Process(server, *MANY), Process(server, *MANY)
+    async with running(one):
+        for series in one.memory.listed:
+            await one.history(series, rows(0, 5))
+        await trio.sleep(5)
+        async with running(two):
+            for series in two.memory.listed:
+                await two.history(series, rows(0, 5))
+            await publish(one, 5)
+            await publish(two, 5)
+            await trio.sleep(10)
+            two.link.load_latency = 2.0
+            one.kill()
+            died_at, seq = trio.current_time(), server.contents.seq
+            await publish(two, 6)
+            while len(written_since(server, seq)) < 2 * len(MANY):
+                await trio.sleep(0.01)
+            assert trio.current_time() - died_at < LEASE + 0.6
+            assert two.report.comparisons == 0
+            found = written_since(server, seq)
+            assert not any(each.corrected for each in found)
+            for series in two.memory.listed:
+                states_of_series = [each.candle for each in found if each.series == series]
+                assert states(states_of_series) == [(6, True), (7, False)]
+            await trio.sleep(2.0 * len(MANY))
+            assert two.report.comparisons == 1
+            assert await two.link.load(two.memory.listed) == [
+                StoredWindow(series, two.memory.state_of(series), None, server.contents.seq)
+                for series in two.memory.listed
+            ]
+
+
+async def test_standby_does_not_repeat_what_the_leader_has_published(
+    autojump_clock: MockClock,
+) -> None:
+    server = VirtualRedis()
+    one, two = Process(server), Process(server)
+    async with running(one, two):
+        for process in (one, two):
+            await process.history(BTC, rows(0, 5))
+        for minute in range(5, 400):
+            await two.update(candle(minute), candle(minute + 1, closed=False))
+            await one.update(candle(minute), candle(minute + 1, closed=False))
+            await trio.sleep(0.1)
+        assert len(two.journal.backlog) == 0
+        one.kill()
+        seq = server.contents.seq
+        await trio.sleep(LEASE + 0.2)
+        assert two.role() is RedisRole.LEADING
+        assert written_since(server, seq) == []
+
+
+async def test_series_that_the_leader_does_not_publish_waits_for_its_comparison(
+    autojump_clock: MockClock,
+) -> None:
+    """What a standby collects is bounded; a leader with fewer series is an operator's mistake."""
+    server = VirtualRedis()
+    one, two = Process(server, "ETHUSDT"), Process(server)
+    async with running(one, two):
+        await two.history(BTC, rows(0, 5))
+        for minute in range(5, 2000):
+            await two.update(candle(minute), candle(minute + 1, closed=False))
+            if minute % 50 == 0:
+                await trio.sleep(1)
+                pending = two.journal.backlog._candles.get(BTC, {})
+                assert len(pending) <= MAX_DIFFERENCES
+        one.kill()
+        await trio.sleep(LEASE + 1)
+        state = two.memory.state_of(BTC)
+        assert state is not None
+        assert server.contents.lists[BTC] == list(state.candles)
+
+
+async def test_start_writes_what_is_live_of_the_series_that_are_compared(
+    autojump_clock: MockClock,
+) -> None:
+    """And of no other: what is stored of it may be later."""
+    server = VirtualRedis()
+    server.contents.origin, server.contents.format = "binance.com", FORMAT
+    one = Process(server, *MANY)
+    for series in one.memory.listed:
+        server.contents.lists[series] = rows(0, 5)
+    one.link.load_latency = 2.0
+    async with running(one):
+        assert one.role() is RedisRole.LEADING
+        await trio.sleep(1)
+        await publish(one, 5)
+        await trio.sleep(3)
+        lengths = {len(server.contents.lists[series]) for series in one.memory.listed}
+        first, last = one.memory.listed[0], one.memory.listed[-1]
+        assert lengths == {6, 7}
+        assert len(server.contents.lists[first]) == 7
+        assert len(server.contents.lists[last]) == 6
+        await trio.sleep(2.0 * len(MANY))
+        assert one.report.comparisons == 1
+
+
+async def test_standby_that_missed_entries_compares_before_it_writes(
+    autojump_clock: MockClock,
+) -> None:
+    """It was cut off while the leader wrote more than the change stream keeps."""
+    server = VirtualRedis(stream_length=5)
+    one, two = Process(server), Process(server)
+    async with running(one, two):
+        for process in (one, two):
+            await process.history(BTC, rows(0, 5))
+        await trio.sleep(1)
+        two.link.is_cut = True
+        for minute in range(5, 30):
+            await one.update(candle(minute), candle(minute + 1, closed=False))
+            await trio.sleep(0.5)
+        one.kill()
+        await trio.sleep(LEASE)
+        two.link.is_cut = False
+        await trio.sleep(10)
+        state = two.memory.state_of(BTC)
+        assert state is not None
+        assert states(state.candles)[-2:] == [(29, True), (30, False)]
+        assert states(server.contents.lists[BTC]) == states(state.candles)
 
 
 async def test_standby_has_the_leaders_closes_and_corrections(autojump_clock: MockClock) -> None:
