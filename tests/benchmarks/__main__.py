@@ -15,7 +15,7 @@ from .options import Options
 from .processes import allow_many_files
 from .report import Report, versions
 
-BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "scale")
+BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "windows", "scale")
 
 
 def main() -> None:

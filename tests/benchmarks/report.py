@@ -125,7 +125,8 @@ class Report:
 def versions() -> dict[str, str]:
     """Versions that matter: uvloop up to 0.22 joins the writes of one loop iteration, 0.23 does not."""
     names = ("trio", "hypercorn", "quart", "fastapi", "uvicorn", "uvloop", "websockets", "redis")
-    return {name: metadata.version(name) for name in names}
+    installed = {distribution.name for distribution in metadata.distributions()}
+    return {name: metadata.version(name) for name in names if name in installed}
 
 
 def _spread(values: list[float], unit: str = "") -> str:
