@@ -36,6 +36,7 @@ from .feed.subtree import build_feed
 from .linux.systemd import watchdog_children
 from .role import Role
 from .session.candle_texts import CandleTexts
+from .session.encoded_cache import EncodedCache
 from .session.draining import Draining
 from .session.hub_actor import run_hub
 from .settings import Settings
@@ -81,7 +82,7 @@ def build_service(
         mailboxes, memory, redis.backlog, wall_clock=clock, suspended=environment.suspended
     )
     children: list[Child | Supervisor] = [*redis.children, store]
-    texts = CandleTexts()
+    texts = CandleTexts(EncodedCache(settings.max_cached_bytes))
     if mailboxes.hub is not None:
         hub = partial(
             run_hub,

@@ -73,7 +73,7 @@ class CandleTexts:
     """
 
     def __init__(self, cache: EncodedCache | None = None) -> None:
-        self.cache = cache or EncodedCache()
+        self.cache = EncodedCache() if cache is None else cache
         """Whole pages and snapshots are kept there too."""
 
     def joined(self, series: Series, candles: Sequence[Candle]) -> bytes:

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
-MAX_CACHED_BYTES = 64 * 1024 * 1024  # the snapshots and pages of 60 series take 20 MB
+MAX_CACHED_BYTES = 64 * 1024 * 1024  # encoded windows, pages and snapshots of 60 series take 30 MB
 
 T = TypeVar("T")
 
 
 class EncodedCache:
-    """Keeps what was used last. One for a process: the limit is for REST pages and snapshots."""
+    """Keeps what was used last. One for a process, for windows, REST pages and snapshots."""
 
     def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
         self._max_bytes = max_bytes

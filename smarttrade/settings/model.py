@@ -27,6 +27,7 @@ from ..feed.audit import AUDIT_ROUND
 from ..feed.subtree import FeedOptions
 from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
+from ..session.encoded_cache import MAX_CACHED_BYTES
 from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
 from ..web.access import Access
 from ..web.server_limits import ServerLimits
@@ -221,6 +222,12 @@ class Settings(BaseModel):
         1000,
         "with more series, /metrics says how many are ready and has nothing of each",
         *(0, 100_000, ""),
+    )
+    max_cached_bytes: int = _number(
+        f"{PREFIX}MAX_CACHED_BYTES",
+        MAX_CACHED_BYTES,
+        "memory for encoded candles, pages and snapshots, all together; the last used are kept",
+        *(0, 1024**4, "bytes"),
     )
     max_waiting_bytes: int = _number(
         f"{PREFIX}MAX_WAITING_BYTES",
