@@ -36,8 +36,8 @@ from .feed.subtree import build_feed
 from .linux.systemd import watchdog_children
 from .role import Role
 from .session.candle_texts import CandleTexts
-from .session.encoded_cache import EncodedCache
 from .session.draining import Draining
+from .session.encoded_cache import EncodedCache
 from .session.hub_actor import run_hub
 from .settings import Settings
 from .settings.files import access_of, tls_of
