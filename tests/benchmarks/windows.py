@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from typing import Any
 
-from smarttrade.app import build_service as _  # noqa: F401 - what a process has without any series
+import smarttrade.app  # noqa: F401 - so that the process has all that it has without any series
 from smarttrade.binance.wire import decode_klines
 from smarttrade.market.interval import Interval
 from smarttrade.session.candle_texts import CandleTexts
