@@ -334,7 +334,7 @@ async def ask(
         return 0, b""
     began, current = trio.current_time(), process.current
     try:
-        with trio.move_on_after(REQUEST_TIMEOUT) as patience:
+        with trio.move_on_after(REQUEST_TIMEOUT) as waiting:
             status, _, body = await get(end, path)
             return status, body
     except (Closed, *GONE):
@@ -344,7 +344,7 @@ async def ask(
         took = trio.current_time() - began
         if took > ANSWER_TIMEOUT + 4 * world.plan.shape.latency and process.must_answer(current):
             text = f"{process.name}: {path} took {took:.1f} s"
-            raise Violation("answers-in-time", text + " without an end" * patience.cancelled_caught)
+            raise Violation("answers-in-time", text + " without an end" * waiting.cancelled_caught)
     return 0, b""
 
 

@@ -47,7 +47,7 @@ class Shape:
     quiet: bool = False
     """Whether the last symbol has minutes without a trade."""
     request_size: int = 0
-    """Bytes of a SUBSCRIBE that the exchange reads, if not as many as in truth. Then few streams
+    """Bytes of a SUBSCRIBE that the exchange reads, if not as many as in production. Then few streams
     are in the URL, too, so that a world of some series subscribes as others do with hundreds."""
     settings: Mapping[str, Any] = field(default_factory=lambda: USUAL)
 
@@ -193,7 +193,7 @@ def plan_for(
 ) -> Plan:
     """The plan of a seed; of the same seed, hours and so on it is always the same.
 
-    `named` is a world of `NAMED` instead of the seed's own; with `kinds` there is trouble of these
+    `named` is a world of `NAMED` instead of the seed's own; with `kinds` there are faults of these
     kinds alone, one a minute, or one of them for good with `liveness`.
     """
     rng = Random(f"plan {seed}")
@@ -235,7 +235,7 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
     found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))
     if rng.random() < FAULT_FREE:
         return found
-    # Some runs have all kinds of trouble, others one kind and plenty of it.
+    # Some runs have faults of all kinds, others many of one kind.
     feed, process, redis = rng.choice(((0.4, 0.1, 0.2), (1.2, 0, 0), (0, 0.4, 0), (0.2, 0.1, 0.6)))
     kinds = rng.sample(FEED, rng.choice((3, 8, len(FEED))))
     for at in _times(rng, seconds, feed):
@@ -380,13 +380,13 @@ def _broken_for_good(rng: Random, shape: Shape, kinds: Sequence[str] = ()) -> Ac
 
 
 def _can_break(shape: Shape) -> list[str]:
-    kinds = ["endpoint_dead", "clients_dead", "streams_silent"]
-    if len(shape.symbols) > 1 and not shape.quiet:  # where the others are quiet too, all is stale
-        kinds.append("symbol_silent")
+    kinds = ["endpoint_dead", "clients_dead"]
     if len(shape.symbols) > 1:
-        kinds += sorted(
-            {"symbol_failing", "symbols_failing", "symbol_unknown", "symbol_halted"} - UNHANDLED
-        )
+        kinds += ["symbol_failing", "symbols_failing"]
+    if not shape.quiet:  # else the feed may be stale in truth
+        kinds.append("streams_silent")
+    if len(shape.symbols) > 1 and not shape.quiet:
+        kinds += ["symbol_silent", "symbol_unknown", "symbol_halted"]
     if shape.symbols_of or shape.foreign:  # no other process can take over all that it does
         return kinds
     if shape.has_redis:

@@ -1,5 +1,5 @@
 """A client's own HTTP and WebSocket: a few lines, because hundreds of thousands of messages go
-through them. The real client libraries session to the service in tests/smarttrade/web."""
+through them. The real client libraries are tested in tests/smarttrade/web."""
 
 from __future__ import annotations
 

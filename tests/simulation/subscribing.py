@@ -15,7 +15,7 @@ URL_NAMES = 60  # characters of stream names in a URL: those of three or four
 
 @contextmanager
 def requests_of(size: int) -> Iterator[None]:
-    """Within the block, the exchange ignores requests of more than `size` bytes; 0: as in truth."""
+    """Within the block, the exchange ignores requests of more than `size` bytes; 0: as in production."""
     if not size:
         yield
         return

@@ -119,7 +119,7 @@ class World(LogReceiver):
                 nursery.start_soon(self._collect_garbage)
                 await self._begin()
                 nursery.start_soon(watch, self)
-                await self._trouble()
+                await self._perform_actions()
                 await self._calm_down()
                 await self._stop()
                 nursery.cancel_scope.cancel()
@@ -170,17 +170,17 @@ class World(LogReceiver):
             has_pauses = 1 < shape.steady == number + 1
             self._nursery.start_soon(client.stay_with_pauses if has_pauses else client.stay)
 
-    async def _trouble(self) -> None:
+    async def _perform_actions(self) -> None:
         began = trio.current_time()
         with self._crowd:
             async with trio.open_nursery() as nursery:
                 for action in self.plan.actions:
                     await trio.sleep_until(began + action.at)
-                    nursery.start_soon(self._happen, action)
+                    nursery.start_soon(self._perform, action)
                 await trio.sleep_until(began + self.plan.seconds)
                 nursery.cancel_scope.cancel()
 
-    async def _happen(self, action: Action) -> None:
+    async def _perform(self, action: Action) -> None:
         self.trace.note("FAULT" if action.kind != "client" else "arrives", str(action))
         rng = Random(action.seed)
         if action.kind != "client":
@@ -215,7 +215,7 @@ class World(LogReceiver):
         self.trace.note("world", "calm")
         if not self.plan.is_liveness:
             self.heal()
-        self._leave_to_the_complete()
+        self._stop_the_incomplete()
         self.is_calm = True
         began, ready_timeout = trio.current_time(), READY_TIMEOUT + self._longest_pause()
         alive = [process for process in self.processes if self.must_work(process)]
@@ -253,8 +253,8 @@ class World(LogReceiver):
             pauses.append(LOOKED_FOR_AGAIN)
         return max(pauses, default=0.0)
 
-    def _leave_to_the_complete(self) -> None:
-        """Processes with fewer symbols than others leave: what is led by them is incomplete."""
+    def _stop_the_incomplete(self) -> None:
+        """Stop processes with fewer symbols than others for good: what they publish is incomplete."""
         for process in self.processes:
             if len(process.settings.symbols) < len(self.plan.shape.symbols):
                 process.stays_away = True

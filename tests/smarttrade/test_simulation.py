@@ -65,7 +65,7 @@ def test_others_go_on_when_one_part_is_broken_for_good() -> None:
     check(run_seed(2, HOURS, liveness=True))
 
 
-def test_failing_run_is_shrunk_to_the_one_happening_that_it_needs() -> None:
+def test_failing_run_is_shrunk_to_the_one_action_that_it_needs() -> None:
     plant = next(plant for plant in PLANTS if "unsubscribing" in plant.name)
     plan = Plan(
         1,
@@ -84,7 +84,7 @@ def test_failing_run_is_shrunk_to_the_one_happening_that_it_needs() -> None:
     assert small.plan.actions == plan.actions[1:2]
 
 
-def test_leaving_out_a_happening_leaves_the_others_alone() -> None:
+def test_leaving_out_an_action_leaves_the_others_alone() -> None:
     plan = plan_for(4, 0.2)
     assert plan == plan_for(4, 0.2)
     fewer = plan.only(plan.actions[1:])

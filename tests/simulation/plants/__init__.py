@@ -1,4 +1,4 @@
-"""Does it bite? Faults planted into the product, one at a time; each must be found soon.
+"""Mutation checks: bugs planted into the product, one at a time; each must be found soon.
 
 `python -m tests.simulation --plants` looks for all of them.
 """

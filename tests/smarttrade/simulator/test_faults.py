@@ -190,7 +190,7 @@ async def test_pings_and_pongs_may_be_missing(autojump_clock: Any) -> None:
         assert b"101" in await stream.receive_some()
         with trio.move_on_after(3600):
             await stream.receive_some()
-            pytest.fail("the server said something")
+            pytest.fail("the server sent something")
     venue.faults.no_pong.on()
     async with stream_client(venue, "/ws") as connection:
         with trio.move_on_after(100) as scope:
