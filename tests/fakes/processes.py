@@ -25,6 +25,8 @@ class Program:
 
     def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
         self.log = log
+        self.directory = Path()
+        """A checkout of the program."""
         self._arguments = arguments
         self._environment = environment
         self.port = int(arguments[arguments.index("--port") + 1])
@@ -45,8 +47,14 @@ class Program:
                 env={**inherited, **self._environment},
                 stdout=log,
                 stderr=log,
+                cwd=self.directory,
             )
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def cpu(self) -> float:

@@ -56,6 +56,7 @@ class EdgeProtocol(H11Protocol):
         self._guard = guard
         self._budget = budget
         self._request = RequestInfo(b"", b"")
+        self._is_refused = False
         self.connection = LenientConnection(
             h11.SERVER, max_incomplete_event_size=edge.limits.head_size
         )
@@ -100,6 +101,10 @@ class EdgeProtocol(H11Protocol):
         )
 
     async def _refuse(self, refused: RefusedError) -> None:
+        """Answer in place of the application, unless it has begun to."""
+        if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        self._is_refused = True
         problem = ProblemError(refused.status, refused.code, str(refused))
         status, headers, body = problem.parts()
         method, origin = self._request.method.decode("latin-1"), self._request.origin
@@ -107,10 +112,11 @@ class EdgeProtocol(H11Protocol):
         lines += self._edge.cors.headers(origin, method)
         lines += [("Content-Length", str(len(body))), ("Connection", "close")]
         reason = HTTPStatus(status).phrase.encode()
-        await self._send_h11_event(h11.Response(status_code=status, headers=lines, reason=reason))
+        send = super()._send_h11_event
+        await send(h11.Response(status_code=status, headers=lines, reason=reason))
         if method != "HEAD":
-            await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
+            await send(h11.Data(data=body))
+        await send(h11.EndOfMessage())
 
     async def _send_error_response(self, status_code: int) -> None:
         if self.connection.our_state is h11.IDLE:  # nothing is known of the request
@@ -119,8 +125,8 @@ class EdgeProtocol(H11Protocol):
         await self._refuse(RefusedError(status_code, problem.code, str(problem)))
 
     async def _send_h11_event(self, event: Any) -> None:
-        """What an application sends after its client's mistake has been answered is dropped."""
-        if self.connection.our_state in _OVER:
+        """What an application sends once its client's mistake is being answered is dropped."""
+        if self._is_refused or self.connection.our_state in _OVER:
             await trio.lowlevel.checkpoint()
         else:
             await super()._send_h11_event(event)
@@ -217,9 +223,9 @@ class EdgeHTTP(HTTPStream):
         await super().handle(event)
 
     async def _send_error_response(self, status_code: int) -> None:
+        self.state = ASGIHTTPState.CLOSED  # the application may answer meanwhile
         for event in problem_events(status_code, self.stream_id):
             await self.send(event)
-        self.state = ASGIHTTPState.CLOSED
 
     async def _refuse(self) -> None:
         self._edge.counters.oversized_bodies += 1
@@ -228,7 +234,8 @@ class EdgeHTTP(HTTPStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        if self.closed:
+        is_over = self.closed or (message is not None and self.state is ASGIHTTPState.CLOSED)
+        if is_over:
             await trio.lowlevel.checkpoint()
             return
         if message is not None and message["type"] == "http.response.body":
