@@ -25,9 +25,6 @@ from .weight import Purpose
 
 logger = structlog.get_logger("feed.audit")
 
-SETTLING = 2
-"""Rows at the end that are left out: a candle may be read while the exchange still writes it."""
-
 AUDIT_ROUND = 120.0
 """Seconds in which every series is compared once, if there are not too many. At Binance, 60 series
 cost 60 of the 6000 weight a minute."""
@@ -98,7 +95,7 @@ async def _audit(
     series: Series, store: Mailbox[StoreMessage], rest: RestClient, counters: AuditCounters
 ) -> None:
     rows = await rest.klines(series, purpose=Purpose.AUDIT)
-    settled = rows[:-SETTLING]
+    settled = [row for row in rows if row.closed]
     counters.turns += 1
     counters.compared += len(settled)
     found = await store.ask(partial(GetDifferences, series, settled))

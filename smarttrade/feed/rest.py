@@ -11,6 +11,7 @@ import trio
 
 from ..market.candle import Candle
 from ..market.series import Series
+from ..market.settling import mark_unsettled
 from ..store.exchange_clock import ExchangeClock
 from .bodies import ACCEPTED_ENCODING, UnreadableBodyError, read_body
 from .errors import ExchangeBusy, ExchangeError, ExchangeRefused, ExchangeUnavailable, Malformed
@@ -72,7 +73,8 @@ class RestClient:
     ) -> list[Candle]:
         """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
 
-        Every row but the last is closed. `as_of` is the latest event time known, in ms.
+        Closed are those before the last that had closed `SETTLING_TIME` before they were read, by
+        the exchange's clock. `as_of` is the latest event time known, in ms.
 
         Raises:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
@@ -81,7 +83,23 @@ class RestClient:
         request = self._venue.klines_request(
             series, first=first, last=last, limit=limit, as_of=as_of
         )
-        return await self._get(request, purpose)
+        self.note_time(as_of)
+        rows, asked_at = await self._get(request, purpose)
+        if not rows:
+            return rows
+        newest = rows[-1].open_time
+        time = max(self.clock.estimate(asked_at), newest)
+        self.note_time(newest)
+        return mark_unsettled(rows, series.interval, time)
+
+    def note_time(self, time: int) -> None:
+        """The exchange's clock shows `time` (ms) or later.
+
+        The estimate is behind after a suspend, and at an exchange whose time runs fast.
+        """
+        now = trio.current_time()
+        if time > self.clock.estimate(now):
+            self.clock.learn(time, now)
 
     def klines_interval(self, series: Series, purpose: Purpose) -> float:
         """Seconds between requests for klines by which a purpose uses its own share of weight."""
@@ -97,7 +115,7 @@ class RestClient:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
             ExchangeRefused: it does not know one of them, and may not say which.
         """
-        listing = await self._get(self._venue.listing_request(symbols), Purpose.CHECK)
+        listing, _ = await self._get(self._venue.listing_request(symbols), Purpose.CHECK)
         if listing.weight is not None and listing.weight != self.budget.allowed:
             logger.info("exchange_weight_limit", weight=listing.weight)
             self.budget.allowed = listing.weight
@@ -111,16 +129,21 @@ class RestClient:
         Raises:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
         """
-        return await self._get(self._venue.server_time_request(), Purpose.CHECK)
+        time, _ = await self._get(self._venue.server_time_request(), Purpose.CHECK)
+        return time
 
-    async def _get(self, request: RestRequest[Answer], purpose: Purpose) -> Answer:
-        """Ask each host that may be asked, beginning with the one that answered last."""
+    async def _get(self, request: RestRequest[Answer], purpose: Purpose) -> tuple[Answer, float]:
+        """Ask each host that may be asked, beginning with the one that answered last.
+
+        Returns the answer, and when the request that it answers was sent.
+        """
         failure: ExchangeUnavailable | None = None
         tried: list[str] = []
         while (host := await self._next_host(request.weight, purpose, tried)) is not None:
             tried.append(host.url)
+            asked_at = trio.current_time()
             try:
-                return await self._ask(host, request, purpose)
+                return await self._ask(host, request, purpose), asked_at
             except ExchangeBusy:
                 raise  # limits are per address, whichever host is asked
             except ExchangeUnavailable as error:

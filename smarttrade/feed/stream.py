@@ -62,7 +62,7 @@ async def run_stream(
         venue, hosts, dial, store, rest, updates, health, attempts, counters, rotate_after
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_forward, updates, store)
+        nursery.start_soon(_forward, updates, store, rest)
         nursery.start_soon(_report_feed, health, store, wall_clock)
         for number, shard in enumerate(shards):
             nursery.start_soon(StreamShard(number, shard, context).keep_connected)
@@ -86,9 +86,10 @@ async def _add_shards(
             nursery.start_soon(StreamShard(number, shard, context).keep_connected)
 
 
-async def _forward(updates: UpdateQueue, store: Mailbox[StoreMessage]) -> None:
+async def _forward(updates: UpdateQueue, store: Mailbox[StoreMessage], rest: RestClient) -> None:
     while True:
         batch = await updates.receive_batch(BATCH_SIZE)
+        rest.note_time(batch[-1].candle.event_time)
         await store.tell(PutUpdates([(update.series, update.candle) for update in batch]))
 
 

@@ -52,6 +52,11 @@ class Window(PublishedCandles):
         """The open time in ms of the first candle that waits."""
         return min(self._buffered, default=None)
 
+    def is_closed(self, open_time: int) -> bool:
+        """Whether the final state of the candle at `open_time` (ms) is known."""
+        known = self.candles.find(open_time) or self._buffered.get(open_time)
+        return known is not None and known.closed
+
     # -- live candles ----------------------------------------------------------------------
 
     def apply(self, candle: Candle) -> Change:
@@ -105,9 +110,9 @@ class Window(PublishedCandles):
     def merge(self, rows: Sequence[Candle], first: int | None = None) -> Change:
         """Take one unbroken range of the exchange's history, ascending.
 
-        A row is `closed` when the exchange had a later one by then. `first` (ms) says from which
-        open time on the range was asked for, if from a certain one: what is absent between it and
-        the first row does not exist.
+        A row is `closed` when it is final; only the last one may be forming. `first` (ms) says
+        from which open time on the range was asked for, if from a certain one: what is absent
+        between it and the first row does not exist.
 
         The first call makes the window ready; then it publishes everything. So does one that was
         asked for the newest and begins after a gap: what is in the gap would not fit in here.

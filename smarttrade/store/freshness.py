@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from ..market.candle import Candle
+from ..market.settling import SETTLING_TIME
 from ..market.window import Window
 
-OVERDUE_AFTER = 5_000
-"""Milliseconds of exchange time after a candle's end by which the next one, or its closing, is
-missed: twice the exchange's cadence of 2 s, and a little for the way."""
+OVERDUE_AFTER = SETTLING_TIME
+"""Milliseconds of exchange time after a candle's end at which its closing, if it has not come, is
+asked for: an earlier answer would not be final."""
 
+NOT_READY_AFTER = OVERDUE_AFTER + 5_000
+"""The same until the series counts as standing still: a little for the answer."""
+
+FIRST_OVERDUE_PAUSE = 5_000
+"""Milliseconds of exchange time between the first two such questions."""
 MAX_OVERDUE_PAUSE = 60_000
-"""Milliseconds of exchange time between two such questions at most. The pause doubles while the
-exchange has nothing new, as in a halt of trading."""
+"""And at most. The pause doubles while the exchange has nothing new, as in a halt of trading."""
 
 CONFIRM_TIMEOUT = 5.0
 """Seconds that stored candles wait for the stream, before what came since is asked for anyway."""
@@ -26,9 +32,10 @@ REFUSED_PAUSE = 5.0
 MAX_REFUSED_PAUSE = 300.0
 """And at most, since the pause doubles: a symbol may be listed in a moment, or never again."""
 
-LAGGING_AFTER = 15.0
-"""Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
-the same push; and a series found to be stalled is read over REST more often than that."""
+LAGGING_AFTER = 20.0
+"""Seconds for which a series may be behind another of its symbol: one may wait for the final state
+of its newest candle for `SETTLING_TIME`, and the other not. Every trade changes them all, in the
+same push; and a series found to be stalled is read over REST more often than that."""
 
 CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
@@ -42,6 +49,30 @@ one request; when the exchange does not give it, stale charts would be worse tha
 reported and filled later."""
 
 
+class _Settling:
+    """A candle that has ended, and whose final state is still to come."""
+
+    __slots__ = ("due", "expires", "is_asked", "latest", "open_time")
+
+    def __init__(self, open_time: int, due: float, now: float) -> None:
+        self.open_time = open_time
+        self.due = due
+        """Exchange time in ms at which it is asked for."""
+        self.latest = now + SETTLING_TIME / 1000
+        """When it is asked for in any case, by the loop's clock: that of the exchange may not be
+        known."""
+        self.expires = self.latest + BUFFER_TIMEOUT
+        """Until when the candles after it wait."""
+        self.is_asked = False
+
+    def is_due(self, now: float, time: int) -> bool:
+        """Whether to ask for it; true once."""
+        if self.is_asked or (time < self.due and now < self.latest):
+            return False
+        self.is_asked, self.expires = True, now + BUFFER_TIMEOUT
+        return True
+
+
 class Freshness:
     """Of one series: what arrived when, and what it waits for."""
 
@@ -53,6 +84,7 @@ class Freshness:
         "_is_without_history",
         "_overdue_at",
         "_overdue_pause",
+        "_settling",
         "_window",
         "is_incomplete",
         "lagging_since",
@@ -79,7 +111,8 @@ class Freshness:
         """Exchange time in ms at which the exchange had no later candle than the newest here."""
         self._buffered_since: float | None = None
         self._overdue_at = 0
-        self._overdue_pause = OVERDUE_AFTER
+        self._overdue_pause = FIRST_OVERDUE_PAUSE
+        self._settling: _Settling | None = None
 
     # -- what the exchange answered --------------------------------------------------------
 
@@ -108,7 +141,45 @@ class Freshness:
         self._ask_at = now + self._ask_pause
         self._ask_pause = min(2 * self._ask_pause, MAX_REFUSED_PAUSE)
 
+    def settle_later(self, open_time: int, due: int, now: float) -> None:
+        """The candle at `open_time` may lack its last trades: ask for it at `due`, both in ms."""
+        known = self._settling
+        if known is None or known.open_time != open_time:
+            self._settling = _Settling(open_time, due, now)
+        elif known.is_asked:  # the exchange's clock is behind what was taken for it
+            self._settling = _Settling(open_time, inf, now)
+
     # -- what to ask it --------------------------------------------------------------------
+
+    def is_settling(self, now: float) -> bool:
+        """Whether the newest candle has ended, and its final state is waited for.
+
+        Nothing is missing then: the candles after it wait for no longer than that.
+        """
+        settling, newest = self._settling, self._window.newest
+        return (
+            settling is not None
+            and newest is not None
+            and newest.open_time == settling.open_time
+            and not newest.closed
+            and now < settling.expires
+        )
+
+    def must_settle(self, now: float, time: int) -> bool:
+        """Whether an answer about the newest candle would not be final yet.
+
+        It is asked for when it would be, unless the stream closes it before.
+        """
+        if self.is_settling(now):
+            return True
+        newest = self._window.newest
+        if newest is None or newest.closed:
+            return False
+        due = self._window.interval.next(newest.open_time) + SETTLING_TIME
+        if time >= due:
+            return False
+        self.settle_later(newest.open_time, due, now)
+        return True
 
     def unsettled(self) -> int | None:
         """From which open time (ms) on to ask up to now; None for all there is."""
@@ -122,6 +193,8 @@ class Freshness:
 
     def is_due(self, now: float, time: int) -> bool:
         """Whether it is time to ask for what may have been missed; true once for each reason."""
+        if self._settling is not None and self.is_settling(now):
+            return self._settling.is_due(now, time)
         if self._is_overdue(time):
             return True
         if self.unconfirmed_since is not None and now > self.unconfirmed_since + CONFIRM_TIMEOUT:
@@ -137,7 +210,7 @@ class Freshness:
     def _is_overdue(self, time: int) -> bool:
         """Whether to ask for the candle after the newest, which should be there by now."""
         if not self._window.is_ready or not self._window.is_overdue(time, OVERDUE_AFTER):
-            self._overdue_at, self._overdue_pause = 0, OVERDUE_AFTER
+            self._overdue_at, self._overdue_pause = 0, FIRST_OVERDUE_PAUSE
             return False
         if time < self._overdue_at:
             return False
@@ -147,7 +220,7 @@ class Freshness:
 
     def has_buffered_too_long(self, now: float) -> bool:
         """Whether candles that wait for history are to be published without it."""
-        if not self._window.buffered or not self._window.is_ready:
+        if not self._window.buffered or not self._window.is_ready or self.is_settling(now):
             self._buffered_since = None
         elif self._buffered_since is None:
             self._buffered_since = now
@@ -164,9 +237,9 @@ class Freshness:
             return NO_HISTORY
         if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
-        if window.unfilled or window.buffered:
+        if window.unfilled or (window.buffered and not self.is_settling(now)):
             return "candles missing that are being read from the exchange"
-        if window.is_overdue(time, 2 * OVERDUE_AFTER) and not self._is_confirmed(time):
+        if window.is_overdue(time, NOT_READY_AFTER) and not self._is_confirmed(time):
             return "newest candle ended and nothing later is known"
         if self.lagging_since is not None and now > self.lagging_since + LAGGING_AFTER:
             return "its stream says nothing, although there were trades"

@@ -18,6 +18,7 @@ from ..market.gaps import Missing
 from ..market.interval import Interval
 from ..market.replica import adopt, follow
 from ..market.series import Series
+from ..market.settling import SETTLING_TIME, up_to_unsettled
 from ..market.stored_window import merge_stored, restore
 from ..market.symbol_details import SymbolDetails, SymbolState
 from ..market.window import WINDOW_SIZE
@@ -156,7 +157,7 @@ class MemoryStore:
                 clock.learn(candle.event_time, now)
             change = state.window.apply(candle)
             if change.missing is not None:
-                missing += self._ask(series, state, change.missing)
+                missing += self._request(series, state, change.missing, now)
             elif change.updates and clock.is_credible(candle.event_time, now):
                 state.freshness.unconfirmed_since = None
             self._collect(series, state, change, published)
@@ -178,7 +179,8 @@ class MemoryStore:
     ) -> list[Event]:
         """Merge rows that were read over REST; the first ones make the series ready.
 
-        Rows that reach the newest candle count as news of the series, as the stream's do.
+        Rows that reach the newest candle count as news of the series, as the stream's do. Those
+        after one that is not final are left out: it is read once more.
         """
         state = self._series.get(series)
         if state is None:
@@ -188,7 +190,7 @@ class MemoryStore:
         window = state.window
         is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
         state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
-        rows = [self._as_known(row) for row in rows]
+        rows = self._up_to_unsettled(state, [self._as_known(row) for row in rows], now)
         if not window.is_ready and state.would_go_back(rows):
             state.freshness.ask_later(now)
             return []
@@ -196,7 +198,9 @@ class MemoryStore:
             begun = self._take_first_history(series, state, partial(window.merge, rows), now, wall)
             return [*begun, WindowReplaced(series)]
         before = window.newest
-        events = self._published(series, state, window.merge(rows, first), wall)
+        change = window.merge(rows, first)
+        events = self._published(series, state, change, wall)
+        events += self._request(series, state, change.missing, now)
         if before and window.oldest and before.open_time < window.oldest.open_time:
             events.append(WindowReplaced(series))
         elif is_extended:
@@ -237,9 +241,7 @@ class MemoryStore:
         if news is not None and (live := [c for c in change.updates if c.open_time >= news]):
             events.append(CandlesPublished([Published(series, candle, False) for candle in live]))
         events += state.open_waiting(series, self._clock.latest)
-        if change.missing is not None:
-            events += self._ask(series, state, change.missing)
-        return events
+        return events + self._request(series, state, change.missing, now)
 
     def _note_history(self, now: float) -> None:
         if self._serving_since is None:
@@ -277,8 +279,6 @@ class MemoryStore:
             self.counters.published += len(published)
             self.updated_at = wall
             events.append(CandlesPublished(published))
-        if change.missing is not None:
-            events += self._ask(series, state, change.missing)
         return events + self._gap_events(series, state)
 
     @staticmethod
@@ -300,9 +300,24 @@ class MemoryStore:
             into += [Published(series, candle, True) for candle in change.corrections]
         into += [Published(series, candle, False) for candle in change.updates]
 
-    def _ask(self, series: Series, state: SeriesState, missing: Missing) -> list[Event]:
+    @staticmethod
+    def _up_to_unsettled(
+        state: SeriesState, rows: Sequence[Candle], now: float
+    ) -> Sequence[Candle]:
+        """Leave out the rows after one that is not final, and have that one read once more."""
+        known = up_to_unsettled(rows, state.window.is_closed)
+        if len(known) < len(rows):
+            due = rows[-1].open_time + SETTLING_TIME
+            state.freshness.settle_later(known[-1].open_time, due, now)
+        return known
+
+    def _request(
+        self, series: Series, state: SeriesState, missing: Missing | None, now: float
+    ) -> list[Event]:
         """Ask for what is missing, once, however many live candles come meanwhile."""
-        if state.requested == missing:
+        if missing is None or state.requested == missing:
+            return []
+        if state.freshness.must_settle(now, self._clock.estimate(now)):
             return []
         state.requested = missing
         self.counters.missing += 1
@@ -340,6 +355,7 @@ class MemoryStore:
             if state.window.is_ready:
                 change = merge_stored(state.window, stored)
                 events += self._published(series, state, change, wall)
+                events += self._request(series, state, change.missing, now)
                 continue
             if state.would_go_back(stored.candles):
                 continue
@@ -486,7 +502,7 @@ class MemoryStore:
             for series, state in states:
                 if state.freshness.has_buffered_too_long(now):
                     events += self._published(series, state, state.window.release(), wall)
-                if state.freshness.is_due(now, time) and self._is_worth_asking(series, state):
+                if state.freshness.is_due(now, time) and self._is_worth_asking(series, state, now):
                     overdue.append(series)
             self._look_at(symbol, states, now, time)
         return events + self.find_missing(overdue)
@@ -512,9 +528,10 @@ class MemoryStore:
                 gaps=state.count_gaps(),
             )
 
-    def _is_worth_asking(self, series: Series, state: SeriesState) -> bool:
+    def _is_worth_asking(self, series: Series, state: SeriesState, now: float) -> bool:
         """History of a symbol that does not trade grows no further, once it has been read."""
-        return self._states.of(series.symbol).is_trading or not state.window.is_ready
+        is_read = state.window.is_ready and not state.freshness.is_settling(now)
+        return self._states.of(series.symbol).is_trading or not is_read
 
     # -- catalogue -------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from smarttrade.market.series import Series
 
 MAIN = "https://api.exchange.test"
 SPARE = "https://data.exchange.test"
+LONG_AFTER = 10_000_000_000_000
+"""Milliseconds: a time of the exchange at which every candle of a test has closed long ago."""
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 

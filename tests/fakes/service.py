@@ -26,7 +26,9 @@ from tests.fakes.exchange_link import End, link
 from tests.fakes.memory_net import MemoryListener, http_over, transport_over, websocket_over
 from tests.fakes.schemas import checked
 
-START = 1_733_007_600_000 + 12_345  # ms; some seconds into a minute
+START = 1_733_007_600_000 + 22_345  # ms; some seconds into a minute, whose rows are final
+REST_LAG = 8.0
+"""Seconds after its end for which a row of the exchange lacks its last trades."""
 RECONNECT_PAUSE = 1.0  # seconds
 
 
@@ -236,16 +238,19 @@ async def world(
     quiet_closes: bool = True,
     seed: int = 3,
     with_spare: bool = False,
+    start: int = START,
     prepare: Callable[[World], None] = lambda world: None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A service that is built and not yet running, with its environment."""
     names = symbols if listed is None else listed
     exchange, spare = (
-        Exchange(symbols=names, start_ms=START, seed=seed, quiet=quiet, quiet_closes=quiet_closes)
+        Exchange(symbols=names, start_ms=start, seed=seed, quiet=quiet, quiet_closes=quiet_closes)
         for _ in range(2)
     )
     assert exchange.now() == spare.now()  # starts the clock of both
+    for each in exchange, spare:
+        each.faults.stale_rows.on(REST_LAG)
     async with trio.open_nursery() as nursery:
         made = World(
             exchange,

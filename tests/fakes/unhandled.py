@@ -6,8 +6,4 @@ removed from here. `python -m tests.simulation --kinds` plays them all the same.
 
 from __future__ import annotations
 
-UNHANDLED = frozenset(
-    {
-        "stale_rows",  # a row is taken as final because a later one is listed
-    }
-)
+UNHANDLED: frozenset[str] = frozenset()

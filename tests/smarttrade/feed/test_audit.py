@@ -17,18 +17,18 @@ from actors import Mailbox
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.audit import (
     CONFIRM_AFTER,
-    SETTLING,
     AuditCounters,
     run_audit,
 )
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.weight import Purpose, WeightBudget
 from smarttrade.market.candle import Candle
+from smarttrade.market.settling import SETTLING_TIME
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesPublished, HubEvent, Published
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import GetPage, ListSymbols, Page, PutHistory, StoreMessage
-from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange, candle
+from tests.fakes.exchange_rest import LONG_AFTER, MAIN, ReceivedRequest, RestExchange, candle
 from tests.fakes.exchange_streams import BTC, MINUTE
 
 LAST = 199  # the newest minute; it forms
@@ -61,7 +61,10 @@ class Auditing:
 
 @asynccontextmanager
 async def auditing(
-    *, absent: int | None = None, before: Callable[[Auditing], None] = lambda _: None
+    *,
+    absent: int | None = None,
+    before: Callable[[Auditing], None] = lambda _: None,
+    clock: int = LONG_AFTER,
 ) -> AsyncIterator[Auditing]:
     """Everything is published as the exchange has it, but for the minute `absent`."""
     exchange = RestExchange()
@@ -69,6 +72,7 @@ async def auditing(
     store, hub = Mailbox[StoreMessage]("store", capacity=16), Mailbox[HubEvent]("hub", capacity=64)
     async with exchange.client() as http, trio.open_nursery() as nursery:
         made = Auditing(exchange, RestClient(BINANCE, http, [MAIN], WeightBudget(6000)), store)
+        made.rest.clock.learn(clock, trio.current_time())
         memory = MemoryStore(["BTCUSDT"], [BTC.interval])
         nursery.start_soon(partial(run_store, store, memory, hub=hub, gaps=None))
         nursery.start_soon(made.follow, hub)
@@ -87,7 +91,7 @@ async def test_what_agrees_is_left_alone(autojump_clock: MockClock) -> None:
     async with auditing() as made:
         await trio.sleep(5.5 * ROUND)
     assert made.counters.turns == 5
-    assert made.counters.compared == 5 * (LAST + 1 - SETTLING)
+    assert made.counters.compared == 5 * (LAST)
     assert made.counters.differences == 0
     assert made.corrected == []
     assert len(made.exchange.requests) == 5
@@ -157,11 +161,13 @@ async def test_candle_that_is_absent_here_is_put_in(autojump_clock: MockClock) -
 
 async def test_what_has_just_closed_is_not_compared(autojump_clock: MockClock) -> None:
     """The exchange may still be writing it."""
-    async with auditing() as made:
-        for minute in range(LAST - SETTLING + 1, LAST + 1):
+    at_turn = int(1000 * ROUND)
+    async with auditing(clock=LAST * MINUTE + SETTLING_TIME - 1000 - at_turn) as made:
+        for minute in (LAST - 1, LAST):
             made.alter(minute, volume=99.0)
-        await trio.sleep(3 * ROUND)
-    assert made.counters.differences == 0
+        await trio.sleep(ROUND + CONFIRM_AFTER + 1)
+    assert made.counters.turns == 1
+    assert made.counters.compared == LAST - 1
     assert made.corrected == []
 
 

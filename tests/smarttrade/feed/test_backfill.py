@@ -39,7 +39,7 @@ from smarttrade.store.messages import (
     PutUpdates,
     StoreMessage,
 )
-from tests.fakes.exchange_rest import MAIN, SPARE, ReceivedRequest, RestExchange, candle
+from tests.fakes.exchange_rest import LONG_AFTER, MAIN, SPARE, ReceivedRequest, RestExchange, candle
 from tests.fakes.exchange_store import RecordingStore
 
 MINUTE = 60_000
@@ -70,7 +70,9 @@ def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
 async def client(exchange: RestExchange, ceiling: int = 3000) -> AsyncIterator[RestClient]:
     async with exchange.client() as http:
         with trio.fail_after(24 * 3600):
-            yield RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(6000, ceiling))
+            rest = RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(6000, ceiling))
+            rest.clock.learn(LONG_AFTER, trio.current_time())
+            yield rest
 
 
 # The actor beside a store that only writes down

@@ -20,7 +20,7 @@ from smarttrade.store.events import CandlesMissing
 from smarttrade.store.freshness import MAX_REFUSED_PAUSE
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import ListSymbols, StoreMessage
-from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange
+from tests.fakes.exchange_rest import LONG_AFTER, MAIN, ReceivedRequest, RestExchange
 from tests.fakes.exchange_streams import BTC, ETH, MINUTE
 
 REFUSAL = {"code": -1121, "msg": "Invalid symbol."}
@@ -51,6 +51,7 @@ async def test_first_history_is_asked_for_until_it_is_there(
     with capture_logs():
         async with exchange.client() as http, trio.open_nursery() as nursery:
             rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+            rest.clock.learn(LONG_AFTER, trio.current_time())
             nursery.start_soon(partial(run_store, store, memory, hub=None, gaps=gaps))
             await store.tell(ListSymbols(["BTCUSDT", "ETHUSDT"]))
             await nursery.start(

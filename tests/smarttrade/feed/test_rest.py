@@ -20,7 +20,16 @@ from smarttrade.feed.venue import SymbolStatus
 from smarttrade.feed.weight import Purpose, WeightBudget
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from tests.fakes.exchange_rest import MAIN, SPARE, Answer, RestExchange, Scripted, dripping, silent
+from tests.fakes.exchange_rest import (
+    LONG_AFTER,
+    MAIN,
+    SPARE,
+    Answer,
+    RestExchange,
+    Scripted,
+    dripping,
+    silent,
+)
 
 BTC = Series("BTCUSDT", Interval.MINUTE_1)
 MINUTE = 60_000
@@ -39,7 +48,11 @@ async def asking(
 ) -> AsyncIterator[RestClient]:
     async with exchange.client() as http:
         with trio.fail_after(4 * 86_400):
-            yield RestClient(BINANCE, http, endpoints or (MAIN, SPARE), WeightBudget(6000, ceiling))
+            rest = RestClient(
+                BINANCE, http, endpoints or (MAIN, SPARE), WeightBudget(6000, ceiling)
+            )
+            rest.clock.learn(LONG_AFTER, trio.current_time())
+            yield rest
 
 
 def hosts(exchange: RestExchange) -> list[str]:

@@ -16,7 +16,7 @@ from smarttrade.store.freshness import (
     CONFIRMED_FOR,
     LAGGING_AFTER,
     MAX_REFUSED_PAUSE,
-    OVERDUE_AFTER,
+    NOT_READY_AFTER,
     REFUSED_PAUSE,
 )
 from smarttrade.store.memory import MemoryStore
@@ -71,7 +71,7 @@ def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> li
 def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while() -> None:
     store = pair()
     found = troubles(store, 40, close=101.0)
-    assert found[0] == 4 + LAGGING_AFTER + 1
+    assert found[0] == 4 + LAGGING_AFTER + 2
     assert found[-1] == 38
     assert overview(store, 39.0, BTC).not_ready_reason is None
 
@@ -122,7 +122,7 @@ def standing_still() -> tuple[MemoryStore, float]:
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, event=2, volume=20.0))], 2.0, 0.0)
-    overdue = 60.0 + 2 * OVERDUE_AFTER / 1000 + 1
+    overdue = 60.0 + NOT_READY_AFTER / 1000 + 1
     assert overview(store, overdue).not_ready_reason
     return store, overdue
 

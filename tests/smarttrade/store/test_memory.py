@@ -24,7 +24,12 @@ from smarttrade.store.events import (
     WindowReplaced,
 )
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.freshness import BUFFER_TIMEOUT, MAX_OVERDUE_PAUSE, OVERDUE_AFTER
+from smarttrade.store.freshness import (
+    BUFFER_TIMEOUT,
+    MAX_OVERDUE_PAUSE,
+    NOT_READY_AFTER,
+    OVERDUE_AFTER,
+)
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
     Catalogue,
@@ -251,8 +256,8 @@ def test_history_settles_what_was_missing() -> None:
 def test_history_that_is_not_enough_is_asked_for_again() -> None:
     """The exchange's database lags behind its stream."""
     store = ready_store()
-    put(store, candle(6, closed=False))
-    question = CandlesMissing(BTC, at(3), at(6), candle(6, closed=False).event_time)
+    put(store, candle(6, closed=False, event=20))
+    question = CandlesMissing(BTC, at(3), at(6), candle(6, closed=False, event=20).event_time)
     assert store.put_history(BTC, rows(3, 3), at(3), 0.0, 0.0) == [question]
     assert questions(store.put_history(BTC, rows(3, 5), at(3), 0.0, 0.0)) == [
         CandlesMissing(BTC, at(5), at(6), question.as_of)
@@ -362,20 +367,20 @@ def test_overdue_question_is_for_everything_from_the_first_unsettled_candle() ->
     store = ready_store(0, 3)
     received = candle(3, closed=False, event=30, volume=20.0)
     put(store, received, now=0.0)
-    assert store.check_overdue(34.9, 0.0) == []
-    assert store.check_overdue(35.0, 0.0) == [CandlesMissing(BTC, at(3), None, received.event_time)]
+    assert store.check_overdue(44.9, 0.0) == []
+    assert store.check_overdue(45.0, 0.0) == [CandlesMissing(BTC, at(3), None, received.event_time)]
 
 
 def test_series_that_went_on_is_asked_for_at_once_when_it_is_overdue_again() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=0.0)
     asked = [now for now in range(200) if store.check_overdue(float(now), 0.0)]
-    assert asked[-1] == 140  # and next at 200
+    assert asked[-1] == 150  # and next at 210
     put(store, candle(4), candle(5), candle(6), now=200.0)  # at(7) on the exchange's clock
     assert store.check_overdue(201.0, 0.0) == []
-    assert store.check_overdue(204.0, 0.0) == []
-    again = [now for now in range(205, 225) if store.check_overdue(float(now), 0.0)]
-    assert again == [205, 210, 220]
+    assert store.check_overdue(214.0, 0.0) == []
+    again = [now for now in range(215, 235) if store.check_overdue(float(now), 0.0)]
+    assert again == [215, 220, 230]
 
 
 def test_nothing_is_overdue_before_the_exchange_time_is_known() -> None:
@@ -465,7 +470,7 @@ def test_series_that_lacks_candles_is_in_trouble_until_they_are_there() -> None:
 def test_series_that_stands_still_is_in_trouble() -> None:
     store = ready_store(0, 3)
     put(store, candle(3), now=0.0)  # at(4)
-    fresh_until = 2 * OVERDUE_AFTER / 1000
+    fresh_until = NOT_READY_AFTER / 1000
     assert store.symbol_overviews(store.symbols, fresh_until - 0.1)[0].not_ready_reason is None
     assert "ended" in (
         store.symbol_overviews(store.symbols, fresh_until + 0.1)[0].not_ready_reason or ""

@@ -1,0 +1,40 @@
+"""Which rows of an exchange's history are final, and which may lack their last trades.
+
+History lags behind the stream: for some seconds after its close time a row may not have its last
+trades yet, although a later row is listed already. Such a row counts as forming until it is read
+once more, or until the stream closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .candle import Candle
+from .interval import Interval
+
+SETTLING_TIME = 15_000
+"""Milliseconds of exchange time after its close time from which on a row that is read is final. At
+Binance, history lags by 2 to 10 s around the turn of the minute."""
+
+
+def mark_unsettled(rows: list[Candle], interval: Interval, time: int) -> list[Candle]:
+    """`rows`, with those as forming that had not closed `SETTLING_TIME` before `time` (ms)."""
+    end = len(rows)
+    while end and interval.close_time(rows[end - 1].open_time) > time - SETTLING_TIME:
+        end -= 1
+    return rows[:end] + [row._replace(closed=False) for row in rows[end:]]
+
+
+def up_to_unsettled(rows: Sequence[Candle], is_closed: Callable[[int], bool]) -> Sequence[Candle]:
+    """`rows` up to and with the first that is not final; nothing can be published after that one.
+
+    `is_closed` says whether the final state of the candle at an open time (ms) is known already.
+    The last row forms, whatever is known of it.
+    """
+    first = len(rows) - 1
+    while first > 0 and not rows[first - 1].closed:
+        first -= 1
+    for index in range(max(0, first), len(rows) - 1):
+        if not is_closed(rows[index].open_time):
+            return rows[: index + 1]
+    return rows

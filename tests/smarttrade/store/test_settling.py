@@ -1,0 +1,194 @@
+"""A candle that has just ended is final once it was read late enough, or the stream closes it.
+
+Minute 3 is the newest but one: it ended when minute 4 opened, 240 s after the loop's time 0.
+"""
+
+from __future__ import annotations
+
+from smarttrade.market.candle import Candle
+from smarttrade.market.interval import Interval
+from smarttrade.market.settling import SETTLING_TIME, mark_unsettled
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
+from smarttrade.store.events import CandlesMissing, Event, Published
+from smarttrade.store.freshness import BUFFER_TIMEOUT
+from smarttrade.store.memory import MemoryStore
+from smarttrade.store.messages import Page
+from tests.fakes.candles import BASE, BTC, at, candle, rows, states
+
+READ_AT = 245.0  # seconds; 5 s into minute 4
+DUE = 240.0 + SETTLING_TIME / 1000
+
+
+def new_store() -> MemoryStore:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.learn_time(BASE, 0.0)
+    return store
+
+
+def read(now: float, first: int = 0, *, last: int = 4) -> list[Candle]:
+    """What REST lists at `now`; a row that has just ended lacks a trade."""
+    found = mark_unsettled(rows(first, last), BTC.interval, BASE + int(now * 1000))
+    return [row if row.closed else row._replace(volume=5.0) for row in found]
+
+
+def put(store: MemoryStore, *candles: Candle, now: float) -> list[Event]:
+    return store.put_updates([(BTC, each) for each in candles], now, 0.0)
+
+
+def started() -> MemoryStore:
+    """A start 5 s after the turn of the minute, and the stream goes on."""
+    store = new_store()
+    store.put_history(BTC, read(READ_AT), None, 0.0, READ_AT)
+    return store
+
+
+def forming(second: int = 6) -> Candle:
+    return candle(4, closed=False, event=second, volume=2.0)
+
+
+def held(store: MemoryStore) -> list[tuple[int, bool]]:
+    page = store.page(BTC, 1000, None)
+    assert isinstance(page, Page)
+    return states(page.candles)
+
+
+def trouble(store: MemoryStore, now: float) -> str | None:
+    return store.symbol_overviews(["BTCUSDT"], now)[0].not_ready_reason
+
+
+def published(events: list[Event]) -> list[tuple[int, bool, float, bool]]:
+    found: list[Published] = [p for event in events for p in getattr(event, "published", ())]
+    return [
+        (minute, closed, each.candle.volume, each.corrected)
+        for each in found
+        for minute, closed in states([each.candle])
+    ]
+
+
+def questions(events: list[Event]) -> list[CandlesMissing]:
+    return [event for event in events if isinstance(event, CandlesMissing)]
+
+
+def test_start_is_ready_with_a_candle_that_is_not_final() -> None:
+    store = started()
+    assert held(store) == [(0, True), (1, True), (2, True), (3, False)]
+    assert trouble(store, READ_AT) is None
+
+
+def test_live_candles_wait_for_it_and_nothing_is_asked_for() -> None:
+    store = started()
+    assert put(store, forming(), now=246.0) == []
+    for now in range(246, int(DUE)):
+        assert store.check_overdue(float(now), 0.0) == []
+        assert trouble(store, float(now)) is None
+    assert held(store)[-1] == (3, False)
+
+
+def test_it_is_asked_for_once_and_then_closed_before_what_waits() -> None:
+    store = started()
+    put(store, forming(), now=246.0)
+    as_of = forming().event_time
+    assert store.check_overdue(DUE, 0.0) == [CandlesMissing(BTC, at(3), None, as_of)]
+    assert store.check_overdue(DUE + 1, 0.0) == []
+    assert put(store, forming(16), now=DUE + 1) == []
+    assert trouble(store, DUE + 1) is None
+    events = store.put_history(BTC, read(DUE + 1, 3), at(3), 0.0, DUE + 1)
+    assert published(events) == [(3, True, 10.0, False), (4, False, 5.0, False)]
+    assert store.check_overdue(DUE + 2, 0.0) == []
+    assert trouble(store, DUE + 2) is None
+
+
+def test_close_from_the_stream_settles_it_and_nothing_is_read() -> None:
+    store = started()
+    put(store, forming(), now=246.0)
+    late = candle(3, event=67)
+    assert published(put(store, late, now=247.0)) == [
+        (3, True, 10.0, False),
+        (4, False, 2.0, False),
+    ]
+    assert [now for now in range(247, 300) if questions(store.check_overdue(now, 0.0))] == []
+
+
+def test_close_that_came_before_the_rows_settles_them() -> None:
+    """The stream was connected at the turn of the minute."""
+    store = new_store()
+    put(store, candle(3), now=240.1)
+    store.put_history(BTC, read(READ_AT), None, 0.0, READ_AT)
+    assert held(store)[-2:] == [(3, True), (4, False)]
+    assert [now for now in range(246, 300) if questions(store.check_overdue(now, 0.0))] == []
+
+
+def test_without_an_answer_what_waits_is_published_in_the_end() -> None:
+    store = started()
+    put(store, forming(), now=246.0)
+    store.check_overdue(DUE, 0.0)
+    times = [
+        now
+        for now in range(int(DUE) + 1, int(DUE) + 30)
+        if published(store.check_overdue(float(now), 0.0))
+    ]
+    assert times == [int(DUE + 2 * BUFFER_TIMEOUT) + 1]
+    assert "missing" in (trouble(store, DUE + 20) or "")
+
+
+def test_close_that_is_lost_is_asked_for_when_the_answer_is_final() -> None:
+    store = new_store()
+    store.put_history(BTC, rows(0, 2), None, 0.0, 170.0)
+    put(store, candle(2), candle(3, closed=False, event=58, volume=9.0), now=238.0)
+    assert put(store, forming(2), now=242.0) == []
+    asked = [now for now in range(242, 260) if questions(store.check_overdue(now, 0.0))]
+    assert asked == [DUE]
+    assert put(store, forming(18), now=DUE + 0.1) == []
+    events = store.put_history(BTC, read(DUE + 1, 3), at(3), 0.0, DUE + 1)
+    assert published(events) == [(3, True, 10.0, False), (4, False, 5.0, False)]
+
+
+def test_close_that_is_late_settles_a_live_candle() -> None:
+    store = new_store()
+    store.put_history(BTC, rows(0, 2), None, 0.0, 170.0)
+    put(store, candle(2), candle(3, closed=False, event=58, volume=9.0), now=238.0)
+    put(store, forming(2), now=242.0)
+    assert [each[:2] for each in published(put(store, candle(3), now=250.0))] == [
+        (3, True),
+        (4, False),
+    ]
+    assert [now for now in range(250, 300) if questions(store.check_overdue(now, 0.0))] == []
+
+
+def test_range_that_ends_after_a_gap_is_read_at_once() -> None:
+    """Rows of it are final, but for the one that has just ended."""
+    store = new_store()
+    store.put_history(BTC, rows(0, 1), None, 0.0, 70.0)
+    put(store, candle(1, closed=False, event=30, volume=3.0), now=90.0)
+    [question] = questions(put(store, forming(2), now=242.0))
+    assert (question.first, question.last) == (at(1), at(4))
+    events = store.put_history(BTC, read(243.0, 1), at(1), 0.0, 243.0)
+    assert [each[:2] for each in published(events)] == [(1, True), (2, True), (3, False)]
+    assert not questions(events)
+    assert trouble(store, 244.0) is None
+    assert [now for now in range(244, 260) if questions(store.check_overdue(now, 0.0))] == [DUE]
+
+
+def test_clock_that_is_not_known_delays_the_question_by_no_more_than_that_time() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.put_history(BTC, read(READ_AT), None, 0.0, 1000.0)
+    asked = [now for now in range(1000, 1040) if questions(store.check_overdue(now, 0.0))]
+    assert asked == [1015]
+
+
+def test_answer_that_is_not_final_either_is_followed_by_a_pause() -> None:
+    """The exchange's clock is behind what was taken for it."""
+    store = started()
+    asked = []
+    for now in range(246, 320):
+        if questions(store.check_overdue(now, 0.0)):
+            asked.append(now)
+            store.put_history(BTC, read(READ_AT, 3), at(3), 0.0, now)
+    assert asked == [255, 270, 285, 300, 315]
+
+
+def test_candle_of_a_symbol_that_is_halted_meanwhile_is_settled_all_the_same() -> None:
+    store = started()
+    halted = SymbolDetails("HALT", None, SymbolState.HALTED, 0.0)
+    store.list_symbols(["BTCUSDT"], {"BTCUSDT": halted}, 246.0)
+    assert [now for now in range(246, 300) if questions(store.check_overdue(now, 0.0))] == [DUE]
