@@ -2,7 +2,7 @@
 
     service                  rest_for_one: what starts later needs what starts earlier
     ├── redis                one_for_one; with Redis only, see store/redis_subtree.py
-    │   └── journal          stored candles -> store; then writes behind it
+    │   └── journal          stored candles -> store; then writes behind it; one for each shard
     ├── store                candles; answers reads
     ├── hub                  fan-out to clients
     ├── feed                 one_for_one, see feed/subtree.py
@@ -61,7 +61,7 @@ def build_service(
     role: Role = Role.SERVE,
 ) -> Supervisor:
     """Every actor, every channel, the whole tree; nothing runs yet."""
-    symbols, intervals = settings.symbols, settings.intervals
+    symbols, intervals = settings.own_symbols, settings.intervals
     clock, heartbeat = environment.wall_clock, settings.heartbeat_interval
     mailboxes = StoreMailboxes.create(
         len(symbols) * len(intervals), has_clients=role.has_clients, has_feed=role.has_feed
@@ -70,13 +70,14 @@ def build_service(
     if environment.exchange_time:
         memory.learn_time(environment.exchange_time, trio.current_time())
     redis = build_redis(
-        environment.database,
+        environment.databases,
         memory,
         mailboxes.store,
         has_feed=role.has_feed,
         lease=settings.lease_ttl,
         stale_after=settings.stale_after,
         wall_clock=clock,
+        expected=settings.set_catalogue,
     )
     store = build_store(
         mailboxes, memory, redis.backlog, wall_clock=clock, suspended=environment.suspended
@@ -130,6 +131,7 @@ def build_service(
         max_series_metrics=settings.max_series_metrics,
         wall_clock=clock,
         origin=lambda: memory.origin,
+        shards=settings.shards if environment.databases else 1,
     )
     web = build_web(
         services,

@@ -31,6 +31,7 @@ from .settings.values import masked
 from .store.database import Database
 from .store.origin import Exchange
 from .store.probe import redis_answers
+from .store.shards import make_shard
 from .store.steady_clock import suspended_time
 from .web.front_end import Listen
 from .web.server.sockets import open_listeners
@@ -55,8 +56,9 @@ class Environment:
     """For the exchange's streams."""
     stream_urls: Sequence[str]
     listen: Listen
-    database: Database | None = None
-    """Where candles are kept; None keeps them in memory only. A gateway needs one."""
+    databases: Sequence[Database] = ()
+    """Where candles are kept, one for each shard; none keeps them in memory only. A gateway needs
+    those of all shards."""
     notifier: Notifier | None = None
     """systemd, if it started this process."""
     stopping: trio.Event = field(default_factory=trio.Event)
@@ -106,7 +108,7 @@ async def open_environment(
             network.dial,
             stream_urls,
             listen=partial(_listen, settings),
-            database=await _open_database(settings, role, exchange),
+            databases=await _open_databases(settings, role, exchange),
             notifier=notifier,
             exchange=exchange,
             exchange_time=exchange_time,
@@ -154,29 +156,33 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
     return listeners
 
 
-async def _open_database(
+async def _open_databases(
     settings: Settings, role: Role, exchange: Exchange | None
-) -> Database | None:
-    """The configured Redis, or for `serve` the one at the default address; None for memory.
+) -> Sequence[Database]:
+    """The configured Redis, or for `serve` the one at the default address; none for memory.
 
     Simulated candles are never stored beside real ones: they have a namespace of their own, and
     `serve` stores them only in a Redis that is configured.
     """
     simulated = exchange is not None and exchange.name == SIMULATED
     if settings.use_memory_store or not await _has_redis(settings, role, simulated=simulated):
-        return None
+        return ()
     from .store.redis_database import RedisDatabase  # takes as long to import as Trio
 
     url = settings.redis_url or DEFAULT_REDIS_URL
     namespace = settings.redis_namespace + (SIMULATED_SUFFIX if simulated else "")
     logger.info("redis", url=masked(url), namespace=namespace)
-    return RedisDatabase(
-        url,
-        namespace,
-        within=settings.redis_timeout,
-        stream_length=settings.max_stored_changes,
-        exchange=exchange,
-    )
+    return [
+        RedisDatabase(
+            url,
+            namespace,
+            within=settings.redis_timeout,
+            stream_length=settings.max_stored_changes,
+            exchange=exchange,
+            shard=make_shard(number, settings.shards, settings.symbols),
+        )
+        for number in settings.own_shards
+    ]
 
 
 async def _has_redis(settings: Settings, role: Role, *, simulated: bool) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from ..role import Role
 from .ingest import load_with_redis
 from .options import add_options
-from .serve import serve
+from .serve import refuse_shard, serve
 from .signals import run_until_signal
 
 
@@ -19,5 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
+    refuse_shard(loaded)
     main = partial(serve, loaded, False, role=Role.GATEWAY)
     return run_until_signal(main, drain_delay=loaded.settings.drain_delay)

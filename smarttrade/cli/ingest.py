@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load_with_redis(arguments)
+    settings = loaded.settings
+    if not settings.own_symbols:
+        print_message(
+            f"no symbol of SMARTTRADE_SYMBOLS belongs to shard {settings.shard}"
+            f" of {settings.shards}: it needs no ingest"
+        )
+        return 2
     if "PORT" not in loaded.origins:
         loaded = replace(loaded, settings=loaded.settings.model_copy(update={"port": PORT}))
     main = partial(serve, loaded, arguments.simulated, role=Role.INGEST)

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = load(arguments)
+    refuse_shard(loaded)
     if not arguments.simulated:
         logging.getLogger().addHandler(OfflineHint())
     main = partial(serve, loaded, arguments.simulated)
@@ -54,6 +55,18 @@ def load(arguments: argparse.Namespace) -> Loaded:
     for old, current in loaded.deprecated.items():
         log.warning("deprecated_variable", variable=old, use=current)
     return loaded
+
+
+def refuse_shard(loaded: Loaded) -> None:
+    """End a process whose clients would get a part of the symbols."""
+    shard = loaded.settings.shard
+    if shard is not None:
+        origin = loaded.origins["SMARTTRADE_SHARD"]
+        print_message(
+            f"SMARTTRADE_SHARD='{shard}' ({origin}): must not be set here: serve and gateway have"
+            " all shards"
+        )
+        sys.exit(2)
 
 
 async def serve(

@@ -29,11 +29,13 @@ from ..market.interval import Interval, parse_interval
 from ..market.series import parse_symbol
 from ..session.encoded_cache import MAX_CACHED_BYTES
 from ..session.session_limits import BAD_REQUEST_INTERVAL, SessionLimits
+from ..store.shards import MAX_SHARDS, shard_of
 from ..web.access import Access
 from ..web.server_limits import ServerLimits
 from .redis_url import ALLOWED as REDIS_URL_ALLOWED
 from .redis_url import read_redis_url
 from .values import (
+    Explained,
     base_url,
     host_name,
     list_of,
@@ -109,6 +111,30 @@ class Settings(BaseModel):
         "what our keys in Redis begin with; processes that belong together have the same",
         allowed="up to 50 letters, digits and any of _ - . :",
     )
+    shards: int = _number(
+        f"{PREFIX}SHARDS",
+        1,
+        "parts into which the symbols are divided, for several processes to feed; all processes"
+        " have the same",
+        *(1, MAX_SHARDS, ""),
+    )
+    shard: int | None = _variable(
+        f"{PREFIX}SHARD",
+        None,
+        "the part that this process feeds; for ingest only; if not set, all of them",
+        allowed=f"a whole number from 0 to {MAX_SHARDS - 1}, less than SMARTTRADE_SHARDS",
+        ge=0,
+        le=MAX_SHARDS - 1,
+    )
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_the_shards(cls, shard: int | None, info: ValidationInfo) -> int | None:
+        count = info.data.get("shards")
+        if shard is not None and count is not None and shard >= count:
+            raise Explained(f"SMARTTRADE_SHARDS is {count}")
+        return shard
+
     redis_timeout: float = _number(
         f"{PREFIX}REDIS_TIMEOUT", 1.0, "Redis has so long to answer", 0.1, 10, "s"
     )
@@ -410,9 +436,30 @@ class Settings(BaseModel):
         return "http" if self.tls_cert is None else "https"
 
     @property
+    def own_shards(self) -> range:
+        """Those that this process feeds, or follows."""
+        return range(self.shards) if self.shard is None else range(self.shard, self.shard + 1)
+
+    @property
+    def own_symbols(self) -> tuple[str, ...]:
+        """Those of `symbols` that belong to one of its shards."""
+        if self.shard is None:
+            return self.symbols
+        return tuple(s for s in self.symbols if shard_of(s, self.shards) == self.shard)
+
+    @property
+    def set_catalogue(self) -> tuple[tuple[str, ...], tuple[Interval, ...]]:
+        """Symbols and intervals; those that have their default are left out."""
+        is_set = self.model_fields_set
+        return (
+            self.symbols if "symbols" in is_set else (),
+            self.intervals if "intervals" in is_set else (),
+        )
+
+    @property
     def feed_options(self) -> FeedOptions:
         return FeedOptions(
-            symbols=self.symbols,
+            symbols=self.own_symbols,
             weight_ceiling=self.weight_ceiling,
             rotate_after=self.rotate_after,
             audit_round=self.audit_round,

@@ -13,6 +13,7 @@ from actors import Mailbox, MailboxClosed, Reply
 
 from ..market.series import Series
 from .backlog import Backlog
+from .backlogs import Backlogs
 from .events import CandlesMissing, Event, HubEvent, JournalEvent
 from .memory import MemoryStore
 from .messages import (
@@ -59,7 +60,7 @@ async def run_store(  # noqa: C901 - one match
     *,
     hub: Mailbox[HubEvent] | None,
     gaps: Mailbox[CandlesMissing] | None,
-    backlog: Backlog | None = None,
+    backlog: Backlog | Backlogs | None = None,
     wall_clock: Callable[[], float] = time.time,
     suspended: Callable[[], float] = lambda: 0.0,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,

@@ -29,8 +29,8 @@ from .events import (
     GapsChanged,
     WindowReplaced,
 )
-from .memory import MemoryStore
 from .redis_format import StoreState
+from .shard_view import ShardView
 
 MAX_DIFFERENCES = WINDOW_SIZE // 4
 """Changes of one series from which on its whole window is written instead."""
@@ -72,7 +72,7 @@ class PendingWrites:
 class Backlog:
     """What the store has changed since it was last written. Plain code, but for `wait`."""
 
-    def __init__(self, memory: MemoryStore) -> None:
+    def __init__(self, memory: ShardView) -> None:
         self._memory = memory
         self._candles: dict[Series, dict[int, PendingCandle]] = {}
         self._whole: dict[Series, None] = {}
@@ -280,10 +280,7 @@ class Backlog:
             self._since = None
         if self._is_state_new:
             self._is_state_new = False
-            memory = self._memory
-            taken.state = StoreState(
-                memory.symbols, memory.intervals, memory.feed, memory.catalogue.details
-            )
+            taken.state = self._memory.state
         return taken
 
     def put_back(self, taken: PendingWrites) -> None:

@@ -14,6 +14,7 @@ from ..market.series import Series
 from ..market.window_state import SeriesNotes, WindowState
 from .origin import Exchange
 from .redis_format import Entry, StoreState
+from .shards import Shard
 
 
 class DatabaseUnavailable(Exception):
@@ -146,6 +147,8 @@ class Database(Protocol):
 
     exchange: Exchange | None
     """This process's own. A gateway has none, and reads what there is."""
+    shard: Shard
+    """Which one this is."""
 
     async def acquire(self, leader: str, lease: float) -> Leading | Held:
         """Take or prolong the lease, for `lease` seconds; quarantines what is damaged beside it.
@@ -154,6 +157,7 @@ class Database(Protocol):
             ForeignFormat: no one leads, but this version cannot read what is stored. Nothing of
                 it is changed.
             ForeignOrigin: what is stored, or is being written, is of another exchange.
+            WrongShardCount: what is stored is divided into another number of shards.
         """
 
     async def release(self, leader: str) -> None:
@@ -186,6 +190,7 @@ class Database(Protocol):
         Raises:
             ForeignFormat: it is not for us to read.
             Damaged: the state beside it is not ours.
+            WrongShardCount: what is stored is divided into another number of shards.
         """
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:

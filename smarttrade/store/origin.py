@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..errors import Misconfigured
+from .mismatch import NamespaceMismatch
 
 MAX_ORIGIN = 260  # characters: a host name of 253 and a port
 
@@ -26,7 +26,7 @@ class Exchange(NamedTuple):
         return (self.name, *sorted(self.others - {self.name}))
 
 
-class ForeignOrigin(Exception):
+class ForeignOrigin(NamespaceMismatch):
     """What is stored came from another exchange; the message says what to do."""
 
     def __init__(self, found: str, exchange: Exchange, namespace: str) -> None:
@@ -35,10 +35,6 @@ class ForeignOrigin(Exception):
             f"{exchange.name}; set SMARTTRADE_REDIS_NAMESPACE, to {namespace}-{_suffix(exchange)} "
             "for example"
         )
-
-
-class WrongExchange(Misconfigured):
-    """The settings join an exchange and a namespace with another exchange's candles."""
 
 
 def is_origin(text: str) -> bool:

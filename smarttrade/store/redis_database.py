@@ -45,6 +45,7 @@ from .redis_format import (
 )
 from .redis_lane import RedisConnections, RedisLane
 from .redis_script import Script
+from .shards import Shard, WrongShardCount
 from .stored_values import (
     Damaged,
     candles_from_list,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 WINDOWS_PER_READ = 50  # windows in one round trip: 5 MB, which is 10 ms of a server's time
 ENTRIES_PER_READ = 200  # of the change stream
 MAX_LEASE = 60.0  # seconds; as long as the setting allows, and no lease of ours lasts longer
+ONLY_SHARD = Shard()
 WAITING_SHARE = 0.5  # of the time limit; a server that waits for longer counts as dead
 
 
@@ -79,14 +81,15 @@ class RedisDatabase:
         within: float,
         stream_length: int,
         exchange: Exchange | None = None,
-        shard: int = 0,
+        shard: Shard = ONLY_SHARD,
         part: str = "",
     ) -> None:
         self.exchange = exchange
+        self.shard = shard
         self._origin = "" if exchange is None else exchange.name
         self._within = within
         self._stream_length = stream_length
-        self._keys = Keys(namespace, shard, part)
+        self._keys = Keys(namespace, shard.number, part)
         self._connections = RedisConnections(url, within)
         self._writing = RedisLane(self._connections)
         self._reading = RedisLane(self._connections)
@@ -100,7 +103,7 @@ class RedisDatabase:
         arguments = [lease_of(leader, exchange.name), leader, _ms(lease), _ms(MAX_LEASE), FORMAT]
         arguments += [keys.quarantine, QUARANTINE_TTL, *exchange.accepted]
         names = [keys.lease, keys.meta, keys.changes]
-        reply = await self._writing.run(lambda redis: redis.run_script(_ACQUIRE, names, arguments))
+        reply = await self._writing.run(partial(self._acquire, names, arguments))
         match reply:
             case [b"LEADING", int(epoch), int(written), bytes(origin), int(time)]:
                 self._origin = readable(origin, MAX_ORIGIN)
@@ -112,6 +115,16 @@ class RedisDatabase:
             case [b"ORIGIN", bytes(found)]:
                 raise ForeignOrigin(readable(found, MAX_ORIGIN), exchange, keys.namespace)
         raise DatabaseUnavailable(f"not an answer to acquire: {reply!r:.200}")
+
+    def _acquire(self, names: Sequence[str], arguments: Sequence[Any], redis: RedisClient) -> Any:
+        keys = [self._keys.shards, self._keys.quarantined_shards]
+        found = redis.run_script(_SHARDS, keys, [self.shard.count, QUARANTINE_TTL])
+        self._check_shards(int(found))
+        return redis.run_script(_ACQUIRE, names, arguments)
+
+    def _check_shards(self, found: int) -> None:
+        if found != self.shard.count:
+            raise WrongShardCount(found, self.shard.count, self._keys.namespace)
 
     async def release(self, leader: str) -> None:
         """See `Database`."""
@@ -187,8 +200,8 @@ class RedisDatabase:
 
     async def position(self) -> Position:
         """See `Database`."""
-        keys = [self._keys.meta, self._keys.changes]
-        reply = await self._reading.run(lambda redis: redis.run_script(_POSITION, keys, [FORMAT]))
+        shards, reply = await self._reading.run(self._position)
+        self._check_shards(_number_or(shards, 0) or self.shard.count)
         found, origin, seq, time, state, last = reply
         if found is not None and found != FORMAT.encode():
             raise ForeignFormat(found)
@@ -201,6 +214,11 @@ class RedisDatabase:
             origin=stored,
             time=number_from_text(time),
         )
+
+    def _position(self, redis: RedisClient) -> tuple[bytes | None, Sequence[Any]]:
+        keys = [self._keys.meta, self._keys.changes]
+        shards = redis.redis.get(self._keys.shards)
+        return shards, redis.run_script(_POSITION, keys, [FORMAT])
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
         """See `Database`."""
@@ -231,6 +249,7 @@ class RedisDatabase:
         names = [keys.meta, keys.lease, keys.changes, keys.notes(origin)]
         names += [keys.candles(origin, each) for each in series]
         await self._writing.run(lambda redis: redis.redis.delete(*names))
+        await self._writing.run(lambda redis: redis.redis.delete(keys.shards))
 
     # -- Inside --------------------------------------------------------------------------------
 
@@ -240,8 +259,8 @@ class RedisDatabase:
         return self.exchange
 
 
-_NAMES = ("write", "acquire", "release", "quarantine", "forget", "load", "position")
-_WRITE, _ACQUIRE, _RELEASE, _QUARANTINE, _FORGET, _LOAD, _POSITION = map(Script, _NAMES)
+_NAMES = ("write", "acquire", "release", "quarantine", "forget", "load", "position", "shards")
+_WRITE, _ACQUIRE, _RELEASE, _QUARANTINE, _FORGET, _LOAD, _POSITION, _SHARDS = map(Script, _NAMES)
 
 
 def _group_arguments(group: Group) -> list[Any]:
@@ -258,7 +277,7 @@ def _stored_windows(
     series: Sequence[Series], reply: Sequence[Any], time: int
 ) -> list[StoredWindow]:
     """See `lua/load.lua`."""
-    number, notes_type = _seq_or_0(reply[0]), readable(reply[1])
+    number, notes_type = _number_or(reply[0], 0), readable(reply[1])
     found = zip(series, *(reply[first::4] for first in range(2, 6)), strict=True)
     windows = []
     for each, kind, count, text, notes in found:
@@ -294,12 +313,12 @@ def _lines(text: bytes, count: int) -> Sequence[bytes]:
     return lines
 
 
-def _seq_or_0(answer: Any) -> int:
-    """A number that cannot be read is found by `position`, and repaired by the leader."""
+def _number_or(answer: Any, default: int) -> int:
+    """A number that cannot be read is repaired by the leader."""
     try:
-        return number_from_text(answer) if isinstance(answer, bytes) else 0
+        return number_from_text(answer) if isinstance(answer, bytes) else default
     except Damaged:
-        return 0
+        return default
 
 
 def _ms(seconds: float) -> int:

@@ -12,13 +12,15 @@ With the default namespace, and candles of binance.com:
                                        [corrections], whether the series has no candle at all]
     {smarttrade:0}:changes             stream: what was written, in order; of bounded length
     {smarttrade:0}:quarantine:...      what could not be read, for a week
+    {smarttrade}:shards                string: how many shards there are
 
 The origin is the exchange that candles came from (`market/origin.py`); nothing is read whose origin
 is another one. A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`. An
 entry of the stream has `seq`, which grows by one from entry to entry; `origin`; `time`; perhaps
 `state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,notes]`. If
 `whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
-`state` has symbols, intervals, the feed, and perhaps the `details` of each symbol.
+`state` has symbols, intervals, the feed, and perhaps the `details` of each symbol; with several
+shards also the `places` of its symbols among all, and which shards are `populated`.
 Times are the exchange's, in ms.
 
 Formats 1 (of 0.1.0) and 2 have no shard in their keys: `smarttrade:meta`. They are neither read nor
@@ -54,6 +56,8 @@ class Keys:
 
     def __init__(self, namespace: str, shard: int, part: str = "") -> None:
         self.namespace = namespace
+        self.shards = f"{{{namespace}}}{part}:shards"
+        self.quarantined_shards = f"{{{namespace}}}{part}:quarantine:{self.shards}"
         self._prefix = f"{{{namespace}:{shard}}}{part}"
         self.meta = f"{self._prefix}:meta"
         self.lease = f"{self._prefix}:lease"
@@ -98,22 +102,36 @@ class StoreState(NamedTuple):
     feed: FeedStatus
     details: Mapping[str, SymbolDetails] = {}
     """By symbol, those that are not served too; none while the exchange was not asked."""
+    places: tuple[int, ...] = ()
+    """Of each symbol among those of all shards; empty if there is only one shard."""
+    populated: tuple[int, ...] = ()
+    """Shards that have symbols; empty likewise."""
 
 
 class StateText(msgspec.Struct, omit_defaults=True):
-    """`details` came later than the others: a state without it is read as well."""
+    """Those with a default came later than the others: a state without them is read as well."""
 
     symbols: list[str]
     intervals: list[str]
     feed: str
     since: float
     details: dict[str, SymbolDetails] = {}
+    places: list[int] = []
+    populated: list[int] = []
 
 
 def state_to_text(state: StoreState) -> str:
     intervals = [interval.value for interval in state.intervals]
     feed, since = state.feed
-    text = StateText([*state.symbols], intervals, feed.value, since, dict(state.details))
+    text = StateText(
+        [*state.symbols],
+        intervals,
+        feed.value,
+        since,
+        dict(state.details),
+        [*state.places],
+        [*state.populated],
+    )
     return msgspec.json.encode(text).decode()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -127,3 +127,19 @@ class RelayReport(_Report):
             "fell_behind": self.fell_behind,
             "errors": self.errors,
         }
+
+
+_WORST_FIRST = ["away", "connecting", "standby", "following", "leading"]
+
+
+def describe_shards(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several shards as one, which is as well as the worst of them, and each of them.
+
+    What is counted is added up.
+    """
+    worst = min(shards, key=lambda each: _WORST_FIRST.index(each["role"]))
+    whole = {name: worst[name] for name in ("role", "since", "last_error", "leader")}
+    for name in [name for name in shards[0] if name not in (*whole, "shard")]:
+        values = [each[name] for each in shards]
+        whole[name] = max(values) if name == "lag" else sum(values)
+    return {**whole, "shards": [dict(each) for each in shards]}

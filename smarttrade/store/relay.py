@@ -22,17 +22,18 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..market.window_state import SeriesNotes
-from .database import Database, DatabaseUnavailable, ForeignFormat
+from .database import Database, DatabaseUnavailable, ForeignFormat, Position
 from .events import Published
 from .feed import Feed, FeedStatus
+from .followed_shards import FollowedShards
 from .messages import (
-    AdoptCatalogue,
     AdoptWindows,
     CheckOverdue,
     FollowUpdates,
     ReportFeed,
     StoreMessage,
 )
+from .mismatch import NamespaceMismatch, WrongNamespace
 from .redis_format import Entry, StoreState
 from .redis_report import RedisRole, RelayReport
 from .stored_values import Damaged
@@ -61,15 +62,20 @@ async def run_relay(
     *,
     stale_after: float,
     wall_clock: Callable[[], float] = time.time,
+    shards: FollowedShards | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Load and follow until cancelled.
+    """Load and follow a shard until cancelled; `shards` knows all that this process follows.
 
     Has started when the store has all windows, or when they cannot be loaded.
     `stale_after` are seconds of silence after which clients receive status `stale`.
+
+    Raises:
+        WrongNamespace: what is stored was never for us.
     """
-    feed = _Feed(store, stale_after, wall_clock)
-    relay = _Relay(database, store, report, feed)
+    shards = shards or FollowedShards()
+    feed = _Feed(store, stale_after, wall_clock, shards, database.shard.number)
+    relay = _Relay(database, store, report, feed, shards)
     failures, has_started = 0, False
 
     def start() -> None:
@@ -80,7 +86,8 @@ async def run_relay(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.watch)
-        nursery.start_soon(_check_overdue, store)
+        if database.shard.number == 0:  # one relay looks after the series of all
+            nursery.start_soon(_check_overdue, store)
         while True:
             try:
                 await relay.load()
@@ -109,9 +116,16 @@ class _Feed:
     """The feed status for clients: the leader's, while its heartbeats arrive."""
 
     def __init__(
-        self, store: Mailbox[StoreMessage], stale_after: float, wall_clock: Callable[[], float]
+        self,
+        store: Mailbox[StoreMessage],
+        stale_after: float,
+        wall_clock: Callable[[], float],
+        shards: FollowedShards,
+        shard: int,
     ) -> None:
         self._store = store
+        self._shards = shards
+        self._shard = shard
         self._stale_after = stale_after
         self._wall_clock = wall_clock
         self._heard_at = trio.current_time()
@@ -145,7 +159,9 @@ class _Feed:
     async def _report_status(self, status: FeedStatus) -> None:
         if status != self._reported:
             self._reported = status
-            await self._store.tell(ReportFeed(status))
+            of_all = self._shards.report(self._shard, status)
+            if of_all is not None:
+                await self._store.tell(ReportFeed(of_all))
 
 
 class _Relay:
@@ -155,8 +171,10 @@ class _Relay:
         store: Mailbox[StoreMessage],
         report: RelayReport,
         feed: _Feed,
+        shards: FollowedShards,
     ) -> None:
         self._database = database
+        self._shards = shards
         self._store = store
         self._report = report
         self._feed = feed
@@ -172,7 +190,7 @@ class _Relay:
 
     async def load(self) -> None:
         """Note the position, and read everything."""
-        position = await self._database.position()
+        position = await self._position()
         state = position.state
         if state is None or position.origin is None:
             raise DatabaseUnavailable("nothing has been written yet; does an ingest run?")
@@ -188,10 +206,17 @@ class _Relay:
                 "relay_following", after=position.after, seq=position.seq, origin=position.origin
             )
 
+    async def _position(self) -> Position:
+        try:
+            return await self._database.position()
+        except NamespaceMismatch as error:
+            if not self._report.loads:
+                raise WrongNamespace(str(error)) from error
+            raise DatabaseUnavailable(str(error)) from error
+
     async def _adopt(self, state: StoreState) -> None:
-        await self._store.tell(
-            AdoptCatalogue(state.symbols, state.intervals, self._origin, state.details)
-        )
+        number = self._database.shard.number
+        await self._store.tell(self._shards.adopt(number, state, self._origin))
 
     async def _read(self, series: Sequence[Series]) -> None:
         for first in range(0, len(series), WINDOWS_PER_MESSAGE):
@@ -228,7 +253,7 @@ class _Relay:
 
     async def _check_stream(self) -> None:
         """After a silence: whether the stream is still the one that we follow."""
-        position = await self._database.position()
+        position = await self._position()
         if position.origin != self._origin:
             raise FellBehind(f"candles of {position.origin} replace those of {self._origin}")
         if position.seq < self._seq:

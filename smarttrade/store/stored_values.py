@@ -25,6 +25,7 @@ from .exchange_clock import FUTURE_TOLERANCE
 from .feed import Feed, FeedStatus
 from .origin import is_origin
 from .redis_format import Entry, SeriesChange, StateText, StoreState
+from .shards import MAX_SHARDS
 
 T = TypeVar("T")
 
@@ -127,9 +128,12 @@ def state_from_text(text: bytes | None) -> StoreState | None:
     if len(symbols) * len(intervals) > MAX_SERIES:
         raise Damaged(f"{len(symbols)} symbols of {len(intervals)} intervals")
     _check_seconds(feed.since)
+    _check_shards(state)
     for each in details.values():
         _check_details(each)
-    return StoreState(symbols, intervals, feed, details)
+    return StoreState(
+        symbols, intervals, feed, details, tuple(state.places), tuple(state.populated)
+    )
 
 
 def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
@@ -204,6 +208,15 @@ def _check(candles: Sequence[Candle], time: int) -> None:
 def _check_seconds(since: float) -> None:
     if not (isfinite(since) and 0 <= 1000 * since <= LAST_TIME):
         raise Damaged(f"not a time: {since}")
+
+
+def _check_shards(state: StateText) -> None:
+    if state.places and len(state.places) != len(state.symbols):
+        raise Damaged(f"{len(state.places)} places of {len(state.symbols)} symbols")
+    if not all(0 <= each < MAX_SERIES for each in state.places):
+        raise Damaged("impossible places")
+    if not all(0 <= each < MAX_SHARDS for each in state.populated):
+        raise Damaged("impossible shards")
 
 
 def _check_details(details: SymbolDetails) -> None:

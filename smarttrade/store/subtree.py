@@ -11,6 +11,7 @@ from actors import Child, Mailbox, Overflow
 
 from .actor import run_store
 from .backlog import Backlog
+from .backlogs import Backlogs
 from .events import CandlesMissing, HubEvent
 from .memory import MemoryStore
 from .messages import StoreMessage
@@ -47,7 +48,7 @@ class StoreMailboxes:
 def build_store(
     mailboxes: StoreMailboxes,
     memory: MemoryStore,
-    backlog: Backlog | None,
+    backlog: Backlog | Backlogs | None,
     *,
     wall_clock: Callable[[], float],
     suspended: Callable[[], float],

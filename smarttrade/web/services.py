@@ -61,6 +61,8 @@ class Services:
     """In seconds since the epoch."""
     origin: Callable[[], str | None] = lambda: None
     """Which exchange the candles come from, see `market/origin.py`; None while that is unknown."""
+    shards: int = 1
+    """Of the deployment; not mentioned to anybody if there is only one."""
     stopping: trio.Event = field(default_factory=trio.Event)
     """Set before the server drains: it is not ready any more, but still accepts clients."""
     server: str = f"smarttrade/{__version__}"

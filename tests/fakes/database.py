@@ -30,8 +30,11 @@ from smarttrade.store.events import Published
 from smarttrade.store.exchange_clock import FUTURE_TOLERANCE
 from smarttrade.store.origin import Exchange, ForeignOrigin
 from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoreState, state_to_text
+from smarttrade.store.shards import Shard, WrongShardCount
 
 LATENCY = 0.001
+
+ONLY_SHARD = Shard()
 
 BINANCE = Exchange("binance.com")
 
@@ -40,6 +43,7 @@ BINANCE = Exchange("binance.com")
 class Contents:
     """All that a server would lose."""
 
+    shards: int | None = None
     format: str | None = None
     origin: str | None = None
     time: int = 0
@@ -58,7 +62,7 @@ class Contents:
 
 
 class VirtualRedis:
-    """One server; `connect` gives each process its own way to it."""
+    """One shard in a server; `connect` gives each process its own way to it."""
 
     def __init__(self, stream_length: int = 1000) -> None:
         self.contents = Contents()
@@ -69,8 +73,10 @@ class VirtualRedis:
         self.is_frozen = False
         self.changed = trio.Event()
 
-    def connect(self, exchange: Exchange | None = BINANCE) -> VirtualDatabase:
-        return VirtualDatabase(self, exchange)
+    def connect(
+        self, exchange: Exchange | None = BINANCE, shard: Shard = ONLY_SHARD
+    ) -> VirtualDatabase:
+        return VirtualDatabase(self, exchange, shard)
 
     def flush(self) -> None:
         self.contents = Contents()
@@ -79,8 +85,14 @@ class VirtualRedis:
 class VirtualDatabase:
     """A process's way to the server, which may be cut, or lose answers."""
 
-    def __init__(self, server: VirtualRedis, exchange: Exchange | None = BINANCE) -> None:
+    def __init__(
+        self,
+        server: VirtualRedis,
+        exchange: Exchange | None = BINANCE,
+        shard: Shard = ONLY_SHARD,
+    ) -> None:
         self.server = server
+        self.shard = shard
         self.exchange = exchange
         self._origin = "" if exchange is None else exchange.name
         self.is_cut = False
@@ -109,6 +121,8 @@ class VirtualDatabase:
     async def acquire(self, leader: str, lease: float) -> Leading | Held:
         c = await self._reach()
         now, exchange = trio.current_time(), self._own_exchange
+        c.shards = c.shards or self.shard.count
+        self._check_shards(c)
         is_ours = c.format in (None, FORMAT)
         if is_ours and c.origin is not None and c.origin not in exchange.accepted:
             raise ForeignOrigin(c.origin, exchange, "virtual")
@@ -124,6 +138,10 @@ class VirtualDatabase:
             c.origin = c.origin or exchange.name
         self._origin = c.origin or exchange.name
         return Leading(c.epoch, c.batch, c.time)
+
+    def _check_shards(self, c: Contents) -> None:
+        if c.shards not in (None, self.shard.count):
+            raise WrongShardCount(c.shards, self.shard.count, "virtual")
 
     async def release(self, leader: str) -> None:
         c = await self._reach()
@@ -193,6 +211,7 @@ class VirtualDatabase:
 
     async def position(self) -> Position:
         c = await self._reach()
+        self._check_shards(c)
         if c.format is not None and c.format != FORMAT:
             raise ForeignFormat(c.format.encode())
         after = c.changes[-1][0] if c.changes else "0-0"

@@ -109,7 +109,7 @@ class ProcessRun:
             self._dial,
             [f"ws://{process.site}stream-1", f"ws://{process.site}stream-2"],
             self._listen,
-            database=self.redis_link,
+            databases=() if self.redis_link is None else [self.redis_link],
             exchange=process.origin,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )

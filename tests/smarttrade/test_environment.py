@@ -36,10 +36,14 @@ async def keys_written(
     async with open_environment(
         settings, role, None, simulated=simulated, network=Network.direct()
     ) as environment:
-        if environment.database is None:
+        if not environment.databases:
             return None
-        await environment.database.acquire("me", 5)
-    return {str(key, "ascii")[1:].partition(":")[0] for key in redis.client().scan_iter()}
+        for database in environment.databases:
+            await database.acquire("me", 5)
+    return {
+        str(key, "ascii").strip("{").partition(":")[0].rstrip("}")
+        for key in redis.client().scan_iter()
+    }
 
 
 @pytest.mark.parametrize("role", [Role.SERVE, Role.INGEST])
@@ -69,4 +73,4 @@ async def test_memory_store_wins_over_a_redis(redis: RedisServer) -> None:
     async with open_environment(
         settings, Role.SERVE, None, simulated=False, network=Network.direct()
     ) as environment:
-        assert environment.database is None
+        assert not environment.databases

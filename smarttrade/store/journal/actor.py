@@ -21,7 +21,7 @@ from actors import Backoff, Mailbox, MailboxClosed
 
 from ..database import DatabaseUnavailable, ForeignFormat, Held, Leading
 from ..messages import StoreMessage
-from ..origin import ForeignOrigin, WrongExchange
+from ..mismatch import NamespaceMismatch, WrongNamespace
 from ..redis_report import RedisRole
 from .batches import RENEWALS, Batches
 from .reconciler import Reconciler
@@ -44,6 +44,9 @@ whatever is in it. The first one after a pause goes out at once."""
 FLUSH_TIMEOUT = 0.8
 """Seconds for what is left when we stop: the last few milliseconds' candles, if Redis answers."""
 
+LAST_CALL_TIMEOUT = 0.2
+"""Seconds more for what waits for Redis at that moment. Several journals stop at the same time."""
+
 START_TIMEOUT = 2.0  # seconds after which the service starts without what is stored
 
 
@@ -51,6 +54,7 @@ async def run_journal(
     journal: Journal,
     store: Mailbox[StoreMessage],
     *,
+    start_timeout: float = START_TIMEOUT,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Offer the store what is stored, then write behind it until the backlog is closed.
@@ -62,10 +66,19 @@ async def run_journal(
     journal.is_equal = False
     journal.backlog.reopen()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(writer.start_in_time)
+        nursery.start_soon(writer.start_within, start_timeout)
+        nursery.start_soon(_end_in_time, journal, nursery.cancel_scope)
         await _write_until_closed(journal, writer)
         await writer.finish()
         nursery.cancel_scope.cancel()
+
+
+async def _end_in_time(journal: Journal, scope: trio.CancelScope) -> None:
+    """Give up a call that Redis does not answer, soon after the backlog was closed."""
+    await journal.backlog.closing.wait()
+    await trio.sleep(FLUSH_TIMEOUT + LAST_CALL_TIMEOUT)
+    logger.warning("redis_not_flushed", error="no answer", lost=len(journal.backlog))
+    scope.cancel()
 
 
 async def _write_until_closed(journal: Journal, writer: _Writer) -> None:
@@ -98,9 +111,9 @@ class _Writer:
         self._reconciler = Reconciler(journal, store)
         self._standby = Standby(journal, store, self._reconciler)
 
-    async def start_in_time(self) -> None:
+    async def start_within(self, timeout: float) -> None:
         """A slow Redis does not delay the service."""
-        await trio.sleep(START_TIMEOUT)
+        await trio.sleep(timeout)
         self._start()
 
     def _start(self) -> None:
@@ -118,14 +131,14 @@ class _Writer:
         """One turn of whichever it is: until leading ends, or until it is worth asking again.
 
         Raises:
-            WrongExchange: what is stored was never ours.
+            WrongNamespace: what is stored was never for us.
         """
         journal = self._journal
         try:
             claim = await self._database.acquire(journal.name, journal.lease)
-        except ForeignOrigin as error:
+        except NamespaceMismatch as error:
             if not journal.was_accepted:
-                raise WrongExchange(str(error)) from error
+                raise WrongNamespace(str(error)) from error
             raise DatabaseUnavailable(str(error)) from error
         except ForeignFormat as error:
             raise DatabaseUnavailable(str(error)) from error

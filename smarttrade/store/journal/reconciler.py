@@ -81,8 +81,7 @@ class Reconciler:
 
     async def _finish(self) -> None:
         if not self._journal.was_loaded:
-            await self._note_former_format()
-            await self._store.tell(self._stored_symbols())
+            await self._restore_symbols()
             self._journal.was_loaded = True
         if self._restored:
             logger.info("windows_restored", series=self._restored)
@@ -131,6 +130,14 @@ class Reconciler:
             await self._store.ask(partial(MergeWindows, windows))
         self._journal.backlog.compare(stored.series, stored.state)
 
+    async def _restore_symbols(self) -> None:
+        number = self._journal.memory.shard.number
+        if number == 0:
+            await self._note_former_format()
+        restored = self._journal.stored_symbols.add(number, self._stored_state)
+        if restored is not None:
+            await self._store.tell(restored)
+
     async def _note_former_format(self) -> None:
         with suppress(DatabaseUnavailable):  # an account may be allowed no other keys than ours
             found = await self._journal.database.former_format()
@@ -144,9 +151,3 @@ class Reconciler:
         except Damaged as error:  # it is about to be written again
             logger.error("damaged_state", damage=str(error))
             return None
-
-    def _stored_symbols(self) -> RestoreWindows:
-        state = self._stored_state
-        if state is None:
-            return RestoreWindows((), ())
-        return RestoreWindows((), state.symbols, state.details)

@@ -13,6 +13,8 @@ from ..backlog import Backlog
 from ..database import Database
 from ..memory import MemoryStore
 from ..redis_report import JournalReport
+from ..shard_view import ShardView
+from ..stored_symbols import StoredSymbols
 
 
 def leader_name() -> str:
@@ -30,15 +32,16 @@ class Journal:
         *,
         lease: float,
         wall_clock: Callable[[], float] = time.time,
+        stored_symbols: StoredSymbols | None = None,
     ) -> None:
         self.name = leader_name()
-        self.memory = memory
+        self.memory = ShardView(memory, database.shard)
         self.database = database
-        self.backlog = Backlog(memory)
+        self.backlog = Backlog(self.memory)
         self.lease = lease
         self.report = JournalReport(wall_clock, lambda: len(self.backlog), lambda: self.backlog.age)
         self.was_accepted = False
-        """Whether what is stored was once found to be of our exchange, or of none."""
+        """Whether what is stored was once found to be for us, or nothing was there."""
         self.epoch = 0
         self.number = 0
         """Of the last batch sent, whatever became of it."""
@@ -52,3 +55,4 @@ class Journal:
         """SHA-1 of the state that is stored, where that is known."""
         self.was_loaded = False
         """Whether the store has been offered what was stored before we began."""
+        self.stored_symbols = stored_symbols or StoredSymbols()

@@ -46,6 +46,7 @@ NUMBERS = {
     "SMARTTRADE_MAX_STORED_CHANGES": (100, 1_000_000),
     "SMARTTRADE_MAX_SERIES_METRICS": (0, 100_000),
     "SMARTTRADE_STALE_AFTER": (2, 3600),
+    "SMARTTRADE_SHARDS": (1, 64),
 }
 
 
@@ -432,3 +433,21 @@ def test_hosts_of_different_exchanges_do_not_go_together(
 def test_hosts_of_one_exchange_go_together(rest: str, stream: str) -> None:
     given = {"BINANCE_REST_URL": rest, "BINANCE_WS_URL": stream}
     Settings.model_validate(given)
+
+
+def test_process_feeds_all_shards_unless_one_is_named() -> None:
+    settings = Settings(shards=2, symbols=("BTCUSDT", "ETHUSDT", "ADAUSDT"))
+    assert list(settings.own_shards) == [0, 1]
+    assert settings.own_symbols == ("BTCUSDT", "ETHUSDT", "ADAUSDT")
+    one = settings.model_copy(update={"shard": 1})
+    assert list(one.own_shards) == [1]
+    assert one.own_symbols == one.feed_options.symbols == ("BTCUSDT", "ADAUSDT")
+
+
+def test_shard_is_one_of_those_that_there_are() -> None:
+    given = {"SMARTTRADE_SHARDS": "4", "SMARTTRADE_SHARD": "3"}
+    assert Settings.model_validate(given).shard == 3
+    with pytest.raises(ValidationError, match="SMARTTRADE_SHARDS is 4"):
+        Settings.model_validate(given | {"SMARTTRADE_SHARD": "4"})
+    assert is_refused("SMARTTRADE_SHARD", "1")
+    assert is_refused("SMARTTRADE_SHARD", "-1")

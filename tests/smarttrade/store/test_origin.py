@@ -8,7 +8,8 @@ from trio.testing import MockClock
 
 from smarttrade.errors import Misconfigured
 from smarttrade.store.messages import AdoptCatalogue
-from smarttrade.store.origin import Exchange, ForeignOrigin, WrongExchange, is_origin
+from smarttrade.store.mismatch import WrongNamespace
+from smarttrade.store.origin import Exchange, ForeignOrigin, is_origin
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, candle, rows
 from tests.fakes.database import VirtualRedis
@@ -47,13 +48,13 @@ async def test_process_of_another_exchange_ends_and_changes_nothing(
         await trio.sleep(1)
         stored = list(server.contents.lists[BTC])
         other = Process(server, exchange=TESTNET)
-        with pytest.RaisesGroup(WrongExchange, flatten_subgroups=True):
+        with pytest.RaisesGroup(WrongNamespace, flatten_subgroups=True):
             async with running(other):
                 await trio.sleep(10)
         assert other.memory.state_of(BTC) is None
         assert server.contents.lists[BTC] == stored
         assert first.role() is RedisRole.LEADING
-    assert issubclass(WrongExchange, Misconfigured)
+    assert issubclass(WrongNamespace, Misconfigured)
 
 
 async def test_process_that_led_goes_on_in_memory_when_another_exchange_takes_its_place(

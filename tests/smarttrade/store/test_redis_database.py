@@ -71,7 +71,7 @@ async def test_operator_can_read_it(redis_server: RedisServer) -> None:
         assert client.get("{smarttrade:0}:lease") == "me@binance.com"
         assert 0 < int(client.pttl("{smarttrade:0}:lease")) <= LEASE * 1000
         names = {f"{{smarttrade:0}}:{name}" for name in ("meta", "lease", "changes")}
-        assert set(client.scan_iter()) == {*names, KEY}
+        assert set(client.scan_iter()) == {*names, KEY, "{smarttrade}:shards"}
 
 
 async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:

@@ -245,6 +245,7 @@ lists = st.lists(st.one_of(pieces, st.just(GOOD)), min_size=1, max_size=4)
 def plant(server: RedisServer, meta: dict[str, bytes], values: list[bytes], lease: Any) -> None:
     with server.client() as client:
         client.flushall()
+        client.set("{test}:shards", 1)
         if meta:
             client.hset("{test:0}:meta", mapping=meta)
         client.rpush(KEY, *values)

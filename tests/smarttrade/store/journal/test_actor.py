@@ -306,7 +306,7 @@ async def test_a_later_versions_format_is_left_alone(autojump_clock: MockClock) 
         await process.history(BTC, rows(3, 7))
         await trio.sleep(60)
         assert process.role() is RedisRole.AWAY
-        assert server.contents == Contents(format="4", lists={BTC: rows(0, 5)})
+        assert server.contents == Contents(shards=1, format="4", lists={BTC: rows(0, 5)})
         server.flush()
         await trio.sleep(6)
         await assert_equal(server, process.memory)

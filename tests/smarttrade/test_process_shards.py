@@ -1,0 +1,96 @@
+"""Several shards, each with a leader of its own, behind one gateway: with real processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from smarttrade.store.shards import shard_of
+from tests.fakes.processes import Client
+from tests.fakes.redis_server import RedisServer, binaries
+from tests.smarttrade.test_process_origins import ended, until_logged
+from tests.smarttrade.test_processes import SERIES, SYMBOLS, Deployment, role
+
+pytestmark = pytest.mark.slow
+
+SHARDS: dict[str, Any] = {"SMARTTRADE_SHARDS": "2"}
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with RedisServer(next(binaries())[1], tmp_path) as redis:
+        made = Deployment(redis, tmp_path)
+        try:
+            yield made
+        finally:
+            for program in made.programs:
+                program.kill()
+
+
+async def test_leader_of_one_shard_is_killed_and_no_candle_is_lost(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    first = deployment.start("ingest", "--shard", "0", **SHARDS)
+    other = deployment.start("ingest", **SHARDS, SMARTTRADE_SHARD="1")
+    for ingest in (first, other):
+        await ingest.until("/system", role("leading"))
+    standby = deployment.start("ingest", "--shard", "0", **SHARDS)
+    await standby.until("/system", role("standby"))
+    gateway = deployment.start("gateway", **SHARDS)
+    await gateway.ready()
+    assert (await gateway.get("/symbols"))["symbols"] == list(SYMBOLS)
+    served = (await first.get("/streaming/status"))["symbols"]
+    assert served == [symbol for symbol in SYMBOLS if shard_of(symbol, 2) == 0]
+    client = Client(*SERIES)
+    async with client.connected(gateway.url):
+        await trio.sleep(2)
+        first.kill()
+        await standby.until("/system", role("leading"))
+        await trio.sleep(8)
+        assert await deployment.client_differences(client) == []
+    assert client.faults == []
+    assert await deployment.served_differences(gateway) == []
+    for program in (other, standby, gateway):
+        assert await program.stop() == 0
+
+
+async def test_one_process_has_all_shards(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    serve = deployment.start("serve", **SHARDS)
+    await serve.until("/system", role("leading"))
+    await serve.ready()
+    gateway = deployment.start("gateway", **SHARDS)
+    await gateway.ready()
+    assert await deployment.served_differences(gateway) == []
+    serve.kill()
+    again = deployment.start("serve", port=serve.port, **SHARDS)
+    before = await deployment.requests()
+    await again.until("/candles/BTCUSDT/1m?limit=1000", lambda a: len(a["candles"]) > 900)
+    await again.ready()
+    assert await deployment.requests() - before <= 2 * len(SERIES)
+    assert await deployment.served_differences(again) == []
+    assert await again.stop() == 0
+
+
+async def test_another_number_of_shards_does_not_start(deployment: Deployment) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest", **SHARDS)
+    await ingest.until("/system", role("leading"))
+    for command in ("ingest", "serve", "gateway"):
+        wrong = deployment.start(command, "--shards", "4")
+        assert await ended(wrong) == 2
+        text = wrong.log.read_text()
+        assert "SMARTTRADE_SHARDS=2" in text
+        assert "Traceback" not in text
+    for command in ("serve", "gateway"):
+        assert await ended(deployment.start(command, "--shard", "1", **SHARDS)) == 2
+    assert await ended(deployment.start("ingest", "--shard", "2", **SHARDS)) == 2
+    beside = deployment.start("ingest", "--shards", "4", "--redis-namespace", "smarttrade-4")
+    gateway = deployment.start("gateway", "--shards", "4", "--redis-namespace", "smarttrade-4")
+    await beside.ready()
+    await gateway.ready()
+    assert await ingest.stop() == 0
+    await until_logged(ingest, "stopped")
