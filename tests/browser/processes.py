@@ -77,7 +77,11 @@ class _Process:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        eventually(self._is_up, f"{self._arguments[0]} is up")
+        try:
+            eventually(self._is_up, f"{self._arguments[0]} is up")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -142,6 +146,10 @@ class Exchange(_Process):
         """Keep streams open and send nothing."""
         self._fault(fault="stall", value=[])
 
+    def halt(self, symbol: str) -> None:
+        """Do not trade it for a year; the listing says so."""
+        self._fault(fault="halt", symbols=[symbol], status="HALT", seconds=365 * 86_400)
+
     def clear(self) -> None:
         httpx.delete(f"{self.url}/sim/faults", headers=CONTROL).raise_for_status()
 
@@ -150,9 +158,7 @@ class Exchange(_Process):
 
 
 class Service(_Process):
-    """SmartTrade, on the simulated exchange."""
-
-    _sign = "/ready"
+    """SmartTrade, on the simulated exchange; it is up when `until` is answered with 200."""
 
     def __init__(
         self,
@@ -160,7 +166,9 @@ class Service(_Process):
         exchange: Exchange,
         heartbeat: float = 1,
         intervals: Sequence[str] = INTERVALS,
+        until: str = "/ready",
     ) -> None:
+        self._sign = until
         options = {
             "port": port,
             "symbols": ",".join(exchange.symbols),

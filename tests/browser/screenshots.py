@@ -8,7 +8,6 @@ The names say what they show: page, size, colours, and what is not as usual.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,18 +31,10 @@ class Scene(NamedTuple):
     scheme: str
     path: str
     suffix: str = ""
-    act: Callable[[Page], None] | None = None
-    """What to do before the page is opened."""
 
     @property
     def name(self) -> str:
         return f"{self.page}-{self.size}-{self.scheme}{self.suffix}.png"
-
-
-def answer_halt(page: Page) -> None:
-    """The listing of an exchange that has halted BTCUSDT."""
-    details = [{"symbol": "BTCUSDT", "status": "HALT", "tick_size": 0.01, "decimals": 2}]
-    page.route("**/symbols?details=1", lambda route: route.fulfill(json={"details": details}))
 
 
 INDICATORS = "?symbol=BTCUSDT&interval=5m&ma=20,ema=50,vwap&rsi=14"
@@ -54,7 +45,6 @@ LIVE = (
     Scene("chart", "desktop", "dark", GRID, "-grid"),
     Scene("chart", "phone", "light", ""),
     Scene("chart", "side", "dark", ""),
-    Scene("chart", "desktop", "light", "", "-halted", answer_halt),
     Scene("inspect", "desktop", "light", "inspect"),
     Scene("inspect", "phone", "dark", "inspect"),
     Scene("inspect-ws", "desktop", "dark", "inspect-ws"),
@@ -64,6 +54,7 @@ DOWN = (
     Scene("chart", "phone", "dark", "", "-down"),
     Scene("inspect", "desktop", "dark", "inspect", "-down"),
 )
+HALTED = (Scene("chart", "desktop", "light", "", "-halted"),)
 SIMULATED = (Scene("chart", "desktop", "light", "", "-simulated"),)
 
 
@@ -82,6 +73,11 @@ def main() -> None:
         exchange.clear()
         exchange.go_away()
         take_all(browser, service.url, DOWN, directory, UNTIL_DOWN)
+    with launched() as browser, Exchange(free_port(), speed=1, symbols=symbols) as exchange:
+        exchange.halt("BTCUSDT")
+        until = "/ready?for=traffic"
+        with Service(free_port(), exchange, intervals=INTERVALS, until=until) as service:
+            take_all(browser, service.url, HALTED, directory)
     with launched() as browser, SimulatedService(free_port()) as simulated:
         take_all(browser, simulated.url, SIMULATED, directory)
 
@@ -105,8 +101,6 @@ def take(browser: Browser, url: str, scene: Scene, path: Path, settle: float) ->
         has_touch=is_phone,
         device_scale_factor=2 if is_phone else 1,
     )
-    if scene.act is not None:
-        scene.act(page)
     page.goto(f"{url}/{scene.path}")
     page.wait_for_timeout(settle * 1000)
     point_at_a_candle(page)

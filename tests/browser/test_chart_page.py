@@ -73,7 +73,7 @@ def test_series_is_switched_by_pointer_keyboard_and_address(watched: Watched) ->
     page.get_by_role("button", name="5m").click()
     assert page.url.endswith("?symbol=BTCUSDT&interval=5m")
     page.keyboard.press("ArrowDown")
-    assert watched.text("#symbol") == SYMBOLS[1]
+    watched.wait_for_text("#symbol", SYMBOLS[1])
     page.keyboard.press("4")
     assert page.url.endswith(f"?symbol={SYMBOLS[1]}&interval={INTERVALS[3]}")
     watched.wait_for("smarttrade.chart.data[0].time % 86400 === 0", "days are drawn")
@@ -140,8 +140,8 @@ def test_without_the_chart_library_prices_and_tables_remain(watched: Watched) ->
     assert "could not be loaded" in watched.text("#notice")
     assert numbers(watched.text("#price")) > 0
     watched.page.keyboard.press("ArrowDown")
+    watched.wait_for_text("#symbol", SYMBOLS[1])
     watched.wait_for("document.querySelectorAll('#rows tr').length === 100", "another table")
-    assert watched.text("#symbol") == SYMBOLS[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from .processes import SYMBOLS, Service, eventually
+from .processes import SYMBOLS, Exchange, Service, eventually, free_port
 from .watched import Watched
 
 SIZES = [(360, 740), (740, 360), (844, 390), (768, 1024), (1024, 700), (1280, 760), (2560, 1400)]
@@ -78,6 +79,7 @@ def test_stepping_with_keys_leaves_one_history_entry(watched: Watched) -> None:
     entries = watched.page.evaluate("history.length")
     for _ in range(5):
         watched.page.keyboard.press("ArrowDown")
+    watched.wait_for_text("#symbol", SYMBOLS[5 % len(SYMBOLS)])
     assert watched.page.evaluate("history.length") == entries
     watched.page.get_by_role("button", name="5m").click()
     assert watched.page.evaluate("history.length") == entries + 1
@@ -86,19 +88,23 @@ def test_stepping_with_keys_leaves_one_history_entry(watched: Watched) -> None:
 def test_shortcuts_work_with_caps_lock(watched: Watched) -> None:
     watched.open_chart()
     watched.page.keyboard.press("T")
+    watched.page.locator("#view[data-shows=table]").wait_for()
     assert watched.page.locator("#view").get_attribute("data-shows") == "table"
 
 
 def test_indicators_of_the_address_are_drawn_and_follow(watched: Watched) -> None:
     watched.open_chart("?interval=1h&ma=20,ema=50,vwap&rsi=14")
-    lines = watched.page.evaluate("smarttrade.chart.lines.map((points) => points.length)")
-    assert lines == [981, 951, 1000, 986]
+    watched.wait_for("smarttrade.chart.overlays?.points[0]?.length", "lines")
+    held, *lines = watched.page.evaluate(
+        "[smarttrade.candles, ...smarttrade.chart.overlays.points].map((each) => each.length)"
+    )
+    assert lines == [held - 19, held - 49, held, held - 14]
     assert watched.page.locator(".values span").count() == 4
     # The newest candle changes, and its mean with it: 20 closes of what the page holds.
     agree = (
         "(() => { const closes = smarttrade.candles.slice(-20).map(({ close }) => close);"
         " const mean = closes.reduce((sum, each) => sum + each) / 20;"
-        " return Math.abs(smarttrade.chart.lines[0].at(-1).value - mean) < 1e-6 * mean; })()"
+        " return Math.abs(smarttrade.chart.overlays.points[0].at(-1).value - mean) < 1e-6 * mean; })()"
     )
     before = watched.page.evaluate("smarttrade.candles.at(-1).close")
     watched.wait_for(f"smarttrade.candles.at(-1).close !== {before}", "another price")
@@ -167,7 +173,10 @@ def test_grid_of_charts_is_in_the_address(watched: Watched) -> None:
 def test_search_finds_a_symbol(watched: Watched) -> None:
     watched.open_chart()
     watched.page.keyboard.press("/")
+    watched.wait_for("document.activeElement.id === 'search'", "the search field")
     watched.page.keyboard.type("ada")
+    hidden = "document.querySelectorAll('#symbols li[hidden]').length"
+    watched.wait_for(f"{hidden} === {len(SYMBOLS) - 1}", "one symbol")
     visible = watched.page.locator("#symbols li:visible .symbol").all_inner_texts()
     assert visible == ["ADAUSDT"]
     watched.page.keyboard.press("Enter")
@@ -234,12 +243,42 @@ def test_halted_symbol_is_named_everywhere(watched: Watched, status: str) -> Non
     watched.open_chart("?symbol=ETHUSDT")
     watched.wait_for_state("Halted")
     assert watched.page.title().startswith("HALTED ETHUSDT")
-    assert status in watched.text(".halt")
+    assert status in watched.text(".note")
     row = watched.page.locator("#symbols li", has_text="ETHUSDT")
     assert "HALTED" in row.inner_text()
     watched.page.keyboard.press("ArrowUp")
     watched.wait_for_state("Live")
-    assert not watched.page.locator(".halt").is_visible()
+    assert not watched.page.locator(".note").is_visible()
+
+
+def test_symbol_that_the_exchange_halts_is_named(browser: Browser) -> None:
+    with Exchange(free_port()) as exchange:
+        exchange.halt("ETHUSDT")
+        with (
+            Service(free_port(), exchange, until="/ready?for=traffic") as service,
+            Watched(browser, service.url) as watched,
+        ):
+            watched.open_chart("?symbol=ETHUSDT&more=BTCUSDT:1m")
+            watched.wait_for_state("Halted")
+            assert watched.page.title() == "HALTED ETHUSDT 1m · SmartTrade"
+            assert watched.page.locator(".note:visible").all_inner_texts() == [
+                "HALTED: the exchange does not trade ETHUSDT (HALT)"
+            ]
+            assert "HALTED" in watched.page.locator("#symbols li", has_text="ETHUSDT").inner_text()
+            watched.page.locator(".panel").nth(1).click()
+            watched.wait_for_state("Live")
+
+
+def test_prices_have_the_decimals_of_the_server_s_tick_size(
+    watched: Watched, service: Service
+) -> None:
+    details = httpx.get(f"{service.url}/symbols?details=1").raise_for_status().json()["details"]
+    assert len({each["decimals"] for each in details}) > 1
+    for each in details:
+        watched.open_chart(f"?symbol={each['symbol']}")
+        for price in ("#price", "[data-field=low]", "#symbols [aria-current] .price"):
+            shown = watched.text(price)
+            assert len(shown.partition(".")[2]) == each["decimals"], (price, shown)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -264,14 +303,18 @@ def test_nothing_is_cut_at_any_size(
                 assert watched.page.evaluate(CLIPPED) == [], path
 
 
-def test_page_is_light(browser: Browser, service: Service) -> None:
-    """At most 60 KB of scripts and styles of our own come over the network."""
-    with Watched(browser, service.url) as watched:
-        watched.open_chart()
-        sizes = watched.page.evaluate(
-            "performance.getEntriesByType('resource')"
-            ".filter(({ name }) => name.includes('/static/') && !name.includes('/vendor/'))"
-            ".map(({ encodedBodySize }) => encodedBodySize)"
-        )
-    assert len(sizes) > 15
-    assert sum(sizes) <= 60_000
+WEIGHT = """
+performance.getEntriesByType("resource")
+  .filter(({ name }) => /static\\/[^/]+\\.(js|css)$/.test(name))
+  .map(({ name, decodedBodySize }) => [name.split("/").at(-1), decodedBodySize])
+"""
+
+
+def test_page_is_light(watched: Watched) -> None:
+    """At most 60 KB of scripts and styles of our own, uncompressed, until more is wanted."""
+    watched.open_chart()
+    watched.wait_for_state("Live")
+    sizes = dict(watched.page.evaluate(WEIGHT))
+    assert {"app.js", "app.css", "smarttrade-client.js"} <= set(sizes)
+    assert all(sizes.values())
+    assert sum(sizes.values()) <= 60_000, sizes

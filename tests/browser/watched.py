@@ -67,6 +67,10 @@ class Watched:
         selector = "document.querySelector('#state').textContent"
         self.wait_for(f"{selector} === {text!r}", f"the page shows {text!r}", within)
 
+    def wait_for_text(self, selector: str, text: str) -> None:
+        """What a key does may take until its script is loaded."""
+        self.wait_for(f"document.querySelector({selector!r}).textContent === {text!r}", text)
+
     @property
     def held(self) -> list[dict[str, float]]:
         """The candles that the page has."""

@@ -11,15 +11,13 @@ if (given) {
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
-export const TOKEN_REQUIRED =
-  "This server requires a token. Open this page with #access_token=YOUR-TOKEN at the end of its address.";
+export const TOKEN_REQUIRED = "This server requires a token: add #access_token=YOUR-TOKEN to this page's address.";
 
 const token = sessionStorage.getItem(KEY);
 
-/** For each request. */
 export const headers = token ? { Authorization: `Bearer ${token}` } : {};
 
-/** The address of a WebSocket, whose handshake has no headers of ours. */
+/** A WebSocket's handshake has no headers of ours. */
 export function socketWithToken(address) {
   if (token) address.searchParams.set(KEY, token);
   return address;

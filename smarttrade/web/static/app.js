@@ -1,42 +1,34 @@
 /**
- * The chart page. It uses the public API and nothing else: `GET /symbols`, `GET /intervals`, and
- * the candles of `/ws/candles`.
- *
- * What is shown is in the address, so that it can be linked, reloaded and gone back to.
+ * The chart page. It uses only the public API. What is shown is in the address, so that it can be
+ * linked, reloaded and gone back to; what is not needed at once is loaded when it is wanted.
  */
 
 import { socketWithToken } from "./access.js";
-import * as addresses from "./address.js";
-import { CandleTable } from "./candle-table.js";
+import { SCALES, readAddress, writeAddress } from "./address.js";
 import { ExchangeClock } from "./exchange-clock.js";
 import * as format from "./format.js";
-import { loadLibrary } from "./library.js";
+import { loadLibrary, loadStyle } from "./library.js";
 import { Market } from "./market.js";
-import { Menu } from "./menu.js";
 import { Panel } from "./panel.js";
 import { SmartTradeClient } from "./smarttrade-client.js";
 import { StatusLine } from "./status-line.js";
 import { Watchlist } from "./watchlist.js";
 
 const COUNTDOWN_INTERVAL = 500; // ms
-const PAN = 0.25; // of what is visible
-const ZOOM = 1.3;
-const ZONE_KEY = "time_zone";
 
 const find = (id) => document.getElementById(id);
-let status = null;
-const client = new SmartTradeClient(socketAddress(), { onState: () => status?.draw() });
-status = new StatusLine(client);
 const clock = new ExchangeClock();
 const market = new Market(clock);
-const table = new CandleTable(find("rows"), find("table-zone"));
-const menu = new Menu(find("menu"), { onLook: setLook, onCharts: setCharts, onZone: setZone, onPicture: savePicture, onFullScreen: fullScreen });
 const panels = [];
+let status = null;
+const client = new SmartTradeClient(socketAddress(), { onState: () => status?.draw() });
 let active = null; // of the panels, the one that controls apply to
 let library = null;
 let watchlist = null;
+let menu = null; // until it is opened
+let table = null; // until it is wanted
 let isTable = false;
-let look = { overlays: [], rsi: null, scale: addresses.SCALES[0] };
+const look = { overlays: [], rsi: null, scale: SCALES[0] };
 
 function socketAddress() {
   const address = new URL("ws/candles", document.baseURI);
@@ -44,43 +36,43 @@ function socketAddress() {
   return socketWithToken(address);
 }
 
-function notify(words) {
-  find("notice").textContent = words;
-}
+const notify = (words) => (find("notice").textContent = words);
 
-// -- the address ------------------------------------------------------------------------------
+// -- the address --
 
 const shown = () => panels.map(({ symbol, interval }) => ({ symbol, interval }));
+const addressOf = (series) => writeAddress({ series, ...look }) + location.hash;
 
 /** `how` is "push" for a step that one may want to go back from, else "replace". */
-function remember(how) {
-  history[`${how}State`](null, "", addresses.writeAddress({ series: shown(), ...look }) + location.hash);
-}
+const remember = (how) => history[`${how}State`](null, "", addressOf(shown()));
 
-function showAddress() {
-  const { series, problems, ...wanted } = addresses.readAddress(location.search, market);
+async function showAddress() {
+  const { search } = location;
+  const { series, indicators, scale, problems } = readAddress(search, market);
+  const module = indicators && (await import("./indicators.js"));
+  if (location.search !== search) return; // gone elsewhere by now
+  const wanted = module ? module.parseIndicators(indicators, problems) : { overlays: [], rsi: null };
+  Object.assign(look, wanted, { scale });
   notify(problems.length ? `There is no ${problems.join(", ")} here.` : "");
-  look = wanted;
   setPanels(series);
-  activate(panels[0]);
   showLook();
-  if (location.search) remember("replace");
+  activate(panels[0]);
+  if (search) remember("replace");
 }
 
-// -- charts -----------------------------------------------------------------------------------
+// -- charts --
 
 function setPanels(series) {
+  if (series.length > 1) loadStyle("grid");
   while (panels.length > series.length) panels.pop().close();
   while (panels.length < series.length) {
-    const panel = new Panel(client, market, { onActivate: activate, onCandle: showCandle, onError: notify });
+    const panel = new Panel(client, market, look, { onActivate: activate, onCandle: showCandle, onError: notify });
     find("panels").append(panel.element);
     panels.push(panel);
-    panel.setLook(look);
     if (library) panel.startChart(library);
   }
   find("panels").dataset.count = panels.length;
   series.forEach(({ symbol, interval }, index) => panels[index].choose(symbol, interval));
-  menu.showCharts(panels.length);
 }
 
 /** Controls, title and table are those of this chart from now on. */
@@ -91,20 +83,18 @@ function activate(panel) {
   const { symbol, interval } = panel;
   find("symbol").textContent = symbol;
   find("price").textContent = "–";
-  status.begin(`${symbol} ${interval}`);
-  watchlist.select(symbol);
-  watchlist.link((each) => {
+  watchlist.select(symbol, (each) => {
     const series = shown();
     series[panels.indexOf(panel)] = { symbol: each, interval };
-    return addresses.writeAddress({ series, ...look });
+    return addressOf(series);
   });
   for (const button of find("intervals").children) {
     button.setAttribute("aria-pressed", String(button.textContent === interval));
   }
   panel.setTable(isTable ? table : null);
-  status.setHalt(market.halt(symbol));
   showDay(symbol);
   if (panel.newest) showCandle(panel);
+  status.draw();
 }
 
 function choose(symbol, interval, how = "push") {
@@ -114,163 +104,108 @@ function choose(symbol, interval, how = "push") {
   remember(how);
 }
 
-function step(by) {
-  const place = market.symbols.indexOf(active.symbol) + by;
-  choose(market.symbols.at(place % market.symbols.length), active.interval, "replace");
-}
-
-function setCharts(count) {
-  const series = shown().slice(0, count);
-  const others = market.symbols.filter((each) => !series.some(({ symbol }) => symbol === each));
-  while (series.length < count) {
-    series.push({ symbol: others.shift() ?? active.symbol, interval: active.interval });
-  }
-  setPanels(series);
-  if (!panels.includes(active)) activate(panels[0]);
-  remember("push");
-}
-
-function setLook(changes) {
-  look = { ...look, ...changes };
-  showLook();
-  remember("replace");
-}
-
 function showLook() {
-  for (const panel of panels) panel.setLook(look);
-  menu.showLook(look);
+  for (const panel of panels) panel.showLook();
+  menu?.draw();
 }
 
-function setZone(isLocal) {
-  format.useLocalTime(isLocal);
-  localStorage.setItem(ZONE_KEY, isLocal ? "local" : "utc");
-  menu.showZone(isLocal);
-  for (const panel of panels) panel.redrawTimes();
-}
-
-// -- what is written --------------------------------------------------------------------------
+// -- what is written --
 
 function showCandle(panel) {
   clock.begun(panel.newest.time);
   if (panel !== active) return;
-  const price = format.price(panel.newest.close, panel.decimals);
-  find("price").textContent = price;
-  status.updated(price);
+  find("price").textContent = panel.price;
+  status.draw();
 }
 
 function showDay(symbol) {
   if (symbol !== active?.symbol) return;
   const day = watchlist.day(symbol);
   const price = (value) => format.price(value, active.decimals);
-  const texts = day
-    ? [format.percent(day.change), price(day.high), price(day.low), format.volume(day.volume)]
-    : ["–", "–", "–", "–"];
-  ["change", "high", "low", "volume"].forEach((name, index) => (find(`day-${name}`).textContent = texts[index]));
+  const texts = { change: format.percent, high: price, low: price, volume: format.volume };
+  for (const [name, text] of Object.entries(texts)) find(`day-${name}`).textContent = day ? text(day[name]) : "–";
   find("day-change").className = day?.change < 0 ? "down" : "up";
 }
 
 function showCountdown() {
-  const { newest, interval } = active;
+  const { newest, interval } = active ?? {};
   const left = newest && client.state.feed === "live" ? clock.left(newest.time, interval) : null;
   find("left").textContent = left === null ? "–" : format.duration(left);
 }
 
-function showTable(wanted) {
+async function showTable(wanted = !isTable) {
   isTable = wanted;
   find("view").dataset.shows = isTable ? "table" : "chart";
   find("as-table").setAttribute("aria-pressed", String(isTable));
+  if (isTable && !table) {
+    const [{ CandleTable }] = await Promise.all([import("./candle-table.js"), loadStyle("table")]);
+    table ??= new CandleTable(find("rows"), find("table-zone"));
+  }
   active?.setTable(isTable ? table : null);
 }
 
-async function savePicture() {
-  if (!active.chart) return;
-  const { symbol, interval, newest } = active;
-  const time = newest ? `${format.openTime(newest.time, 60)} ${format.zone(newest.time)}` : "";
-  const caption = [document.title.split(" · ")[0], time].join("  ");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await active.chart.picture(caption));
-  link.download = `${symbol}-${interval}.png`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
+/** For menu and keys, the browser's console, and tests. */
+const view = {
+  client, market, panels, look, activate, choose, notify, remember, setPanels, showLook, showTable,
+  get active() { return active; },
+  get chart() { return active?.chart ?? null; },
+  get candles() { return active?.held ?? []; },
+};
+globalThis.smarttrade = view;
 
-function fullScreen() {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else document.documentElement.requestFullscreen().catch(() => notify("This browser allows no full screen."));
-}
-
-// -- the page ---------------------------------------------------------------------------------
+// -- the page --
 
 function addIntervals() {
   const buttons = market.intervals.map((interval, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = interval;
-    if (index < 9) button.title = `Key ${index + 1}`;
-    button.addEventListener("click", () => choose(active.symbol, interval));
-    return button;
+    const title = index < 9 ? `Key ${index + 1}` : "";
+    const onclick = () => choose(active.symbol, interval);
+    return Object.assign(document.createElement("button"), { type: "button", textContent: interval, title, onclick });
   });
   find("intervals").replaceChildren(...buttons);
 }
 
-const KEYS = {
-  arrowdown: () => step(1),
-  arrowup: () => step(-1),
-  arrowleft: () => active.chart?.pan(-PAN),
-  arrowright: () => active.chart?.pan(PAN),
-  "+": () => active.chart?.zoom(1 / ZOOM),
-  "-": () => active.chart?.zoom(ZOOM),
-  home: () => active.chart?.toOldest(),
-  end: () => active.chart?.toNewest(),
-  t: () => active.chart && showTable(!isTable),
-  f: fullScreen,
-  "/": () => find("search").focus(),
-};
+let keys = null; // until one is pressed
 
-function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("#table, input, details[open]")) return;
-  const interval = market.intervals[Number(event.key) - 1];
-  const act = KEYS[event.key.toLowerCase()];
-  if (interval) choose(active.symbol, interval);
-  else if (act) act();
-  else return;
-  event.preventDefault();
+async function press(event) {
+  keys ??= await import("./keys.js");
+  keys.press(event, view);
 }
 
-function startCharts(found) {
-  library = found;
-  if (library === null) {
-    notify("The chart library could not be loaded. Prices and tables work without it.");
-    find("as-table").disabled = true;
-    showTable(true);
-  } else for (const panel of panels) panel.startChart(library);
+async function openMenu() {
+  const [{ Menu }] = await Promise.all([import("./menu.js"), loadStyle("menu")]);
+  menu ??= new Menu(find("menu"), view);
 }
 
-/** For the browser's console, and for tests. */
-globalThis.smarttrade = {
-  client,
-  get chart() { return active?.chart ?? null; },
-  get candles() { return active?.held ?? []; },
-};
+async function openSearch() {
+  const { Search } = await import("./search.js");
+  new Search(find("search"), find("symbols"), (symbol) => choose(symbol, active.interval));
+}
 
+status = new StatusLine(client, () => [...new Set([active, ...panels])].filter(Boolean));
+status.draw();
 const loading = loadLibrary();
 await market.load(notify);
 addIntervals();
-format.useLocalTime(localStorage.getItem(ZONE_KEY) === "local");
-menu.showZone(localStorage.getItem(ZONE_KEY) === "local");
-watchlist = new Watchlist(find("symbols"), find("search"), client, market, {
+format.useLocalTime(localStorage.getItem("time_zone") === "local");
+watchlist = new Watchlist(find("symbols"), client, market, {
   onChoose: (symbol) => choose(symbol, active.interval),
   onDay: showDay,
 });
-showAddress();
+await showAddress();
 market.watch(() => {
   for (const panel of panels) panel.refresh();
   watchlist.refresh();
-  status.setHalt(market.halt(active.symbol));
 });
 addEventListener("popstate", showAddress);
 addEventListener("keydown", press);
-find("as-table").addEventListener("click", () => showTable(!isTable));
+find("as-table").addEventListener("click", () => showTable());
+find("menu").addEventListener("toggle", openMenu, { once: true });
+find("search").addEventListener("focus", openSearch, { once: true });
 setInterval(showCountdown, COUNTDOWN_INTERVAL);
-startCharts(await loading);
+library = await loading;
+if (library) for (const panel of panels) panel.startChart(library);
+else {
+  notify("The chart library could not be loaded. Tables work without it.");
+  find("as-table").hidden = true;
+  showTable(true);
+}

@@ -1,4 +1,4 @@
-/** The newest candles as a table: for reading numbers, and where there is no chart. */
+/** The newest candles as a table: for reading numbers, and where there is no chart. Loaded when wanted. */
 
 import * as format from "./format.js";
 import { intervalSeconds } from "./smarttrade-client.js";
@@ -25,7 +25,7 @@ export class CandleTable {
   reset(candles, decimals) {
     this.#decimals = decimals;
     this.#newest = candles.at(-1)?.time ?? null;
-    this.#zone.textContent = this.#length >= 86400 ? "UTC" : format.zone();
+    this.#zone.textContent = format.zone(undefined, this.#length);
     this.#body.replaceChildren(...candles.slice(-MAX_ROWS).reverse().map((candle) => this.#row(candle)));
   }
 

@@ -3,9 +3,35 @@
  * null while there are too few candles. States are never changed in place, so the newest candle can
  * be folded again and again from the state before it; after a correction everything is folded anew.
  * What is shown is thus always what folding all candles from the beginning gives.
+ *
+ * An indicator is named by a word, as in the page's address: `ma=20`, `vwap`.
  */
 
 const DAY = 86400; // seconds
+export const MAX_OVERLAYS = 3;
+const LENGTHS = { ma: 20, ema: 50, rsi: 14 }; // candles, where a word names none
+const MAX_LENGTH = 500; // half of the candles that the server keeps
+
+/** "MA 20" of `ma=20`. */
+export const nameOf = (word) => word.replace("=", " ").toUpperCase();
+
+/** What `ma=20,ema=50,vwap,rsi=14` names, in words; those that name nothing go to `problems`. */
+export function parseIndicators(text, problems) {
+  const overlays = [];
+  let rsi = null;
+  let kind = "";
+  for (const part of text.toLowerCase().split(",").filter(Boolean)) {
+    const match = part.trim().match(/^(ma|ema|rsi|vwap)?(?:=)?(\d*)$/);
+    kind = match?.[1] ?? kind;
+    const length = Number(match?.[2] || LENGTHS[kind] || 0);
+    const isRight = match && kind && (kind === "vwap" ? !match[2] : length >= 2 && length <= MAX_LENGTH);
+    if (!isRight) problems.push(part.slice(0, 20));
+    else if (kind === "rsi") rsi ??= `rsi=${length}`;
+    else overlays.push(kind === "vwap" ? kind : `${kind}=${length}`);
+  }
+  problems.push(...overlays.splice(MAX_OVERLAYS).map(nameOf));
+  return { overlays, rsi };
+}
 
 /** Mean of the closes of the last `length` candles. */
 function ma(length) {
@@ -70,8 +96,9 @@ export class Indicator {
   #after;
   #newest = null;
 
-  constructor({ kind, length }) {
-    this.#fold = KINDS[kind](length);
+  constructor(word) {
+    const [kind, length] = word.split("=");
+    this.#fold = KINDS[kind](Number(length));
     this.reset([]);
   }
 

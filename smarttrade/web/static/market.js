@@ -1,16 +1,15 @@
 /** What is on offer: symbols, intervals, and what the exchange's listing says of each symbol. */
 
 import { TOKEN_REQUIRED, headers } from "./access.js";
-import * as format from "./format.js";
+import { fetchSymbols } from "./smarttrade-client.js";
 
 const RETRY_PAUSE = 2000; // ms
 const DETAILS_INTERVAL = 15_000; // ms
 const CLOCK_INTERVAL = 300_000; // ms
 const ANSWER_TIMEOUT = 10_000; // ms
-const TRADING = "TRADING";
 
-const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
-const request = (address) => fetch(address, { headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT) });
+const options = () => ({ headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT) });
+const request = (name) => fetch(name, options()).catch(() => null);
 
 export class Market {
   symbols = [];
@@ -24,44 +23,40 @@ export class Market {
 
   /** Wait for the server's first answers; `notify` is called with what keeps it from answering. */
   async load(notify) {
-    const load = async (name) => {
-      for (;;) {
-        const answer = await request(name).catch(() => null);
-        if (answer?.status === 401) notify(TOKEN_REQUIRED);
-        if (answer?.ok) return (await answer.json())[name];
-        await pause(RETRY_PAUSE); // the status line says that there is no connection
-      }
-    };
-    [this.symbols, this.intervals] = await Promise.all([load("symbols"), load("intervals")]);
+    for (;;) {
+      const [answer] = await Promise.all([request("intervals"), this.#refresh()]);
+      if (answer?.status === 401) notify(TOKEN_REQUIRED);
+      if (answer?.ok) ({ intervals: this.intervals } = await answer.json());
+      this.symbols = [...this.#details.keys()];
+      if (this.symbols.length && this.intervals.length) return;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE)); // the status line says why
+    }
   }
 
   /** Keep details and clock current; `onChange` is called after each answer. */
   watch(onChange) {
-    const refreshDetails = async () => {
-      const answer = await request("symbols?details=1").catch(() => null);
-      const { details = [] } = answer?.ok ? await answer.json() : {};
-      for (const each of details ?? []) this.#details.set(each.symbol, each);
-      onChange();
+    setInterval(() => this.#refresh().then(onChange), DETAILS_INTERVAL);
+    const setClock = async () => {
+      const answer = await request("udf/time");
+      if (answer?.ok) this.#clock.set(Number(await answer.text()));
     };
-    const refreshClock = async () => {
-      const answer = await request("udf/time").catch(() => null);
-      const seconds = answer?.ok ? Number(await answer.text()) : NaN;
-      if (seconds > 0) this.#clock.set(seconds);
-    };
-    for (const [refresh, interval] of [[refreshDetails, DETAILS_INTERVAL], [refreshClock, CLOCK_INTERVAL]]) {
-      refresh();
-      setInterval(refresh, interval);
-    }
+    setClock();
+    setInterval(setClock, CLOCK_INTERVAL);
   }
 
-  /** Decimals of a symbol's prices: its tick size's; before that is known, those that candles need. */
-  decimals(symbol, candles) {
-    return this.#details.get(symbol)?.decimals ?? format.decimalsOf(candles);
+  async #refresh() {
+    const details = await fetchSymbols(new URL(".", location), options()).catch(() => []);
+    for (const each of details) this.#details.set(each.symbol, each);
+  }
+
+  /** Decimals of a symbol's prices: its tick size's, or null before that is known. */
+  decimals(symbol) {
+    return this.#details.get(symbol)?.decimals ?? null;
   }
 
   /** Why the exchange does not trade the symbol, as it names it; empty if it does. */
   halt(symbol) {
-    const status = this.#details.get(symbol)?.status ?? TRADING;
-    return status === TRADING ? "" : status;
+    const status = this.#details.get(symbol)?.status ?? "TRADING";
+    return status === "TRADING" ? "" : status;
   }
 }

@@ -1,72 +1,93 @@
-/** The menu of what is shown: indicators, scale, time zone, number of charts, picture, full screen. */
+/** The menu of what is shown: indicators, scale, time zone, number of charts. Loaded when it is opened. */
 
-import { MAX_OVERLAYS, isSame, nameOf } from "./address.js";
+import * as format from "./format.js";
+import { fullScreen } from "./full-screen.js";
+import { MAX_OVERLAYS, nameOf } from "./indicators.js";
 
-const OVERLAYS = [{ kind: "ma", length: 20 }, { kind: "ema", length: 50 }, { kind: "vwap" }];
-const RSI = { kind: "rsi", length: 14 };
+const OVERLAYS = ["ma=20", "ema=50", "vwap"];
+const RSI = "rsi=14";
 
 export class Menu {
   #element;
-  #look = null;
-  #onLook;
+  #view;
 
-  /** `onLook` is called with what changes of overlays, rsi and scale. */
-  constructor(element, { onLook, onCharts, onZone, onPicture, onFullScreen }) {
+  /** `view` is what is shown, and changes it. */
+  constructor(element, view) {
     this.#element = element;
-    this.#onLook = onLook;
-    this.#each("scale", (button) => onLook({ scale: button.value }));
-    this.#each("charts", (button) => onCharts(Number(button.value)));
-    this.#each("zone", (button) => onZone(button.value === "local"));
-    this.#each("action", (button) => (button.value === "picture" ? onPicture() : onFullScreen()));
-    element.addEventListener("keydown", ({ key }) => key === "Escape" && this.#close());
+    this.#view = view;
+    const acts = {
+      scale: (value) => this.#setLook({ scale: value }),
+      zone: (value) => this.#setZone(value),
+      charts: (value) => this.#setCount(Number(value)),
+      action: (value) => (value === "picture" ? this.#savePicture() : fullScreen(view.notify)),
+    };
+    for (const button of element.querySelectorAll("button[name]")) {
+      button.addEventListener("click", () => {
+        acts[button.name](button.value);
+        this.draw();
+      });
+    }
+    element.addEventListener("keydown", ({ key }) => {
+      if (key !== "Escape") return;
+      element.open = false;
+      element.querySelector("summary").focus();
+    });
     document.addEventListener("pointerdown", ({ target }) => element.contains(target) || (element.open = false));
+    this.draw();
+    element.querySelector("div").hidden = false;
   }
 
-  showLook(look) {
-    this.#look = look;
-    this.#press("scale", look.scale);
-    const others = look.overlays.filter((each) => !OVERLAYS.some((one) => isSame(one, each)));
-    const overlays = [...OVERLAYS, ...others].map((each) =>
-      toggle(nameOf(each), look.overlays.some((one) => isSame(one, each)), () => this.#toggleOverlay(each)),
-    );
+  draw() {
+    const { look, panels } = this.#view;
+    const values = { scale: look.scale, zone: localStorage.getItem("time_zone") ?? "utc", charts: String(panels.length) };
+    for (const button of this.#element.querySelectorAll("button[name]")) {
+      if (button.name in values) button.setAttribute("aria-pressed", String(button.value === values[button.name]));
+    }
+    const overlays = [...new Set([...OVERLAYS, ...look.overlays])];
     const rsi = look.rsi ?? RSI;
-    overlays.push(toggle(nameOf(rsi), look.rsi !== null, () => this.#onLook({ rsi: this.#look.rsi ? null : rsi })));
     const group = this.#element.querySelector("#indicators");
     const place = [...group.children].indexOf(document.activeElement);
-    group.replaceChildren(...overlays);
+    group.replaceChildren(
+      ...overlays.map((word) => toggle(nameOf(word), look.overlays.includes(word), () => this.#toggleOverlay(word))),
+      toggle(nameOf(rsi), look.rsi, () => this.#setLook({ rsi: look.rsi ? null : rsi })),
+    );
     group.children[place]?.focus();
   }
 
-  showCharts(count) {
-    this.#press("charts", String(count));
-  }
-
-  showZone(isLocal) {
-    this.#press("zone", isLocal ? "local" : "utc");
-  }
-
   /** The newest three stay. */
-  #toggleOverlay(overlay) {
-    const others = this.#look.overlays.filter((each) => !isSame(each, overlay));
-    const isOn = others.length < this.#look.overlays.length;
-    this.#onLook({ overlays: isOn ? others : [...others, overlay].slice(-MAX_OVERLAYS) });
+  #toggleOverlay(word) {
+    const { overlays } = this.#view.look;
+    const others = overlays.filter((each) => each !== word);
+    const isOn = others.length < overlays.length;
+    this.#setLook({ overlays: isOn ? others : [...others, word].slice(-MAX_OVERLAYS) });
   }
 
-  #each(name, act) {
-    for (const button of this.#element.querySelectorAll(`button[name="${name}"]`)) {
-      button.addEventListener("click", () => act(button));
-    }
+  #setLook(changes) {
+    const { look, showLook, remember } = this.#view;
+    Object.assign(look, changes);
+    showLook();
+    remember("replace");
   }
 
-  #press(name, value) {
-    for (const button of this.#element.querySelectorAll(`button[name="${name}"]`)) {
-      button.setAttribute("aria-pressed", String(button.value === value));
-    }
+  /** The first ones that are shown stay; others are of symbols that are not. */
+  #setCount(count) {
+    const { panels, active, market, setPanels, activate, remember } = this.#view;
+    const others = market.symbols.filter((each) => !panels.some(({ symbol }) => symbol === each));
+    const added = () => ({ symbol: others.shift() ?? active.symbol, interval: active.interval });
+    setPanels(Array.from({ length: count }, (_, index) => panels[index] ?? added()));
+    if (!panels.includes(active)) activate(panels[0]);
+    remember("push");
   }
 
-  #close() {
-    this.#element.open = false;
-    this.#element.querySelector("summary").focus();
+  #setZone(zone) {
+    localStorage.setItem("time_zone", zone);
+    format.useLocalTime(zone === "local");
+    for (const panel of this.#view.panels) panel.redrawTimes();
+  }
+
+  async #savePicture() {
+    const { savePicture } = await import("./picture.js");
+    await savePicture(this.#view.active);
   }
 }
 
@@ -74,7 +95,7 @@ function toggle(text, isOn, act) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = text;
-  button.setAttribute("aria-pressed", String(isOn));
+  button.setAttribute("aria-pressed", String(Boolean(isOn)));
   button.addEventListener("click", act);
   return button;
 }

@@ -3,43 +3,63 @@
 import { Chart } from "./chart.js";
 import * as format from "./format.js";
 import { Legend } from "./legend.js";
-import { intervalSeconds } from "./smarttrade-client.js";
+import { loadStyle } from "./library.js";
 
 const SNAPSHOT = 1000; // candles to begin with: all that the server keeps
 const KEEP = 2000; // candles to hold; a page may be open for weeks
+const SILENT_AFTER = 15; // seconds without an update; while there are trades, one is due every 2 s
 
 export class Panel {
-  element;
+  element = document.getElementById("panel").content.firstElementChild.cloneNode(true);
   symbol = "";
   interval = "";
   held = []; // the series' candles
-  decimals = 2;
   chart = null; // until the library is there
-  table = null; // draws the same candles while it is shown
+  updatedAt; // ms, when the series last changed while the feed was live
+  #table = null; // draws the same candles while it is shown
   #client;
   #market;
   #events;
   #legend;
-  #look = null;
+  #look;
   #pointed = null;
+  #edges = null; // until one is in sight
   #leave = () => {};
 
-  /** Of `events`: `onCandle` is called after each change of the newest candle, `onError` with words,
-   * `onActivate` when this chart is pointed at or gets the focus. */
-  constructor(client, market, events) {
+  constructor(client, market, look, events) {
     this.#client = client;
     this.#market = market;
+    this.#look = look;
     this.#events = events;
-    this.element = document.getElementById("panel").content.cloneNode(true).firstElementChild;
-    this.#legend = new Legend(this.#find(".legend"));
-    this.#find(".to-now").addEventListener("click", () => this.chart?.toNewest());
-    for (const kind of ["pointerdown", "focusin"]) {
-      this.element.addEventListener(kind, () => events.onActivate(this));
-    }
+    this.#legend = new Legend(this.element);
+    const activate = () => events.onActivate(this);
+    this.element.addEventListener("pointerdown", activate);
+    this.element.addEventListener("focusin", activate);
   }
 
   get newest() {
-    return this.held.at(-1) ?? null;
+    return this.held.at(-1);
+  }
+
+  get price() {
+    return this.newest ? format.price(this.newest.close, this.decimals) : "";
+  }
+
+  get decimals() {
+    return this.#market.decimals(this.symbol);
+  }
+
+  get halt() {
+    return this.#market.halt(this.symbol);
+  }
+
+  /** Seconds since the last update. */
+  get age() {
+    return this.updatedAt && (Date.now() - this.updatedAt) / 1000;
+  }
+
+  get isSilent() {
+    return this.age > SILENT_AFTER;
   }
 
   close() {
@@ -50,133 +70,121 @@ export class Panel {
 
   /** The library is there. */
   startChart(library) {
-    this.chart = new Chart(library, this.#find(".chart"), {
+    this.chart = new Chart(library, this.#find(".chart"), this.#find(".values"), {
       onCrosshair: (time) => this.#point(time),
       onMove: () => this.#drawEdges(),
     });
     if (this.interval) this.chart.begin(this.interval);
-    if (this.#look) this.setLook(this.#look);
-    if (this.held.length) this.#reset(this.held);
+    this.showLook();
+    if (this.newest) this.#reset(this.held);
   }
 
   choose(symbol, interval) {
     if (symbol === this.symbol && interval === this.interval) return;
     this.#leave();
-    Object.assign(this, { symbol, interval, held: [] });
+    Object.assign(this, { symbol, interval, held: [], updatedAt: undefined });
     this.#pointed = null;
     this.element.setAttribute("aria-busy", "true");
     this.element.setAttribute("aria-label", `${symbol} ${interval}`);
-    this.#legend.begin(symbol, interval);
+    this.#legend.draw(undefined, this);
     this.chart?.begin(interval);
-    this.table?.begin(interval);
-    this.#drawHalt();
+    this.#table?.begin(interval);
+    this.drawNote();
     this.#leave = this.#client.subscribe(symbol, interval, {
       snapshot: SNAPSHOT,
       keep: KEEP,
-      onReset: (candles) => this.#reset(candles),
+      onReset: (candles) => {
+        this.#reset(candles);
+        this.#changed();
+      },
       onUpdate: (candle) => this.#update(candle),
-      onCorrect: (candle) => this.#correct(candle),
       onError: ({ message }) => this.#events.onError(message),
     });
   }
 
   /** Scale and indicators. */
-  setLook(look) {
-    this.#look = look;
-    this.chart?.setScale(look.scale);
-    this.chart?.setIndicators(look.overlays, look.rsi);
-    this.#drawValues();
+  showLook() {
+    const { scale, overlays, rsi } = this.#look;
+    this.chart?.setScale(scale);
+    this.chart?.setIndicators(rsi ? [...overlays, rsi] : overlays);
   }
 
   /** Show the candles as a table, too, or no longer. */
   setTable(table) {
-    this.table = table;
+    this.#table = table;
     table?.begin(this.interval);
     table?.reset(this.held, this.decimals);
   }
 
   /** What the exchange's listing says has changed. */
   refresh() {
-    this.#drawHalt();
-    if (this.held.length && this.#market.decimals(this.symbol, this.held) !== this.decimals) this.#reset(this.held);
+    this.drawNote();
+    if (this.newest && this.chart?.decimals !== this.decimals) this.#reset(this.held);
   }
 
   /** Times are shown in another zone. */
   redrawTimes() {
     this.chart?.setTimes(this.interval);
-    this.table?.reset(this.held, this.decimals);
-    this.#legend.draw();
+    if (this.newest) this.#reset(this.held);
     this.#drawEdges();
-    this.#drawValues();
   }
 
-  // -- candles ------------------------------------------------------------------------------
+  /** What keeps this series from being live although the feed is. */
+  get note() {
+    const { symbol, interval, halt, age } = this;
+    if (halt) return `HALTED: the exchange does not trade ${symbol} (${halt})`;
+    return this.isSilent ? `SILENT: no update of ${symbol} ${interval} for ${format.age(age)}` : "";
+  }
+
+  drawNote() {
+    const note = this.#find(".note");
+    note.textContent = this.note;
+    note.hidden = !this.note;
+    this.element.toggleAttribute("data-dead", !note.hidden);
+  }
+
+  // -- candles --
 
   #reset(candles) {
     this.held = candles;
-    this.decimals = this.#market.decimals(this.symbol, candles);
     this.element.removeAttribute("aria-busy");
     const words = `${this.symbol} ${this.interval}: candlestick chart of ${candles.length} candles`;
     this.#find(".chart").setAttribute("aria-label", words);
     this.chart?.reset(candles, this.decimals);
-    this.table?.reset(candles, this.decimals);
-    this.#show();
+    this.#table?.reset(candles, this.decimals);
+    this.#drawLegend();
   }
 
   #update(candle) {
-    if (this.#market.decimals(this.symbol, [candle]) > this.decimals) return this.#reset(this.held);
     this.chart?.update(candle);
-    this.table?.update(candle);
-    this.#show();
+    this.#table?.update(candle);
+    this.#drawLegend();
+    this.#changed();
   }
 
-  #correct(candle) {
-    this.chart?.correct(candle);
-    this.table?.reset(this.held, this.decimals);
-    this.#drawValues();
-  }
-
-  #show() {
-    if (this.newest === null) return;
-    this.#legend.set(this.newest, this.decimals);
-    this.#drawValues();
+  /** The newest candle is another. While the feed is not live, that is old news. */
+  #changed() {
+    if (!this.newest) return;
+    if (this.#client.state.feed === "live") this.updatedAt = Date.now();
     this.#events.onCandle(this);
   }
 
   #point(time) {
     this.#pointed = time;
-    this.#legend.point(time === null ? null : (this.held.findLast((one) => one.time === time) ?? null));
-    this.#drawValues();
+    this.#drawLegend();
+    this.chart.overlays?.point(time);
   }
 
-  // -- what is written over the chart -------------------------------------------------------
-
-  #drawValues() {
-    const parts = (this.chart?.values(this.#pointed) ?? []).map(({ name, text, colour }) => {
-      const part = document.createElement("span");
-      part.textContent = `${name} ${text}`;
-      part.style.borderColor = colour;
-      return part;
-    });
-    this.#find(".values").replaceChildren(...parts);
+  /** Of the candle under the crosshair, else of the newest. */
+  #drawLegend() {
+    const pointed = this.#pointed === null ? null : this.held.findLast(({ time }) => time === this.#pointed);
+    this.#legend.draw(pointed ?? this.newest, this);
   }
 
-  #drawEdges() {
-    if (this.chart === null) return;
-    this.#find(".to-now").hidden = this.held.length === 0 || this.chart.isAtNewest;
-    const edge = this.#find(".edge");
-    edge.hidden = this.held.length === 0 || !this.chart.isAtOldest;
-    if (edge.hidden) return;
-    const length = intervalSeconds(this.interval);
-    const zone = length >= 86400 ? "UTC" : format.zone(this.held[0].time);
-    edge.textContent = `Candles begin at ${format.openTime(this.held[0].time, length)} ${zone}: older ones are not kept here.`;
-  }
-
-  #drawHalt() {
-    const halt = this.#market.halt(this.symbol);
-    this.element.toggleAttribute("data-halted", halt !== "");
-    this.#find(".halt").hidden = !halt;
-    this.#find(".halt").textContent = `HALTED: the exchange does not trade ${this.symbol} (${halt})`;
+  async #drawEdges() {
+    if (!this.chart || (!this.#edges && this.chart.isAtNewest && !this.chart.isAtOldest)) return;
+    this.#edges ??= (await Promise.all([import("./edges.js"), loadStyle("edges")]))[0];
+    this.#edges.drawEdges(this);
   }
 
   #find(selector) {

@@ -1,45 +1,32 @@
 /**
- * Live candles from SmartTrade's `/ws/candles`, complete again after any interruption.
- *
- * One file without dependencies; `smarttrade-client.d.ts` has its types. Its parts:
- *
- * - `CandleList` holds a series and says what a message changed: a candle at the end, a candle in
- *   the past, or so much that everything is to be drawn again.
- * - `SmartTradeClient` owns the connection: it subscribes, resumes with `since`, detects silence,
- *   and reconnects after growing pauses, unless the server's close code forbids it.
+ * Live candles from SmartTrade's `/ws/candles`, complete again after any interruption. One file
+ * without dependencies; `smarttrade-client.d.ts` describes what it exports.
  */
 
-const DAY_AND_BELOW = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 }; // seconds
+const SECONDS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, M: 28 * 86400 };
 
-/** Seconds from one candle to the next; for `1M`, the shortest month. */
 export function intervalSeconds(interval) {
-  const unit = interval.at(-1);
-  return parseInt(interval, 10) * (unit === "M" ? 28 * 86400 : DAY_AND_BELOW[unit]);
+  return parseInt(interval, 10) * SECONDS[interval.at(-1)];
 }
 
-/** The server's own spelling of a series, by which its messages name it; `1M` stays a month. */
-function spelled(symbol, interval) {
-  return [symbol.trim().toUpperCase(), interval.replace(/[HDW]$/, (unit) => unit.toLowerCase())];
-}
+/** As the server's messages name it; `1M` stays a month. */
+const spelled = (interval) => interval.replace(/[HDW]$/, (unit) => unit.toLowerCase());
 
-/** What the exchange's listing says of each symbol; `url` is the server's, `http://...`. */
 export async function fetchSymbols(url, options) {
   const base = String(url).replace(/\/*$/, "/");
-  const answer = await fetch(new URL("symbols?details=1", base), options);
+  const answer = await fetch(`${base}symbols?details=1`, options);
   if (!answer.ok) throw new Error(`${answer.url}: status ${answer.status}`);
   const { details } = await answer.json();
   return details.map(({ symbol, status, tick_size: tickSize, decimals }) => ({ symbol, status, tickSize, decimals }));
 }
 
-/** A price format as lightweight-charts takes it; while the tick size is unknown, all decimals there can be. */
+/** While the tick size is unknown, with all decimals there can be. */
 export function priceFormat({ tickSize, decimals }) {
   const isKnown = tickSize !== null && decimals !== null;
   return { type: "price", precision: isKnown ? decimals : 8, minMove: isKnown ? tickSize : 1e-8 };
 }
 
-/** A series' candles: ascending, one for each time, bounded. */
 export class CandleList {
-  /** At least so many of the newest stay. */
   keep;
   #candles = [];
   #longest;
@@ -49,32 +36,20 @@ export class CandleList {
     this.#longest = interval.endsWith("M") ? 31 * 86400 : intervalSeconds(interval);
   }
 
-  get candles() {
-    return this.#candles;
-  }
+  get candles() { return this.#candles; }
+  get newest() { return this.#candles.at(-1); }
 
-  get newest() {
-    return this.#candles.at(-1);
-  }
-
-  /**
-   * Where to resume: the newest time held, or the last one before a gap, so that it gets filled.
-   */
+  /** The newest time, or the last one before a gap, so that it gets filled. */
   get since() {
-    const gap = this.#candles.findIndex(
-      (candle, index) => index > 0 && candle.time - this.#candles[index - 1].time > this.#longest,
-    );
-    return gap === -1 ? this.newest?.time : this.#candles[gap - 1].time;
+    const all = this.#candles;
+    return (all.find(({ time }, index) => all[index + 1]?.time - time > this.#longest) ?? this.newest)?.time;
   }
 
   replace(candles) {
     this.#candles = candles.slice(-this.keep);
   }
 
-  /**
-   * Take one candle. Returns "update", "correct" or "reset", the least that shows it, or "ignore"
-   * for one from before the oldest: held alone, it would look like a gap.
-   */
+  /** The least that shows the candle; one from before the oldest is ignored: it would look like a gap. */
   put(candle) {
     const candles = this.#candles;
     const newest = this.newest;
@@ -83,7 +58,7 @@ export class CandleList {
       return this.#trim() ? "reset" : "update";
     }
     if (candle.time < candles[0].time) return "ignore";
-    const index = this.#indexOf(candle.time);
+    const index = candles.findLastIndex(({ time }) => time < candle.time) + 1;
     if (candles[index].time === candle.time) {
       candles[index] = candle;
       return index === candles.length - 1 ? "update" : "correct";
@@ -91,18 +66,6 @@ export class CandleList {
     candles.splice(index, 0, candle);
     this.#trim();
     return "reset";
-  }
-
-  /** The first place whose candle is not older than `time`; there is one. */
-  #indexOf(time) {
-    let low = 0;
-    let high = this.#candles.length - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#candles[middle].time < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   /** Cuts a quarter at a time: cutting means drawing everything again. */
@@ -113,33 +76,28 @@ export class CandleList {
   }
 }
 
-const HANDSHAKE_TIMEOUT = 10_000; // ms until `welcome`; a connection that hangs is given up
-const MAX_HEARTBEATS_MISSED = 2.5; // of the server's own heartbeat, before silence counts as loss
+const HANDSHAKE_TIMEOUT = 10_000; // ms until `welcome`
+const MAX_HEARTBEATS_MISSED = 2.5; // of the server's own, before silence counts as loss
 const PING_AFTER = 2_000; // ms without any message
 const SILENT_AFTER = 4_000; // ms without any message, the pong included: what is shown may be old
 const LISTEN_INTERVAL = 500; // ms
 const PONG_TIMEOUT = 5_000; // ms, after the machine woke up
 const FIRST_PAUSE = 500; // ms; doubles
 const MAX_PAUSE = 30_000; // ms
-const MIN_OVERLOADED_PAUSE = 5_000; // ms, after the server closed because of overload
+const MIN_OVERLOADED_PAUSE = 5_000; // ms
 const STABLE_AFTER = 10_000; // ms of connection after which pauses start small again
 const REQUEST_INTERVAL = 250; // ms between two batches of requests: the server limits their rate
-const CLOSE_POLICY = 1008; // do not reconnect before the client is fixed
-const CLOSE_TOO_BIG = 1009; // the same
-const CLOSE_OVERLOADED = 1013; // reconnect later
+const FINAL_CLOSES = [1008, 1009]; // policy, too big: do not reconnect before the client is fixed
+const CLOSE_OVERLOADED = 1013;
 const MAX_SINGLE_UPDATES = 100; // more than these at once are drawn faster as a reset
 
 export class SmartTradeClient {
   #url;
-  #WebSocket;
-  #onState;
-  #onError;
+  #options;
   #series = new Map(); // "BTCUSDT 1m" -> the candles and their watchers
   #requested = new Map(); // of this connection: the same keys -> the series, and candles requested
   #socket = null;
-  #state = {
-    phase: "connecting", feed: null, feedSince: null, silent: false, simulated: null, retryAt: null, reason: "",
-  };
+  #state = { feed: null, feedSince: null, simulated: null };
   #attempt = 0;
   #openedAt = 0;
   #heardAt = 0;
@@ -147,43 +105,29 @@ export class SmartTradeClient {
   #pingedAt = -1;
   #requestedAt = 0;
   #heartbeat = 30_000;
-  #connecting = null; // timers
+  #connecting; // timers
   #requesting = null;
-  #watching = null;
-  #wake = () => this.#wakeUp();
+  #watching;
+  #ended = new AbortController();
 
-  constructor(url, { onState = () => {}, onError = () => {}, WebSocket = globalThis.WebSocket } = {}) {
+  constructor(url, options) {
     this.#url = String(url);
-    this.#WebSocket = WebSocket;
-    this.#onState = onState;
-    this.#onError = onError;
-    globalThis.addEventListener?.("online", this.#wake);
-    globalThis.document?.addEventListener("visibilitychange", this.#wake);
+    this.#options = { WebSocket: globalThis.WebSocket, onState() {}, onError() {}, ...options };
+    const wake = [() => this.#wakeUp(), { signal: this.#ended.signal }];
+    globalThis.addEventListener?.("online", ...wake);
+    globalThis.document?.addEventListener("visibilitychange", ...wake);
     this.#connect();
   }
 
-  get state() {
-    return this.#state;
-  }
+  get state() { return this.#state; }
+  get candleAt() { return this.#candleAt; }
 
-  /** When the newest candle of any series arrived, in ms by this machine's clock; null before. */
-  get candleAt() {
-    return this.#candleAt;
-  }
-
-  /**
-   * Watch a series. `onReset` is given everything held, for `series.setData()`; `onUpdate` one
-   * candle at the end, for `series.update()`; `onCorrect` one in the past, for
-   * `series.update(candle, true)`. Returns a function that ends it.
-   */
   subscribe(asSymbol, asInterval, watcher) {
-    const [symbol, interval] = spelled(asSymbol, asInterval);
+    const [symbol, interval] = [asSymbol.trim().toUpperCase(), spelled(asInterval)];
     const key = `${symbol} ${interval}`;
-    let series = this.#series.get(key);
-    if (series === undefined) {
-      series = { symbol, interval, list: new CandleList(interval, 0), snapshot: 0, watchers: new Map() };
-      this.#series.set(key, series);
-    }
+    const none = { symbol, interval, list: new CandleList(interval, 0), snapshot: 0, watchers: new Map() };
+    const series = this.#series.get(key) ?? none;
+    this.#series.set(key, series);
     const { snapshot = 500, keep = 5000 } = watcher;
     series.watchers.set(watcher, false); // no updates before its first reset
     if (snapshot <= series.snapshot && series.list.newest) reset(series, watcher);
@@ -198,22 +142,20 @@ export class SmartTradeClient {
     };
   }
 
-  /** Close the connection; there is no other. */
   close() {
-    globalThis.removeEventListener?.("online", this.#wake);
-    globalThis.document?.removeEventListener("visibilitychange", this.#wake);
+    this.#ended.abort();
     this.#series.clear();
     this.#end("closed by the page");
   }
 
-  // -- the connection ---------------------------------------------------------------------
+  // -- the connection --
 
   #connect() {
     this.#emit({ phase: "connecting", silent: false, retryAt: null, reason: "" });
     this.#requested.clear();
     this.#openedAt = 0;
     this.#heardAt = Date.now();
-    const socket = (this.#socket = new this.#WebSocket(this.#url));
+    const socket = (this.#socket = new this.#options.WebSocket(this.#url));
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_TIMEOUT);
@@ -228,7 +170,7 @@ export class SmartTradeClient {
     this.#requestAll();
   }
 
-  /** Ping a silent server, report one that does not answer, drop it. The wall clock counts sleep, too. */
+  /** The wall clock counts sleep, too. */
   #listen() {
     const silence = Date.now() - this.#heardAt;
     if (silence > MAX_HEARTBEATS_MISSED * this.#heartbeat) return this.#drop("silence");
@@ -238,23 +180,19 @@ export class SmartTradeClient {
 
   #ping() {
     this.#pingedAt = Date.now();
-    this.#send({ action: "ping" });
+    this.#send("ping");
   }
 
   /** Abandon a connection without waiting for it: on a dead network, closing takes minutes. */
   #drop(reason) {
-    const socket = this.#abandon();
-    socket?.close();
+    this.#abandon()?.close();
     this.#pause(reason, 0);
   }
 
   #lost(code, reason) {
     this.#abandon();
-    if (code === CLOSE_POLICY || code === CLOSE_TOO_BIG) {
-      this.#end(reason || `the server refused this page (${code})`);
-    } else {
-      this.#pause(reason, code === CLOSE_OVERLOADED ? MIN_OVERLOADED_PAUSE : 0);
-    }
+    if (FINAL_CLOSES.includes(code)) this.#end(reason || `the server refused this page (${code})`);
+    else this.#pause(reason, code === CLOSE_OVERLOADED ? MIN_OVERLOADED_PAUSE : 0);
   }
 
   #abandon() {
@@ -299,10 +237,10 @@ export class SmartTradeClient {
 
   #emit(changes) {
     this.#state = { ...this.#state, ...changes };
-    this.#onState(this.#state);
+    this.#options.onState(this.#state);
   }
 
-  // -- requests ---------------------------------------------------------------------------
+  // -- requests --
 
   #requestSoon() {
     if (this.#state.phase !== "open" || this.#requesting !== null) return;
@@ -310,23 +248,18 @@ export class SmartTradeClient {
     this.#requesting = setTimeout(() => this.#requestAll(), pause);
   }
 
-  /** Request the difference between the watched series and what this connection subscribes to. */
+  /** The difference between the watched series and what this connection subscribes to. */
   #requestAll() {
     this.#requesting = null;
     this.#requestedAt = Date.now();
-    const gone = [...this.#requested.keys()].filter((key) => !this.#series.has(key));
+    const gone = [...this.#requested].filter(([key]) => !this.#series.has(key));
     const added = [...this.#series].filter(([key, series]) => {
       const requested = this.#requested.get(key);
       return requested?.series !== series || requested.snapshot < series.snapshot;
     });
-    if (gone.length) {
-      this.#send({ action: "unsubscribe", subscriptions: gone.map(nameSeries) });
-      gone.forEach((key) => this.#requested.delete(key));
-    }
-    if (added.length) {
-      const subscriptions = added.map(([key, series]) => this.#request(key, series));
-      this.#send({ action: "subscribe", subscriptions });
-    }
+    gone.forEach(([key]) => this.#requested.delete(key));
+    this.#send("unsubscribe", gone.map(([, { series: { symbol, interval } }]) => ({ symbol, interval })));
+    this.#send("subscribe", added.map(([key, series]) => this.#request(key, series)));
   }
 
   /** Resume from what is held; a longer snapshot than any before is requested anew. */
@@ -337,11 +270,12 @@ export class SmartTradeClient {
     return { symbol, interval, ...(resumes ? { since: list.since } : { snapshot }) };
   }
 
-  #send(request) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(request));
+  #send(action, subscriptions) {
+    if (this.#socket?.readyState !== 1 || subscriptions?.length === 0) return;
+    this.#socket.send(JSON.stringify({ action, subscriptions }));
   }
 
-  // -- messages ---------------------------------------------------------------------------
+  // -- messages --
 
   #receive(data) {
     this.#heardAt = Date.now();
@@ -353,7 +287,7 @@ export class SmartTradeClient {
       case "welcome": return this.#opened(message);
       case "status": return this.#emit({ feed: message.feed, feedSince: message.since });
       case "subscribed": return message.errors.forEach((error) => this.#refused(error));
-      case "error": return this.#onError(message);
+      case "error": return this.#options.onError(message);
       // Any other type is of a later server, or only a sign of life.
     }
   }
@@ -368,9 +302,8 @@ export class SmartTradeClient {
   #snapshot({ symbol, interval, candles, closed, truncated }) {
     const series = this.#series.get(`${symbol} ${interval}`);
     if (series === undefined) return;
-    const first = candles[0];
-    const held = series.list.candles[0];
-    if (truncated || !held || first?.time <= held.time) {
+    const [held] = series.list.candles;
+    if (truncated || !held || candles[0]?.time <= held.time) {
       // All that there is now, or all that was ever requested.
       series.list.replace(candles);
       for (const watcher of series.watchers.keys()) reset(series, watcher);
@@ -382,13 +315,8 @@ export class SmartTradeClient {
   #refused(error) {
     const series = this.#series.get(`${error.symbol} ${error.interval}`);
     for (const watcher of series?.watchers.keys() ?? []) watcher.onError?.(error);
-    this.#onError(error);
+    this.#options.onError(error);
   }
-}
-
-function nameSeries(key) {
-  const [symbol, interval] = key.split(" ");
-  return { symbol, interval };
 }
 
 /** Put candles into the list, and call each watcher with the least that shows all of them. */

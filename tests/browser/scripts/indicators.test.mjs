@@ -9,11 +9,11 @@ const values = (spec, closes) => new Indicator(spec).reset(closes.map((close, mi
 const near = (found, expected) => found.forEach((value, index) => assert.ok(Math.abs(value - expected[index]) < 1e-3, `${value} ${expected[index]}`));
 
 test("moving average", () => {
-  assert.deepEqual(values({ kind: "ma", length: 3 }, [1, 2, 3, 4, 9]), [undefined, undefined, 2, 3, 16 / 3]);
+  assert.deepEqual(values("ma=3", [1, 2, 3, 4, 9]), [undefined, undefined, 2, 3, 16 / 3]);
 });
 
 test("exponential moving average begins with the plain mean", () => {
-  assert.deepEqual(values({ kind: "ema", length: 3 }, [1, 2, 3, 5, 7]), [undefined, undefined, 2, 3.5, 5.25]);
+  assert.deepEqual(values("ema=3", [1, 2, 3, 5, 7]), [undefined, undefined, 2, 3.5, 5.25]);
 });
 
 test("relative strength index as in Wilder's worked example", () => {
@@ -22,14 +22,14 @@ test("relative strength index as in Wilder's worked example", () => {
     44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931,
     46.0328, 45.614, 46.282, 46.282, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439,
   ];
-  const found = values({ kind: "rsi", length: 14 }, closes);
+  const found = values("rsi=14", closes);
   assert.equal(found.slice(0, 14).every((value) => value === undefined), true);
   near(found.slice(14), [70.5328, 66.3186, 66.5498, 69.4063, 66.3552, 57.9749]);
-  assert.deepEqual(values({ kind: "rsi", length: 2 }, [5, 5, 5]).at(-1), 50);
+  assert.deepEqual(values("rsi=2", [5, 5, 5]).at(-1), 50);
 });
 
 test("mean price by volume begins anew at midnight UTC, and says since when it counts", () => {
-  const indicator = new Indicator({ kind: "vwap" });
+  const indicator = new Indicator("vwap");
   const candles = [bar(-2, 10, 1), bar(-1, 20, 3), bar(0, 30, 2), bar(1, 60, 1), bar(2, 1, 0)];
   assert.deepEqual(indicator.reset(candles).map(({ value }) => value), [10, 17.5, 30, 40, 40]);
   assert.equal(indicator.since, MIDNIGHT);
@@ -38,7 +38,7 @@ test("mean price by volume begins anew at midnight UTC, and says since when it c
 });
 
 test("candles without any volume have no such price", () => {
-  assert.deepEqual(new Indicator({ kind: "vwap" }).reset([bar(0, 7, 0)]), [{ time: MIDNIGHT }]);
+  assert.deepEqual(new Indicator("vwap").reset([bar(0, 7, 0)]), [{ time: MIDNIGHT }]);
 });
 
 /** Numbers that are the same at each run. */
@@ -48,7 +48,7 @@ function numbers(seed) {
 
 test("after any updates, corrections and resets, what is shown is what all candles give", () => {
   const random = numbers(7);
-  const specs = [{ kind: "ma", length: 5 }, { kind: "ema", length: 7 }, { kind: "vwap" }, { kind: "rsi", length: 6 }];
+  const specs = ["ma=5", "ema=7", "vwap", "rsi=6"];
   for (const spec of specs) {
     const list = new CandleList("1m", 50);
     const shown = new Indicator(spec);
