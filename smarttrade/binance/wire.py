@@ -158,7 +158,8 @@ def decode_klines(body: bytes, as_of: int) -> list[Candle]:
     event time in ms that was known before the request.
 
     Raises:
-        Malformed: it is not such an answer, or is not ascending.
+        Malformed: it is not such an answer, or is not ascending by the second, which is how clients
+            tell candles apart.
     """
     try:
         rows = _decode_rows(body)
@@ -170,9 +171,9 @@ def decode_klines(body: bytes, as_of: int) -> list[Candle]:
     for row in rows:  # 60,000 of them at the start
         time, open_, high, low = row.open_time, row.open, row.high, row.low
         close, volume = row.close, row.volume
-        if time <= previous:
+        if time // 1000 <= previous:
             raise Malformed(f"klines not ascending at {time}")
-        previous = time
+        previous = time // 1000
         sums += open_ + high + low + close + volume
         candles.append(_new((time, open_, high, low, close, volume, True, as_of, True)))
     _check(sums)

@@ -471,3 +471,11 @@ def test_kline_that_ends_early_is_a_kline() -> None:
     message = json.loads(kline(BTC, opens, event_time=opens + 41_646))
     message["data"]["k"]["T"] = opens + 41_646
     assert BinanceDecoder([BTC]).decode(json.dumps(message)) is not None
+
+
+def test_rows_of_one_second_are_refused() -> None:
+    """Clients tell candles apart by the second."""
+    row = [1000, "1", "1", "1", "1", "1", 59_999]
+    assert decode_klines(json.dumps([row, [2000, *row[1:]]]).encode(), 0)
+    with pytest.raises(Malformed):
+        decode_klines(json.dumps([row, [1001, *row[1:]]]).encode(), 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from tests.smarttrade.web.backend import backend
 from tests.smarttrade.web.raw_client import frame, upgrade_request
+
+EXAMPLES = int(os.environ.get("EDGE_EXAMPLES", "60"))
 
 LINES = st.sampled_from(
     [
@@ -43,7 +47,7 @@ FRAMES = st.builds(
 PIECES = st.lists(LINES | FRAMES | st.binary(max_size=50), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=5))
 def test_any_bytes_are_contained(clients: list[list[bytes]]) -> None:
     async def run() -> None:
