@@ -69,14 +69,26 @@ def _store(store: Mapping[str, Any]) -> Text:
     line = Text(f"store  {store.get('kind', 'unknown')}")
     if store.get("kind") != "redis":
         return line
-    role = str(store.get("role"))
-    line.append("  ").append(role, "bold red" if role == "away" else "green")
+    line.append("  ").append(*_role(str(store.get("role"))))
     for name in ("lag", "waiting", "errors"):
         if name in store:
             line.append(f"  {name} {store[name]}")
     if store.get("last_error"):
         line.append(f"  last error: {store['last_error']}", "dim")
+    for role, numbers in _shards_by_role(store).items():
+        line.append(f"\n       shards {' '.join(numbers)}  ").append(*_role(role))
     return line
+
+
+def _role(role: str) -> tuple[str, str]:
+    return role, "bold red" if role == "away" else "green"
+
+
+def _shards_by_role(store: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in store.get("shards", ()):
+        found.setdefault(str(each.get("role")), []).append(str(each.get("shard")))
+    return found
 
 
 # -- actors -------------------------------------------------------------------------------------

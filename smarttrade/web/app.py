@@ -109,6 +109,7 @@ def _add_status(app: QuartTrio, services: Services) -> None:
             StatusQuery.read(request.args),
             services.describe_store(),
             simulated=services.is_simulated,
+            shards=services.shards,
         )
         return Response(body, content_type="application/json", headers=NOT_KEPT)
 

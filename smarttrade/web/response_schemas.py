@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from ..session.messages import Candle, IntervalName, Simulated, Symbol
 
@@ -16,7 +16,10 @@ Milliseconds = Annotated[int, Meta(description="Since the epoch.", ge=0)]
 Seconds = Annotated[float, Meta(description="Since the epoch, by the server's clock.")]
 Store = Annotated[
     dict[str, Any],
-    Meta(description="Where candles are kept: `kind` is `memory` or `redis`, and how that goes."),
+    Meta(
+        description="Where candles are kept: `kind` is `memory` or `redis`, and how that goes; with"
+        " several `shards`, each of them, and in the whole the role of the worst."
+    ),
 ]
 
 
@@ -90,6 +93,9 @@ class SeriesStatus(Struct, frozen=True):
     status: Annotated[str, Meta(description="`ok`, or why it is not ready.")]
     gaps: Annotated[int, Meta(description="Ranges missing inside the window.", ge=0)]
     gaps_unfilled: Annotated[int, Meta(description="Those that are being read.", ge=0)]
+    shard: Annotated[
+        int | UnsetType, Meta(description="To which the symbol belongs, if there are several.")
+    ] = UNSET
 
 
 FeedName = Literal["live", "stale", "down"]

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from msgspec import Raw, structs
+from msgspec import UNSET, Raw, structs
 
 from actors import Mailbox
 
@@ -26,6 +26,7 @@ from ..store.messages import (
     SeriesOverview,
     StoreMessage,
 )
+from ..store.shards import shard_of
 from .int_param import IntParam
 from .response_schemas import SeriesStatus, StreamingStatus
 from .store_client import ask
@@ -95,6 +96,7 @@ async def streaming_status(
     described: Mapping[str, Any],
     *,
     simulated: bool,
+    shards: int = 1,
 ) -> bytes:
     """The answer, as JSON. `described` says where candles are stored.
 
@@ -105,7 +107,7 @@ async def streaming_status(
     matching, wanted = query.matches(overview)
     parts: list[bytes] = []
     while some := list(islice(wanted, SLICE)):
-        entries = [_entry(each) for each in await _overviews(store, some)]
+        entries = [_entry(each, shards) for each in await _overviews(store, some)]
         parts.append(encode_json(entries)[1:-1])
     status = StreamingStatus(
         symbols=list(overview.symbols),
@@ -134,10 +136,10 @@ async def _overviews(
     return [each for each in found if each.series in listed]
 
 
-def _entry(overview: SeriesOverview) -> SeriesStatus:
-    newest = overview.newest
+def _entry(overview: SeriesOverview, shards: int) -> SeriesStatus:
+    newest, symbol = overview.newest, overview.series.symbol
     return SeriesStatus(
-        symbol=overview.series.symbol,
+        symbol=symbol,
         interval=overview.series.interval.value,
         count=overview.count,
         last_candle_time=None if newest is None else newest.open_time // 1000,
@@ -150,4 +152,5 @@ def _entry(overview: SeriesOverview) -> SeriesStatus:
         status=overview.not_ready_reason or "ok",
         gaps=len(overview.gaps),
         gaps_unfilled=sum(gap.cause == "unfilled" for gap in overview.gaps),
+        shard=UNSET if shards == 1 else shard_of(symbol, shards),
     )

@@ -76,9 +76,9 @@ class Exposition:
 
 
 def labels(named: Mapping[str, str]) -> str:
-    """Labels as a sample has them, escaped."""
+    """Labels as a sample has them, escaped; nothing if there are none."""
     inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in named.items())
-    return f"{{{inside}}}"
+    return f"{{{inside}}}" if inside else ""
 
 
 def _escaped(value: str) -> str:

@@ -11,7 +11,7 @@ does not name is an error that the tests find.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from ...feed.rest import RestClient
 from ...store.feed import Feed
 from ...store.messages import GetOverview, GetSymbolOverviews, Overview, StoreMessage
 from ...store.redis_report import RedisRole
+from ...store.shards import shard_of
 from ..problem import ProblemError
 from ..services import Services
 from ..status import check_ready
@@ -112,7 +113,8 @@ async def _add_series(into: Exposition, services: Services, overview: Overview) 
     for first in range(0, len(overview.symbols), symbols):
         ask = partial(GetSymbolOverviews, overview.symbols[first : first + symbols])
         for each in await _ask(services, ask) or ():
-            label = _series_labels(each.series.symbol, each.series.interval.value)
+            series = each.series
+            label = _series_labels(series.symbol, series.interval.value, services.shards)
             is_ready = each.not_ready_reason is None
             ready.append(into.sample("series_ready", label, int(is_ready)))
             if each.age is not None:
@@ -122,8 +124,12 @@ async def _add_series(into: Exposition, services: Services, overview: Overview) 
 
 
 @lru_cache(10_000)
-def _series_labels(symbol: str, interval: str) -> str:
-    return labels({"symbol": symbol, "interval": interval})
+def _series_labels(symbol: str, interval: str, shards: int) -> str:
+    return labels({"symbol": symbol, "interval": interval} | _shard_label(symbol, shards))
+
+
+def _shard_label(symbol: str, shards: int) -> dict[str, str]:
+    return {} if shards == 1 else {"shard": str(shard_of(symbol, shards))}
 
 
 def _is_ready(services: Services, overview: Overview) -> bool:
@@ -193,12 +199,23 @@ def _add_actors(into: Exposition, services: Services) -> None:
 def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
     if report.get("kind") != "redis":
         return
-    role = report.get("role")
-    roles = [(labels({"role": each.value}), int(role == each.value)) for each in RedisRole]
+    shards: Sequence[Mapping[str, Any]] = report.get("shards") or [report]
+    roles = [
+        (labels({"role": role.value} | _shard_of(each)), int(each.get("role") == role.value))
+        for each in shards
+        for role in RedisRole
+    ]
     into.gauges("redis_role", DESCRIPTIONS["redis_role"], roles)
     for name, value in report.items():
         if name != "since" and isinstance(value, int | float):
-            _add(into, f"redis_{_REDIS_UNITS.get(name, name)}", value)
+            metric = f"redis_{_REDIS_UNITS.get(name, name)}"
+            add = into.gauges if metric in GAUGES else into.counters
+            samples = [(labels(_shard_of(each)), each[name]) for each in shards]
+            add(metric, DESCRIPTIONS[metric], samples)
+
+
+def _shard_of(report: Mapping[str, Any]) -> dict[str, str]:
+    return {"shard": str(report["shard"])} if "shard" in report else {}
 
 
 _REDIS_UNITS = {"lag": "lag_seconds", "waiting": "waiting_candles"}

@@ -131,6 +131,18 @@ async def test_redis_is_shown_with_its_state() -> None:
     assert "store  redis  away  lag 3.5  errors 2  last error: refused" in text
 
 
+async def test_shards_are_shown_by_role() -> None:
+    shards = [
+        {"shard": number, "role": "away" if number == 2 else "leading"} for number in range(4)
+    ]
+    description = {"kind": "redis", "role": "away", "errors": 2, "shards": shards}
+    async with backend(intervals=MINUTES, tree=TREE, describe_store=lambda: description) as server:
+        text = drawn(await seen_of(server))
+    assert "store  redis  away  errors 2" in text
+    assert "shards 0 1 3  leading" in text
+    assert "shards 2  away" in text
+
+
 def answering(make: Callable[[httpx.Request], httpx.Response]) -> Status:
     transport = httpx.MockTransport(make)
     return Status("http://test", {}, client=lambda: httpx.AsyncClient(transport=transport))

@@ -151,6 +151,7 @@ async def backend(
     origin: str | None = None,
     sockets: Sequence[trio.SocketListener] = (),
     max_series_metrics: int = 1000,
+    shards: int = 1,
 ) -> AsyncIterator[Backend]:
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)
@@ -176,6 +177,7 @@ async def backend(
         has_clients=has_clients,
         counters=all_counters,
         max_series_metrics=max_series_metrics,
+        shards=shards,
         wall_clock=lambda: WALL,
         origin=lambda: origin,
         server="smarttrade/test",

@@ -183,6 +183,16 @@ async def test_status_finds_series_by_their_names() -> None:
     assert found["none"] == ([], 0)
 
 
+async def test_shard_of_each_series_is_told_only_if_there_are_several() -> None:
+    async with backend(shards=2) as server:
+        status = (await server.get("/streaming/status")).json()
+    shards = {each["symbol"]: each["shard"] for each in status["per_symbol"]}
+    assert (shards["BTCUSDT"], shards["ETHUSDT"]) == (1, 0)
+    async with backend() as server:
+        status = (await server.get("/streaming/status")).json()
+    assert not any("shard" in each for each in status["per_symbol"])
+
+
 async def status_of(server: Backend, **query: Any) -> tuple[list[tuple[str, str]], int]:
     """The series of one page, and how many match in all."""
     status = (await server.get("/streaming/status", params=query)).json()

@@ -264,3 +264,28 @@ async def test_redis_is_exposed_when_there_is_one() -> None:
 
 
 # The format
+
+
+SHARDS = {
+    "kind": "redis",
+    "role": "away",
+    "since": 1.0,
+    "lag": 0.5,
+    "errors": 3,
+    "shards": [
+        {"shard": 0, "role": "leading", "since": 1.0, "lag": 0.25, "errors": 1},
+        {"shard": 1, "role": "away", "since": 1.0, "lag": 0.5, "errors": 2},
+    ],
+}
+
+
+async def test_every_shard_is_exposed_when_there_are_several() -> None:
+    async with backend(describe_store=lambda: SHARDS, shards=2) as server:
+        found = await scrape(server)
+    assert of(found, "redis_role", role="leading", shard="0") == 1
+    assert of(found, "redis_role", role="leading", shard="1") == 0
+    assert of(found, "redis_role", role="away", shard="1") == 1
+    assert of(found, "redis_lag_seconds", shard="1") == 0.5
+    assert of(found, "redis_errors_total", shard="0") == 1
+    assert of(found, "series_ready", symbol="BTCUSDT", interval="1m", shard="1") == 0
+    assert of(found, "series_ready", symbol="ETHUSDT", interval="1m", shard="0") == 0
