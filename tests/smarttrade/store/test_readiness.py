@@ -9,9 +9,10 @@ from actors import Mailbox
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.actor import CHECKED_AT_A_TIME, MAX_CHECKED, run_store
+from smarttrade.store.checks import MAX_VISITED
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.freshness import NO_HISTORY
-from smarttrade.store.memory import MAX_VISITED, MemoryStore
+from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import CheckOverdue, GetOverview, PutHistory, StoreMessage
 from smarttrade.store.readiness import Readiness
 from tests.fakes.candles import BTC, ETH, candle, rows

@@ -1,0 +1,93 @@
+"""Which symbols are served: those that are configured and that the exchange lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..market.interval import Interval
+from ..market.series import Series
+from ..market.symbol_details import SymbolDetails, SymbolState
+from .events import CatalogueChanged, Event, SeriesWithdrawn
+from .exchange_clock import ExchangeClock
+from .messages import Catalogue
+from .series_state import SeriesState
+from .windows import Windows
+
+
+class ListedSymbols(Windows):
+    """What the exchange, or the leader, says of the symbols."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.symbols, self.intervals, self._states.details)
+
+    def list_symbols(
+        self,
+        symbols: Iterable[str],
+        details: Mapping[str, SymbolDetails] | None = None,
+        now: float = 0.0,
+    ) -> list[Event]:
+        """Serve `symbols` of those that are configured; the others wait until they are listed.
+
+        What a symbol that trades again may have missed is asked for.
+        """
+        served, configured = set(symbols), self._catalogue.configured
+        waiting = self._catalogue.waiting_by_symbol()
+        before, was_listed, self.is_listed = set(self._series), self.is_listed, True
+        changed = self._states.update(details or {}, now)
+        listed = [s for s in configured if s in served]
+        events = self._change_catalogue(listed, self.intervals, changed)
+        returned = {symbol for symbol in changed if self._states.of(symbol).is_trading}
+        return [
+            *events,
+            *self._symbol_events(changed, waiting),
+            *self.find_missing(
+                series
+                for series in self._series
+                if series.symbol in returned or (was_listed and series not in before)
+            ),
+        ]
+
+    def adopt_catalogue(
+        self,
+        symbols: Sequence[str],
+        intervals: Sequence[Interval],
+        origin: str | None,
+        details: Mapping[str, SymbolDetails] | None = None,
+        now: float = 0.0,
+    ) -> list[Event]:
+        """Have these series and no others, with candles of that exchange and of no other."""
+        is_other = origin != self.origin
+        if is_other:
+            self._catalogue.restart_all()
+            self._clock = ExchangeClock()
+        self.origin = origin
+        waiting = self._catalogue.waiting_by_symbol()
+        changed = self._states.update(details or {}, now) if details or is_other else []
+        events = self._change_catalogue(symbols, intervals, changed)
+        return events + self._symbol_events(changed, waiting)
+
+    def _change_catalogue(
+        self, symbols: Sequence[str], intervals: Sequence[Interval], changed: Sequence[str]
+    ) -> list[Event]:
+        """Of a symbol that is left out now, `SymbolChanged` says so; one event is enough."""
+        before = self._series
+        left_out = {s for s in changed if self._states.of(s).state is SymbolState.UNKNOWN}
+        self._catalogue.change(symbols, intervals)
+        self._readiness.have(self._series)
+        withdrawn = _withdrawn(before, self._series)
+        return [
+            CatalogueChanged(),
+            *(each for each in withdrawn if each.series.symbol not in left_out),
+        ]
+
+
+def _withdrawn(
+    before: Mapping[Series, SeriesState], after: Mapping[Series, SeriesState]
+) -> list[SeriesWithdrawn[Any]]:
+    return [
+        SeriesWithdrawn(series, tuple(state.pending_subscriptions))
+        for series, state in before.items()
+        if series not in after
+    ]
