@@ -9,22 +9,21 @@ from typing import Any
 
 import jsonschema_rs
 
-from smarttrade.web.schemas.asyncapi import asyncapi_document
-from smarttrade.web.schemas.openapi import openapi_document
+from .application import rest_document, websocket_document
 
 DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 @cache
 def _message_validator(name: str) -> Any:
-    components = asyncapi_document()["components"]
+    components = websocket_document()["components"]
     reference = {"$ref": f"#/components/schemas/{name}"}
     return jsonschema_rs.validator_for({**DIALECT, **reference, "components": components})
 
 
 @cache
 def _names_by_type() -> dict[str, str]:
-    messages = asyncapi_document()["components"]["messages"]
+    messages = websocket_document()["components"]["messages"]
     return {message["name"]: title for title, message in messages.items()}
 
 
@@ -51,7 +50,7 @@ def check_request(request: Any) -> None:
 
 @cache
 def _answer_validator(path: str, status: int, media: str) -> Any:
-    document = openapi_document()
+    document = rest_document()
     answer = document["paths"][path]["get"]["responses"][str(status)]
     if "$ref" in answer:
         answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from werkzeug.routing import Map
+
 from ... import __version__
 from ...session import messages
 from ...session.errors import CloseCode
 from ...session.requests import Entry, Request
 from .names import REFERENCE, SCHEMA_NAMES, schema_components
+from .routes import path_of
 
 CLOSES = {
     CloseCode.SHUTTING_DOWN: "the server shuts down; reconnect at once, with `since`",
@@ -55,8 +58,9 @@ EXAMPLES = (
 )
 
 
-def asyncapi_document() -> dict[str, Any]:
-    """The whole document."""
+def asyncapi_document(url_map: Map) -> dict[str, Any]:
+    """The whole document of an application; each channel's address is that of its function."""
+    addresses = {rule.endpoint: path_of(rule) for rule in url_map.iter_rules() if rule.websocket}
     sent = get_args(messages.Message)
     _, schemas = schema_components([*sent, messages.LegacyCandle, Request, Entry])
     schemas["Request"]["properties"] |= {
@@ -79,13 +83,13 @@ def asyncapi_document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "candles": {
-                "address": "/ws/candles",
+                "address": addresses["session"],
                 "description": "As many series as the client asks for.",
                 "messages": {name: _message_reference(name) for name in ["Request", *names]},
                 "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
             },
             "legacyCandles": {
-                "address": "/ws/candles/{symbol}",
+                "address": addresses["legacy_session"],
                 "description": "One series; the legacy single-symbol endpoint: the connection "
                 "itself subscribes, at `?interval=`, which is `1m` if not given.",
                 "parameters": {"symbol": {"description": "In any case.", "examples": ["BTCUSDT"]}},

@@ -11,6 +11,7 @@ from typing import Any
 
 from quart import Response
 from quart_trio import QuartTrio
+from werkzeug.routing import Map
 
 from ...session.wire import encode_json
 from ..pages.page import Page
@@ -22,8 +23,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 def add_documents(app: QuartTrio, services: Services) -> None:
     page = cache(_page)
-    openapi = cache(lambda: encode_json(_openapi(has_clients=services.has_clients)))
-    asyncapi = cache(lambda: encode_json(_asyncapi()))
+    openapi = cache(lambda: encode_json(_openapi(app.url_map)))
+    asyncapi = cache(lambda: encode_json(_asyncapi(app.url_map)))
 
     @app.get("/docs")
     async def docs() -> Response:
@@ -45,17 +46,16 @@ def _page() -> Page:
     return Page((static_directory() / "docs.html").read_text("utf-8"))
 
 
-def _openapi(*, has_clients: bool) -> dict[str, Any]:
+def _openapi(url_map: Map) -> dict[str, Any]:
     from .openapi import openapi_document
-    from .routes import ROUTES
 
-    return openapi_document([route for route in ROUTES if has_clients or route.for_operators])
+    return openapi_document(url_map)
 
 
-def _asyncapi() -> dict[str, Any]:
+def _asyncapi(url_map: Map) -> dict[str, Any]:
     from .asyncapi import asyncapi_document
 
-    return asyncapi_document()
+    return asyncapi_document(url_map)
 
 
 def _document(make: Callable[[], bytes]) -> Response:

@@ -1,15 +1,26 @@
-"""`/openapi.json`: OpenAPI 3.1, made from the route table and from the types that are answered."""
+"""`/openapi.json`: OpenAPI 3.1, of an application's routes and the types that are answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+
+from werkzeug.routing import Map
 
 from ... import __version__
 from .. import response_schemas
 from .names import schema_components
-from .routes import CANDLES, CHARTS, OPERATIONS, PAGES, ROUTES, Parameter, Route
+from .routes import (
+    CANDLES,
+    CHARTS,
+    OPERATIONS,
+    PAGES,
+    Endpoint,
+    Parameter,
+    Route,
+    documented_routes,
+)
 
 PROBLEM = "application/problem+json"
 
@@ -28,9 +39,10 @@ ANYWHERE = {
 """What any request may meet."""
 
 
-def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
-    """The whole document."""
-    types = list(_types(routes))
+def openapi_document(url_map: Map) -> dict[str, Any]:
+    """The whole document of an application with these routes."""
+    routes = documented_routes(url_map)
+    types = list(_types(route.endpoint for route in routes))
     schemas, components = schema_components(types)
     made = dict(zip(map(repr, types), schemas, strict=True))
     return {
@@ -46,7 +58,10 @@ def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
         "servers": [{"url": "."}],
         "security": [{}, {"bearer": []}],
         "tags": [{"name": name, "description": text} for name, text in GROUPS.items()],
-        "paths": {route.path: {"get": _operation(route, made)} for route in routes},
+        "paths": {
+            route.path: {method: _operation(method, route, made) for method in route.methods}
+            for route in routes
+        },
         "components": {
             "schemas": components,
             "responses": {
@@ -64,11 +79,11 @@ def openapi_document(routes: Sequence[Route] = ROUTES) -> dict[str, Any]:
     }
 
 
-def _types(routes: Iterable[Route]) -> Iterator[Any]:
+def _types(endpoints: Iterable[Endpoint]) -> Iterator[Any]:
     """Each once; a tuple stands for any of its members."""
     seen: dict[str, Any] = {repr(response_schemas.Problem): response_schemas.Problem}
-    for route in routes:
-        for each in (*_members(route.answer), *_members(route.unavailable)):
+    for endpoint in endpoints:
+        for each in (*_members(endpoint.answer), *_members(endpoint.unavailable)):
             seen[repr(each)] = each
     yield from seen.values()
 
@@ -81,20 +96,21 @@ def _members(answer: Any) -> tuple[Any, ...]:
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-def _operation(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": _answer(route, made)}
-    for status in route.problems:
+def _operation(method: str, route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
+    endpoint = route.endpoint
+    responses: dict[str, Any] = {"200": _answer(endpoint, made)}
+    for status in endpoint.problems:
         responses[str(status)] = _problem(_WHEN[status], made[repr(response_schemas.Problem)])
     for status in ANYWHERE:
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if route.unavailable is not response_schemas.Problem:
-        responses["503"] = _problem(ANYWHERE[503], _any_of(route.unavailable, made))
+    if endpoint.unavailable is not response_schemas.Problem:
+        responses["503"] = _problem(ANYWHERE[503], _any_of(endpoint.unavailable, made))
     name = route.path.replace("{", "").replace("}", "").strip("/")
     return {
-        "operationId": "get_" + "".join(c if c.isalnum() else "_" for c in name or "chart"),
-        "tags": [route.group],
-        "summary": route.summary,
-        "parameters": [_parameter(route, each) for each in route.parameters],
+        "operationId": f"{method}_" + "".join(c if c.isalnum() else "_" for c in name or "chart"),
+        "tags": [endpoint.group],
+        "summary": endpoint.summary,
+        "parameters": [_parameter(route.path, each) for each in endpoint.parameters],
         "responses": responses,
     }
 
@@ -105,13 +121,13 @@ _WHEN = {
 }
 
 
-def _answer(route: Route, made: Mapping[str, Any]) -> dict[str, Any]:
-    if route.answer is None:
-        schema: dict[str, Any] = {} if route.media == "*/*" else {"type": "string"}
+def _answer(endpoint: Endpoint, made: Mapping[str, Any]) -> dict[str, Any]:
+    if endpoint.answer is None:
+        schema: dict[str, Any] = {} if endpoint.media == "*/*" else {"type": "string"}
     else:
-        schema = _any_of(route.answer, made)
-    content = {route.media: {"schema": schema}}
-    content |= {media: {"schema": {"type": "string"}} for media in route.other_media}
+        schema = _any_of(endpoint.answer, made)
+    content = {endpoint.media: {"schema": schema}}
+    content |= {media: {"schema": {"type": "string"}} for media in endpoint.other_media}
     return {"description": HTTPStatus(200).phrase, "content": content}
 
 
@@ -125,8 +141,8 @@ def _problem(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": text, "content": {PROBLEM: {"schema": schema}}}
 
 
-def _parameter(route: Route, parameter: Parameter) -> dict[str, Any]:
-    in_path = f"{{{parameter.name}}}" in route.path
+def _parameter(path: str, parameter: Parameter) -> dict[str, Any]:
+    in_path = f"{{{parameter.name}}}" in path
     described = {
         "name": parameter.name,
         "in": "path" if in_path else "query",

@@ -1,13 +1,17 @@
-"""Every HTTP route, with what it takes and answers: what `/openapi.json` is made from.
+"""What every HTTP route takes and answers: what `/openapi.json` is made from.
 
-tests/smarttrade/web/schemas/test_openapi.py holds this against the application's own list of
-routes.
+Paths and methods are the application's own: a description is found by the name of the function that
+answers. So an application that answers less, as one without clients, describes less.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from werkzeug.routing import Map, Rule
 
 from .. import response_schemas
 from ..candles import BEFORE, FORMATS, LIMIT
@@ -42,10 +46,9 @@ Parameter = Text | IntParam
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One path; parameters in braces are its own, the others come in the query."""
+class Endpoint:
+    """What one function answers. Parameters that its path does not name are in the query."""
 
-    path: str
     group: str
     summary: str
     answer: Any = None
@@ -58,8 +61,6 @@ class Route:
     """Statuses of its own problems, beside those that any request may meet."""
     unavailable: Any = response_schemas.Problem
     """What comes with 503."""
-    for_operators: bool = False
-    """Whether a process that has no clients answers it too."""
 
 
 CANDLES, CHARTS, OPERATIONS, PAGES = "Candles", "TradingView's UDF", "Operations", "Pages"
@@ -80,9 +81,8 @@ SEARCH = Text("search", "Words, each an interval or a part of the symbol.", "BTC
 FORMAT = Text("format", "If not given, `Accept` decides.", choices=tuple(FORMATS))
 UDF_SYMBOL = Text("symbol", "A ticker, with or without `BINANCE:`.", "BTCUSDT", is_required=True)
 
-ROUTES = (
-    Route(
-        "/candles/{symbol}/{interval}",
+ENDPOINTS = {
+    "candles": Endpoint(
         CANDLES,
         "The newest candles of a series, or those before a time.",
         response_schemas.CandlesPage,
@@ -90,61 +90,40 @@ ROUTES = (
         parameters=(SYMBOL, INTERVAL, LIMIT, BEFORE, FORMAT),
         problems=(400, 404),
     ),
-    Route(
-        "/symbols",
+    "symbols": Endpoint(
         CANDLES,
         "Which symbols there are.",
         response_schemas.Symbols,
         parameters=(DETAILS,),
         problems=(400,),
     ),
-    Route("/intervals", CANDLES, "Which intervals there are.", response_schemas.Intervals),
-    Route(
-        "/streaming/status",
+    "intervals": Endpoint(CANDLES, "Which intervals there are.", response_schemas.Intervals),
+    "status": Endpoint(
         OPERATIONS,
         "Every series at a glance.",
         response_schemas.StreamingStatus,
         parameters=(SEARCH, NOT_READY, OFFSET, STATUS_LIMIT),
         problems=(400,),
-        for_operators=True,
     ),
-    Route(
-        "/health",
-        OPERATIONS,
-        "Whether the process lives: liveness.",
-        response_schemas.Health,
-        for_operators=True,
-    ),
-    Route(
-        "/ready",
+    "health": Endpoint(OPERATIONS, "Whether the process lives: liveness.", response_schemas.Health),
+    "ready": Endpoint(
         OPERATIONS,
         "Whether every series is complete and up to date: readiness.",
         response_schemas.Ready,
         parameters=(READY_FOR,),
         problems=(400,),
         unavailable=response_schemas.NotReady | response_schemas.Problem,
-        for_operators=True,
     ),
-    Route(
-        "/metrics",
-        OPERATIONS,
-        "What is counted, for Prometheus.",
-        media=CONTENT_TYPE,
-        for_operators=True,
-    ),
-    Route(
-        "/system", OPERATIONS, "The supervision tree.", response_schemas.System, for_operators=True
-    ),
-    Route("/udf/config", CHARTS, "What the datafeed can do.", udf_answers.UdfConfig),
-    Route(
-        "/udf/symbols",
+    "scrape": Endpoint(OPERATIONS, "What is counted, for Prometheus.", media=CONTENT_TYPE),
+    "system": Endpoint(OPERATIONS, "The supervision tree.", response_schemas.System),
+    "udf_config": Endpoint(CHARTS, "What the datafeed can do.", udf_answers.UdfConfig),
+    "udf_symbols": Endpoint(
         CHARTS,
         "One symbol.",
         (udf_answers.UdfSymbol, udf_answers.UdfError),
         parameters=(UDF_SYMBOL,),
     ),
-    Route(
-        "/udf/search",
+    "udf_search": Endpoint(
         CHARTS,
         "Symbols that contain a text.",
         list[udf_answers.UdfSymbolMatch],
@@ -156,8 +135,7 @@ ROUTES = (
         ),
         problems=(400,),
     ),
-    Route(
-        "/udf/history",
+    "udf_history": Endpoint(
         CHARTS,
         "Candles by columns.",
         udf_answers.UdfHistory | udf_answers.UdfNoData | udf_answers.UdfError,
@@ -169,24 +147,55 @@ ROUTES = (
             COUNTBACK,
         ),
     ),
-    Route("/udf/time", CHARTS, "Seconds since the epoch, by the exchange's clock.", media=TEXT),
-    Route("/", PAGES, "The chart.", media=HTML),
-    Route("/inspect", PAGES, "Every series in a table.", media=HTML),
-    Route("/inspect-ws", PAGES, "Live updates of one series.", media=HTML),
-    Route("/docs", PAGES, "This description, to read and to try.", media=HTML, for_operators=True),
-    Route("/openapi.json", PAGES, "The same for programs.", dict[str, Any], for_operators=True),
-    Route(
-        "/asyncapi.json",
+    "udf_time": Endpoint(CHARTS, "Seconds since the epoch, by the exchange's clock.", media=TEXT),
+    "chart": Endpoint(PAGES, "The chart.", media=HTML),
+    "inspect": Endpoint(PAGES, "Every series in a table.", media=HTML),
+    "inspect_ws": Endpoint(PAGES, "Live updates of one series.", media=HTML),
+    "docs": Endpoint(PAGES, "This description, to read and to try.", media=HTML),
+    "rest_schema": Endpoint(PAGES, "The same for programs.", dict[str, Any]),
+    "websocket_schema": Endpoint(
         PAGES,
         "The messages of the WebSockets, for programs.",
         dict[str, Any],
     ),
-    Route(
-        "/static/{name}",
+    "static_file": Endpoint(
         PAGES,
         "What the pages load.",
         media="*/*",
         parameters=(Text("name", "A file.", "app.css", is_required=True),),
         problems=(404,),
     ),
-)
+}
+
+
+class Route(NamedTuple):
+    """One path of an application."""
+
+    path: str
+    """Its parameters are in braces."""
+    methods: tuple[str, ...]
+    """In lower case; without HEAD and OPTIONS, which every path answers."""
+    endpoint: Endpoint
+
+
+def documented_routes(url_map: Map) -> list[Route]:
+    """The HTTP routes of an application, in the order of their descriptions.
+
+    Raises:
+        ValueError: one is not described.
+    """
+    order = list(ENDPOINTS)
+    rules = [rule for rule in url_map.iter_rules() if not rule.websocket]
+    rules.sort(key=lambda rule: order.index(rule.endpoint))
+    return [Route(path_of(rule), tuple(_methods(rule)), ENDPOINTS[rule.endpoint]) for rule in rules]
+
+
+def path_of(rule: Rule) -> str:
+    """As OpenAPI and AsyncAPI write it."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+
+
+def _methods(rule: Rule) -> Iterator[str]:
+    for method in sorted(rule.methods or ()):
+        if method not in ("HEAD", "OPTIONS"):
+            yield method.lower()

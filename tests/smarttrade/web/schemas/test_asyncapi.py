@@ -24,7 +24,8 @@ from smarttrade.session.requests import ACTIONS
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.wire import Encoder, legacy_frame
 from smarttrade.store.messages import Catalogue
-from smarttrade.web.schemas.asyncapi import CLOSES, EXAMPLES, asyncapi_document
+from smarttrade.web.schemas.asyncapi import CLOSES, EXAMPLES
+from tests.fakes.application import websocket_document
 from tests.fakes.candles import BTC, candle, rows
 from tests.fakes.frames import messages
 from tests.fakes.schemas import check_references, check_request, checked
@@ -49,11 +50,11 @@ async def test_every_websocket_route_is_a_channel() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    check_references(asyncapi_document())
+    check_references(websocket_document())
 
 
 def test_operations_name_messages_of_their_channel() -> None:
-    document = asyncapi_document()
+    document = websocket_document()
     for operation in document["operations"].values():
         channel = operation["channel"]["$ref"].rpartition("/")[2]
         for message in operation["messages"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.core import NotSet
 from trio.testing import MockClock
-from werkzeug.routing import Rule
 
 from smarttrade.market.interval import Interval
 from smarttrade.store.feed import Feed
-from smarttrade.web.schemas.openapi import openapi_document
-from smarttrade.web.schemas.routes import ROUTES
+from smarttrade.web.schemas.routes import ENDPOINTS, documented_routes
+from tests.fakes.application import rest_document, url_map
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.schemas import check_answer, check_references
 from tests.smarttrade.web.backend import Backend, backend
@@ -28,32 +26,42 @@ from tests.smarttrade.web.backend import Backend, backend
 MINUTES = [Interval.MINUTE_1]
 
 
-def written(rule: Rule) -> str:
-    """A route of the application as the schema writes it."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+OPERATORS = {
+    *("/health", "/ready", "/metrics", "/system", "/streaming/status"),
+    *("/docs", "/openapi.json"),
+}
 
 
 @pytest.mark.parametrize("has_clients", [True, False])
-async def test_every_route_is_in_the_table_and_nothing_else(has_clients: bool) -> None:
+async def test_document_has_the_routes_that_are_answered(has_clients: bool) -> None:
     async with backend(has_clients=has_clients) as server:
-        rules = [rule for rule in server.app.url_map.iter_rules() if not rule.websocket]
         document = (await server.get("/openapi.json")).json()
-    assert {written(rule) for rule in rules} == set(document["paths"])
-    assert set(document["paths"]) == {
-        route.path for route in ROUTES if has_clients or route.for_operators
-    }
+    paths = document["paths"]
+    assert paths["/ready"]["get"]["operationId"] == "get_ready"
+    assert all(list(methods) == ["get"] for methods in paths.values())
+    if has_clients:
+        assert "/candles/{symbol}/{interval}" in paths
+        assert "/static/{name}" in paths
+        assert paths.keys() > OPERATORS
+    else:
+        assert paths.keys() == OPERATORS
+
+
+def test_every_endpoint_that_is_described_is_there() -> None:
+    rules = [rule for rule in url_map().iter_rules() if not rule.websocket]
+    assert sorted(rule.endpoint for rule in rules) == sorted(ENDPOINTS)
 
 
 def test_operations_have_names_of_their_own() -> None:
-    document = openapi_document()
+    document = rest_document()
     names = [path["get"]["operationId"] for path in document["paths"].values()]
-    assert len(set(names)) == len(names) == len(ROUTES)
+    assert len(set(names)) == len(names) == len(ENDPOINTS)
     groups = {tag["name"] for tag in document["tags"]}
     assert {path["get"]["tags"][0] for path in document["paths"].values()} == groups
 
 
 def test_every_reference_leads_somewhere() -> None:
-    check_references(openapi_document())
+    check_references(rest_document())
 
 
 # Answers
@@ -122,7 +130,8 @@ async def test_store_that_does_not_answer_is_in_the_schema(
 
 
 def test_all_paths_that_answer_json_are_tested() -> None:
-    answering = {route.path for route in ROUTES if route.answer is not None}
+    routes = documented_routes(url_map())
+    answering = {route.path for route in routes if route.endpoint.answer is not None}
     assert answering == set(PATHS)
 
 
@@ -135,7 +144,7 @@ def _operation(found: Any) -> Any:
     return found.ok()
 
 
-SCHEMA = schemathesis.openapi.from_dict(openapi_document())
+SCHEMA = schemathesis.openapi.from_dict(rest_document())
 OPERATIONS = {found.path: found for found in map(_operation, SCHEMA.get_all_operations())}
 
 
