@@ -30,7 +30,11 @@ def merge_stored(window: Window, state: WindowState) -> Change:
     """
     updates: list[Candle] = []
     corrections: list[Candle] = []
+    known = {candle.open_time: candle for candle in window.candles}
     for candle in state.candles:
+        current = known.get(candle.open_time)
+        if current is not None and current.closed and current.same_values(candle):
+            continue  # as nearly all are
         newest = window.newest
         if newest is None or candle.open_time > newest.open_time:
             window.buffer(candle)
