@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_AGE = 60.0
+MAX_AGE = 15.0
 """Seconds for which a client is used, less up to a fifth, so that processes take turns. A Cluster's
 is used until a failure: a primary that its cluster has left refuses by itself."""
 

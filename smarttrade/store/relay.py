@@ -5,6 +5,9 @@ So nothing is missing, and what comes twice changes nothing. The entries of the 
 numbered; where a number is missing, or anything cannot be read, it begins again. What is different
 then is published to clients like any change, in order.
 
+A fail-over may leave the server alive that it is connected to, and write to another. So while the
+leader is silent the relay connects anew from time to time.
+
 Candles go on being served from memory whatever happens. When the leader has not been heard for a
 while, clients receive status `stale`.
 """
@@ -46,6 +49,9 @@ WAIT = 0.5  # seconds for the next entry before asking again
 
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
+RECONNECT = Backoff(first=1.0, max_pause=30.0)
+"""Seconds between new connections while the leader is silent."""
+
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
 
 WINDOWS_PER_MESSAGE = 25  # handed to the store in one message
@@ -75,7 +81,8 @@ async def run_relay(
     """
     shards = shards or FollowedShards()
     feed = _Feed(store, stale_after, wall_clock, shards, database.shard.number)
-    relay = _Relay(database, store, report, feed, shards)
+    reconnects = _Reconnects(database, stale_after)
+    relay = _Relay(database, store, report, feed, shards, reconnects)
     failures, has_started = 0, False
 
     def start() -> None:
@@ -99,6 +106,7 @@ async def run_relay(
                 logger.warning("relay_reloads", reason=str(reason))
             except (DatabaseUnavailable, ForeignFormat, Damaged) as error:
                 report.errors += 1
+                database.reconnect()
                 if report.change(RedisRole.AWAY, str(error)):
                     logger.warning("redis_unavailable", error=str(error))
             start()
@@ -164,6 +172,27 @@ class _Feed:
                 await self._store.tell(ReportFeed(of_all))
 
 
+class _Reconnects:
+    """Connects anew while the leader is silent: it may be heard at another server."""
+
+    def __init__(self, database: Database, stale_after: float) -> None:
+        self._database = database
+        self._stale_after = stale_after
+        self._tries = 0
+        self._due_at = 0.0
+        """Seconds of silence."""
+
+    def connect_if_due(self, silence: float) -> None:
+        if silence < self._stale_after:
+            self._tries = 0
+            return
+        if self._tries == 0 or silence >= self._due_at:
+            if self._tries:  # the first time there is only a pause: others lost the leader, too
+                self._database.reconnect()
+            self._tries += 1
+            self._due_at = silence + RECONNECT.pause(self._tries, random.random())
+
+
 class _Relay:
     def __init__(
         self,
@@ -172,12 +201,14 @@ class _Relay:
         report: RelayReport,
         feed: _Feed,
         shards: FollowedShards,
+        reconnects: _Reconnects,
     ) -> None:
         self._database = database
         self._shards = shards
         self._store = store
         self._report = report
         self._feed = feed
+        self._reconnects = reconnects
         self._after = "0-0"
         self._seq = 0
         self._time = 0
@@ -249,6 +280,7 @@ class _Relay:
             if entries:
                 await self._take([entry for _, entry in entries])
             elif self._feed.silence > WAIT:
+                self._reconnects.connect_if_due(self._feed.silence)
                 await self._check_stream()
 
     async def _check_stream(self) -> None:

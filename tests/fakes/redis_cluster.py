@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from redis.crc import key_slot
 
-from .redis_server import RedisServer, free_port
+from .redis_server import RedisServer
 
 SLOTS = 16384
 NODE_TIMEOUT = 1000  # ms after which a primary that does not answer counts as failed
@@ -27,8 +29,7 @@ class ClusterServer(RedisServer):
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)),
             *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
         )
-        while self.port > 55_000:
-            self.port = free_port()
+        self.port = _free_pair()
 
     def ask(self, *command: Any) -> Any:
         with self.client() as client:
@@ -77,6 +78,7 @@ class Cluster:
         self.servers[0].ask("CLUSTER MEET", "127.0.0.1", server.port)
         self.servers.append(server)
         _wait_until(lambda: all(len(_nodes(each)) == len(self.servers) for each in self.servers))
+        _wait_until(self.is_complete)
 
     def primary_of(self, key: str) -> ClusterServer:
         """The one that serves `key`, as one of them sees it."""
@@ -138,6 +140,16 @@ def running_cluster(
         cluster = Cluster(servers)
         cluster.form()
         yield cluster
+
+
+def _free_pair() -> int:
+    """A free port whose bus is free, too, below those that connections get."""
+    while True:
+        port = random.randrange(10_000, 20_000)
+        with suppress(OSError), socket.socket() as one, socket.socket() as bus:
+            one.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def _nodes(server: ClusterServer) -> Any:

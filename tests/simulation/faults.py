@@ -240,12 +240,13 @@ async def _redis_restored(world: World, action: Action, rng: Random) -> None:
 async def _redis_fails_over(world: World, action: Action, rng: Random) -> None:
     """The replica becomes the primary, and the name follows some seconds later.
 
-    The old primary lives on as a replica: connections to it answer reads and refuse writes.
+    The old primary lives on as a replica: connections to it answer reads and refuse writes. Half of
+    the time it is cut off, and what they read does not change any more.
     """
     assert world.redis is not None
     replicated = world.redis.remember()
     await trio.sleep(action.arguments["lag"])
-    world.redis.promote(replicated)
+    world.redis.promote(replicated, is_cut_off=rng.random() < 0.5)
     _kill_foreign(world)
     try:
         await trio.sleep(action.seconds)

@@ -49,6 +49,8 @@ class FaultyRedis(VirtualRedis):
         """The number of fail-overs: which connections lead to a primary."""
         self.named = 0
         """The same of the server that the name resolves to."""
+        self.former: Contents | None = None
+        """What the last demoted primary answers reads from, if it is cut off from the new one."""
         self.damaged: dict[Series, list[bytes]] = {}
         """Lists that hold something else than what was written to them."""
         self._reached: dict[Series, tuple[int, int]] = {}
@@ -85,8 +87,12 @@ class FaultyRedis(VirtualRedis):
             raise Violation("stored-never-back", text)
         self._reached[series] = newest, closed
 
-    def promote(self, contents: Contents) -> None:
-        """The replica, which holds `contents`, is the primary; the name still says otherwise."""
+    def promote(self, contents: Contents, *, is_cut_off: bool) -> None:
+        """The replica, which holds `contents`, is the primary; the name still says otherwise.
+
+        The old one is its replica, and replicates it unless it is cut off.
+        """
+        self.former = self.contents if is_cut_off else None
         self.restore(contents)
         self.primary += 1
 
@@ -118,10 +124,15 @@ class RedisLink(VirtualDatabase):
         contents = await super()._reach()
         if self.is_dead:
             raise DatabaseUnavailable("ConnectionError: this process is dead")
-        return contents
+        return self._readable(contents)
+
+    def _readable(self, contents: Contents) -> Contents:
+        former = self._redis.former
+        is_former = self._connected_to != self._redis.primary
+        return former if former is not None and is_former else contents
 
     def reconnect(self) -> None:
-        """What the product does when a connection leads to a replica."""
+        """The next call goes to where the name leads."""
         self._connected_to = self._redis.named
 
     async def _require_primary(self) -> None:
@@ -202,7 +213,8 @@ class RedisLink(VirtualDatabase):
 
     def _after(self, after: str) -> list[tuple[str, Entry]]:
         """As the other, which looks at every entry each time."""
-        place, changes = int(after.partition("-")[0]), self.server.contents.changes
+        place = int(after.partition("-")[0])
+        changes = self._readable(self.server.contents).changes
         start = len(changes)
         while start and int(changes[start - 1][0].partition("-")[0]) > place:
             start -= 1

@@ -51,6 +51,13 @@ PLANTS = (
         "deployment",
         ("redis_fails_over",),
     ),
+    Plant(
+        "a gateway stays with a server that is not written any more",
+        kept.silent_server_kept,
+        10,
+        "deployment",
+        ("redis_fails_over",),
+    ),
     Plant("the audit does nothing", feed.no_audit, 5, "one", ("alter",)),
     Plant("the wall clock decides what is final", feed.wall_clock, 5, "one", ("clock_jump", "cut")),
     Plant("the cap is off by one", kept.cap_off_by_one, 2),

@@ -18,7 +18,7 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.journal.actor import _Writer
 from smarttrade.store.journal.reconciler import Reconciler
-from smarttrade.store.relay import _Relay
+from smarttrade.store.relay import _Reconnects, _Relay
 from tests.fakes.database import VirtualDatabase
 
 from ..redis import RedisLink
@@ -72,6 +72,13 @@ def backlog_forgotten() -> Iterator[None]:
 def demoted_primary_kept() -> Iterator[None]:
     """Connections that lead to a demoted primary are used again."""
     with patch.object(RedisLink, "reconnect", lambda _: None):
+        yield
+
+
+@contextmanager
+def silent_server_kept() -> Iterator[None]:
+    """A gateway stays with a server that answers, however long nothing is written to it."""
+    with patch.object(_Reconnects, "connect_if_due", lambda *_: None):
         yield
 
 

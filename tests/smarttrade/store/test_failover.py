@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from smarttrade.market.candle import Candle
-from smarttrade.store.database import Batch, DatabaseUnavailable, Group, Leading, Written
+from smarttrade.store.database import Batch, DatabaseUnavailable, Group, Leading, Lost, Written
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.candles import BTC, candle
 from tests.fakes.database import BINANCE
@@ -62,6 +62,22 @@ async def test_old_primary_that_lives_on_as_a_replica_is_left(
                 assert client.llen("{smarttrade:0}:candles:binance.com:BTCUSDT:1m") == 2
     assert window.state is not None
     assert window.state.candles == (candle(0), candle(1))
+
+
+async def test_old_primary_that_lives_on_and_takes_writes_is_left_in_time(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smarttrade.store.redis_lane.MAX_AGE", 0.3)
+    with RedisServer(next(binaries())[1], tmp_path) as other, trio.fail_after(60):
+        async with forwarder_to(own_redis.port) as name:
+            redis = database(name.url)
+            await redis.acquire("me", LEASE)
+            name.target = other.port
+            assert await redis.write("me", 1, LEASE, batch(1, candle(0))) == Written((1,))
+            await trio.sleep(0.3)
+            assert await redis.write("me", 1, LEASE, batch(2, candle(1), written=1)) == Lost()
+            assert await redis.acquire("me", LEASE) == Leading(1, 0)
+            assert name.opened == [own_redis.port, other.port]
 
 
 @asynccontextmanager

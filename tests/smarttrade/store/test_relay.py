@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -260,6 +262,61 @@ async def test_silence_is_reported_and_reads_go_on(who: str, autojump_clock: Moc
             candle(6),
             candle(7, closed=False),
         ]
+
+
+class NamedLink(VirtualDatabase):
+    """Its connection stays with a server; a new one goes to where the name leads."""
+
+    def __init__(self, server: VirtualRedis) -> None:
+        super().__init__(server)
+        self.named = server
+        self.reconnected_at: list[float] = []
+
+    def reconnect(self) -> None:
+        self.reconnected_at.append(trio.current_time())
+        self.server = self.named
+
+
+async def test_gateway_leaves_a_server_that_lives_on_after_a_failover_and_is_not_written(
+    autojump_clock: MockClock,
+) -> None:
+    old = VirtualRedis()
+    gateway = Gateway(old)
+    gateway.link = link = NamedLink(old)
+    async with following(old, gateway) as leader:
+        link.named = new = VirtualRedis()
+        new.contents = copy.deepcopy(old.contents)
+        leader.link.server = new
+        await leader.update(candle(5), candle(6, closed=False))
+        await trio.sleep(STALE_AFTER + 2.0)
+        assert_same(gateway, leader)
+        assert gateway.feeds == [Feed.LIVE, Feed.STALE, Feed.LIVE]
+        assert [each for each, _ in gateway.published()] == [candle(5), candle(6, closed=False)]
+        await trio.sleep(600)
+        assert len(link.reconnected_at) == 1
+
+
+async def test_gateway_connects_anew_again_and_again_while_the_leader_is_silent(
+    autojump_clock: MockClock,
+) -> None:
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    gateway.link = link = NamedLink(server)
+    async with following(server, gateway) as leader:
+        began = trio.current_time()
+        leader.link.is_cut = True
+        await trio.sleep(600)
+        pauses = [later - earlier for earlier, later in pairwise((began, *link.reconnected_at))]
+        assert STALE_AFTER - 1.1 < pauses[0] < STALE_AFTER + 2.0
+        assert all(pause < 32.0 for pause in pauses)
+        assert all(pause > 14.0 for pause in pauses[6:])
+        leader.link.is_cut = False
+        await trio.sleep(10)
+        before = len(link.reconnected_at)
+        assert_same(gateway, leader)
+        await trio.sleep(60)
+        assert len(link.reconnected_at) == before
+        assert gateway.report.loads == 1
 
 
 async def test_gateway_that_falls_off_the_end_publishes_what_it_missed(

@@ -1,0 +1,112 @@
+"""A Redis Cluster while its primaries fail and its slots move, with real servers.
+
+A leader writes a candle every 50 ms meanwhile, and a gateway follows: each close comes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from smarttrade.store.redis_database import RedisDatabase
+from tests.fakes.database import BINANCE
+from tests.fakes.followed import followed
+from tests.fakes.redis_cluster import Cluster, ClusterServer, SlotMove, running_cluster
+from tests.fakes.redis_server import binaries
+
+META = "{smarttrade:0}:meta"
+
+WITHIN = 20.0  # seconds in which writes go on
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with running_cluster(next(binaries())[1], tmp_path) as running:
+        yield running
+
+
+def connect(cluster: Cluster) -> RedisDatabase:
+    return RedisDatabase(
+        cluster.url, "smarttrade", within=1.0, stream_length=1000, exchange=BINANCE
+    )
+
+
+async def test_primary_is_killed(cluster: Cluster) -> None:
+    async with followed(partial(connect, cluster)) as both:
+        killed = cluster.primary_of(META)
+        killed.kill()
+        await both.until_followed()
+        assert cluster.primary_of(META) is not killed
+        killed.start()
+        await trio.sleep(1)
+        await both.until_followed()
+        both.assert_complete()
+        assert both.longest_pause < WITHIN
+
+
+@pytest.mark.slow
+async def test_primary_is_frozen_and_comes_back_as_a_replica(cluster: Cluster) -> None:
+    async with followed(partial(connect, cluster)) as both:
+        frozen = cluster.primary_of(META)
+        frozen.freeze()
+        await both.until_followed()
+        frozen.thaw()
+        await trio.sleep(1)
+        await both.until_followed()
+        both.assert_complete()
+        assert both.longest_pause < WITHIN
+
+
+async def test_replica_is_promoted_by_hand(cluster: Cluster) -> None:
+    async with followed(partial(connect, cluster)) as both:
+        before = cluster.primary_of(META)
+        cluster.replica_of(before).ask("CLUSTER FAILOVER")
+        await both.until_followed()
+        await trio.sleep(1)
+        assert cluster.primary_of(META) is not before
+        await both.until_followed()
+        both.assert_complete()
+        assert both.longest_pause < WITHIN
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["to a primary", "to a node without slots"])
+async def test_slot_is_moved(cluster: Cluster, tmp_path: Path, *, is_new: bool) -> None:
+    with ClusterServer(next(binaries())[1], tmp_path / "new", 1000) as new:
+        if is_new:
+            cluster.add_empty(new)
+        source = cluster.primary_of(META)
+        to = new if is_new else next(each for each in cluster.servers[:3] if each is not source)
+        async with followed(partial(connect, cluster)) as both:
+            move = SlotMove(cluster, META, to)
+            move.begin()
+            await both.until_followed()  # nothing has moved yet
+            first, *others = move.keys()
+            move.move(first)
+            await trio.sleep(0.5)
+            move.move(*others)
+            await trio.sleep(0.5)
+            move.end()
+            await both.until_followed()
+            assert cluster.primary_of(META) is to
+            both.assert_complete()
+            assert both.longest_pause < WITHIN
+
+
+@pytest.mark.slow
+async def test_nodes_of_the_url_are_gone_while_it_runs(cluster: Cluster) -> None:
+    """The others are known by then."""
+    async with followed(partial(connect, cluster)) as both:
+        for each in cluster.servers[:3]:
+            cluster.servers[cluster.servers.index(each) + 3].ask("CLUSTER FAILOVER")
+        await trio.sleep(2)
+        await both.until_followed()
+        for each in cluster.servers[:3]:
+            each.kill()
+        both.reconnect()
+        await both.until_followed()
+        both.assert_complete()
+        assert both.longest_pause < WITHIN
