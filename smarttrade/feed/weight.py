@@ -6,7 +6,8 @@ A venue allows an address so much weight a minute. Two things bound what goes ou
   allows unless set: other programs at this address can work too.
 * What the venue has counted for the address in its current minute, other programs included, stays
   within nine tenths of what it allows. When others use all of that, a twentieth is asked for all
-  the same: the venue's limit itself is still not reached then.
+  the same: the venue's limit itself is still not reached then. And one request now and then shows
+  when its minute has ended, so that who comes late gets as much of the next one as who was first.
 
 Within that, each purpose is sure of a share, and may use what is left. So the start, which could
 use everything for minutes, leaves room for a gap that is found meanwhile, and the audit goes on in
@@ -21,6 +22,9 @@ from enum import Enum
 PERIOD = 60.0  # seconds in which a venue counts, unless it says otherwise
 MOST_COUNTED = 0.9  # of what the venue allows, that all programs of this address may use
 LEAST_OWN = 0.05  # of what the venue allows, that is asked for although others use too much
+
+PROBES_PER_PERIOD = 20
+"""Requests at most, evenly spread, while others have used the venue's minute up."""
 
 IN_FLIGHT_RECHECK = 1.0  # seconds until another look, while only requests under way are in the way
 
@@ -65,6 +69,7 @@ class WeightBudget:
         """Weight that other programs of this address have used in the minute of the last answer,
         at least."""
         self._counts_until = float("-inf")
+        self._probe_at = float("-inf")
         self._recent: deque[tuple[float, Purpose, int]] = deque()
         self._own = dict.fromkeys(Purpose, 0)
 
@@ -88,8 +93,9 @@ class WeightBudget:
     def reserve(self, weight: int, purpose: Purpose, now: float) -> float:
         """Take `weight` and return 0, or take nothing and return the seconds to wait."""
         self._forget(now)
-        if self.own and weight > self._room(purpose):
-            return self._wait(now)
+        if self.own and weight > self._room(purpose) and not self._may_probe(weight, purpose, now):
+            return self._wait(weight, purpose, now)
+        self._probe_at = now + self._period / PROBES_PER_PERIOD
         self.used += weight
         self.spent += weight
         self._own[purpose] += weight
@@ -133,17 +139,28 @@ class WeightBudget:
         """Weight that may be reserved now for `purpose`."""
         own = self.own
         counted = max(MOST_COUNTED * self.allowed - self.used, LEAST_OWN * self.allowed - own)
-        most = min(self.ceiling, own + counted)
+        return self._room_of(min(self.ceiling, own + counted), purpose)
+
+    def _room_of(self, most: float, purpose: Purpose) -> float:
         sure = sum(
             max(0.0, SHARES[other] * most - used)
             for other, used in self._own.items()
             if other is not purpose
         )
-        return most - own - sure
+        return most - self.own - sure
 
-    def _wait(self, now: float) -> float:
-        """Until something is forgotten."""
+    def _is_held_by_others(self, weight: int, purpose: Purpose) -> bool:
+        """Whether only their use is in the way."""
+        return weight <= self._room_of(self.ceiling, purpose)
+
+    def _may_probe(self, weight: int, purpose: Purpose, now: float) -> bool:
+        return now >= self._probe_at and self._is_held_by_others(weight, purpose)
+
+    def _wait(self, weight: int, purpose: Purpose, now: float) -> float:
+        """Until something is forgotten, or may be found out."""
         times = [self._recent[0][0] + self._period] if self._recent else []
         if now < self._counts_until:
             times.append(self._counts_until)
+        if self._is_held_by_others(weight, purpose):
+            times.append(self._probe_at)
         return min(times, default=now + IN_FLIGHT_RECHECK) - now
