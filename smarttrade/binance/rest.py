@@ -21,8 +21,19 @@ _OVERLOADED = -1008
 """Source: errors.md: "Server is currently overloaded with other requests. Please try again in a few
 minutes." """
 
+_SERVER_ISSUES = range(-1099, -999)
+"""Source: errors.md, "10xx - General Server or Network issues"."""
+_TROUBLES: Mapping[int, Trouble | None] = {
+    HTTPStatus.BAD_REQUEST: None,  # of one symbol, say, while others are answered
+    HTTPStatus.INTERNAL_SERVER_ERROR: None,  # the same
+    HTTPStatus.FORBIDDEN: Trouble.BLOCKED,  # the web application firewall
+    HTTPStatus.TOO_MANY_REQUESTS: Trouble.LIMITED,
+    418: Trouble.BANNED,  # for not having backed off after 429
+}
+"""Source: rest-api.md, "HTTP Return Codes"."""
+
 _REQUEST_ISSUES = range(-1199, -1099)
-"""Codes that blame the request. Source: errors.md; those above are trouble at the exchange."""
+"""Codes that blame the request. Source: errors.md, "11xx - Request issues"."""
 
 
 def klines_request(
@@ -69,20 +80,11 @@ def failure(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeRef
 
 
 def _trouble(status: int, code: int) -> Trouble | None:
-    """Source: rest-api.md, "HTTP Return Codes"."""
     if code == _OVERLOADED:
         return Trouble.OVERLOADED
-    match status:
-        case HTTPStatus.TOO_MANY_REQUESTS:
-            return Trouble.LIMITED
-        case 418:  # banned for not having backed off after 429
-            return Trouble.BANNED
-        case HTTPStatus.FORBIDDEN:  # the web application firewall
-            return Trouble.BLOCKED
-        case HTTPStatus.INTERNAL_SERVER_ERROR:  # of one symbol, say, while others are answered
-            return None
-        case _:
-            return Trouble.FAILING
+    if status == HTTPStatus.BAD_REQUEST and code in _SERVER_ISSUES:
+        return Trouble.FAILING
+    return _TROUBLES.get(status, Trouble.FAILING)
 
 
 def _number_in(headers: Mapping[str, str], header: str) -> int | None:

@@ -143,21 +143,24 @@ class _Backfill:
 
     async def _try(self, taken: Try) -> None:
         """One try of bounded length: at most two pages, each from every host at most once."""
-        missing = taken.missing
+        missing, symbol = taken.missing, taken.missing.series.symbol
         is_last = missing.last is not None and taken.fruitless >= MAX_TRIES
         try:
             first, rows = await self._read(missing, is_beyond=is_last)
         except ExchangeRefused as error:
             logger.error("history_refused", series=str(missing.series), error=str(error))
-            if self._symbols.refuse(missing.series.symbol, self._wall_clock()):
-                await self._report(missing.series.symbol)
+            if self._symbols.refuse(symbol, self._wall_clock()):
+                await self._report(symbol)
             await self._give_up(missing)
         except ExchangeUnavailable as error:
             logger.warning("history_unavailable", series=str(missing.series), error=str(error))
-            self._postpone(missing, is_reachable=error.trouble is None)
+            is_reachable = error.trouble is None
+            if is_reachable and self._symbols.fail(symbol, trio.current_time(), self._wall_clock()):
+                await self._report(symbol)
+            self._postpone(missing, is_reachable=is_reachable)
         else:
-            if self._symbols.accept(missing.series.symbol, self._wall_clock()):
-                await self._report(missing.series.symbol)
+            if self._symbols.accept(symbol, self._wall_clock()):
+                await self._report(symbol)
             # Nothing, too, is an answer: that there is nothing new.
             await self._store.tell(PutHistory(missing.series, rows, first))
             reached = rows[-1].open_time if rows else None

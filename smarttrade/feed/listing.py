@@ -15,7 +15,7 @@ import trio
 from actors import Backoff, Mailbox
 
 from ..market.symbol_details import SymbolState
-from ..store.messages import ListSymbols, StoreMessage
+from ..store.messages import GetCatalogue, ListSymbols, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
 from .symbols import Symbols
@@ -54,6 +54,7 @@ async def run_listing(
         NoSymbolLeft: none is listed, and none ever was; no restart would help.
     """
     task_status.started()
+    symbols.restore((await store.ask(GetCatalogue)).details)
     changed = symbols.update(
         symbols.configured, await _ask_until_answered(symbols.configured, rest), wall_clock()
     )

@@ -2,7 +2,8 @@
 
     listed, and trades                  trading
     listed, and does not trade          halted
-    listed, but its klines are refused  refused, until they are given or it is halted
+    listed, but its klines are refused  refused, until they are given or it is halted;
+                                        so it is when requests for them alone keep failing
     not listed, but was before          delisted
     not listed, and never was           unknown
 
@@ -16,6 +17,10 @@ from collections.abc import Mapping, Sequence
 from ..market.symbol_details import SymbolDetails, SymbolState
 from .venue import SymbolStatus
 
+REFUSED_AFTER = 30.0
+"""Seconds of failing requests, while the venue answers others, after which it counts as refusing a
+symbol's klines. Trouble inside of it is usually over by then."""
+
 
 class Symbols:
     """What is known of each symbol; outlives restarts of the actors that find it out."""
@@ -24,6 +29,7 @@ class Symbols:
         self.configured = tuple(configured)
         self.details: dict[str, SymbolDetails] = {}
         self._refused: set[str] = set()
+        self._failing_since: dict[str, float] = {}
 
     @property
     def served(self) -> list[str]:
@@ -44,6 +50,14 @@ class Symbols:
     def is_all_trading(self) -> bool:
         return all(self._state(symbol) is SymbolState.TRADING for symbol in self.listed)
 
+    def restore(self, details: Mapping[str, SymbolDetails]) -> None:
+        """Begin with what an earlier process knew: a symbol that it knew may have been delisted."""
+        for symbol in self.configured:
+            if symbol in details and symbol not in self.details:
+                self.details[symbol] = details[symbol]
+                if details[symbol].state is SymbolState.REFUSED:
+                    self._refused.add(symbol)
+
     def update(
         self, asked: Sequence[str], found: Mapping[str, SymbolStatus], wall: float
     ) -> list[str]:
@@ -63,8 +77,17 @@ class Symbols:
         )
         return True
 
+    def fail(self, symbol: str, now: float, wall: float) -> bool:
+        """A request for its klines failed, and nothing else; whether it is refused since.
+
+        `now` is the loop's time, in seconds.
+        """
+        since = self._failing_since.setdefault(symbol, now)
+        return now >= since + REFUSED_AFTER and self.refuse(symbol, wall)
+
     def accept(self, symbol: str, wall: float) -> bool:
         """Its klines were given; whether that is news."""
+        self._failing_since.pop(symbol, None)
         if symbol not in self._refused:
             return False
         self._refused.discard(symbol)

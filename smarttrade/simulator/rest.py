@@ -103,14 +103,14 @@ def _klines(exchange: Exchange, request: Request) -> Any:
     rows = min(limit or DEFAULT_LIMIT, MAX_ROWS, exchange.faults.rest_short.value or MAX_ROWS)
     at = exchange.now() - int((exchange.faults.rest_lag.value or 0.0) * 1000)
     listed = exchange.klines(symbol, interval, start, end, rows, at)
-    return [_as_read(exchange, symbol, interval, row, at) for row in listed]
+    return [_as_read(exchange, symbol, interval, row) for row in listed]
 
 
-def _as_read(exchange: Exchange, symbol: str, interval: Interval, row: Row, at: int) -> Row:
+def _as_read(exchange: Exchange, symbol: str, interval: Interval, row: Row) -> Row:
     """A row, without the trades of its end while those are not in the database yet."""
     behind = int((exchange.faults.stale_rows.value or 0.0) * 1000)
     open_time, close_time = row[0], row[6]
-    if not close_time < at <= close_time + behind:
+    if not close_time < exchange.now() <= close_time + behind:
         return row
     before = max(open_time, close_time - behind)
     return exchange.kline(symbol, interval, open_time, before) or row

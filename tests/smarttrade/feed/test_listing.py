@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -27,8 +27,8 @@ from smarttrade.feed.listing import (
 from smarttrade.feed.rest import MAX_FAILURES, RestClient
 from smarttrade.feed.symbols import Symbols
 from smarttrade.feed.weight import WeightBudget
-from smarttrade.market.symbol_details import SymbolState
-from smarttrade.store.messages import ListSymbols, StoreMessage
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
+from smarttrade.store.messages import Catalogue, GetCatalogue, ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
 
 SYMBOLS = [f"S{number}USDT" for number in range(10)]
@@ -41,16 +41,19 @@ def exchange_with(*symbols: str, **statuses: str) -> RestExchange:
 
 
 async def listed(exchange: RestExchange, symbols: Sequence[str]) -> Sequence[str]:
-    """What the store is told first."""
+    """The first that the store receives."""
     async with listing(exchange, symbols) as store:
         with trio.fail_after(900):
-            return (await told(store)).symbols
+            return (await received(store)).symbols
 
 
 @asynccontextmanager
 async def listing(
-    exchange: RestExchange, symbols: Sequence[str]
+    exchange: RestExchange,
+    symbols: Sequence[str],
+    stored: Mapping[str, SymbolDetails] | None = None,
 ) -> AsyncIterator[Mailbox[StoreMessage]]:
+    """The actor beside a store that has restored the details of symbols, and what that receives."""
     store = Mailbox[StoreMessage]("store", capacity=4)
     async with (
         exchange.client() as http,
@@ -58,15 +61,30 @@ async def listing(
     ):
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
         nursery.start_soon(partial(run_listing, Symbols(symbols), store, rest, wall_clock=wall))
+        await answer_catalogue(store, stored or {})
         yield store
         nursery.cancel_scope.cancel()
+
+
+async def beside(one: Callable[[], Awaitable[None]], other: Callable[[], Awaitable[None]]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one)
+        await other()
+
+
+async def answer_catalogue(
+    store: Mailbox[StoreMessage], stored: Mapping[str, SymbolDetails]
+) -> None:
+    question = await store.receive()
+    assert isinstance(question, GetCatalogue)
+    question.reply.set(Catalogue((), (), stored))
 
 
 def wall() -> float:
     return 1000 + trio.current_time()
 
 
-async def told(store: Mailbox[StoreMessage]) -> ListSymbols:
+async def received(store: Mailbox[StoreMessage]) -> ListSymbols:
     message = await store.receive()
     assert isinstance(message, ListSymbols)
     return message
@@ -91,7 +109,7 @@ async def test_symbols_that_do_not_trade_are_served_and_said_to_be_halted(
 ) -> None:
     exchange = exchange_with("AUSDT", BUSDT="HALT", CUSDT="BREAK")
     async with listing(exchange, ["CUSDT", "BUSDT", "AUSDT", "NOUSDT"]) as store:
-        message = await told(store)
+        message = await received(store)
     assert message.symbols == ["CUSDT", "BUSDT", "AUSDT"]
     assert {symbol: known.reason for symbol, known in message.details.items()} == {
         "AUSDT": None,
@@ -105,7 +123,7 @@ async def test_life_of_a_symbol(autojump_clock: MockClock) -> None:
     """Halted, trading within a minute, delisted, and back."""
     exchange = exchange_with("AUSDT", "BUSDT")
     async with listing(exchange, ["AUSDT", "BUSDT"]) as store:
-        assert (await told(store)).details["BUSDT"].is_trading
+        assert (await received(store)).details["BUSDT"].is_trading
         for status, state, most in [
             ("BREAK", SymbolState.HALTED, 61),
             ("TRADING", SymbolState.TRADING, 21),
@@ -114,7 +132,7 @@ async def test_life_of_a_symbol(autojump_clock: MockClock) -> None:
         ]:
             exchange.statuses = {"AUSDT": "TRADING"} | ({"BUSDT": status} if status else {})
             changed_at = trio.current_time()
-            message = await told(store)
+            message = await received(store)
             assert message.details["BUSDT"].state is state
             assert message.details["BUSDT"].since == 1000 + trio.current_time()
             assert trio.current_time() - changed_at <= most
@@ -126,24 +144,24 @@ async def test_symbol_that_is_listed_later_is_served_from_then_on(
 ) -> None:
     exchange = exchange_with("AUSDT")
     async with listing(exchange, ["NEWUSDT", "AUSDT"]) as store:
-        assert (await told(store)).symbols == ["AUSDT"]
+        assert (await received(store)).symbols == ["AUSDT"]
         asked = len(exchange.requests)
         await trio.sleep(200)
         assert len(exchange.requests) - asked <= 4  # one a minute, for all that is listed
         exchange.statuses["NEWUSDT"] = "TRADING"
         with trio.fail_after(ABSENT_CHECK_INTERVAL + CHECK_INTERVAL):
-            assert (await told(store)).symbols == ["NEWUSDT", "AUSDT"]
+            assert (await received(store)).symbols == ["NEWUSDT", "AUSDT"]
 
 
 async def test_start_in_the_middle_of_maintenance(autojump_clock: MockClock) -> None:
     """All are halted: that is a state, not an exit; they trade again within a minute."""
     exchange = exchange_with(AUSDT="BREAK", BUSDT="BREAK")
     async with listing(exchange, ["AUSDT", "BUSDT"]) as store:
-        assert (await told(store)).symbols == ["AUSDT", "BUSDT"]
+        assert (await received(store)).symbols == ["AUSDT", "BUSDT"]
         await trio.sleep(3600)
         exchange.statuses = dict.fromkeys(exchange.statuses, "TRADING")
         with trio.fail_after(HALTED_CHECK_INTERVAL + 1):
-            assert all(known.is_trading for known in (await told(store)).details.values())
+            assert all(known.is_trading for known in (await received(store)).details.values())
 
 
 async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:
@@ -159,9 +177,35 @@ async def test_nothing_left_is_fatal_and_says_where_to_change_it(
     store = Mailbox[StoreMessage]("store", capacity=4)
     async with exchange.client() as http:
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
-        with pytest.raises(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS") as raised:
-            await run_listing(Symbols(symbols), store, rest)
-    assert isinstance(raised.value, Fatal)
+        run = partial(run_listing, Symbols(symbols), store, rest)
+        with pytest.raises(ExceptionGroup) as raised:
+            await beside(run, partial(answer_catalogue, store, {}))
+    assert raised.group_contains(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS", depth=1)
+    assert issubclass(NoSymbolLeft, Fatal)
+
+
+async def test_symbol_that_was_delisted_while_no_process_ran_is_served(
+    autojump_clock: MockClock,
+) -> None:
+    stored = {name: SymbolDetails("TRADING") for name in ("AUSDT", "BUSDT")}
+    async with listing(exchange_with("AUSDT"), ["AUSDT", "BUSDT", "NOUSDT"], stored) as store:
+        message = await received(store)
+    assert message.symbols == ["AUSDT", "BUSDT"]
+    assert {symbol: known.state for symbol, known in message.details.items()} == {
+        "AUSDT": SymbolState.TRADING,
+        "BUSDT": SymbolState.DELISTED,
+        "NOUSDT": SymbolState.UNKNOWN,
+    }
+
+
+async def test_start_with_delisted_symbols_only_serves_what_is_stored(
+    autojump_clock: MockClock,
+) -> None:
+    stored = {"AUSDT": SymbolDetails(None, state=SymbolState.DELISTED, since=5.0)}
+    async with listing(exchange_with("OTHER"), ["AUSDT"], stored) as store:
+        message = await received(store)
+    assert message.symbols == ["AUSDT"]
+    assert message.details["AUSDT"] == stored["AUSDT"]
 
 
 async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: MockClock) -> None:

@@ -13,7 +13,9 @@ from trio.testing import MockClock
 from actors import Mailbox, Overflow
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.backfill import run_backfill
+from smarttrade.feed.listing import run_listing
 from smarttrade.feed.rest import RestClient
+from smarttrade.feed.symbols import REFUSED_AFTER, Symbols
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
@@ -68,3 +70,50 @@ async def test_first_history_is_asked_for_until_it_is_there(
     assert len(exchange.requests_for(BTC)) == 1
     assert len(times) < 10
     assert times[-1] >= is_listed_at
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(400, text="<html>Bad Request</html>"), httpx.Response(500)]
+)
+async def test_symbol_whose_requests_alone_fail_counts_as_refused_until_they_do_not(
+    answer: httpx.Response, autojump_clock: MockClock
+) -> None:
+    exchange = RestExchange()
+    for series in (BTC, ETH):
+        exchange.have(series, 0, 99 * MINUTE)
+    over_at = 300.0
+
+    def at_first(asked: ReceivedRequest) -> httpx.Response | None:
+        is_failing = asked.path.endswith("klines") and asked.series == ETH and asked.at < over_at
+        return httpx.Response(answer.status_code, content=answer.content) if is_failing else None
+
+    exchange.before = at_first
+    memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
+    symbols = Symbols(["BTCUSDT", "ETHUSDT"])
+    store = Mailbox[StoreMessage]("store", capacity=16)
+    gaps = Mailbox[CandlesMissing](
+        "gaps", capacity=2, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
+    )
+
+    def states() -> dict[str, str]:
+        return {name: known.state.value for name, known in memory.catalogue.details.items()}
+
+    with capture_logs():
+        async with exchange.client() as http, trio.open_nursery() as nursery:
+            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+            rest.clock.learn(LONG_AFTER, trio.current_time())
+            nursery.start_soon(partial(run_store, store, memory, hub=None, gaps=gaps))
+            nursery.start_soon(run_listing, symbols, store, rest)
+            await nursery.start(
+                partial(run_backfill, gaps, store, rest, progress=print, symbols=symbols)
+            )
+            await trio.sleep(REFUSED_AFTER - 1)
+            assert states() == {"BTCUSDT": "trading", "ETHUSDT": "trading"}
+            await trio.sleep(2 * REFUSED_AFTER)
+            assert states() == {"BTCUSDT": "trading", "ETHUSDT": "refused"}
+            await trio.sleep(over_at + 60.0 - 3 * REFUSED_AFTER)
+            assert states() == {"BTCUSDT": "trading", "ETHUSDT": "trading"}
+            nursery.cancel_scope.cancel()
+    overviews = memory.symbol_overviews(memory.symbols, trio.current_time())
+    assert {each.series: each.count for each in overviews} == {BTC: 100, ETH: 100}
+    assert len(exchange.requests_for(ETH)) < 20

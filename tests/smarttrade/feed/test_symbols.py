@@ -1,0 +1,66 @@
+"""The life of a symbol, as requests and answers show it."""
+
+from __future__ import annotations
+
+import pytest
+
+from smarttrade.feed.symbols import REFUSED_AFTER, Symbols
+from smarttrade.feed.venue import SymbolStatus
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
+
+TRADING = SymbolStatus("TRADING", is_trading=True)
+
+
+def listed() -> Symbols:
+    symbols = Symbols(["AUSDT", "BUSDT"])
+    symbols.update(symbols.configured, {"AUSDT": TRADING, "BUSDT": TRADING}, 1.0)
+    return symbols
+
+
+def state(symbols: Symbols, symbol: str = "BUSDT") -> SymbolState:
+    return symbols.details[symbol].state
+
+
+def test_symbol_whose_requests_keep_failing_counts_as_refused() -> None:
+    symbols = listed()
+    assert not symbols.fail("BUSDT", 10.0, 2.0)
+    assert not symbols.fail("BUSDT", 10.0 + REFUSED_AFTER - 1, 3.0)
+    assert symbols.fail("BUSDT", 10.0 + REFUSED_AFTER, 4.0)
+    assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.REFUSED, 4.0)
+    assert not symbols.fail("BUSDT", 11.0 + REFUSED_AFTER, 5.0)  # no news
+    assert state(symbols, "AUSDT") is SymbolState.TRADING
+
+
+def test_answer_ends_a_series_of_failures() -> None:
+    symbols = listed()
+    symbols.fail("BUSDT", 0.0, 0.0)
+    assert not symbols.accept("BUSDT", 0.0)
+    assert not symbols.fail("BUSDT", REFUSED_AFTER, 0.0)
+    assert symbols.fail("BUSDT", 2 * REFUSED_AFTER, 0.0)
+    assert symbols.accept("BUSDT", 7.0)
+    assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.TRADING, 7.0)
+
+
+def test_symbol_that_an_earlier_process_knew_is_delisted_and_not_unknown() -> None:
+    known = SymbolDetails("TRADING", None, SymbolState.TRADING, 5.0)
+    symbols = Symbols(["AUSDT", "BUSDT"])
+    symbols.restore({"BUSDT": known, "OTHER": known})
+    assert symbols.update(symbols.configured, {"AUSDT": TRADING}, 9.0) == ["AUSDT", "BUSDT"]
+    assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.DELISTED, 9.0)
+    assert symbols.served == ["AUSDT", "BUSDT"]
+    assert "OTHER" not in symbols.details
+
+
+@pytest.mark.parametrize("kept", [SymbolState.DELISTED, SymbolState.REFUSED])
+def test_state_that_lasts_over_a_restart_is_no_news(kept: SymbolState) -> None:
+    symbols = Symbols(["BUSDT"])
+    symbols.restore({"BUSDT": SymbolDetails(None, None, kept, 5.0)})
+    found = {} if kept is SymbolState.DELISTED else {"BUSDT": TRADING}
+    assert symbols.update(symbols.configured, found, 9.0) == []
+    assert (state(symbols), symbols.details["BUSDT"].since) == (kept, 5.0)
+
+
+def test_what_is_known_already_is_not_restored() -> None:
+    symbols = listed()
+    symbols.restore({"AUSDT": SymbolDetails("BREAK", None, SymbolState.HALTED, 0.0)})
+    assert state(symbols, "AUSDT") is SymbolState.TRADING
