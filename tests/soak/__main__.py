@@ -1,0 +1,218 @@
+"""Hours of ordinary faults and of attacks: nothing is lost, and nothing grows.
+
+    python -m tests.soak --minutes 60 --clients 500 [--no-attacks] [--plot docs/images/soak.svg]
+
+Runs the service at real speed against the simulator with a Redis of its own. Each second a few
+clients leave and others come; some read slowly. Each minute there is a fault in turn: the exchange
+hangs, or is killed and started again, or Redis is. From another address comes an attack every half
+minute. Before a client leaves, its charts must be what the service has. At the end all clients
+leave. Memory, descriptors and threads are sampled every two seconds, reported, and plotted; the
+exit status is 1 if something grew that should not have, or a client was disconnected, or a chart
+was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from statistics import mean
+
+import httpx
+import trio
+
+from tests.attacks.regular_client import noticed
+from tests.fakes.processes import Program
+from tests.fakes.redis_server import RedisServer, binaries, free_port
+
+from .faults import Faults
+from .honest_client import SYMBOLS, HonestClient, Tally
+from .plot import draw
+from .samples import Sample, take_sample
+
+INTERVALS = ("1m", "5m", "1h")
+SAMPLE_INTERVAL = 2.0  # seconds
+ADDRESSES = 10  # of the honest clients, who share each with others
+LIMITS = {
+    # The defaults; said, they hold for this machine's addresses too.
+    "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": "200",
+    "SMARTTRADE_REQUEST_BURST_PER_IP": "1000",
+}
+
+
+@dataclass
+class Soak:
+    service: Program
+    faults: Faults
+    rng: random.Random
+    tally: Tally = field(default_factory=Tally)
+    samples: list[Sample] = field(default_factory=list)
+    began: float = field(default_factory=trio.current_time)
+    _numbers: count[int] = field(default_factory=count)
+
+    def sample(self) -> None:
+        at = trio.current_time() - self.began
+        self.samples.append(take_sample(self.service.pid, at, self.tally.present))
+
+    async def watch(self) -> None:
+        while True:
+            self.sample()
+            await trio.sleep(SAMPLE_INTERVAL)
+
+    async def keep_clients(self, number: int, rest: httpx.AsyncClient) -> None:
+        """Keep about `number` clients connected."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for _ in range(min(25, number - self.tally.present)):
+                    address = f"127.0.2.{next(self._numbers) % ADDRESSES + 1}"
+                    client = HonestClient(self.service.port, address, rest, self.tally, self.rng)
+                    nursery.start_soon(client.visit)
+                await trio.sleep(0.5)
+
+
+@asynccontextmanager
+async def service_with_faults(place: Path) -> AsyncGenerator[tuple[Program, Faults]]:
+    with RedisServer(next(binaries())[1], place) as redis:
+        exchange = Program(
+            place / "exchange.log",
+            *("simulator", "--port", str(free_port())),
+            *("--symbols", ",".join(SYMBOLS)),
+        )
+        service = Program(
+            place / "service.log",
+            *("serve", "--port", str(free_port())),
+            *("--symbols", ",".join(SYMBOLS), "--intervals", ",".join(INTERVALS)),
+            BINANCE_REST_URL=exchange.url,
+            BINANCE_WS_URL=exchange.url.replace("http", "ws"),
+            REDIS_URL=redis.url,
+            **LIMITS,
+        )
+        try:
+            await exchange.start().until("/api/v3/time", lambda _: True)
+            await service.start().ready()
+            yield service, Faults(exchange, redis)
+        finally:
+            service.kill()
+            exchange.kill()
+
+
+async def soak(minutes: float, clients: int, seed: int, plot: Path | None, *, attacks: bool) -> int:
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        async with service_with_faults(place) as (service, faults):
+            running = Soak(service, faults, random.Random(seed))
+            await _run(running, place, minutes, clients, attacks=attacks)
+            status = await service.stop()
+        tracebacks = service.log.read_text().count("Traceback")
+        if plot is not None:
+            begun = [(at - running.began, name) for at, name in faults.begun]
+            await trio.Path(plot).write_text(draw(running.samples, begun))
+        print_notices(place, running)
+        return report(running, clients, status, tracebacks)
+
+
+async def _run(running: Soak, place: Path, minutes: float, clients: int, *, attacks: bool) -> None:
+    await trio.sleep(SAMPLE_INTERVAL)
+    running.sample()
+    port, url = running.service.port, running.service.url
+    regular = place / "regular"
+    helpers = [_process(regular, "tests.attacks.regular_client", url)]
+    if attacks:
+        helpers.append(_process(place / "attacks", "tests.attacks.in_turn", str(port)))
+    rest = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
+    try:
+        async with rest, trio.open_nursery() as watching:
+            watching.start_soon(running.watch)
+            with trio.move_on_after(minutes * 60):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(running.faults.run)
+                    nursery.start_soon(running.keep_clients, clients, rest)
+            for helper in helpers:
+                helper.kill()
+            await trio.sleep(15)
+            running.sample()
+            watching.cancel_scope.cancel()
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+
+
+def _process(output: Path, module: str, argument: str) -> subprocess.Popen[bytes]:
+    with output.open("wb") as file:
+        return subprocess.Popen([sys.executable, "-m", module, argument], stdout=file)
+
+
+def print_notices(place: Path, running: Soak) -> None:
+    """What the regular client noticed: delays with the faults of the exchange in them."""
+    seen = noticed(place / "regular", time.monotonic() - trio.current_time() + running.began)
+    for name, values in (
+        ("updates late", seen.update_delays),
+        ("/health", seen.health),
+        ("chart", seen.charts),
+    ):
+        shares = [values[int(len(values) * share)] for share in (0.5, 0.95, 0.99)]
+        quantiles = ", ".join(f"{value * 1000:.0f}" for value in (*shares, values[-1]))
+        print(f"{name}: {len(values)}; median, p95, p99, worst {quantiles} ms")
+
+
+def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
+    """Print the figures; 1 if something is wrong with them."""
+    tally, samples, begun = running.tally, running.samples, running.faults.begun
+    empty, last = samples[0], samples[-1]
+    full = [each for each in samples if each.clients >= clients * 0.9] or [last]
+    print(f"{tally.came} clients, {tally.lost} disconnected, {tally.updates} updates")
+    print(f"{tally.checked} charts compared, {len(begun)} faults")
+    print("            memory MB  descriptors  threads")
+    for name, each in ("before", empty), ("full", full[-1]), ("after", last):
+        print(f"{name:10}{each.memory:11.1f}{each.descriptors:13}{each.threads:9}")
+    early, late = _thirds(full)
+    print(f"memory with all clients: second third {early:.1f} MB, last third {late:.1f} MB")
+    print(f"exit status {status}, {tracebacks} tracebacks logged")
+    wrong = [*tally.wrong[:10]]
+    if tally.lost:
+        wrong.append("clients were disconnected")
+    if late > early * 1.1 + 5:
+        wrong.append("memory grows")
+    if last.descriptors > empty.descriptors + 8:
+        wrong.append("descriptors are left")
+    if last.threads > empty.threads + 8:
+        wrong.append("threads are left")
+    if status != 0:
+        wrong.append("it did not stop in order")
+    print("\n".join(wrong) or "nothing lost, nothing grew")
+    return int(bool(wrong))
+
+
+def _thirds(full: Sequence[Sample]) -> tuple[float, float]:
+    """Mean memory in the second and in the last third."""
+    third = max(1, len(full) // 3)
+    early, late = full[third : 2 * third] or full, full[2 * third :] or full
+    return mean(each.memory for each in early), mean(each.memory for each in late)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-attacks", action="store_true")
+    parser.add_argument("--plot", type=Path)
+    given = parser.parse_args()
+    sys.exit(
+        trio.run(
+            lambda: soak(
+                given.minutes, given.clients, given.seed, given.plot, attacks=not given.no_attacks
+            )
+        )
+    )
