@@ -1,0 +1,209 @@
+"""Many clients of several gateways, while the leading ingest is killed again and again.
+
+python -m tests.benchmarks.closes [clients] [kills] [symbols]
+
+Every client must receive every close of its series once, in order, and equal to the exchange's
+history. The exchange is the simulator, whose minutes last 15 s here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import urllib.error
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.processes import Program
+from tests.fakes.redis_server import free_port
+
+from .load import Client, Reader
+from .processes import INTERVALS, Process, allow_many_files, redis
+
+SPEED = 4
+INTERVALS_OF_CLIENTS = ("1m", "5m")
+GATEWAYS = 3
+SERIES_OF_A_CLIENT = 2
+READY_TIMEOUT = 300.0  # seconds
+BETWEEN_KILLS = 20.0  # seconds
+CONNECT_AT_ONCE = 20
+
+Close = tuple[int, bytes]
+"""Open time in seconds, and the candle as it was sent."""
+
+
+class Closes(Reader):
+    """Keeps the closes that one client receives, by series."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.closes: dict[str, list[Close]] = defaultdict(list)
+        self.forming: dict[str, int] = {}
+        """By series: the candle that the client began with."""
+        self.stale = 0
+        self.corrected = 0
+
+    def _take(self, first: int, payload: bytes, now: int) -> None:
+        if payload.startswith(b'{"type":"candle"'):
+            if b'"closed":true' in payload:
+                self._close(json.loads(payload))
+        elif payload.startswith(b'{"type":"snapshot"'):
+            message = json.loads(payload)
+            newest = message["candles"][-1]["time"]
+            self.forming.setdefault(_series(message), newest + message["closed"])
+        elif payload.startswith(b'{"type":"status"'):
+            self.stale += b'"stale"' in payload
+
+    def _close(self, message: dict[str, Any]) -> None:
+        if message.get("corrected"):
+            self.corrected += 1
+            return
+        text = json.dumps(message["candle"]).encode()
+        self.closes[_series(message)].append((message["candle"]["time"], text))
+
+    def faults(self, truth: dict[str, dict[int, bytes]], until: dict[str, int]) -> Iterator[str]:
+        """Closes that are missing, repeated, out of order, or not the exchange's."""
+        for series, begin in self.forming.items():
+            expected = [(t, truth[series][t]) for t in truth[series] if begin <= t < until[series]]
+            received = [close for close in self.closes[series] if close[0] < until[series]]
+            if received != expected:
+                missing = [t for t, _ in expected if t not in dict(received)]
+                yield f"{series}: {len(received)} of {len(expected)} closes, missing {missing[:5]}"
+
+
+def _series(message: dict[str, Any]) -> str:
+    return f"{message['symbol']} {message['interval']}"
+
+
+class Deployment:
+    def __init__(self, stack: ExitStack, symbols: Sequence[str]) -> None:
+        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        self._stack = stack
+        self._symbols = ",".join(symbols)
+        self._started = 0
+        self._redis = stack.enter_context(redis())
+        self.simulator = self._start(
+            "simulator", "--speed", str(SPEED), "--symbols", self._symbols
+        )  # fmt: skip
+        _until(self.simulator, "/api/v3/time", lambda _: True)
+
+    def start(self, command: str) -> Program:
+        return self._start(
+            command,
+            BINANCE_REST_URL=self.simulator.url,
+            BINANCE_WS_URL=self.simulator.url.replace("http", "ws"),
+            REDIS_URL=self._redis,
+            SMARTTRADE_SYMBOLS=self._symbols,
+            SMARTTRADE_INTERVALS=",".join(INTERVALS),
+            SMARTTRADE_MAX_CONNECTIONS_PER_IP="10000",
+        )
+
+    def _start(self, command: str, *options: str, **environment: str) -> Program:
+        self._started += 1
+        log = self._folder / f"{self._started}-{command}.log"
+        program = Program(log, command, "--port", str(free_port()), *options, **environment)
+        self._stack.callback(program.kill)
+        return program.start()
+
+    def truth(self, series: str) -> dict[int, bytes]:
+        """Closed candles of the exchange's history, by open time."""
+        symbol, interval = series.split()
+        target = f"/api/v3/klines?symbol={symbol}&interval={interval}&limit=1000"
+        names = ("open", "high", "low", "close", "volume")
+        found = {}
+        for row in json.loads(_get(self.simulator, target))[:-1]:
+            values = zip(names, map(float, row[1:6]), strict=True)
+            found[row[0] // 1000] = json.dumps({"time": row[0] // 1000, **dict(values)}).encode()
+        return found
+
+
+def _get(program: Program, target: str) -> bytes:
+    return Process(0, program.port, 0.0).get(target)
+
+
+def _until(program: Program, target: str, is_good: Any) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while time.monotonic() < deadline:
+        with suppress(urllib.error.URLError, OSError):
+            if is_good(json.loads(_get(program, target))):
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"{target} of {program.log.name}: {program.log.read_text()[-2000:]}")
+
+
+def _has_role(name: str) -> Any:
+    return lambda answer: answer["store"]["role"] == name
+
+
+async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[str]) -> bool:
+    leader = deployment.start("ingest")
+    _until(leader, "/ready", lambda _: True)
+    standby = deployment.start("ingest")
+    gateways = [deployment.start("gateway") for _ in range(GATEWAYS)]
+    for program in (standby, *gateways):
+        _until(program, "/ready", lambda _: True)
+    wanted = [f"{symbol} {interval}" for symbol in symbols for interval in INTERVALS_OF_CLIENTS]
+    readers = await _connect(count, wanted, [gateway.port for gateway in gateways])
+    print(f"{count} clients are subscribed", flush=True)
+    for number in range(kills):
+        await asyncio.sleep(BETWEEN_KILLS)
+        leader.kill()
+        killed_at = time.monotonic()
+        await asyncio.to_thread(_until, standby, "/system", _has_role("leading"))
+        print(f"kill {number + 1}: another leads {time.monotonic() - killed_at:.1f} s later")
+        leader, standby = standby, deployment.start("ingest")
+        await asyncio.to_thread(_until, standby, "/ready", lambda _: True)
+    await asyncio.sleep(BETWEEN_KILLS)
+    truth = {series: await asyncio.to_thread(deployment.truth, series) for series in wanted}
+    until = {series: max(known) for series, known in truth.items()}
+    await asyncio.sleep(BETWEEN_KILLS / 2)
+    return _report(readers, truth, until)
+
+
+async def _connect(count: int, wanted: Sequence[str], ports: Sequence[int]) -> list[Closes]:
+    loop, gate = asyncio.get_running_loop(), asyncio.Semaphore(CONNECT_AT_ONCE)
+
+    async def one(number: int) -> Closes:
+        reader = Closes()
+        picked = [wanted[(number + 7 * n) % len(wanted)] for n in range(SERIES_OF_A_CLIENT)]
+        entries = [dict(zip(("symbol", "interval"), s.split(), strict=True)) for s in picked]
+        job = {"series": [entry | {"snapshot": 1} for entry in entries]}
+        async with gate:
+            client = Client(job, reader, reads=True)
+            port = ports[number % len(ports)]
+            await loop.create_connection(lambda: client, "127.0.0.1", port)
+            await asyncio.wait_for(client.is_ready, 60)
+        return reader
+
+    return list(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+def _report(
+    readers: Sequence[Closes], truth: dict[str, dict[int, bytes]], until: dict[str, int]
+) -> bool:
+    faults = [fault for reader in readers for fault in reader.faults(truth, until)]
+    closes = sum(len(each) for reader in readers for each in reader.closes.values())
+    stale = sum(reader.stale > 0 for reader in readers)
+    corrected = sum(reader.corrected for reader in readers)
+    print(f"{closes} closes, {corrected} corrections, {stale} clients received `stale`")
+    print(f"{len(faults)} faults: {faults[:5]}", flush=True)
+    return not faults
+
+
+def main() -> None:
+    count, kills, number = map(int, (*sys.argv[1:], *("1000", "3", "10")[len(sys.argv) - 1 :]))
+    symbols = [f"S{n:03}USDT" for n in range(number)]
+    allow_many_files()
+    with ExitStack() as stack:
+        is_good = asyncio.run(run(Deployment(stack, symbols), count, kills, symbols))
+    sys.exit(not is_good)
+
+
+if __name__ == "__main__":
+    main()
