@@ -176,7 +176,7 @@ def _add_websockets(app: QuartTrio, services: Services) -> None:
 
 
 def _websocket() -> Websocket:
-    """The connection itself: the name that Quart offers is looked up anew at every use."""
+    """The connection itself: the name that Quart offers is looked up again at every use."""
     itself: Websocket = websocket._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
     return itself
 

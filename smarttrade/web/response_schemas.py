@@ -21,6 +21,13 @@ Store = Annotated[
         " several `shards`, each of them, and in the whole the role of the worst."
     ),
 ]
+PublicStore = Annotated[
+    dict[str, Any],
+    Meta(
+        description="Where candles are kept: `kind` is `memory` or `redis`; with Redis also `role`,"
+        " `since` when it has that, and the `lag` in seconds. `/ready` and `/system` say more."
+    ),
+]
 
 
 class SymbolInfo(Struct, frozen=True):
@@ -112,7 +119,7 @@ class StreamingStatus(Struct, frozen=True):
     last_store_update_ts: Seconds | None
     feed: FeedName
     feed_since: Seconds
-    store: Store
+    store: PublicStore
     simulated: Simulated
     series: Annotated[int, Meta(description="How many there are.", ge=0)]
     not_ready: Annotated[int, Meta(description="How many of them are a reason to be not ready.")]

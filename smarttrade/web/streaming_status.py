@@ -34,6 +34,9 @@ from .store_client import ask
 SLICE = 256
 """Series that are described at a time: about 2 ms in the store, and 2 ms here."""
 
+PUBLIC = ("kind", "role", "since", "lag")
+"""What anyone may know of where candles are stored. Errors and leaders name machines."""
+
 MAX_SERIES = 100_000
 MAX_SEARCH = 100  # characters
 
@@ -115,7 +118,7 @@ async def streaming_status(
         last_store_update_ts=overview.updated_at,
         feed=overview.feed.feed.value,
         feed_since=round(overview.feed.since, 3),
-        store=dict(described),
+        store={name: described[name] for name in PUBLIC if name in described},
         simulated=simulated,
         series=overview.series_count,
         not_ready=len(overview.not_ready),

@@ -21,7 +21,7 @@ _DETAILS = {
 
 
 async def refuse(stream: trio.abc.Stream, code: str) -> None:
-    """EncodedPage 503 whatever was asked; the caller closes. Returns within REFUSE_TIMEOUT.
+    """Answer 503 whatever was asked; the caller closes. Returns within REFUSE_TIMEOUT.
 
     The answer does not wait for the question: a client that never asks costs no more than others.
     """

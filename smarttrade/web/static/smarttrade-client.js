@@ -323,9 +323,9 @@ export class SmartTradeClient {
 function handOver(series, candles, details) {
   const { list, watchers } = series;
   const effects = candles.map((candle) => list.put(candle));
-  const anew = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
+  const isWhole = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
   for (const [watcher, isReady] of watchers) {
-    if (anew) reset(series, watcher);
+    if (isWhole) reset(series, watcher);
     else if (isReady) candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
   }
 }

@@ -478,3 +478,40 @@ async def test_halted_symbol_is_named_and_no_reason_to_be_unready(
         }
     ]
     assert "trades none" in none["detail"]
+
+
+# Nothing of the inside
+
+INSIDE = {
+    "kind": "redis",
+    "role": "away",
+    "since": 5.0,
+    "last_error": "ConnectionError: Error 111 connecting to db.internal:6379",
+    "leader": "db.internal:17:ab12",
+    "lag": 3.0,
+    "errors": 4,
+    "shards": [{"role": "away", "last_error": "db.internal:6379", "shard": 0}],
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/symbols", "/symbols?details=1", "/intervals", "/health", "/docs", "/openapi.json"),
+        *("/candles/BTCUSDT/1m", "/candles/NOPE/1m", "/candles/BTCUSDT/1m?limit=x", "/inspect"),
+        *("/streaming/status", "/streaming/status?limit=x", "/udf/config", "/udf/time", "/nothing"),
+        *("/udf/symbols?symbol=NOPE", "/udf/history?symbol=BTCUSDT", "/static/../app.py", "/ws/x"),
+    ],
+)
+async def test_public_answers_show_nothing_of_the_inside(path: str) -> None:
+    async with backend(describe_store=lambda: INSIDE) as server:
+        answer = await server.get(path)
+    assert "internal" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "site-packages" not in answer.text
+
+
+async def test_status_says_how_it_is_with_redis() -> None:
+    async with backend(describe_store=lambda: INSIDE) as server:
+        status = (await server.get("/streaming/status")).json()
+    assert status["store"] == {"kind": "redis", "role": "away", "since": 5.0, "lag": 3.0}
