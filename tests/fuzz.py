@@ -326,6 +326,7 @@ TARGETS = {
                 {
                     "seq": "5",
                     "time": str(NOON + MINUTE),
+                    "format": "3",
                     "origin": "binance.com",
                     "list": [CANDLE],
                     "state": STATE,

@@ -9,11 +9,14 @@ import trio
 
 from ..settings import DEFAULT_REDIS_URL, Settings
 from ..settings.values import masked
-from ..store.database import DatabaseUnavailable
+from ..store.database import Database, DatabaseUnavailable, ForeignFormat
+from ..store.mismatch import NamespaceMismatch
 from ..store.origin import Exchange
 from ..store.probe import redis_answers
 from ..store.redis_address import RedisAddress, redis_address
 from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
+from ..store.shards import make_shard
+from ..store.stored_values import Damaged
 from .check_result import CheckResult, Level
 
 TOTAL_TIMEOUT = 10.0  # seconds for everything; each answer has SMARTTRADE_REDIS_TIMEOUT
@@ -38,9 +41,29 @@ async def check_redis(settings: Settings) -> Sequence[CheckResult]:
     with trio.move_on_after(TOTAL_TIMEOUT):
         series = len(settings.symbols) * len(settings.intervals)
         levels = await _try_out(database, redis_address(url), series)
+        if all(level is not Level.FAIL for level, _ in levels):
+            stored = RedisDatabase(
+                url,
+                settings.redis_namespace,
+                within=settings.redis_timeout,
+                stream_length=settings.max_stored_changes,
+                shard=make_shard(0, settings.shards, settings.symbols),
+            )
+            levels += [(Level.FAIL, text) for text in await _misfits(stored)]
         return [CheckResult(level, "redis", f"{masked(url)}: {text}") for level, text in levels]
     text = f"{masked(url)}: not done in {TOTAL_TIMEOUT:g} s"
     return [CheckResult(Level.FAIL, "redis", text)]
+
+
+async def _misfits(stored: Database) -> list[str]:
+    """Why what is stored is not for processes with these settings."""
+    try:
+        await stored.position()
+    except (NamespaceMismatch, ForeignFormat) as error:
+        return [str(error)]
+    except (DatabaseUnavailable, Damaged):  # the former was found before, and the latter is mended
+        pass
+    return []
 
 
 async def _try_out(

@@ -197,6 +197,7 @@ class Database(Protocol):
         """The entries after that one, each with its name; waits for it up to `within` s.
 
         Raises:
+            ForeignFormat: another version leads.
             Damaged: an entry is not ours.
         """
 

@@ -16,11 +16,12 @@ With the default namespace, and candles of binance.com:
 
 The origin is the exchange that candles came from (`market/origin.py`); nothing is read whose origin
 is another one. A candle is `[open_time,open,high,low,close,volume,closed,event_time,read]`. An
-entry of the stream has `seq`, which grows by one from entry to entry; `origin`; `time`; perhaps
-`state`, and perhaps `data`: for each series `[symbol,interval,whole,candles,corrected,notes]`. If
-`whole` is true the list is to be read again; `corrected` has a 0 or 1 for each of the candles.
-`state` has symbols, intervals, the feed, and perhaps the `details` of each symbol; with several
-shards also the `places` of its symbols among all, and which shards are `populated`.
+entry of the stream has `seq`, which grows by one from entry to entry; `format`; `origin`; `time`;
+perhaps `state`, and perhaps `data`: for each series
+`[symbol,interval,whole,candles,corrected,notes]`. If `whole` is true the list is to be read again;
+`corrected` has a 0 or 1 for each of the candles. `state` has symbols, intervals, the feed, and
+perhaps the `details` of each symbol; with several shards also the `places` of its symbols among
+all, and which shards are `populated`.
 Times are the exchange's, in ms.
 
 Formats 1 (of 0.1.0) and 2 have no shard in their keys: `smarttrade:meta`. They are neither read nor

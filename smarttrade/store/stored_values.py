@@ -20,11 +20,12 @@ from ..market.series import Series, parse_symbol
 from ..market.symbol_details import SymbolDetails
 from ..market.window import WINDOW_SIZE
 from ..market.window_state import Correction, SeriesNotes
+from .database import ForeignFormat
 from .events import Published
 from .exchange_clock import FUTURE_TOLERANCE
 from .feed import Feed, FeedStatus
 from .origin import is_origin
-from .redis_format import Entry, SeriesChange, StateText, StoreState
+from .redis_format import FORMAT, Entry, SeriesChange, StateText, StoreState
 from .shards import MAX_SHARDS
 
 T = TypeVar("T")
@@ -140,8 +141,12 @@ def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
     """Read an entry of the change stream.
 
     Raises:
+        ForeignFormat: another version leads.
         Damaged: it is not ours.
     """
+    found = fields.get(b"format", b"")
+    if found != FORMAT.encode():
+        raise ForeignFormat(found) if found.isdigit() else Damaged("an entry without format")
     seq, time = number_from_text(fields.get(b"seq")), number_from_text(fields.get(b"time"))
     origin = origin_from_text(fields.get(b"origin"))
     data = fields.get(b"data", b"[]")

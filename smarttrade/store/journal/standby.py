@@ -115,7 +115,7 @@ class Standby:
         assert self._after is not None
         try:
             entries = await self._journal.database.follow(self._after, within)
-        except Damaged as error:
+        except (Damaged, ForeignFormat) as error:
             logger.warning("damaged_entry", damage=str(error))
             self.end()
             return 0

@@ -200,7 +200,7 @@ local seq = tonumber(known[4]) or 0
 if #entries > 0 or state ~= '' or ARGV[9] == '1' then
   seq = seq + 1
   redis.call('HSET', meta, 'seq', seq)
-  local entry = {'seq', seq, 'origin', ARGV[11], 'time', ARGV[12]}
+  local entry = {'seq', seq, 'format', ARGV[10], 'origin', ARGV[11], 'time', ARGV[12]}
   if #entries > 0 then
     entry[#entry + 1], entry[#entry + 2] = 'data', '[' .. table.concat(entries, ',') .. ']'
   end

@@ -179,6 +179,16 @@ async def test_working_redis_passes_and_is_left_unchanged(redis: RedisServer) ->
         assert list(client.scan_iter()) == []
 
 
+async def test_other_number_of_shards_is_a_failure(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.set("{smarttrade}:shards", "4")
+    works, (level, text) = await found(redis.url, shards=2)
+    assert works[0] is Level.OK
+    assert level is Level.FAIL
+    assert "SMARTTRADE_SHARDS=4, and this process 2" in text
+    assert [level for level, _ in await found(redis.url, shards=4)] == [Level.OK]
+
+
 async def test_replica_is_a_failure(redis: RedisServer) -> None:
     with redis.client() as client:
         client.replicaof("127.0.0.1", 1)

@@ -212,13 +212,26 @@ async def test_what_a_later_version_adds_within_the_format_is_ignored(
         client.hset("{smarttrade:0}:meta", "state", json.dumps(text))
         client.hset("{smarttrade:0}:notes:binance.com", "BTCUSDT:1m", "[[],[],[],false,7]")
         changes = '[["BTCUSDT","1m",false,[],"",[[],[],[],false,7],8]]'
-        fields: Any = {"seq": "2", "origin": "binance.com", "time": "1", "more": "x"}
+        fields: Any = {"seq": "2", "format": "3", "origin": "binance.com", "time": "1", "more": "x"}
         client.xadd("{smarttrade:0}:changes", fields | {"data": changes})
     assert (await redis.position()).state == state
     assert (await redis.load([BTC]))[0].state == WindowState((candle(0),))
     [_, (_, entry)] = await redis.follow("0-0", 0.1)
     assert entry.changes == (SeriesChange(BTC, False, (), SeriesNotes()),)
     assert await lead(redis) == epoch
+
+
+async def test_entries_of_a_later_version_are_not_taken_for_ours(redis_server: RedisServer) -> None:
+    """It begins to lead while an earlier one follows the stream."""
+    redis = database(redis_server)
+    epoch = await lead(redis)
+    await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+    [(name, _)] = await redis.follow("0-0", 0.1)
+    with redis_server.client() as client:
+        fields: Any = {"seq": "2", "format": "4", "origin": "binance.com", "data": "[]"}
+        client.xadd("{smarttrade:0}:changes", fields)
+    with pytest.raises(ForeignFormat, match="'4'"):
+        await redis.follow(name, 0.1)
 
 
 async def test_former_formats_are_noticed_and_left_alone(redis_server: RedisServer) -> None:

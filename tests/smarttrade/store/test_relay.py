@@ -44,7 +44,7 @@ from smarttrade.store.messages import (
 from smarttrade.store.redis_report import RedisRole, RelayReport
 from smarttrade.store.relay import run_relay
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
-from tests.fakes.database import VirtualDatabase, VirtualRedis
+from tests.fakes.database import Contents, VirtualDatabase, VirtualRedis
 from tests.fakes.journals import Process, running
 
 STALE_AFTER = 3.0
@@ -489,3 +489,22 @@ async def test_corrections_from_before_a_window_was_read_are_not_published(
         await trio.sleep(10)
         closes = [each.close for each, _ in gateway.published() if each.open_time == at(2)]
         assert closes == [222.0]
+
+
+async def test_later_versions_leader_is_not_followed(autojump_clock: MockClock) -> None:
+    """What is known is served on, as stale, until a leader of this version is back."""
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    async with following(server, gateway) as leader:
+        known = gateway.candles()
+        ours, server.contents = server.contents, Contents(format="4", seq=server.contents.seq + 5)
+        leader.link.is_cut = True
+        await trio.sleep(10)
+        assert gateway.report.role is RedisRole.AWAY
+        assert "format '4'" in (gateway.report.error or "")
+        assert (gateway.candles(), gateway.feeds[-1]) == (known, Feed.STALE)
+        server.contents, leader.link.is_cut = ours, False
+        await leader.update(candle(5), candle(6, closed=False))
+        await trio.sleep(10)
+        assert_same(gateway, leader)
+        assert gateway.feeds[-1] is Feed.LIVE

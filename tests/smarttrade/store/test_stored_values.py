@@ -153,7 +153,7 @@ def test_details_of_a_symbol_are_within_bounds(change: dict[str, Any]) -> None:
 
 
 def entry(**fields: bytes) -> dict[bytes, bytes]:
-    good = {"seq": b"1", "origin": b"binance.com", "time": str(at(1)).encode()}
+    good = {"seq": b"1", "format": b"3", "origin": b"binance.com", "time": str(at(1)).encode()}
     return {name.encode(): text for name, text in (good | fields).items()}
 
 

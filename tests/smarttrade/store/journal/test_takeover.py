@@ -239,7 +239,7 @@ async def test_list_that_is_damaged_while_it_is_written_to_is_replaced(
 
 async def test_restored_window_that_is_not_full_is_completed(autojump_clock: MockClock) -> None:
     server = VirtualRedis()
-    server.contents.origin, server.contents.format = "binance.com", "2"
+    server.contents.origin, server.contents.format = "binance.com", FORMAT
     server.contents.lists[BTC] = rows(500, 600, closed=True)
     process = Process(server)
     async with running(process):
