@@ -23,7 +23,7 @@ from ..store.messages import (
 from .budget import CANDLES_PER_TURN, Verdict
 from .draining import Draining
 from .errors import CloseCode
-from .outbox import ClosedReason
+from .frame_queue import ClosedReason
 from .protocol import (
     End,
     Send,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..session.outbox import MAX_PENDING_BYTES
+from ..session.frame_queue import MAX_PENDING_BYTES
 from ..session.outbox_counters import OutboxCounters
 from ..session.session_limits import SessionLimits
 from ..session.waiting_bytes import MAX_WAITING_BYTES, MAX_WAITING_BYTES_PER_ADDRESS

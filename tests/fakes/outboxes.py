@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import trio.testing
 
+from smarttrade.session.frame_queue import ClosedReason
 from smarttrade.session.frames import Batch
-from smarttrade.session.outbox import ClosedReason, Outbox
+from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 
 from .frames import Message, messages

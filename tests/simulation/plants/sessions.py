@@ -12,9 +12,9 @@ import smarttrade.app as app_module
 from actors import Mailbox, Strategy, Supervisor
 from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.market.window import Window
+from smarttrade.session.frame_queue import FrameQueue
 from smarttrade.session.frames import Frame
 from smarttrade.session.hub import Hub
-from smarttrade.session.outbox import Outbox
 from smarttrade.store.events import Event, SubscriptionsClosed, SubscriptionsOpened
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import CloseSubscriptions, OpenSubscriptions
@@ -47,12 +47,12 @@ def snapshot_first() -> Iterator[None]:
 @contextmanager
 def close_dropped() -> Iterator[None]:
     """What is pending is kept one a series, not one a candle."""
-    queue = Outbox._queue
+    queue = FrameQueue._queue
 
-    def one_a_series(self: Outbox, frames: Sequence[Frame]) -> None:
+    def one_a_series(self: FrameQueue, frames: Sequence[Frame]) -> None:
         queue(self, [(key[0] if isinstance(key, tuple) else key, data) for key, data in frames])
 
-    with patch.object(Outbox, "_queue", one_a_series):
+    with patch.object(FrameQueue, "_queue", one_a_series):
         yield
 
 

@@ -16,12 +16,12 @@ from smarttrade.market.series import Series
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.session.budget import Budget
 from smarttrade.session.candle_texts import CandleTexts
+from smarttrade.session.frame_queue import ClosedReason
 from smarttrade.session.frames import Batch
 from smarttrade.session.hub import PING_FRAME, Hub
 from smarttrade.session.hub_actor import FLUSH_CPU_SHARE, MAX_FLUSH_PAUSE, run_hub
 from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.messages import Subscribed
-from smarttrade.session.outbox import ClosedReason
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.subscriber import Subscriber
 from smarttrade.session.wire import message_frame

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import smarttrade.session.transport as transport_module
+from smarttrade.session.frame_queue import ClosedReason
 from smarttrade.session.frames import Batch, Frame
-from smarttrade.session.outbox import ClosedReason, Outbox
+from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 from smarttrade.session.pending import CHUNK
 from smarttrade.session.transport import STREAM_CHUNK

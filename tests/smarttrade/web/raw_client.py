@@ -16,8 +16,9 @@ import trio.lowlevel
 from quart import ResponseReturnValue, websocket
 from quart_trio import QuartTrio
 
+from smarttrade.session.frame_queue import ClosedReason
 from smarttrade.session.frames import Batch
-from smarttrade.session.outbox import ClosedReason, Outbox
+from smarttrade.session.outbox import Outbox
 from smarttrade.web.access import Access
 from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
