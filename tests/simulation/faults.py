@@ -7,24 +7,21 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 import trio.lowlevel
 
 from actors import Mailbox
 from actors.overflow import Envelope
 from actors.testing import crash
-from smarttrade.market.candle import Candle
-from smarttrade.role import Role
 from smarttrade.simulator import Faults, inject
 from smarttrade.simulator.incidents import INCIDENTS
 from smarttrade.store.messages import GetPage
-from smarttrade.store.redis_format import candle_to_text
 
 from .clients import never_read
 from .network import KEEPALIVE_TIMEOUT
 from .plan import Action
 from .process import InjectedCrash, Process
+from .redis_faults import REDIS_FAULTS
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -41,8 +38,8 @@ UPDATE_TIMEOUT = 30.0
 """Seconds between two updates of a client at most, with pauses in its reading and thinned pushes."""
 CRASH_TIMEOUT = 20.0  # seconds in which an actor takes another message, or it is left alone
 
-ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "journal", "relay",
-          "feed", "redis")  # fmt: skip
+ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "feed", "redis",
+          "journal", "journal-0", "journal-1", "relay", "relay-0", "relay-1")  # fmt: skip
 
 
 async def perform(world: World, action: Action, rng: Random) -> None:
@@ -60,14 +57,9 @@ async def perform(world: World, action: Action, rng: Random) -> None:
     await KINDS[kind](world, action, rng)
 
 
-def _process(world: World, action: Action) -> Process:
-    number: int = action.arguments["process"]
-    return world.processes[number % len(world.processes)]
-
-
 async def _crash(world: World, action: Action, rng: Random) -> None:
     """Any actor, at any await."""
-    process = _process(world, action)
+    process = world.process_of(action)
     for _ in range(TRIES):
         current = process.current
         names = [name for name in ACTORS if current is not None and name in current.actors]
@@ -87,7 +79,7 @@ async def _crash(world: World, action: Action, rng: Random) -> None:
 
 async def _crash_on_message(world: World, action: Action, rng: Random) -> None:
     """An actor fails with a message in its hands."""
-    process = _process(world, action)
+    process = world.process_of(action)
     current = process.current
     if current is None:
         return
@@ -131,7 +123,7 @@ def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | Non
 
 
 async def _kill(world: World, action: Action, rng: Random) -> None:
-    process = _process(world, action)
+    process = world.process_of(action)
     if process.current is not None:
         world.trace.note(process.name, "is killed")
         process.current.kill()
@@ -139,7 +131,7 @@ async def _kill(world: World, action: Action, rng: Random) -> None:
 
 async def _stop(world: World, action: Action, rng: Random) -> None:
     """SIGTERM, at any moment: it must end in time, and is started again."""
-    process = _process(world, action)
+    process = world.process_of(action)
     current = process.current
     if current is None or current.is_dead:
         return
@@ -158,7 +150,7 @@ async def _stop(world: World, action: Action, rng: Random) -> None:
 
 async def _cut_off(world: World, action: Action, rng: Random) -> None:
     """A partition of one process from the exchange, Redis or its clients."""
-    process = _process(world, action)
+    process = world.process_of(action)
     part = action.arguments["part"]
     before = list(process.current.ends) if process.current else []
 
@@ -177,156 +169,12 @@ async def _cut_off(world: World, action: Action, rng: Random) -> None:
 
 
 async def _clock_jump(world: World, action: Action, rng: Random) -> None:
-    process = _process(world, action)
+    process = world.process_of(action)
     process.clock_error += action.arguments["by"]
 
 
 async def _connections_lost(world: World, action: Action, rng: Random) -> None:
-    _process(world, action).lose_connections()
-
-
-# Redis
-
-
-async def _redis_frozen(world: World, action: Action, rng: Random) -> None:
-    assert world.redis is not None
-    world.redis.is_frozen = True
-    try:
-        await trio.sleep(action.seconds)
-    finally:
-        world.redis.is_frozen = False
-
-
-async def _redis_refusing(world: World, action: Action, rng: Random) -> None:
-    assert world.redis is not None
-    world.redis.refusal = action.arguments["with"]
-    try:
-        await trio.sleep(action.seconds)
-    finally:
-        world.redis.refusal = None
-
-
-async def _redis_slow(world: World, action: Action, rng: Random) -> None:
-    assert world.redis is not None
-    world.redis.delay = action.arguments["by"]
-    try:
-        await trio.sleep(action.seconds)
-    finally:
-        world.redis.delay = 0.0
-
-
-async def _redis_emptied(world: World, action: Action, rng: Random) -> None:
-    assert world.redis is not None
-    world.redis.flush()
-    _kill_foreign(world)
-
-
-def _kill_foreign(world: World) -> None:
-    """What Redis holds may be of no exchange now: none but ours shall take the namespace."""
-    for process in world.processes:
-        if process.is_foreign and process.current is not None:
-            process.current.kill()
-
-
-async def _redis_restored(world: World, action: Action, rng: Random) -> None:
-    """It comes back from a dump that is some time old."""
-    assert world.redis is not None
-    contents = world.redis.remember()
-    await trio.sleep(action.arguments["age"])
-    world.redis.restore(contents)
-    _kill_foreign(world)
-
-
-async def _redis_fails_over(world: World, action: Action, rng: Random) -> None:
-    """The replica becomes the primary, and the name follows some seconds later.
-
-    The old primary lives on as a replica: connections to it answer reads and refuse writes. Half of
-    the time it is cut off, and what they read does not change any more.
-    """
-    assert world.redis is not None
-    replicated = world.redis.remember()
-    await trio.sleep(action.arguments["lag"])
-    world.redis.promote(replicated, is_cut_off=rng.random() < 0.5)
-    _kill_foreign(world)
-    try:
-        await trio.sleep(action.seconds)
-    finally:
-        world.redis.named = world.redis.primary
-
-
-FUTURE = 10 * 365 * 86_400_000  # ms
-
-
-async def _redis_damaged_list(world: World, action: Action, rng: Random) -> None:
-    """A list holds something else, and every process that may lead is started anew and reads it."""
-    assert world.redis is not None
-    lists = world.redis.contents.lists
-    if not lists:
-        return
-    series = rng.choice(sorted(lists, key=str))
-    *before, last = lists[series]
-    texts = [candle_to_text(candle) for candle in before]
-    match action.arguments["with"]:
-        case "garbage":
-            texts.append(b'\xff{"open_time":')
-        case "digits":
-            texts.append(b"[" + b"9" * 5000 + b"]")
-        case "future":
-            texts.append(candle_to_text(last._replace(open_time=last.open_time + FUTURE)))
-        case "event_time":
-            texts.append(candle_to_text(last._replace(event_time=last.event_time + FUTURE)))
-        case "order":
-            texts = [candle_to_text(last), *texts]
-    world.redis.damaged[series] = texts
-    for process in world.processes:
-        if process.role is not Role.GATEWAY and process.current is not None:
-            process.current.kill()
-
-
-async def _redis_damaged_entry(world: World, action: Action, rng: Random) -> None:
-    """An entry of the change stream is not the product's."""
-    assert world.redis is not None
-    contents = world.redis.contents
-    following = str(contents.seq + 1).encode()
-    series = rng.choice(world.series)
-    fields: dict[bytes, bytes] = {b"seq": following}
-    match action.arguments["with"]:
-        case "nothing":
-            fields = {}
-        case "digits":
-            fields = {b"seq": b"9" * 5000}
-        case "state":
-            fields[b"state"] = b"\xff"
-        case "future":
-            open_time = series.interval.floor(world.exchange.now() + FUTURE)
-            candle = Candle(open_time, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True, event_time=open_time)
-            change = [series.symbol, series.interval.value, False, [candle], "0", None]
-            fields[b"data"] = msgspec.json.encode([change])
-    world.redis.damage(fields)
-    await trio.lowlevel.checkpoint()
-
-
-async def _redis_write_overtaken(world: World, action: Action, rng: Random) -> None:
-    """The next write of one process comes so late that another process leads by then.
-
-    The writer has given it up long before; only fencing prevents harm.
-    """
-    process = _process(world, action)
-    if world.redis is None or process.current is None or process.current.redis_link is None:
-        return
-    link = process.current.redis_link
-    link.late_by = action.seconds
-    try:
-        await trio.sleep(action.seconds + 1)
-    finally:
-        link.late_by = 0.0
-        link.is_cut = process.is_cut_off("redis")
-
-
-async def _redis_answers_lost(world: World, action: Action, rng: Random) -> None:
-    for process in world.processes:
-        if process.current is not None and process.current.redis_link is not None:
-            process.current.redis_link.lose_answers = action.arguments["count"]
+    world.process_of(action).lose_connections()
 
 
 # Broken for good
@@ -416,8 +264,8 @@ async def _streams_silent(world: World, action: Action, rng: Random) -> None:
 
 
 async def _redis_gone(world: World, action: Action, rng: Random) -> None:
-    assert world.redis is not None
-    world.redis.is_frozen = True
+    for server in world.servers:
+        server.is_frozen = True
     await trio.lowlevel.checkpoint()
 
 
@@ -438,6 +286,7 @@ async def _ingest_dead(world: World, action: Action, rng: Random) -> None:
 
 
 KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
+    **REDIS_FAULTS,
     "crash": _crash,
     "crash_on_message": _crash_on_message,
     "kill": _kill,
@@ -445,16 +294,6 @@ KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
     "cut_off": _cut_off,
     "clock_jump": _clock_jump,
     "connections_lost": _connections_lost,
-    "redis_frozen": _redis_frozen,
-    "redis_refusing": _redis_refusing,
-    "redis_slow": _redis_slow,
-    "redis_emptied": _redis_emptied,
-    "redis_restored": _redis_restored,
-    "redis_answers_lost": _redis_answers_lost,
-    "redis_fails_over": _redis_fails_over,
-    "redis_damaged_list": _redis_damaged_list,
-    "redis_damaged_entry": _redis_damaged_entry,
-    "redis_write_overtaken": _redis_write_overtaken,
     "symbol_silent": _symbol_silent,
     "symbol_failing": _symbol_failing,
     "symbols_failing": _symbols_failing,

@@ -33,6 +33,10 @@ class Shape:
     has_redis: bool = False
     symbols_of: tuple[tuple[str, ...], ...] = ()
     """Of each process, where their settings differ; those with fewer symbols leave in the end."""
+    shards: int = 1
+    """Parts of which each has a server of its own, as in a cluster."""
+    shard_of: tuple[int | None, ...] = ()
+    """The one that each process feeds; None for all of them."""
     foreign: frozenset[int] = frozenset()
     """Numbers of the processes that read another exchange, at the same Redis."""
     steady: int = 3
@@ -141,6 +145,16 @@ SHAPES: tuple[tuple[int, Shape], ...] = (
             request_size=200,
         ),
     ),
+    (
+        1,
+        Shape(
+            intervals=(Interval.MINUTE_1,),
+            processes=(Role.INGEST, Role.INGEST, Role.INGEST, Role.GATEWAY),
+            has_redis=True,
+            shards=2,
+            shard_of=(0, 1, None, None),
+        ),
+    ),
 )
 
 _SIX = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
@@ -157,6 +171,7 @@ NAMED = {
     "uneven": SHAPES[5][1],
     "origins": SHAPES[6][1],
     "many": SHAPES[7][1],
+    "shards": SHAPES[8][1],
     "gateway": replace(SHAPES[3][1], processes=(Role.INGEST, Role.GATEWAY)),
 }
 """To be asked for by name; the first two are those that speed is measured with."""
@@ -220,6 +235,7 @@ def _varied(shape: Shape, rng: Random) -> Shape:
         shape,
         latency=rng.choice((0.0, 0.0, 0.02, 0.3)),
         push_every=rng.choice((2, 2, 4, 10)),
+        shards=_shards(shape, rng),
         quiet=len(shape.symbols) > 1 and rng.random() < 0.3,
         settings={
             "audit_round": 60.0,
@@ -229,6 +245,12 @@ def _varied(shape: Shape, rng: Random) -> Shape:
             "stop_timeout": rng.choice((2.0, 8.0)),
         },
     )
+
+
+def _shards(shape: Shape, rng: Random) -> int:
+    drawn = rng.choice((1, 1, 2))
+    can_be_drawn = shape.has_redis and not shape.foreign and shape.shards == 1
+    return drawn if can_be_drawn else shape.shards
 
 
 def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:

@@ -20,6 +20,7 @@ from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.store.origin import Exchange as Origin
+from smarttrade.store.shards import make_shard
 from smarttrade.web.counters import Counters
 from tests.fakes.database import BINANCE
 from tests.fakes.memory_net import _Backend, _Stream
@@ -86,9 +87,7 @@ class ProcessRun:
         self.to_exchange: list[End] = []
         self.listeners: list[Listener] = []
         self.counters = Counters()
-        self.redis_link = (
-            None if process.redis is None else RedisLink(process.redis, process.origin)
-        )
+        self.redis_links = process.connect_to_redis()
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
         self.began = trio.current_time()
@@ -109,7 +108,7 @@ class ProcessRun:
             self._dial,
             [f"ws://{process.site}stream-1", f"ws://{process.site}stream-2"],
             self._listen,
-            databases=() if self.redis_link is None else [self.redis_link],
+            databases=self.redis_links,
             exchange=process.origin,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )
@@ -130,8 +129,8 @@ class ProcessRun:
     def kill(self) -> None:
         """Nothing that it does from now on has any effect on others."""
         self.is_dead = True
-        if self.redis_link is not None:
-            self.redis_link.is_dead = True
+        for link in self.redis_links:
+            link.is_dead = True
         for end in self.ends:
             end.reset()
         self.scope.cancel()
@@ -159,6 +158,10 @@ class ProcessRun:
     async def _listen(self) -> Sequence[Listener]:
         self.listeners.append(Listener())
         return self.listeners[-1:]
+
+    def cut_off_redis(self, *, is_cut: bool) -> None:
+        for link in self.redis_links:
+            link.is_cut = is_cut
 
     # What reaches it
 
@@ -199,7 +202,7 @@ class Process:
         role: Role,
         settings: Settings,
         exchange: Exchange,
-        redis: FaultyRedis | None,
+        servers: Sequence[FaultyRedis],
         trace: Trace,
         spawn: Callable[..., None],
         rng: Random,
@@ -213,7 +216,7 @@ class Process:
         self.name = f"{role.value}-{number}"
         self.role = role
         self.settings = settings
-        self.redis = redis
+        self.servers = servers
         self.current: ProcessRun | None = None
         self.clock_error = 0.0
         self.starts = 0
@@ -240,6 +243,18 @@ class Process:
             return None
         return FOREIGN if self.is_foreign else BINANCE
 
+    def connect_to_redis(self) -> list[RedisLink]:
+        """A connection to each of its shards."""
+        settings, servers = self.settings, self.servers
+        return [
+            RedisLink(
+                servers[number],
+                self.origin,
+                make_shard(number, settings.shards, settings.symbols),
+            )
+            for number in (settings.own_shards if servers else ())
+        ]
+
     def serve_stream(self, theirs: End) -> None:
         self._spawn(serve_connection, self._exchange, theirs, self.name)
 
@@ -259,8 +274,7 @@ class Process:
         if current is None:
             return
         if what == "redis":
-            if current.redis_link is not None:
-                current.redis_link.is_cut = True
+            current.cut_off_redis(is_cut=True)
         elif what == "exchange":
             for end in current.to_exchange:
                 end.cut()
@@ -289,8 +303,8 @@ class Process:
         if self._cut_off:
             self.troubled_at = trio.current_time()
         self._cut_off.clear()
-        if self.current is not None and self.current.redis_link is not None:
-            self.current.redis_link.is_cut = False
+        if self.current is not None:
+            self.current.cut_off_redis(is_cut=False)
 
     def lose_connections(self) -> None:
         """All its clients' connections are reset."""
@@ -307,8 +321,7 @@ class Process:
             self.current = current = ProcessRun(self)
             self.starts += 1
             self._truth.last_started = trio.current_time()
-            if "redis" in self._cut_off and current.redis_link is not None:
-                current.redis_link.is_cut = True
+            current.cut_off_redis(is_cut="redis" in self._cut_off)
             self._trace.note(self.name, "starts")
             await self._run(current)
             if self.has_left():
@@ -317,8 +330,7 @@ class Process:
 
     async def _until_namespace_is_taken(self) -> None:
         """Wait while Redis holds nothing: the namespace is of the exchange that writes first."""
-        assert self.redis is not None
-        while self.redis.contents.origin is None:
+        while any(server.contents.origin is None for server in self.servers):
             await trio.sleep(1)
 
     def has_left(self) -> bool:

@@ -22,8 +22,9 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.origin import Exchange
 from smarttrade.store.redis_format import Entry
+from smarttrade.store.shards import Shard
 from smarttrade.store.stored_values import Damaged, candles_from_list, entry_from_fields
-from tests.fakes.database import BINANCE, Contents, VirtualDatabase, VirtualRedis
+from tests.fakes.database import BINANCE, ONLY_SHARD, Contents, VirtualDatabase, VirtualRedis
 
 from .violation import Violation
 
@@ -110,8 +111,13 @@ class FaultyRedis(VirtualRedis):
 class RedisLink(VirtualDatabase):
     """One process's connections to the server; a dead process has none."""
 
-    def __init__(self, server: FaultyRedis, exchange: Exchange | None = BINANCE) -> None:
-        super().__init__(server, exchange)
+    def __init__(
+        self,
+        server: FaultyRedis,
+        exchange: Exchange | None = BINANCE,
+        shard: Shard = ONLY_SHARD,
+    ) -> None:
+        super().__init__(server, exchange, shard)
         self._redis = server
         self._connected_to = server.named
         self.is_dead = False
@@ -163,7 +169,11 @@ class RedisLink(VirtualDatabase):
         await self._require_primary()
         if self.late_by:
             write = partial(
-                RedisLink(self._redis, self.exchange)._write_late, leader, epoch, lease, batch
+                RedisLink(self._redis, self.exchange, self.shard)._write_late,
+                leader,
+                epoch,
+                lease,
+                batch,
             )
             self._redis.later(self.late_by, write)
             self.late_by, self.is_cut = 0.0, True

@@ -80,7 +80,8 @@ class World(LogReceiver):
         for exchange in (self.exchange, self.foreign_exchange):
             remember_history(exchange)
             exchange.now()  # their time starts together
-        self.redis = FaultyRedis(self.later) if shape.has_redis else None
+        self.servers = [FaultyRedis(self.later) for _ in range(shape.shards * shape.has_redis)]
+        """Of Redis: one for each shard."""
         self.truth = Truth(self.exchange)
         self.requests = Requests()
         self.figures = Figures()
@@ -95,7 +96,12 @@ class World(LogReceiver):
         self.processes: list[Process] = []
         self.clients: list[Client] = []
         self.steady: list[Client] = []
-        self.settings = Settings(symbols=shape.symbols, intervals=shape.intervals, **shape.settings)
+        self.settings = Settings(
+            symbols=shape.symbols,
+            intervals=shape.intervals,
+            shards=shape.shards,
+            **shape.settings,
+        )
         self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
         self.broken: set[str] = set()
         """Processes and symbols that cannot work any more, by name."""
@@ -138,12 +144,13 @@ class World(LogReceiver):
         for number, role in enumerate(shape.processes):
             is_foreign = number in shape.foreign
             symbols = shape.symbols_of[number] if shape.symbols_of else shape.symbols
+            shard = shape.shard_of[number] if shape.shard_of else None
             process = Process(
                 number,
                 role,
-                self.settings.model_copy(update={"symbols": symbols}),
+                self.settings.model_copy(update={"symbols": symbols, "shard": shard}),
                 self.foreign_exchange if is_foreign else self.exchange,
-                self.redis,
+                self.servers,
                 self.trace,
                 self._nursery.start_soon,
                 Random(f"process {self.plan.seed} {number}"),
@@ -206,8 +213,8 @@ class World(LogReceiver):
     def heal(self) -> None:
         """Whatever is wrong from outside is not any more."""
         self.exchange.faults.clear()
-        if self.redis is not None:
-            self.redis.heal()
+        for server in self.servers:
+            server.heal()
         for process in self.processes:
             process.rejoin()
 
@@ -260,6 +267,10 @@ class World(LogReceiver):
                 process.stays_away = True
                 if process.current is not None:
                     process.current.kill()
+
+    def process_of(self, action: Action) -> Process:
+        number: int = action.arguments["process"]
+        return self.processes[number % len(self.processes)]
 
     def must_work(self, process: Process) -> bool:
         is_ours = not process.stays_away and not process.is_foreign

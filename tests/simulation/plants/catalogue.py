@@ -134,6 +134,13 @@ PLANTS = (
         ("impossible",),
     ),
     Plant(
+        "a row is final because a later one is listed",
+        history.settling_ignored,
+        5,
+        "two",
+        ("stale_rows", "cut"),
+    ),
+    Plant(
         "a failing series keeps its worker",
         history.worker_retries,
         3,

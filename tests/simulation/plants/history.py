@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import trio
 
+import smarttrade.feed.rest as rest_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.errors import ExchangeUnavailable
 from smarttrade.market.candle import Candle
@@ -16,6 +17,13 @@ from smarttrade.store.events import CandlesMissing
 Read = tuple[int | None, list[Candle]]
 
 RETRY_PAUSE = 3.6  # seconds; 1,000 requests an hour
+
+
+@contextmanager
+def settling_ignored() -> Iterator[None]:
+    """A row is final because a later one is listed, even if history still lacks its last trades."""
+    with patch.object(rest_module, "mark_unsettled", lambda rows, *_: rows):
+        yield
 
 
 @contextmanager
