@@ -353,7 +353,7 @@ class Process:
             end.reset()
 
     def _judge_end(self, current: ProcessRun, error: BaseException) -> None:
-        if isinstance(error, trio.Cancelled) or current.is_dead:
+        if isinstance(error, trio.Cancelled | KeyboardInterrupt) or current.is_dead:
             if isinstance(error, Exception):
                 self._trace.note(self.name, f"killed, with {error!r}")
                 return

@@ -88,6 +88,8 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     outcome = Outcome(plan, "", worlds[0].figures, trace, seconds, cpu_seconds)
     if error is not None:
+        if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(error)):
+            raise KeyboardInterrupt from error
         found = [leaf for leaf in leaves(error) if isinstance(leaf, Violation)]
         outcome.violation = found[0] if found else None
         outcome.error = None if found else error
