@@ -57,7 +57,7 @@ class Entry(msgspec.Struct):
 
 
 class Request(msgspec.Struct):
-    """What a client asks. A single series may stand in the request itself, as in `Entry`."""
+    """What a client asks. A single series may stand in the request itself."""
 
     action: Annotated[str, Meta(extra_json_schema={"enum": list(ACTIONS)})] = "subscribe"
     subscriptions: Annotated[

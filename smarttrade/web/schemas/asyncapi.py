@@ -140,7 +140,7 @@ def _message_reference(name: str) -> dict[str, str]:
 
 def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "name": schema.get("properties", {}).get("type", {}).get("enum", [name])[0],
+        "name": schema.get("properties", {}).get("type", {}).get("const", name),
         "title": name,
         "summary": schema.get("description", ""),
         "contentType": "application/json",

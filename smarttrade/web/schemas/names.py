@@ -10,6 +10,7 @@ import msgspec
 from ...session import messages, requests
 from .. import response_schemas
 from ..udf import answers as udf
+from .portable import portable
 
 REFERENCE = "#/components/schemas/{name}"
 
@@ -37,7 +38,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     response_schemas.ExchangeHost: "ExchangeHost",
     response_schemas.Gap: "Gap",
     response_schemas.Health: "Health",
-    response_schemas.Intervals: "Intervals",
+    response_schemas.Intervals: "IntervalList",
     response_schemas.NotReady: "NotReady",
     response_schemas.Problem: "Problem",
     response_schemas.Ready: "Ready",
@@ -45,7 +46,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     response_schemas.StreamingStatus: "StreamingStatus",
     response_schemas.SymbolInfo: "SymbolInfo",
     response_schemas.SymbolNotTrading: "SymbolNotTrading",
-    response_schemas.Symbols: "Symbols",
+    response_schemas.Symbols: "SymbolList",
     response_schemas.System: "System",
     response_schemas.UnreadySeries: "UnreadySeries",
     # UDF
@@ -65,6 +66,8 @@ def schema_components(
 ) -> tuple[tuple[dict[str, Any], ...], dict[str, dict[str, Any]]]:
     """A schema for each type, and the components that they refer to, under their public names.
 
+    All are as `portable.py` describes.
+
     Raises:
         KeyError: a class has no public name.
     """
@@ -74,9 +77,9 @@ def schema_components(
         REFERENCE.format(name=old): REFERENCE.format(name=names[old]) for old in components
     }
     return (
-        _renamed(schemas, references),
+        portable(_renamed(schemas, references)),
         {
-            names[old]: _renamed(schema, references) | {"title": names[old]}
+            names[old]: portable(_renamed(schema, references)) | {"title": names[old]}
             for old, schema in components.items()
         },
     )

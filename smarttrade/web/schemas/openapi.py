@@ -122,12 +122,10 @@ _WHEN = {
 
 
 def _answer(endpoint: Endpoint, made: Mapping[str, Any]) -> dict[str, Any]:
-    if endpoint.answer is None:
-        schema: dict[str, Any] = {} if endpoint.media == "*/*" else {"type": "string"}
-    else:
-        schema = _any_of(endpoint.answer, made)
+    text: dict[str, Any] = {"type": "string"}
+    schema = text if endpoint.answer is None else _any_of(endpoint.answer, made)
     content = {endpoint.media: {"schema": schema}}
-    content |= {media: {"schema": {"type": "string"}} for media in endpoint.other_media}
+    content |= {media: {"schema": text} for media in endpoint.other_media}
     return {"description": HTTPStatus(200).phrase, "content": content}
 
 

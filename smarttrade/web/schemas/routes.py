@@ -161,7 +161,8 @@ ENDPOINTS = {
     "static_file": Endpoint(
         PAGES,
         "What the pages load.",
-        media="*/*",
+        media="text/javascript",
+        other_media=("text/css", "text/plain", "image/svg+xml"),
         parameters=(Text("name", "A file.", "app.css", is_required=True),),
         problems=(404,),
     ),
