@@ -39,6 +39,7 @@ from .messages import (
 from .mismatch import NamespaceMismatch, WrongNamespace
 from .redis_format import Entry, StoreState
 from .redis_report import RedisRole, RelayReport
+from .shard_logs import bind_shard
 from .stored_values import Damaged
 
 logger = structlog.get_logger("store.relay")
@@ -79,6 +80,7 @@ async def run_relay(
     Raises:
         WrongNamespace: what is stored was never for us.
     """
+    bind_shard(database.shard)
     shards = shards or FollowedShards()
     feed = _Feed(store, stale_after, wall_clock, shards, database.shard.number)
     reconnects = _Reconnects(database, stale_after)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
+
+from smarttrade.store.shards import shard_of
 
 from .prefix_proxy import PREFIX, PrefixProxy
 from .processes import INTERVALS, SYMBOLS, Exchange, Service
@@ -25,6 +27,22 @@ def test_inspect_shows_every_series_and_what_runs(watched: Watched) -> None:
     before = watched.page.evaluate(close)
     watched.wait_for(f"{close} !== '{before}'", "another price")
     assert watched.complaints == []
+
+
+def test_inspect_shows_the_shard_of_each_series_if_there_are_several(watched: Watched) -> None:
+    def with_shards(route: Route) -> None:
+        status = route.fetch().json()
+        for each in status["per_symbol"]:
+            each["shard"] = shard_of(each["symbol"], 4)
+        route.fulfill(json=status)
+
+    watched.open("/inspect")
+    watched.wait_for(f"document.querySelectorAll('#series tr').length === {ROWS}", "all series")
+    assert not watched.page.locator("#shard").is_visible()
+    watched.page.route("**/streaming/status*", with_shards)
+    watched.page.locator("#shard").wait_for(state="visible")
+    first = watched.page.locator("#series tr").first.locator("th, td").all_inner_texts()
+    assert (first[0], first[12]) == ("BTCUSDT", "3")
 
 
 def test_inspect_shows_that_the_feed_is_down(watched: Watched, exchange: Exchange) -> None:

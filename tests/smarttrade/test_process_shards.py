@@ -39,6 +39,7 @@ async def test_leader_of_one_shard_is_killed_and_no_candle_is_lost(deployment: D
         await ingest.until("/system", role("leading"))
     standby = deployment.start("ingest", "--shard", "0", **SHARDS)
     await standby.until("/system", role("standby"))
+    await until_logged(standby, '"shard": 0')
     gateway = deployment.start("gateway", **SHARDS)
     await gateway.ready()
     assert (await gateway.get("/symbols"))["symbols"] == list(SYMBOLS)

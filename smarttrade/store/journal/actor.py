@@ -23,6 +23,7 @@ from ..database import DatabaseUnavailable, ForeignFormat, Held, Leading
 from ..messages import StoreMessage
 from ..mismatch import NamespaceMismatch, WrongNamespace
 from ..redis_report import RedisRole
+from ..shard_logs import bind_shard
 from .batches import RENEWALS, Batches
 from .reconciler import Reconciler
 from .standby import Standby
@@ -62,6 +63,7 @@ async def run_journal(
     Has started when the store has what is stored, or when Redis cannot be reached. Losing Redis is
     no failure here: it is retried until stopped.
     """
+    bind_shard(journal.memory.shard)
     writer = _Writer(journal, store, task_status)
     journal.is_equal = False
     journal.backlog.reopen()
