@@ -147,7 +147,7 @@ class Connection:
                 await self._finish_answer()
                 return
         with suppress(*CLOSED_ERRORS):
-            await discard(self._outbox)
+            await discard(self._outbox, self._budget.take_turn)
 
     async def _finish_answer(self) -> None:
         """A client that sends no more may still read (RFC 9112, 9.6): complete its answer."""

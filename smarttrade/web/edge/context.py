@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import trio
@@ -22,8 +22,8 @@ READ_SIZE = 16 * 1024  # bytes; so a head is never much over its limit before it
 
 # What is read from a client after our last byte, only so that it is sent no reset: as much as a
 # client may have sent before it looks at our answer, and seldom, as it costs its sender nothing.
-MAX_DISCARDED = 4 * 1024 * 1024  # bytes
-DISCARD_SIZE = 256 * 1024  # bytes at a time
+MAX_DISCARDED = 1024 * 1024  # bytes
+DISCARD_SIZE = 64 * 1024  # bytes at a time
 DISCARD_INTERVAL = 0.05  # seconds between two reads
 
 CLOSED_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -101,7 +101,10 @@ def edge_for(
     return Edge(app, config, context, limits, counters, fast_path, policy, cors, networks)
 
 
-async def discard(stream: trio.abc.ReceiveStream) -> None:
+async def discard(
+    stream: trio.abc.ReceiveStream,
+    take_turn: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+) -> None:
     """Read what still comes until the client ends or sent too much.
 
     A socket that is closed with input unread is reset, and a reset may overtake the last bytes.
@@ -110,3 +113,4 @@ async def discard(stream: trio.abc.ReceiveStream) -> None:
     while size < MAX_DISCARDED and (data := await stream.receive_some(DISCARD_SIZE)):
         size += len(data)
         await trio.sleep(DISCARD_INTERVAL)
+        await take_turn()

@@ -72,19 +72,23 @@ class EdgeWebSocket(WSStream):
         self._edge = edge
         self._budget = budget
         self._early = b""
+        self._is_refused = False  # before the accept, by us or the application
         self._receiving = trio.Lock()  # what came early is handled by the application's task
 
     async def handle(self, event: StreamEvent) -> None:
         if not isinstance(event, Data) or self.closed:
             await super().handle(event)
-        elif not self.handshake.accepted:
-            self._early += event.data
-            if len(self._early) > self._edge.limits.message_size:
-                self._edge.counters.oversized_messages += 1
-                await self._send_error_response(413)
-                await self.send(StreamClosed(stream_id=self.stream_id))
-        else:
+        elif self.handshake.accepted:
             await self._receive(event.data)
+        elif not self._is_refused:
+            await self._keep_early(event.data)
+
+    async def _keep_early(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > self._edge.limits.message_size:
+            self._edge.counters.oversized_messages += 1
+            await self._send_error_response(413)
+            await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         async with self._receiving:
@@ -102,9 +106,10 @@ class EdgeWebSocket(WSStream):
                 await self._handle_events()
 
     async def _send_error_response(self, status_code: int) -> None:
+        self._is_refused = True
+        self.state = ASGIWebsocketState.HTTPCLOSED  # the application may answer meanwhile
         for event in problem_events(status_code, self.stream_id):
             await self.send(event)
-        self.state = ASGIWebsocketState.HTTPCLOSED
 
     async def _handle_events(self) -> None:
         for number, event in enumerate(self.connection.events(), 1):
@@ -160,9 +165,12 @@ class EdgeWebSocket(WSStream):
         await super()._send_wsproto_event(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        if self.closed:  # a loop that sends to a client that went must let the others run
+        is_over = message is not None and self.state is ASGIWebsocketState.HTTPCLOSED
+        if self.closed or is_over:  # a loop that sends to no client must let the others run
             await trio.lowlevel.checkpoint()
         else:
+            if message is not None and message["type"] == "websocket.http.response.start":
+                self._is_refused = True
             await super().app_send(message)
 
 

@@ -19,6 +19,7 @@ from smarttrade.web.edge.context import Peers, edge_for
 from smarttrade.web.edge.http import EdgeProtocol
 from smarttrade.web.edge.request_guard import RequestGuard
 from smarttrade.web.server_limits import ServerCounters, ServerLimits
+from tests.smarttrade.web.raw_client import upgrade_request
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -44,8 +45,9 @@ class LateApplication:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.answers.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"late", "more_body": False})
+        kind = "websocket.http" if scope["type"] == "websocket" else "http"
+        await send({"type": f"{kind}.response.start", "status": 200, "headers": []})
+        await send({"type": f"{kind}.response.body", "body": b"late", "more_body": False})
 
 
 def protocol_for(
@@ -85,4 +87,28 @@ async def test_application_that_answers_while_its_client_is_refused_is_not_sent(
         nursery.cancel_scope.cancel()
     assert client.received.count(b"HTTP/1.1 ") == 1
     assert client.received.startswith(b"HTTP/1.1 %d " % status)
+    assert counters.failed == 0
+
+
+@pytest.mark.parametrize("is_refused_first", [True, False])
+async def test_handshake_is_refused_once_by_the_edge_or_by_the_application(
+    is_refused_first: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """More came before the accept than is kept, while the application refuses it."""
+    async with trio.open_nursery() as nursery:
+        application, client = LateApplication(), SlowClient()
+        protocol, counters = protocol_for(application, client, nursery)
+        await protocol.handle(RawData(upgrade_request()))
+        if not is_refused_first:
+            application.answers.set()
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(protocol.handle, RawData(bytes(70_000)))
+        await trio.testing.wait_all_tasks_blocked()
+        application.answers.set()
+        await trio.testing.wait_all_tasks_blocked()
+        client.reads.set()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert client.received.count(b"HTTP/1.1 ") == 1
+    assert client.received.startswith(b"HTTP/1.1 413 " if is_refused_first else b"HTTP/1.1 200 ")
     assert counters.failed == 0
