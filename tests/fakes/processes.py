@@ -122,6 +122,8 @@ class Client:
         self.feeds: list[str] = []
         self.updates = 0
         self.last_update_at = 0.0
+        self.longest_pause = 0.0
+        """Seconds between two updates."""
 
     @asynccontextmanager
     async def connected(self, url: str) -> AsyncGenerator[None]:
@@ -162,8 +164,11 @@ class Client:
                 if last is not None:
                     chart[last["time"]] = last, message["closed"]
             case "candle":
+                now = time.monotonic()
+                if self.updates:
+                    self.longest_pause = max(self.longest_pause, now - self.last_update_at)
                 self.updates += 1
-                self.last_update_at = time.monotonic()
+                self.last_update_at = now
                 self._update(message)
 
     def _update(self, message: dict[str, Any]) -> None:

@@ -116,7 +116,8 @@ class SlotMove:
         self.to.ask("CLUSTER SETSLOT", self.slot, "IMPORTING", self.source.id)
         self.source.ask("CLUSTER SETSLOT", self.slot, "MIGRATING", self.to.id)
 
-    def keys(self) -> list[bytes]:
+    def left(self) -> list[bytes]:
+        """The keys that have not moved."""
         answer: list[bytes] = self.source.ask("CLUSTER GETKEYSINSLOT", self.slot, 1000)
         return answer
 

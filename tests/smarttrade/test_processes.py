@@ -29,11 +29,11 @@ SPEED = 20
 LEASE = 3.0  # the default
 
 
-class Deployment:
-    """An exchange, a Redis, and whatever processes of ours."""
+class Processes:
+    """An exchange, and whatever processes of ours, with one Redis."""
 
-    def __init__(self, redis: RedisServer, directory: Path, speed: int = SPEED) -> None:
-        self.redis = redis
+    def __init__(self, redis_url: str, directory: Path, speed: int = SPEED) -> None:
+        self._redis_url = redis_url
         self._directory = directory
         self._numbers = count(1)
         self.programs: list[Program] = []
@@ -52,7 +52,7 @@ class Deployment:
         settings = {
             "BINANCE_REST_URL": self.simulator.url,
             "BINANCE_WS_URL": self.simulator.url.replace("http", "ws"),
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self._redis_url,
             "SMARTTRADE_SYMBOLS": ",".join(SYMBOLS),
             "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
             **environment,
@@ -99,6 +99,14 @@ class Deployment:
             return client.charts[symbol, interval]
 
         return await self.differences(client.series, asked)
+
+
+class Deployment(Processes):
+    """With a Redis of one server."""
+
+    def __init__(self, redis: RedisServer, directory: Path, speed: int = SPEED) -> None:
+        super().__init__(redis.url, directory, speed)
+        self.redis = redis
 
 
 @pytest.fixture

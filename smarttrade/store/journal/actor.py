@@ -31,7 +31,7 @@ from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-PAUSE = Backoff(first=0.25, max_pause=5.0)  # seconds between two tries while Redis is away
+PAUSE = Backoff(first=0.25, max_pause=2.0)  # seconds between two tries while Redis is away
 
 CANDLES_PER_BATCH = 1000
 """Candles in one batch: 80 KB, and 3 ms in which Redis serves no one else."""

@@ -84,7 +84,7 @@ async def test_slot_is_moved(cluster: Cluster, tmp_path: Path, *, is_new: bool) 
             move = SlotMove(cluster, META, to)
             move.begin()
             await both.until_followed()  # nothing has moved yet
-            first, *others = move.keys()
+            first, *others = move.left()
             move.move(first)
             await trio.sleep(0.5)
             move.move(*others)

@@ -144,7 +144,7 @@ async def test_redis_that_is_away_at_the_start_holds_nothing_up(autojump_clock: 
         await trio.sleep(60)
         assert process.role() is RedisRole.AWAY
         assert process.report.error == "ConnectionError: refused"
-        assert process.report.errors < 35
+        assert process.report.errors < 65
         server.refusal = None
         await trio.sleep(6)
         await assert_equal(server, process.memory)
