@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -13,7 +14,7 @@ from ..store.database import Database, DatabaseUnavailable, ForeignFormat
 from ..store.mismatch import NamespaceMismatch
 from ..store.origin import Exchange
 from ..store.probe import redis_answers
-from ..store.redis_address import RedisAddress, redis_address
+from ..store.redis_address import ClusterAddress, RedisAddress, redis_address
 from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
 from ..store.shards import make_shard
 from ..store.stored_values import Damaged
@@ -28,31 +29,43 @@ async def check_redis(settings: Settings) -> Sequence[CheckResult]:
     url = settings.redis_url or DEFAULT_REDIS_URL
     if settings.redis_url is None and not await redis_answers(url):
         return [CheckResult(Level.WARN, "redis", f"none at {url}: candles are kept in memory only")]
+    results: list[CheckResult] = []
+    with trio.move_on_after(TOTAL_TIMEOUT):
+        for number in _shards(settings, redis_address(url)):
+            place = f"{masked(url)}: " + (f"shard {number}: " if settings.shards > 1 else "")
+            levels = await _check_shard(settings, url, number)
+            results += [CheckResult(level, "redis", place + text) for level, text in levels]
+        return results
+    text = f"{masked(url)}: not done in {TOTAL_TIMEOUT:g} s"
+    return [*results, CheckResult(Level.FAIL, "redis", text)]
+
+
+def _shards(settings: Settings, address: RedisAddress) -> Sequence[int]:
+    """The nodes of a Cluster may differ; otherwise all shards are at the same server."""
+    is_cluster = isinstance(address, ClusterAddress)
+    return settings.own_shards if is_cluster else settings.own_shards[:1]
+
+
+async def _check_shard(settings: Settings, url: str, number: int) -> list[tuple[Level, str]]:
     from ..store.redis_database import RedisDatabase  # takes long to import
 
-    database = RedisDatabase(
+    address, shard = redis_address(url), make_shard(number, settings.shards, settings.symbols)
+    open_database = partial(
+        RedisDatabase,
         url,
         settings.redis_namespace,
-        part=":check",
         within=settings.redis_timeout,
         stream_length=settings.max_stored_changes,
-        exchange=Exchange("check"),
+        shard=shard,
     )
-    with trio.move_on_after(TOTAL_TIMEOUT):
-        series = len(settings.symbols) * len(settings.intervals)
-        levels = await _try_out(database, redis_address(url), series)
-        if all(level is not Level.FAIL for level, _ in levels):
-            stored = RedisDatabase(
-                url,
-                settings.redis_namespace,
-                within=settings.redis_timeout,
-                stream_length=settings.max_stored_changes,
-                shard=make_shard(0, settings.shards, settings.symbols),
-            )
-            levels += [(Level.FAIL, text) for text in await _misfits(stored)]
-        return [CheckResult(level, "redis", f"{masked(url)}: {text}") for level, text in levels]
-    text = f"{masked(url)}: not done in {TOTAL_TIMEOUT:g} s"
-    return [CheckResult(Level.FAIL, "redis", text)]
+    symbols = settings.own_symbols
+    if isinstance(address, ClusterAddress):
+        symbols = tuple(filter(shard.has, symbols))
+    rehearsed = open_database(part=":check", exchange=Exchange("check"))
+    levels = await _try_out(rehearsed, address, len(symbols) * len(settings.intervals))
+    if all(level is not Level.FAIL for level, _ in levels):
+        levels += [(Level.FAIL, text) for text in await _misfits(open_database())]
+    return levels
 
 
 async def _misfits(stored: Database) -> list[str]:

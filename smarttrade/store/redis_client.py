@@ -19,7 +19,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import SSLConnection, parse_url
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from .database import DatabaseUnavailable
 from .redis_address import (
@@ -76,6 +76,28 @@ class RedisClient:
         return {}
 
 
+class _Sentinels(Sentinel):
+    """Goes on to the next one after any error, and says why each did not help.
+
+    The library's message has each client's repr, hence its user name and all options.
+    """
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        reasons = []
+        for place, sentinel in enumerate(self.sentinels):
+            try:
+                known: Any = sentinel.sentinel_masters()
+                state = known.get(service_name)
+            except (RedisError, OSError) as error:
+                reasons.append(f"{_where(sentinel)}: {_text(error)}")
+                continue
+            if state and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]
+                self.sentinels.insert(0, self.sentinels.pop(place))
+                return state["ip"], state["port"]
+            reasons.append(f"{_where(sentinel)}: {'it is down' if state else 'unknown'}")
+        raise MasterNotFoundError(f"no primary {service_name!r}: {'; '.join(reasons)}")
+
+
 class _SentinelClient(RedisClient):
     """Each new connection goes to the server that the Sentinels call the primary."""
 
@@ -87,11 +109,10 @@ class _SentinelClient(RedisClient):
     def doubts(self, info: Mapping[str, Any]) -> list[str]:
         found = _replica_doubts(info)
         for each in self._sentinels:
-            where = each.get_connection_kwargs()
             try:
                 each.execute_command("SENTINEL", "CKQUORUM", self._name)  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
-                found.append(f"Sentinel {where['host']}:{where['port']}: {_text(error)}")
+                found.append(f"Sentinel {_where(each)}: {_text(error)}")
         return found
 
     def close(self) -> None:
@@ -150,7 +171,7 @@ def open_client(address: RedisAddress, within: float, known: Sequence[Host] = ()
             return RedisClient(Redis.from_url(url, retry=retry, **limits))
         case SentinelAddress():
             options = {**_options(address.url), **limits, "retry": retry, "socket_keepalive": True}
-            sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            sentinel = _Sentinels(  # type: ignore[no-untyped-call]
                 address.sentinels, sentinel_kwargs=_for_sentinels(address, options), **options
             )
             return _SentinelClient(sentinel, address.primary)
@@ -197,6 +218,11 @@ def translated(call: Callable[[], T]) -> T:
         return call()
     except (RedisError, RedisClusterException, OSError, LookupError) as error:
         raise DatabaseUnavailable(f"{type(error).__name__}: {_text(error)}") from error
+
+
+def _where(sentinel: Redis) -> str:
+    options = sentinel.get_connection_kwargs()
+    return f"{options['host']}:{options['port']}"
 
 
 def _text(error: Exception) -> str:

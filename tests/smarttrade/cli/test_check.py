@@ -220,7 +220,7 @@ async def test_account_without_a_permission_is_a_failure_that_names_it(
 
 
 async def test_account_of_the_documentation_is_enough(redis: RedisServer) -> None:
-    rules = "~{smarttrade* +@read +@write +@scripting +@connection +@transaction +select"
+    rules = "~{smarttrade* +@read +@write +@scripting +@connection +select"
     with redis.client() as client:
         client.execute_command("ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split())
     levels = await found(f"redis://me:sesame@127.0.0.1:{redis.port}")
@@ -288,7 +288,7 @@ async def test_sentinels_pass_and_what_keeps_them_from_a_failover_is_named(tmp_p
         assert (level, text.partition(": ")[2]) == (Level.OK, WORKS)
         ((level, text),) = await found(f"{sentinels.url}-2")
         assert level is Level.FAIL
-        assert "No master found for 'candles-2'" in text
+        assert "no primary 'candles-2': 127.0.0.1:" in text
         ((level, text),) = await found(f"redis://127.0.0.1:{sentinels.sentinels[0].port}")
         assert level is Level.FAIL
         assert "use redis+sentinel://" in text
@@ -296,6 +296,58 @@ async def test_sentinels_pass_and_what_keeps_them_from_a_failover_is_named(tmp_p
         levels = await found(sentinels.url)
         assert [level for level, _ in levels] == [Level.WARN, Level.OK]
         assert f"Sentinel 127.0.0.1:{sentinels.sentinels[1].port}: " in levels[0][1]
+
+
+async def test_every_shard_is_tried_where_it_is_in_a_cluster(tmp_path: Path) -> None:
+    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+        levels = await found(cluster.url, shards=3)
+        texts = [text.partition(": ")[2] for _, text in levels]
+        assert texts == [f"shard {number}: {WORKS}" for number in range(3)]
+        for each in cluster.servers:
+            each.ask("CONFIG", "SET", "maxmemory", 1)
+        levels = await found(cluster.url, shards=3, shard=2)
+        assert [level for level, _ in levels] == [Level.WARN, Level.FAIL]
+        assert all("shard 2: " in text for _, text in levels)
+        assert [each.ask("DBSIZE") for each in cluster.servers] == [0] * 6
+
+
+async def test_account_of_the_documentation_is_enough_for_a_cluster(tmp_path: Path) -> None:
+    rules = "~{smarttrade* +@read +@write +@scripting +@connection +cluster|slots"
+    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+        for each in cluster.servers:
+            each.ask("ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split())
+        levels = await found(cluster.url.replace("://", "://me:sesame@"))
+        assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+        assert "INFO is refused" in levels[0][1]
+
+
+async def test_accounts_of_the_documentation_are_enough_for_sentinels(tmp_path: Path) -> None:
+    rules = "~{smarttrade* +@read +@write +@scripting +@connection +select"
+    of_sentinels = "+@connection +sentinel|masters"
+    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+        for server in sentinels.servers:
+            with server.client() as client:
+                client.execute_command(
+                    "ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split()
+                )
+        for sentinel in sentinels.sentinels:
+            with sentinel.client() as client:
+                client.execute_command(
+                    "ACL", "SETUSER", "you", "reset", "on", ">hunter2", *of_sentinels.split()
+                )
+                client.execute_command("ACL", "SETUSER", "default", "off")
+        url = sentinels.url.replace("://", "://me:sesame@")
+        ((level, text),) = await found(url)
+        assert level is Level.FAIL
+        assert "no primary 'candles': 127.0.0.1:" in text
+        assert "Authentication required" in text
+        ((level, text),) = await found(f"{url}?sentinel_username=me&sentinel_password=hunter2")
+        assert "WRONGPASS" in text or "invalid username-password" in text
+        assert "sesame" not in text
+        assert "hunter2" not in text
+        levels = await found(f"{url}?sentinel_username=you&sentinel_password=hunter2")
+        assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+        assert "INFO is refused" in levels[0][1]
 
 
 @pytest.mark.parametrize("kind", ["redis+cluster://{}", "redis+sentinel://{}/name"])

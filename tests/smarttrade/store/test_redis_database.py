@@ -345,7 +345,7 @@ async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
         with server.client(password="secret") as client:
             client.execute_command(
                 *("ACL", "SETUSER", "candles", "on", ">pass/word", "~{smarttrade*"),
-                *("+@read", "+@write", "+@scripting", "+@connection", "+@transaction", "+select"),
+                *("+@read", "+@write", "+@scripting", "+@connection", "+select"),
             )
         for url in (f"redis://:secret@{address}/3", f"redis://candles:pass%2Fword@{address}/4"):
             redis = database(server, url=url)
