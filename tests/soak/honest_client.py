@@ -108,7 +108,7 @@ class HonestClient:
 
     async def _differences(self) -> list[str]:
         found = []
-        for symbol, chart in self.charts.items():
+        for symbol, chart in list(self.charts.items()):  # one may be added meanwhile
             page = (await self.rest.get(f"/candles/{symbol}/1m?limit=200")).json()
             closed = page["candles"] if page["closed"] else page["candles"][:-1]
             first = min(chart, default=inf)
