@@ -10,8 +10,8 @@ from functools import partial
 from http import HTTPStatus
 
 from ..feed.errors import ExchangeRefused
-from ..feed.hosts import Trouble
-from ..feed.venue import HostTrouble, Listing, RestRequest
+from ..feed.hosts import FailureKind
+from ..feed.venue import HostFailure, Listing, RestRequest
 from ..market.candle import Candle
 from ..market.series import Series
 from .limits import EXCHANGE_INFO_WEIGHT, KLINES_WEIGHT, TIME_WEIGHT
@@ -23,12 +23,12 @@ minutes." """
 
 _SERVER_ISSUES = range(-1099, -999)
 """Source: errors.md, "10xx - General Server or Network issues"."""
-_TROUBLES: Mapping[int, Trouble | None] = {
+_FAILURE_KINDS: Mapping[int, FailureKind | None] = {
     HTTPStatus.BAD_REQUEST: None,  # of one symbol, say, while others are answered
     HTTPStatus.INTERNAL_SERVER_ERROR: None,  # the same
-    HTTPStatus.FORBIDDEN: Trouble.BLOCKED,  # the web application firewall
-    HTTPStatus.TOO_MANY_REQUESTS: Trouble.LIMITED,
-    418: Trouble.BANNED,  # for not having backed off after 429
+    HTTPStatus.FORBIDDEN: FailureKind.BLOCKED,  # the web application firewall
+    HTTPStatus.TOO_MANY_REQUESTS: FailureKind.LIMITED,
+    418: FailureKind.BANNED,  # for not having backed off after 429
 }
 """Source: rest-api.md, "HTTP Return Codes"."""
 
@@ -71,20 +71,22 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     return _number_in(headers, "X-MBX-USED-WEIGHT-1M")
 
 
-def failure(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeRefused | HostTrouble:
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeRefused | HostFailure:
     code, message = decode_error(body) or (0, "")
     if status == HTTPStatus.BAD_REQUEST and code in _REQUEST_ISSUES:
         return ExchangeRefused(code, message)
     retry_after = _number_in(headers, "Retry-After")
-    return HostTrouble(_trouble(status, code), None if retry_after is None else float(retry_after))
+    return HostFailure(
+        _failure_kind(status, code), None if retry_after is None else float(retry_after)
+    )
 
 
-def _trouble(status: int, code: int) -> Trouble | None:
+def _failure_kind(status: int, code: int) -> FailureKind | None:
     if code == _OVERLOADED:
-        return Trouble.OVERLOADED
+        return FailureKind.OVERLOADED
     if status == HTTPStatus.BAD_REQUEST and code in _SERVER_ISSUES:
-        return Trouble.FAILING
-    return _TROUBLES.get(status, Trouble.FAILING)
+        return FailureKind.FAILING
+    return _FAILURE_KINDS.get(status, FailureKind.FAILING)
 
 
 def _number_in(headers: Mapping[str, str], header: str) -> int | None:

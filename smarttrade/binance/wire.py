@@ -94,17 +94,17 @@ class BinanceDecoder:
                 return SubscribeFailed(str(message)[:200])
             if envelope.id is not None:
                 return Subscribed()
-            return _notice(envelope.kind)
+            return _decode_notice(envelope.kind)
         kline = event.kline
         if kline is None:
-            return _notice(event.kind)
+            return _decode_notice(event.kind)
         series = self._series.get((kline.symbol, kline.interval))
         if series is None:
             raise Malformed(f"kline of no series of ours: {kline.symbol} {kline.interval}")
         return CandleUpdate(series, _live_candle(series, kline, event.time))
 
 
-def _notice(kind: str | None) -> ServerShutdown | None:
+def _decode_notice(kind: str | None) -> ServerShutdown | None:
     return ServerShutdown() if kind == "serverShutdown" else None
 
 
@@ -146,7 +146,7 @@ class _Row(msgspec.Struct, array_like=True):
     volume: float
 
 
-_new = Candle._make  # without naming the fields of each
+_make_candle = Candle._make  # without naming the fields of each
 
 _decode_rows = msgspec.json.Decoder(list[_Row], strict=False).decode
 
@@ -175,7 +175,7 @@ def decode_klines(body: bytes, as_of: int) -> list[Candle]:
             raise Malformed(f"klines not ascending at {time}")
         previous = time // 1000
         sums += open_ + high + low + close + volume
-        candles.append(_new((time, open_, high, low, close, volume, True, as_of, True)))
+        candles.append(_make_candle((time, open_, high, low, close, volume, True, as_of, True)))
     _check(sums)
     if candles:
         candles[-1] = candles[-1]._replace(closed=False)

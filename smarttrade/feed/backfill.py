@@ -24,7 +24,7 @@ from ..store.messages import (
     PutHistory,
     StoreMessage,
 )
-from .backfill_queue import BackfillQueue, Try
+from .backfill_queue import Attempt, BackfillQueue
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .listing import log_state, report_symbols
 from .network import CONNECTIONS
@@ -34,9 +34,9 @@ from .weight import Purpose
 
 logger = structlog.get_logger("feed.backfill")
 
-MAX_TRIES = 5
-"""Tries in a row in which history does not list what the stream reported, until it is read on after
-that and then left to the store."""
+MAX_ATTEMPTS = 5
+"""Attempts in a row in which history does not list what the stream reported, until it is read on
+after that and then left to the store."""
 
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
@@ -61,7 +61,7 @@ async def run_backfill(
     """Read every series' history, then what is found to be missing, until cancelled.
 
     `symbols` is where it is noted whose history the exchange refuses; it outlives this actor.
-    Without a stream too, but only after `STREAM_FIRST`. A restart asks the store anew, so nothing
+    Without a stream too, but only after `STREAM_FIRST`. A restart asks the store again, so nothing
     that was missing is forgotten.
     """
     task_status.started()
@@ -127,7 +127,7 @@ class _Backfill:
             if taken is None:
                 await self._wait()
             else:
-                await self._try(taken)
+                await self._attempt(taken)
                 self._idle.unpark()  # what was put back may be due before anything else comes
 
     async def _wait(self) -> None:
@@ -141,10 +141,10 @@ class _Backfill:
         if is_first and missing.first is None:
             self._progress(self._total - len(self._without_history), self._total)
 
-    async def _try(self, taken: Try) -> None:
-        """One try of bounded length: at most two pages, each from every host at most once."""
+    async def _attempt(self, taken: Attempt) -> None:
+        """One attempt of bounded length: at most two pages, each from every host at most once."""
         missing, symbol = taken.missing, taken.missing.series.symbol
-        is_last = missing.last is not None and taken.fruitless >= MAX_TRIES
+        is_last = missing.last is not None and taken.fruitless >= MAX_ATTEMPTS
         try:
             first, rows = await self._read(missing, is_beyond=is_last)
         except ExchangeRefused as error:
@@ -154,7 +154,7 @@ class _Backfill:
             await self._give_up(missing)
         except ExchangeUnavailable as error:
             logger.warning("history_unavailable", series=str(missing.series), error=str(error))
-            is_reachable = error.trouble is None
+            is_reachable = error.kind is None
             if is_reachable and self._symbols.fail(symbol, trio.current_time(), self._wall_clock()):
                 await self._report(symbol)
             self._postpone(missing, is_reachable=is_reachable)
@@ -169,7 +169,7 @@ class _Backfill:
                 self._queue.settle(missing.series, reached)
                 self._count(missing)
             elif len(rows) >= MAX_KLINES:
-                self._queue.go_on(rest)
+                self._queue.resume(rest)
             elif is_last:
                 logger.warning("history_not_listed", series=str(missing.series), first=rest.first)
                 await self._give_up(missing)

@@ -1,6 +1,6 @@
 """What is to be read over REST, in which order and when: plain code.
 
-An entry gets one try at a time, of bounded length. One whose try brought nothing goes back with a
+An entry gets one attempt at a time, of bounded length. One that brought nothing goes back with a
 growing pause of its own, behind those that have not failed; so a series that the venue cannot give
 never holds up another. Times are in seconds.
 """
@@ -18,18 +18,18 @@ from ..market.series import Series
 from ..store.events import CandlesMissing
 
 PAUSE = Backoff(first=0.5, max_pause=60.0)
-"""Between two tries that bring nothing, of one series."""
+"""Between two attempts that bring nothing, of one series."""
 
 UNREACHABLE_PAUSE = Backoff(first=0.5, max_pause=5.0)
 """The same while the venue cannot be reached. Its hosts are not asked then by any series, and all
 series are to follow at once when one answers again."""
 
 MAX_FRUITLESS = 60
-"""Tries an hour that bring nothing, of one series; then it waits for the hour to pass."""
+"""Attempts an hour that bring nothing, of one series; then it waits for the hour to pass."""
 HOUR = 3600.0
 
 MAX_FAILING_AT_ONCE = 10
-"""Tries under way of series whose last one brought nothing. Half of the connections at most: a try
+"""Attempts under way of series whose last one brought nothing. Half of the connections at most: one
 may take as long as its timeout, and the others need not wait for that."""
 
 
@@ -38,16 +38,16 @@ _Urgency = tuple[bool, bool, bool, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One entry that was taken."""
 
     missing: CandlesMissing
     fruitless: int
-    """Tries in a row that brought nothing, before this one."""
+    """Attempts in a row that brought nothing, before this one."""
 
 
 class _Record:
-    """How the tries of one series went."""
+    """How the attempts of one series went."""
 
     __slots__ = ("due", "fruitless", "times")
 
@@ -55,7 +55,7 @@ class _Record:
         self.fruitless = 0
         self.due = float("-inf")
         self.times: deque[float] = deque(maxlen=MAX_FRUITLESS)
-        """When tries brought nothing."""
+        """When attempts brought nothing."""
 
 
 class BackfillQueue:
@@ -67,7 +67,7 @@ class BackfillQueue:
 
     def __init__(self) -> None:
         self._waiting: dict[Series, CandlesMissing] = {}
-        self._under_way: dict[Series, Try] = {}
+        self._under_way: dict[Series, Attempt] = {}
         self._records: dict[Series, _Record] = {}
         self._ready: defaultdict[_Urgency, dict[Series, None]] = defaultdict(dict)
         self._places: dict[Series, _Urgency] = {}
@@ -91,10 +91,10 @@ class BackfillQueue:
         elif waiting is None and series not in self._under_way:
             self._schedule(series)
 
-    def take(self, now: float) -> Try | None:
+    def take(self, now: float) -> Attempt | None:
         """The most urgent entry; None when there is none to begin now.
 
-        The caller then calls `settle`, `go_on`, `postpone` or `give_up`.
+        The caller then calls `settle`, `resume`, `postpone` or `give_up`.
         """
         while self._pausing and self._pausing[0][0] <= now:
             self._make_ready(heappop(self._pausing)[2])
@@ -103,7 +103,9 @@ class BackfillQueue:
             return None
         series = next(iter(self._ready[urgency]))
         self._leave(series)
-        taken = self._under_way[series] = Try(self._waiting.pop(series), self._fruitless(series))
+        taken = self._under_way[series] = Attempt(
+            self._waiting.pop(series), self._fruitless(series)
+        )
         self._failing_under_way += taken.fruitless > 0
         return taken
 
@@ -127,7 +129,7 @@ class BackfillQueue:
             self._waiting[series] = replace(waiting, first=reached)
         self._schedule(series)
 
-    def go_on(self, rest: CandlesMissing) -> None:
+    def resume(self, rest: CandlesMissing) -> None:
         """A page was read, and `rest` is still missing: it is due at once."""
         self._end(rest.series)
         self._records.pop(rest.series, None)
@@ -136,9 +138,9 @@ class BackfillQueue:
     def postpone(
         self, rest: CandlesMissing, now: float, *, chance: float, is_reachable: bool = True
     ) -> None:
-        """The try brought nothing, or too little: `rest` is due after a growing pause.
+        """The attempt brought nothing, or too little: `rest` is due after a growing pause.
 
-        `chance` is from 0 to below 1. A try while the venue cannot be reached does not count
+        `chance` is from 0 to below 1. An attempt while the venue cannot be reached does not count
         towards the ceiling of its series.
         """
         self._end(rest.series)
@@ -152,12 +154,12 @@ class BackfillQueue:
         self._put_back(rest)
 
     def give_up(self, series: Series, now: float) -> None:
-        """The try brought nothing, and its range is dropped until it is requested again."""
+        """The attempt brought nothing, and its range is dropped until it is requested again."""
         self._end(series)
         self._note_fruitless(series, now)
         self._schedule(series)
 
-    def _end(self, series: Series) -> Try:
+    def _end(self, series: Series) -> Attempt:
         ended = self._under_way.pop(series)
         self._failing_under_way -= ended.fruitless > 0
         return ended

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from actors import Fatal
 
-from .hosts import Trouble
+from .hosts import FailureKind
 
 
 class ExchangeError(Exception):
@@ -23,10 +23,10 @@ class ExchangeError(Exception):
 class ExchangeUnavailable(ExchangeError):
     """The exchange could not be reached, or did not answer as the exchange does."""
 
-    trouble: Trouble | None = Trouble.FAILING
-    """What that says about the host; None for nothing, since it may be about this request only."""
+    kind: FailureKind | None = FailureKind.FAILING
+    """How the host fails; None when it may be this request only that failed."""
     retry_after: float | None = None
-    """Seconds for which the answer asks to be left alone; None when it does not say."""
+    """Seconds for which the answer asks to send nothing; None when it does not say."""
 
 
 class StreamDown(ExchangeUnavailable):

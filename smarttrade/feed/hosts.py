@@ -1,9 +1,9 @@
-"""Which host of a venue to ask, and which to leave alone until when: plain code.
+"""Which host of a venue to ask: a circuit breaker for each, as plain code.
 
 What an answer means is the venue's knowledge; what follows from it is this table. Times are in
 seconds.
 
-    trouble      left alone for                                       which hosts
+    failure      its circuit is open for                              which hosts
     limited      what the answer says, at most 10 min; else 1 min     all: counted by address
     banned       what the answer says, at most 3 days; else 5 min     all: counted by address
     blocked      6 min, growing to 30 min                             that one
@@ -11,8 +11,9 @@ seconds.
     silent       1 min, growing to 10 min                             that one
     failing      1 s, growing to 10 s, after some failures in a row   that one
 
-When the time is over, one request shows whether the host is well again; the others wait for it.
-An answer ends the trouble. Hosts in trouble are asked in turn, after those that are not.
+Nothing is sent to a host whose circuit is open. When the time is over, the circuit is half-open:
+one request is the probe, and the others wait for it. An answer closes the circuit, another failure
+opens it for longer. Half-open hosts are asked in turn, after those whose circuit is closed.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from actors import Backoff
 logger = structlog.get_logger("feed.hosts")
 
 
-class Trouble(Enum):
-    """Why a host is left alone."""
+class FailureKind(Enum):
+    """How a host fails."""
 
     LIMITED = "limited"
     """This address asks too much."""
@@ -52,57 +53,59 @@ class _Reaction:
     pause: Backoff
     """When the answer does not say how long."""
     max_retry_after: float
-    """Seconds of `Retry-After` that are believed."""
+    """Seconds of `Retry-After` that are obeyed."""
     is_by_address: bool = False
 
 
 _REACTIONS = {
-    Trouble.LIMITED: _Reaction(Backoff(60.0, 60.0, jitter=0), 600.0, is_by_address=True),
-    Trouble.BANNED: _Reaction(Backoff(300.0, 300.0, jitter=0), 3 * 86_400.0, is_by_address=True),
-    Trouble.BLOCKED: _Reaction(Backoff(360.0, 1800.0, jitter=0.1), 60.0),
-    Trouble.OVERLOADED: _Reaction(Backoff(90.0, 300.0, jitter=0.33), 60.0),
-    Trouble.SILENT: _Reaction(Backoff(60.0, 600.0), 60.0),
-    Trouble.FAILING: _Reaction(Backoff(1.0, 10.0), 60.0),
+    FailureKind.LIMITED: _Reaction(Backoff(60.0, 60.0, jitter=0), 600.0, is_by_address=True),
+    FailureKind.BANNED: _Reaction(
+        Backoff(300.0, 300.0, jitter=0), 3 * 86_400.0, is_by_address=True
+    ),
+    FailureKind.BLOCKED: _Reaction(Backoff(360.0, 1800.0, jitter=0.1), 60.0),
+    FailureKind.OVERLOADED: _Reaction(Backoff(90.0, 300.0, jitter=0.33), 60.0),
+    FailureKind.SILENT: _Reaction(Backoff(60.0, 600.0), 60.0),
+    FailureKind.FAILING: _Reaction(Backoff(1.0, 10.0), 60.0),
 }
 
 IN_A_ROW = 30.0
 """Seconds between two failures at most, for both to count as failures in a row."""
 
-TRIAL_TIMEOUT = 30.0
-"""Seconds after which the one request that shows whether a host is well again is given up: its
-sender has ended."""
+PROBE_TIMEOUT = 30.0
+"""Seconds after which a probe is given up: its sender has ended."""
 
-TRIAL_CHECK_INTERVAL = 0.25  # seconds between two looks whether that request was answered
+PROBE_CHECK_INTERVAL = 0.25  # seconds between two looks whether a probe was answered
 
 
 class Host:
-    """A base URL, and what is known of the server behind it."""
+    """A base URL, and the circuit of the server behind it."""
 
     __slots__ = (
         "failed_at",
         "failures",
-        "left_at",
-        "times",
-        "trial_since",
-        "trouble",
-        "until",
+        "open_reason",
+        "open_until",
+        "opened_at",
+        "openings",
+        "probe_since",
         "url",
     )
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.trouble: Trouble | None = None
-        self.until = float("-inf")
+        self.open_reason: FailureKind | None = None
+        """Why the circuit is open or half-open; None while it is closed."""
+        self.open_until = float("-inf")
         """When it may be asked again."""
-        self.left_at = float("-inf")
-        """When it was left alone last. What was asked until then says nothing new."""
-        self.times = 0
-        """How often in a row it was left alone."""
+        self.opened_at = float("-inf")
+        """When the circuit was opened last. What was asked until then says nothing new."""
+        self.openings = 0
+        """How often in a row it was opened."""
         self.failures = 0
-        """In a row, of which none was reason enough to leave it alone."""
+        """In a row, of which none was reason enough to open the circuit."""
         self.failed_at = float("-inf")
-        self.trial_since: float | None = None
-        """Since when a request is under way that shows whether it is well again."""
+        self.probe_since: float | None = None
+        """Since when a probe is under way."""
 
     @property
     def name(self) -> str:
@@ -111,12 +114,12 @@ class Host:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it is left alone for what is counted by address."""
-        return self.trouble is not None and _REACTIONS[self.trouble].is_by_address
+        """Whether its circuit is open for what is counted by address."""
+        return self.open_reason is not None and _REACTIONS[self.open_reason].is_by_address
 
-    def is_on_trial(self, now: float) -> bool:
-        """Whether a request is under way that shows whether it is well again."""
-        return self.trial_since is not None and now < self.trial_since + TRIAL_TIMEOUT
+    def is_probing(self, now: float) -> bool:
+        """Whether a probe is under way."""
+        return self.probe_since is not None and now < self.probe_since + PROBE_TIMEOUT
 
 
 class Hosts:
@@ -147,90 +150,94 @@ class Hosts:
         return min((self._wait(host, now) for host in self._in_order(tried)), default=None)
 
     def take(self, now: float, tried: Collection[str] = ()) -> Host | None:
-        """The host to ask now, if there is one; report what became of it."""
+        """The host to ask now, if there is one.
+
+        The caller then calls `answered`, `failed` or `abandoned`.
+        """
         host = next((host for host in self._in_order(tried) if not self._wait(host, now)), None)
-        if host is not None and host.trouble is not None:
-            host.trial_since = now
+        if host is not None and host.open_reason is not None:
+            host.probe_since = now
         return host
 
     def answered(self, host: Host) -> None:
-        """It gave an answer of the venue."""
+        """It gave an answer of the venue: its circuit is closed."""
         self._current = host
-        if host.trouble is not None:
-            logger.info("host_answers", host=host.url, was=host.trouble.value)
+        if host.open_reason is not None:
+            logger.info("host_circuit_closed", host=host.url, was=host.open_reason.value)
         for each in self._hosts if host.is_limited else [host]:
-            each.trouble, each.times, each.failures, each.trial_since = None, 0, 0, None
+            each.open_reason, each.openings, each.failures, each.probe_since = None, 0, 0, None
 
-    def dropped(self, host: Host) -> None:
+    def abandoned(self, host: Host) -> None:
         """What was sent to it was given up, which says nothing about the host."""
-        host.trial_since = None
+        host.probe_since = None
 
     def failed(
         self,
         host: Host,
-        trouble: Trouble,
+        kind: FailureKind,
         now: float,
         *,
         asked_at: float,
         retry_after: float | None = None,
     ) -> None:
         """It gave no answer of the venue to what was asked at `asked_at`."""
-        is_trial, host.trial_since = host.trial_since is not None, None
-        if trouble is Trouble.FAILING and retry_after is None and not is_trial:
-            if asked_at > host.left_at:
+        was_probing, host.probe_since = host.probe_since is not None, None
+        if kind is FailureKind.FAILING and retry_after is None and not was_probing:
+            if asked_at > host.opened_at:
                 host.failures = host.failures + 1 if now < host.failed_at + IN_A_ROW else 1
                 host.failed_at = now
             if host.failures < self._failures:
                 return
-        reaction = _REACTIONS[trouble]
+        reaction = _REACTIONS[kind]
         if reaction.is_by_address:
             self.limited += 1
         requested = None if retry_after is None else min(retry_after, reaction.max_retry_after)
         for each in self._hosts if reaction.is_by_address else [host]:
-            if each.trouble is not trouble or asked_at > each.left_at:
-                each.times += 1
-                pause = reaction.pause.pause(each.times, self._chance())
-                self._leave_alone(each, trouble, now, pause if requested is None else requested)
+            if each.open_reason is not kind or asked_at > each.opened_at:
+                each.openings += 1
+                pause = reaction.pause.pause(each.openings, self._chance())
+                self._open(each, kind, now, pause if requested is None else requested)
             elif requested is not None:
-                each.until = max(each.until, now + requested)
+                each.open_until = max(each.open_until, now + requested)
 
-    def leave_alone(self, url: str, trouble: Trouble, now: float) -> None:
+    def open_circuit(self, url: str, kind: FailureKind, now: float) -> None:
         """Ask another host than `url` for a while, for what was found out otherwise.
 
         Does nothing while no other host may be asked.
         """
         host = next(host for host in self._hosts if host.url == url)
         if self.wait(now, (url,)) == 0:
-            self.failed(host, trouble, now, asked_at=now)
+            self.failed(host, kind, now, asked_at=now)
 
     def describe(self, now: float) -> list[dict[str, object]]:
-        """For people: each host, its trouble, and for how many seconds it is left alone.
+        """For people: each host, how it fails, and in how many seconds it is asked again.
 
         Names only: a URL may have credentials in it.
         """
         return [
             {
                 "host": host.name,
-                "state": "ok" if host.trouble is None else host.trouble.value,
-                "left_alone_for": round(max(0.0, host.until - now), 1),
+                "state": "ok" if host.open_reason is None else host.open_reason.value,
+                "retry_in": round(max(0.0, host.open_until - now), 1),
             }
             for host in self._hosts
         ]
 
-    def _leave_alone(self, host: Host, trouble: Trouble, now: float, seconds: float) -> None:
+    def _open(self, host: Host, kind: FailureKind, now: float, seconds: float) -> None:
         logger.warning(
-            "host_left_alone", host=host.url, reason=trouble.value, seconds=round(seconds, 1)
+            "host_circuit_open", host=host.url, reason=kind.value, seconds=round(seconds, 1)
         )
-        host.trouble, host.left_at, host.failures = trouble, now, 0
-        host.until = max(host.until, now + seconds)
+        host.open_reason, host.opened_at, host.failures = kind, now, 0
+        host.open_until = max(host.open_until, now + seconds)
 
     def _wait(self, host: Host, now: float) -> float:
-        if now < host.until:
-            return host.until - now
-        trials = (each for each in self._hosts if each is host or host.is_limited)
-        return TRIAL_CHECK_INTERVAL if any(each.is_on_trial(now) for each in trials) else 0.0
+        if now < host.open_until:
+            return host.open_until - now
+        # What is counted by address concerns all hosts, so one probe is enough for all.
+        probed = (each for each in self._hosts if each is host or host.is_limited)
+        return PROBE_CHECK_INTERVAL if any(each.is_probing(now) for each in probed) else 0.0
 
     def _in_order(self, tried: Collection[str]) -> list[Host]:
         hosts = [self._current, *(host for host in self._hosts if host is not self._current)]
         left = [host for host in hosts if host.url not in tried]
-        return sorted(left, key=lambda host: host.left_at if host.trouble else float("-inf"))
+        return sorted(left, key=lambda host: host.opened_at if host.open_reason else float("-inf"))

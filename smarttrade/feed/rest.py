@@ -16,7 +16,7 @@ from ..store.exchange_clock import ExchangeClock
 from .bodies import ACCEPTED_ENCODING, UnreadableBodyError, read_body
 from .errors import ExchangeBusy, ExchangeError, ExchangeRefused, ExchangeUnavailable, Malformed
 from .hints import error_hint, wrong_server_hint
-from .hosts import Host, Hosts, Trouble
+from .hosts import FailureKind, Host, Hosts
 from .venue import RestRequest, SymbolStatus, Venue
 from .weight import Purpose, WeightBudget
 
@@ -33,7 +33,7 @@ and then could hold one indefinitely."""
 OTHERS_REPORT_INTERVAL = 600.0  # seconds between two lines about what others use
 
 MAX_FAILURES = 5
-"""In a row, until a host is left alone: a single one may be chance, and costs no one a pause."""
+"""In a row, until the circuit of a host opens: a single one may be chance, and costs no pause."""
 
 
 class RestClient:
@@ -74,16 +74,17 @@ class RestClient:
         """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
 
         Closed are those before the last that had closed `SETTLING_TIME` before they were read, by
-        the exchange's clock. `as_of` is the latest event time known, in ms.
+        the exchange's clock. `as_of` is the latest event time known, in ms; what the exchange has
+        reported of its time counts as well.
 
         Raises:
             ExchangeUnavailable: no endpoint gave an answer of the exchange.
             ExchangeRefused: it knows no such symbol or interval.
         """
-        request = self._venue.klines_request(
-            series, first=first, last=last, limit=limit, as_of=as_of
-        )
         self.note_time(as_of)
+        request = self._venue.klines_request(
+            series, first=first, last=last, limit=limit, as_of=max(as_of, self.clock.latest)
+        )
         rows, asked_at = await self._get(request, purpose)
         if not rows:
             return rows
@@ -172,16 +173,16 @@ class RestClient:
             self.hosts.answered(host)
             raise
         except BaseException as error:
-            if isinstance(error, ExchangeUnavailable) and error.trouble is not None:
+            if isinstance(error, ExchangeUnavailable) and error.kind is not None:
                 self.hosts.failed(
                     host,
-                    error.trouble,
+                    error.kind,
                     trio.current_time(),
                     asked_at=asked_at,
                     retry_after=error.retry_after,
                 )
             else:
-                self.hosts.dropped(host)
+                self.hosts.abandoned(host)
             raise
         self.hosts.answered(host)
         return answer
@@ -244,10 +245,10 @@ class RestClient:
         if isinstance(failure, ExchangeRefused):
             return failure
         hint = self._venue.status_hint(status, self._venue.rest_variable)
-        is_limit = failure.trouble in (Trouble.LIMITED, Trouble.BANNED)
+        is_limit = failure.kind in (FailureKind.LIMITED, FailureKind.BANNED)
         kind = ExchangeBusy if is_limit else ExchangeUnavailable
         error = kind(_joined(f"{url} answers {status}", hint))
-        error.trouble, error.retry_after = failure.trouble, failure.retry_after
+        error.kind, error.retry_after = failure.kind, failure.retry_after
         return error
 
 

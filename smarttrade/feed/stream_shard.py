@@ -20,12 +20,12 @@ from ..market.series import Series
 from ..store.messages import FindMissing
 from .errors import StreamDown
 from .hints import error_hint
-from .hosts import Host, Trouble
+from .hosts import FailureKind, Host
 from .stall_detector import StallDetector
 from .stall_watch import StallWatch
 from .stream_connection import StreamConnection
 from .stream_context import StreamContext
-from .venue import HostTrouble
+from .venue import HostFailure
 
 logger = structlog.get_logger("feed.stream")
 
@@ -140,7 +140,7 @@ class StreamShard:
                 self._note_failure(host, down, started_at)
         finally:
             if connection.opened_at is None and connection.failure is None:
-                hosts.dropped(host)
+                hosts.abandoned(host)
 
     def _note_open(self, connection: StreamConnection, nursery: trio.Nursery) -> None:
         if not self._open and not self._is_finding_missing:
@@ -161,13 +161,13 @@ class StreamShard:
             await trio.sleep(wait)
 
     def _note_failure(self, host: Host, down: StreamDown, started_at: float) -> None:
-        trouble = down.trouble or Trouble.FAILING
+        kind = down.kind or FailureKind.FAILING
         if down.status is not None:
             failure = self._context.venue.failure(down.status, {}, b"")
-            if isinstance(failure, HostTrouble) and failure.trouble is not None:
-                trouble = failure.trouble
+            if isinstance(failure, HostFailure) and failure.kind is not None:
+                kind = failure.kind
         self._context.hosts.failed(
-            host, trouble, trio.current_time(), asked_at=started_at, retry_after=down.retry_after
+            host, kind, trio.current_time(), asked_at=started_at, retry_after=down.retry_after
         )
 
     async def _find_missing(self) -> None:
@@ -188,8 +188,8 @@ class StreamShard:
         """Connect to another host: this one may be what does not deliver."""
         for connection in self._open:
             if connection.host is not None:
-                self._context.hosts.leave_alone(
-                    connection.host.url, Trouble.SILENT, trio.current_time()
+                self._context.hosts.open_circuit(
+                    connection.host.url, FailureKind.SILENT, trio.current_time()
                 )
             connection.request_replacement()
 

@@ -19,7 +19,7 @@ from .venue import SymbolStatus
 
 REFUSED_AFTER = 30.0
 """Seconds of failing requests, while the venue answers others, after which it counts as refusing a
-symbol's klines. Trouble inside of it is usually over by then."""
+symbol's klines. Failures inside of it are usually over by then."""
 
 
 class Symbols:

@@ -20,7 +20,7 @@ import msgspec
 from ..market.candle import Candle
 from ..market.series import Series
 from .errors import ExchangeRefused
-from .hosts import Trouble
+from .hosts import FailureKind
 
 Answer = TypeVar("Answer")
 
@@ -57,13 +57,13 @@ class RestRequest(Generic[Answer]):
 
 
 @dataclass(frozen=True, slots=True)
-class HostTrouble:
+class HostFailure:
     """What a response says about the host that sent it."""
 
-    trouble: Trouble | None
-    """None for nothing: it may have failed at this request only."""
+    kind: FailureKind | None
+    """None when it may be this request only that failed."""
     retry_after: float | None = None
-    """Seconds for which it asks to be left alone; None when it does not say."""
+    """Seconds for which it asks to send nothing; None when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Venue(Protocol):
 
     def failure(
         self, status: int, headers: Mapping[str, str], body: bytes
-    ) -> ExchangeRefused | HostTrouble:
+    ) -> ExchangeRefused | HostFailure:
         """What a response other than 2xx means: for the request, or for the host."""
 
     def stream_request(self, series: Sequence[Series]) -> StreamRequest:

@@ -196,9 +196,9 @@ class ExchangeHost(Struct, frozen=True):
     host: Annotated[str, Meta(description="Its name, and the port if that is unusual.")]
     state: Annotated[
         Literal["ok", "limited", "banned", "blocked", "overloaded", "silent", "failing"],
-        Meta(description="Why it is left alone, or was until it answers."),
+        Meta(description="Why it is not asked now, or was not until it answers."),
     ]
-    left_alone_for: Annotated[float, Meta(ge=0, description="Seconds until it is asked again.")]
+    retry_in: Annotated[float, Meta(ge=0, description="Seconds until it is asked again.")]
 
 
 class System(Actor, frozen=True):

@@ -236,6 +236,6 @@ async def test_gateway_knows_the_symbols_as_its_ingest_does(deployment: Deployme
     assert [each["symbol"] for each in details] == list(SYMBOLS)
     assert all(each["status"] == "TRADING" and each["decimals"] for each in details)
     hosts = (await ingest.get("/system"))["hosts"]
-    healthy = {"host": origin_of(deployment.simulator), "state": "ok", "left_alone_for": 0}
+    healthy = {"host": origin_of(deployment.simulator), "state": "ok", "retry_in": 0}
     assert hosts == [{"use": "rest", **healthy}, {"use": "stream", **healthy}]
     assert (await gateway.get("/system"))["hosts"] == []

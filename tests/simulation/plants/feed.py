@@ -11,8 +11,8 @@ import trio
 
 import smarttrade.feed.subtree as feed_module
 from smarttrade.feed.backfill import _Backfill
-from smarttrade.feed.backfill_queue import Try
-from smarttrade.feed.hosts import Host, Hosts, Trouble
+from smarttrade.feed.backfill_queue import Attempt
+from smarttrade.feed.hosts import FailureKind, Host, Hosts
 from smarttrade.feed.stall_detector import StallDetector
 from smarttrade.feed.websocket_client import WebSocket
 from smarttrade.market import published_candles, replica, stored_window, window, window_state
@@ -27,15 +27,15 @@ from ..process import CURRENT_RUN
 
 @contextmanager
 def no_gap_fill() -> Iterator[None]:
-    read = _Backfill._try
+    read = _Backfill._attempt
 
-    async def only_the_first(self: _Backfill, taken: Try) -> None:
+    async def only_the_first(self: _Backfill, taken: Attempt) -> None:
         if taken.missing.first is None:
             await read(self, taken)
         else:
             self._queue.settle(taken.missing.series, None)
 
-    with patch.object(_Backfill, "_try", only_the_first):
+    with patch.object(_Backfill, "_attempt", only_the_first):
         yield
 
 
@@ -90,15 +90,15 @@ def busy_ignored() -> Iterator[None]:
 
 @contextmanager
 def firewall_ignored() -> Iterator[None]:
-    leave_alone = Hosts._leave_alone
+    open_circuit = Hosts._open
 
     def unless_blocked(
-        self: Hosts, host: Host, trouble: Trouble, now: float, seconds: float
+        self: Hosts, host: Host, kind: FailureKind, now: float, seconds: float
     ) -> None:
-        if trouble is not Trouble.BLOCKED:
-            leave_alone(self, host, trouble, now, seconds)
+        if kind is not FailureKind.BLOCKED:
+            open_circuit(self, host, kind, now, seconds)
 
-    with patch.object(Hosts, "_leave_alone", unless_blocked):
+    with patch.object(Hosts, "_open", unless_blocked):
         yield
 
 

@@ -1,4 +1,4 @@
-"""What is said to whoever runs the service, for each way in which the exchange is out of reach."""
+"""What the log suggests to operators, for each way in which the exchange is out of reach."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ ERRORS: dict[str, tuple[OSError, str]] = {
 
 
 @pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())
-async def test_stream_that_does_not_open_is_told_with_advice(
+async def test_stream_that_does_not_open_is_logged_with_a_hint(
     error: OSError, words: str, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
         async with running_stream() as feed:
             feed.exchange.dial_fails = error
             await trio.sleep(20)
-    told = [log for log in logs if log["event"] == "stream_down"]
+    logged = [log for log in logs if log["event"] == "stream_down"]
     assert {url.partition("/stream")[0] for _, url in feed.exchange.dialled} == {
         "ws://main.test",
         "ws://spare.test",
     }
-    assert all(words in log["hint"] for log in told)
+    assert all(words in log["hint"] for log in logged)
 
 
 @pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS.keys())
@@ -75,7 +75,7 @@ async def ask(exchange: RestExchange, answer: Scripted) -> None:
         (httpx.Response(404), "see BINANCE_REST_URL"),
     ],
 )
-async def test_answer_of_somebody_else_says_what_to_do(
+async def test_answer_of_another_server_has_a_hint(
     answer: httpx.Response, words: str, autojump_clock: MockClock
 ) -> None:
     with pytest.raises(ExchangeUnavailable, match=words):

@@ -11,8 +11,8 @@ import pytest
 
 from smarttrade.binance.rest import failure
 from smarttrade.feed.errors import ExchangeRefused
-from smarttrade.feed.hosts import Trouble
-from smarttrade.feed.venue import HostTrouble
+from smarttrade.feed.hosts import FailureKind
+from smarttrade.feed.venue import HostFailure
 
 
 def body(code: int) -> bytes:
@@ -27,25 +27,25 @@ def test_code_that_blames_the_request_is_a_refusal(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "trouble"),
+    ("status", "content", "kind"),
     [
         (400, b"<html>Bad Request</html>", None),
         (400, b"", None),
         (400, body(-9000), None),
-        (400, body(-1000), Trouble.FAILING),
-        (400, body(-1008), Trouble.OVERLOADED),
+        (400, body(-1000), FailureKind.FAILING),
+        (400, body(-1008), FailureKind.OVERLOADED),
         (500, body(-1121), None),
-        (503, body(-1008), Trouble.OVERLOADED),
-        (502, b"<html>", Trouble.FAILING),
-        (403, b"<html>", Trouble.BLOCKED),
-        (418, body(-1003), Trouble.BANNED),
-        (429, body(-1003), Trouble.LIMITED),
+        (503, body(-1008), FailureKind.OVERLOADED),
+        (502, b"<html>", FailureKind.FAILING),
+        (403, b"<html>", FailureKind.BLOCKED),
+        (418, body(-1003), FailureKind.BANNED),
+        (429, body(-1003), FailureKind.LIMITED),
     ],
 )
 def test_anything_else_is_about_the_host_or_about_nothing(
-    status: int, content: bytes, trouble: Trouble | None
+    status: int, content: bytes, kind: FailureKind | None
 ) -> None:
-    assert failure(status, {}, content) == HostTrouble(trouble)
+    assert failure(status, {}, content) == HostFailure(kind)
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_anything_else_is_about_the_host_or_about_nothing(
 )
 def test_retry_after_is_whole_seconds(value: str, seconds: float | None) -> None:
     found = failure(429, {"Retry-After": value}, b"")
-    assert isinstance(found, HostTrouble)
+    assert isinstance(found, HostFailure)
     assert found.retry_after == seconds

@@ -76,15 +76,15 @@ def test_documented_kline() -> None:
 
 
 def test_closing_kline() -> None:
-    told = decode(combined(x=True))
-    assert isinstance(told, CandleUpdate)
-    assert told.candle.closed
+    update = decode(combined(x=True))
+    assert isinstance(update, CandleUpdate)
+    assert update.candle.closed
 
 
 def test_interval_keeps_its_case() -> None:
-    told = decode(combined(i="1M"))
-    assert isinstance(told, CandleUpdate)
-    assert told.series is MONTHS
+    update = decode(combined(i="1M"))
+    assert isinstance(update, CandleUpdate)
+    assert update.series is MONTHS
 
 
 def test_fields_that_we_do_not_know_are_no_matter() -> None:
@@ -185,7 +185,7 @@ def test_kline_without_a_field(field: str) -> None:
 
 
 def test_kline_without_its_event_time() -> None:
-    """Without it nobody could tell which of two states is later."""
+    """Without it, it is not known which of two states is later."""
     with pytest.raises(Malformed):
         decode(combined(E=0))
 
@@ -359,7 +359,7 @@ def test_error_of_the_exchange() -> None:
     [b"", b"<html>", b"[]", b"{}", b'{"code":"x"}', b"\xff", b'{"code":-1,"new":' + DEEP.encode()],
     ids=range(7),
 )
-def test_error_of_somebody_else(body: bytes) -> None:
+def test_error_of_another_server(body: bytes) -> None:
     assert decode_error(body) is None
 
 
@@ -396,11 +396,11 @@ def test_anything_is_a_message_or_malformed(anything: str | bytes) -> None:
 @given(st.dictionaries(st.sampled_from([*"tsiohlcvxE"]), ODD, min_size=1))
 def test_kline_with_odd_fields_is_usable_or_malformed(odd: dict[str, object]) -> None:
     try:
-        told = decode(combined(**odd))
+        update = decode(combined(**odd))
     except Malformed:
         return
-    assert isinstance(told, CandleUpdate)
-    assert_usable(told.candle, told.series.interval)
+    assert isinstance(update, CandleUpdate)
+    assert_usable(update.candle, update.series.interval)
 
 
 @given(st.lists(st.tuples(ODD, ODD), max_size=3))

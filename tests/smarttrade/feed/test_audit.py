@@ -1,4 +1,4 @@
-"""What is published against what the exchange says later: confirmed, repaired, told."""
+"""What is published against what the exchange has later: confirmed, repaired, logged."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_what_agrees_is_left_alone(autojump_clock: MockClock) -> None:
     assert len(made.exchange.requests) == 5
 
 
-async def test_altered_history_is_confirmed_repaired_told_and_logged(
+async def test_altered_history_is_confirmed_repaired_published_and_logged(
     autojump_clock: MockClock,
 ) -> None:
     with capture_logs() as logs:
@@ -113,9 +113,9 @@ async def test_altered_history_is_confirmed_repaired_told_and_logged(
     assert made.corrected[0].candle.same_values(row)
     assert made.corrected[0].candle.closed
     assert made.counters.differences == 1
-    [told] = [log for log in logs if log["event"] == "audit_difference"]
-    assert told["published"] == held[1:6]
-    assert told["exchange"] == row[1:6]
+    [logged] = [log for log in logs if log["event"] == "audit_difference"]
+    assert logged["published"] == held[1:6]
+    assert logged["exchange"] == row[1:6]
     times = [asked.at for asked in made.exchange.requests]
     assert times[1] - times[0] >= CONFIRM_AFTER  # what was read once more
 

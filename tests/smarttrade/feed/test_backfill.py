@@ -15,7 +15,7 @@ from actors import Mailbox, Overflow
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.backfill import (
     CHECK_OVERDUE_INTERVAL,
-    MAX_TRIES,
+    MAX_ATTEMPTS,
     STREAM_FIRST,
     run_backfill,
 )
@@ -58,6 +58,11 @@ INTERVALS = [
     Interval.DAY_1,
 ]
 SIXTY = [Series(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
+
+
+def read(exchange: RestExchange) -> list[Candle]:
+    """The history of BTC as the client returns it."""
+    return [candle._replace(event_time=LONG_AFTER) for candle in exchange.history[BTC]]
 
 
 def gaps_mailbox(series: int) -> Mailbox[CandlesMissing]:
@@ -150,7 +155,7 @@ async def test_when_the_stream_asked_for_everything_nothing_is_left_to_ask(
     assert asking.store.searches == []
 
 
-async def test_store_is_told_to_look_around_now_and_then(autojump_clock: MockClock) -> None:
+async def test_store_is_sent_check_overdue_every_second(autojump_clock: MockClock) -> None:
     async with backfilling(RestExchange(), BTC) as asking:
         await trio.sleep(3.5)
     assert asking.store.times(CheckOverdue) == [CHECK_OVERDUE_INTERVAL * n for n in (1, 2, 3)]
@@ -166,7 +171,7 @@ async def test_whole_history_is_one_request_for_the_newest(autojump_clock: MockC
     assert (asked.range, asked.parameters["limit"]) == ((None, None), str(MAX_KLINES))
     [put] = asking.store.history
     assert (put.series, put.first) == (BTC, None)
-    assert put.rows == exchange.history[BTC][-1000:]
+    assert put.rows == read(exchange)[-1000:]
     assert asking.progress == [(1, 1)]
 
 
@@ -174,7 +179,7 @@ async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -
     exchange = RestExchange()
     exchange.have(BTC, 0, 20 * MINUTE)
     async with backfilling(exchange, BTC) as asking:
-        await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, as_of=77))
+        await asking.gaps.tell(CandlesMissing(BTC, 5 * MINUTE, 9 * MINUTE, as_of=LONG_AFTER + 77))
         await trio.sleep(10)
     [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == (
@@ -183,7 +188,7 @@ async def test_exactly_what_is_missing_is_asked_for(autojump_clock: MockClock) -
     )
     [put] = asking.store.history
     assert (put.first, open_times(put.rows)) == (5 * MINUTE, minutes(5, 9))
-    assert {row.event_time for row in put.rows} == {77}
+    assert {row.event_time for row in put.rows} == {LONG_AFTER + 77}
     assert asking.progress == []  # it had its history
 
 
@@ -245,7 +250,7 @@ async def test_outage_of_a_little_more_than_a_window_loses_nothing(
     assert [asked.range for asked in exchange.requests] == [(100 * MINUTE, None), (None, None)]
     assert [put.first for put in asking.store.history] == [100 * MINUTE, None]
     merged = {row.open_time: row for put in asking.store.history for row in put.rows}
-    assert list(merged.values()) == exchange.history[BTC][100:]
+    assert list(merged.values()) == read(exchange)[100:]
 
 
 async def test_outage_of_exactly_one_page(autojump_clock: MockClock) -> None:
@@ -310,7 +315,7 @@ async def test_history_that_never_lists_a_candle_is_left_to_the_store(
         await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 9 * MINUTE, 0))
         await trio.sleep(600)
     ranges = [asked.range for asked in exchange.requests]
-    assert ranges == [(9 * MINUTE, 9 * MINUTE)] * MAX_TRIES + [(9 * MINUTE, None)]
+    assert ranges == [(9 * MINUTE, 9 * MINUTE)] * MAX_ATTEMPTS + [(9 * MINUTE, None)]
     assert asking.store.got(HistoryRefused) == [HistoryRefused(BTC)]
 
 
@@ -323,7 +328,7 @@ async def test_later_candles_prove_that_history_has_none_of_those_before(
     async with backfilling(exchange, BTC) as asking:
         await asking.gaps.tell(CandlesMissing(BTC, 9 * MINUTE, 50 * MINUTE, 0))
         await trio.sleep(600)
-    assert len(exchange.requests) == MAX_TRIES + 1
+    assert len(exchange.requests) == MAX_ATTEMPTS + 1
     put = asking.store.history[-1]
     assert (put.first, open_times(put.rows)) == (9 * MINUTE, [100 * MINUTE])
     assert asking.store.got(HistoryRefused) == []
@@ -396,7 +401,7 @@ async def test_symbol_that_the_exchange_refuses_does_not_stop_the_others(
 async def test_newly_listed_symbol_without_any_candle_has_its_history(
     autojump_clock: MockClock,
 ) -> None:
-    """Nothing is all that there is: otherwise what the stream tells would wait for ever."""
+    """Nothing is all that there is: otherwise what the stream sends would wait indefinitely."""
     exchange = RestExchange()
     exchange.history[NEW] = []
     async with backfilling(exchange, NEW) as asking:
@@ -444,7 +449,7 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
     assert len(calm) / (back_at - 60) <= most_a_second
 
 
-async def test_exchange_that_limits_us_is_left_alone_by_all(autojump_clock: MockClock) -> None:
+async def test_nothing_is_sent_to_an_exchange_that_limits_us(autojump_clock: MockClock) -> None:
     exchange = RestExchange()
     for series in SIXTY:
         exchange.have(series, 0, 3 * series.interval.typical_length)
@@ -567,7 +572,7 @@ async def test_beginning_stays_within_the_weight_budget(autojump_clock: MockCloc
     assert max(exchange.weights.values()) <= 50
 
 
-async def test_what_the_stream_told_of_a_new_symbol_is_published(
+async def test_what_the_stream_sent_of_a_new_symbol_is_published(
     autojump_clock: MockClock,
 ) -> None:
     exchange = RestExchange()
@@ -591,22 +596,22 @@ async def test_minutes_that_history_never_lists_are_settled_by_what_it_lists_lat
 ) -> None:
     """The stream reported minute 10, trading stopped, and history goes on at minute 60 without it.
 
-    What the stream said stays as it said it last, final; the minutes around it are a gap of the
-    exchange. Meanwhile the range is asked for ever more seldom.
+    What the stream sent stays in its last state, final; the minutes around it are a gap of the
+    exchange. Meanwhile the range is asked for less and less often.
     """
     exchange = RestExchange()
     exchange.have(BTC, 0, 8 * MINUTE)
     exchange.history[BTC] = [c._replace(closed=True) for c in exchange.history[BTC]]
-    told = Candle(10 * MINUTE, 1.0, 1.0, 1.0, 1.0, 5.0, False, 10 * MINUTE + 1, False)
+    sent = Candle(10 * MINUTE, 1.0, 1.0, 1.0, 1.0, 5.0, False, 10 * MINUTE + 1, False)
     async with (
         world(exchange, ["BTCUSDT"], [Interval.MINUTE_1]) as w,
         trio.open_nursery() as nursery,
     ):
         await nursery.start(w.backfill)
         await trio.sleep(STREAM_FIRST + 1)
-        await w.store.tell(PutUpdates([(BTC, told)]))
+        await w.store.tell(PutUpdates([(BTC, sent)]))
         await trio.sleep(1200)
-        assert (await w.window(BTC))[-1] == told
+        assert (await w.window(BTC))[-1] == sent
         asked = len(exchange.requests)
         assert asked <= 60
         listed = exchange.history[BTC]
@@ -616,12 +621,12 @@ async def test_minutes_that_history_never_lists_are_settled_by_what_it_lists_lat
         page = await w.store.ask(partial(GetPage, BTC, 1000, None))
         nursery.cancel_scope.cancel()
     assert isinstance(page, Page)
-    assert told._replace(closed=True) in page.candles
+    assert sent._replace(closed=True) in page.candles
     assert [(gap.first // MINUTE, gap.last // MINUTE, gap.cause) for gap in page.gaps] == [
         (9, 9, "exchange"),
         (11, 59, "exchange"),
     ]
-    assert (BTC, told._replace(closed=True)) in w.published
+    assert (BTC, sent._replace(closed=True)) in w.published
 
 
 async def test_gap_is_looked_after_until_history_lists_it_although_the_stream_goes_on(
@@ -639,10 +644,10 @@ async def test_gap_is_looked_after_until_history_lists_it_although_the_stream_go
         await trio.sleep(STREAM_FIRST + 1)
         for minute in range(10, 70):
             for second in range(2, 62, 2):
-                told = candle(minute * MINUTE, closed=second == 60)._replace(
+                sent = candle(minute * MINUTE, closed=second == 60)._replace(
                     read=False, event_time=minute * MINUTE + second * 1000
                 )
-                await w.store.tell(PutUpdates([(BTC, told)]))
+                await w.store.tell(PutUpdates([(BTC, sent)]))
                 await trio.sleep(2)
         assert len(exchange.requests) <= 60
         exchange.have(BTC, 0, 70 * MINUTE)
@@ -674,7 +679,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
         assert crashed_at < trio.current_time() < 2
         series = exchange.requests[0].series
         assert len(await w.window(series)) == 51
-        # Five candles later, while nobody backfills, the stream goes on.
+        # Five candles later, while no backfill runs, the stream goes on.
         for each in SIXTY:
             exchange.have(each, *around(each.interval, NOW + 5 * each.interval.typical_length, 55))
         newest = exchange.history[series][-1]
@@ -694,7 +699,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
 async def test_full_mailbox_of_gaps_does_not_hold_up_the_restart(
     autojump_clock: MockClock,
 ) -> None:
-    """The store waits to tell of a gap; whoever asks the store first, waits for ever."""
+    """The store waits to report a gap; an actor that asks the store first waits indefinitely."""
     exchange = RestExchange()
     for series in SIXTY:
         exchange.have(series, *around(series.interval, NOW, 3))
@@ -710,7 +715,7 @@ async def test_full_mailbox_of_gaps_does_not_hold_up_the_restart(
                 nursery.cancel_scope.cancel()
 
 
-def test_candles_of_the_fake_are_told_apart() -> None:
+def test_candles_of_the_fake_differ() -> None:
     assert candle(0) != candle(MINUTE)
 
 

@@ -13,8 +13,8 @@ from smarttrade.feed.backfill_queue import (
     MAX_FRUITLESS,
     PAUSE,
     UNREACHABLE_PAUSE,
+    Attempt,
     BackfillQueue,
-    Try,
 )
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -129,8 +129,8 @@ def test_queue_has_a_series_that_waits_or_is_being_read() -> None:
 def test_page_that_is_followed_by_another_waits_for_nothing() -> None:
     entries = queue(missing(first=0, last=5000))
     taken(entries)
-    entries.go_on(missing(first=1000, last=5000))
-    assert entries.take(0.0) == Try(missing(first=1000, last=5000), 0)
+    entries.resume(missing(first=1000, last=5000))
+    assert entries.take(0.0) == Attempt(missing(first=1000, last=5000), 0)
 
 
 def fail(entries: BackfillQueue, now: float, *, is_reachable: bool = True) -> None:
@@ -210,7 +210,7 @@ def order_at(entries: BackfillQueue, now: float) -> list[Series]:
 
 
 def test_requests_for_one_series_have_a_ceiling_an_hour() -> None:
-    """Whoever asks, however often, and whether the range is kept or given up."""
+    """However often it is asked for, and whether the range is kept or given up."""
     entries, now = BackfillQueue(), 0.0
     tries = []
     while now < 5 * HOUR:

@@ -23,7 +23,7 @@ def test_connections_are_attempted_no_oftener_than_allowed(
         wait = budget.reserve(now)
         if wait and patient:
             now += wait
-            assert budget.reserve(now) == 0  # the wait was told truly
+            assert budget.reserve(now) == 0  # the wait was long enough
             made.append(now)
         elif not wait:
             made.append(now)

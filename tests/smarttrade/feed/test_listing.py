@@ -230,13 +230,13 @@ async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None
 
 
 @pytest.mark.parametrize("code", [-1000, -1001, -1003, -1008])
-async def test_trouble_inside_the_exchange_is_no_verdict_about_symbols(
+async def test_failure_inside_the_exchange_says_nothing_about_symbols(
     code: int, autojump_clock: MockClock
 ) -> None:
     """Source: errors.md, "10xx - General Server or Network issues"."""
     exchange = exchange_with(*SYMBOLS)
-    trouble = Scripted(httpx.Response(400, json={"code": code, "msg": "Please try again."}))
-    exchange.hosts["api.exchange.test"] = trouble
+    failure = Scripted(httpx.Response(400, json={"code": code, "msg": "Please try again."}))
+    exchange.hosts["api.exchange.test"] = failure
     async with trio.open_nursery() as nursery:
 
         async def recover() -> None:

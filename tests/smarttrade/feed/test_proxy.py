@@ -137,7 +137,7 @@ ANSWERS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-async def test_proxy_that_lets_nobody_through_is_named(
+async def test_proxy_that_refuses_every_request_is_named(
     answer: bytes, nursery: trio.Nursery
 ) -> None:
     proxy = Proxy(answer)

@@ -18,6 +18,7 @@ from smarttrade.feed.network import CONNECTIONS, Network
 from smarttrade.feed.rest import REQUEST_TIMEOUT, RestClient
 from smarttrade.feed.venue import SymbolStatus
 from smarttrade.feed.weight import Purpose, WeightBudget
+from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from tests.fakes.exchange_rest import (
@@ -40,6 +41,11 @@ def exchange_with_history(candles: int = 3) -> RestExchange:
     exchange = RestExchange()
     exchange.have(BTC, 0, (candles - 1) * MINUTE)
     return exchange
+
+
+def read(exchange: RestExchange) -> list[Candle]:
+    """The history of BTC as the client returns it."""
+    return [candle._replace(event_time=LONG_AFTER) for candle in exchange.history[BTC]]
 
 
 @asynccontextmanager
@@ -70,7 +76,7 @@ async def test_newest_klines(autojump_clock: MockClock) -> None:
     exchange = exchange_with_history(3)
     async with asking(exchange) as rest:
         candles = await rest.klines(BTC)
-    assert candles == exchange.history[BTC]
+    assert candles == read(exchange)
     [asked] = exchange.requests
     assert (asked.host, asked.path) == (MAIN_HOST, "/api/v3/klines")
     assert asked.parameters == {"symbol": "BTCUSDT", "interval": "1m", "limit": "1000"}
@@ -79,11 +85,20 @@ async def test_newest_klines(autojump_clock: MockClock) -> None:
 async def test_klines_of_a_range(autojump_clock: MockClock) -> None:
     exchange = exchange_with_history(10)
     async with asking(exchange) as rest:
-        candles = await rest.klines(BTC, first=0, last=MINUTE, limit=5, as_of=7)
+        candles = await rest.klines(BTC, first=0, last=MINUTE, limit=5, as_of=LONG_AFTER + 7)
     assert [c.open_time for c in candles] == [0, MINUTE]
-    assert {c.event_time for c in candles} == {7}
+    assert {c.event_time for c in candles} == {LONG_AFTER + 7}
     [asked] = exchange.requests
     assert (asked.range, asked.parameters["limit"]) == ((0, MINUTE), "5")
+
+
+async def test_rows_are_no_older_than_what_the_exchange_has_reported_of_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    """Events from before that do not replace them."""
+    async with asking(exchange_with_history()) as rest:
+        candles = await rest.klines(BTC, as_of=7)
+    assert {c.event_time for c in candles} == {LONG_AFTER}
 
 
 async def test_statuses_of_several_symbols(autojump_clock: MockClock) -> None:
@@ -125,14 +140,14 @@ FAILURES: dict[str, Answer] = {
     "bad compression": Scripted(httpx.DecodingError("")),
     "silent": silent,
     "dripping": dripping,
-    "somebody else's page": Scripted(httpx.Response(200, text="<html>Log in, please</html>")),
-    "somebody else's JSON": Scripted(httpx.Response(200, json={"ok": True})),
+    "another server's page": Scripted(httpx.Response(200, text="<html>Log in, please</html>")),
+    "another server's JSON": Scripted(httpx.Response(200, json={"ok": True})),
     "nothing": Scripted(httpx.Response(200)),
     "rows in disorder": Scripted(
         httpx.Response(200, json=[[t, "1", "1", "1", "1", "1", 0] for t in (60000, 0)])
     ),
-    "somebody else's 400": Scripted(httpx.Response(400, text="Bad request")),
-    "trouble inside": Scripted(error(-1001, "Internal error; unable to process your request.")),
+    "another server's 400": Scripted(httpx.Response(400, text="Bad request")),
+    "failure inside": Scripted(error(-1001, "Internal error; unable to process your request.")),
     "overload": Scripted(error(-1008, "Server is currently overloaded with other requests.")),
 }
 failing = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
@@ -146,7 +161,7 @@ async def test_other_endpoint_is_asked_when_one_fails(
     exchange = exchange_with_history()
     exchange.hosts[MAIN_HOST] = failure
     async with asking(exchange) as rest:
-        assert await rest.klines(BTC) == await rest.klines(BTC) == exchange.history[BTC]
+        assert await rest.klines(BTC) == await rest.klines(BTC) == read(exchange)
         assert rest.endpoint == SPARE
     assert hosts(exchange) == [MAIN_HOST, SPARE_HOST, SPARE_HOST]
     assert rest.budget.returned == rest.budget.spent == 6
@@ -180,7 +195,7 @@ async def test_request_is_limited_as_a_whole(slow: Answer, autojump_clock: MockC
     ("status", "hint"),
     [(451, "data-api.binance.vision in BINANCE_REST_URL"), (403, "BINANCE_REST_URL")],
 )
-async def test_refusal_of_a_place_comes_with_advice(
+async def test_refusal_of_a_place_comes_with_a_hint(
     status: int, hint: str, autojump_clock: MockClock
 ) -> None:
     exchange = RestExchange()

@@ -107,7 +107,9 @@ async def test_exchange_that_does_not_deliver_is_reconnected_to_ever_more_rarely
     assert len(feed.history.requests_for(BTC_5M)) * 2 < 60 * 20  # weight in the hour
 
 
-async def test_suspect_that_rest_does_not_confirm_is_left_alone(autojump_clock: MockClock) -> None:
+async def test_suspect_that_rest_does_not_confirm_keeps_its_connection(
+    autojump_clock: MockClock,
+) -> None:
     """While REST is away nothing is proven, so nothing is torn down."""
     async with running_stream(sending_updates(BTC), series=[BTC, BTC_5M], watched=False) as feed:
         await trio.sleep(600)

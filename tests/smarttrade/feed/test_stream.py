@@ -201,7 +201,7 @@ async def test_other_endpoint_is_tried_when_one_does_not_open(autojump_clock: Mo
     assert hosts == [MAIN, SPARE, MAIN, MAIN, SPARE, SPARE]
 
 
-async def test_exchange_is_left_alone_for_as_long_as_it_says(autojump_clock: MockClock) -> None:
+async def test_nothing_is_sent_for_as_long_as_the_exchange_asks(autojump_clock: MockClock) -> None:
     async with unwatched_stream(refusing(429, [(b"Retry-After", b"77")]), listening) as feed:
         await trio.sleep(100)
     assert feed.exchange.times == [0.0, 77.0]
@@ -534,7 +534,7 @@ async def test_feed_is_reported_when_it_changes(autojump_clock: MockClock) -> No
         assert 0 <= at - since < within + 1e-6
 
 
-async def test_feed_tells_the_time_of_the_wall(autojump_clock: MockClock) -> None:
+async def test_feed_status_has_the_time_of_the_wall_clock(autojump_clock: MockClock) -> None:
     async with unwatched_stream(silent) as feed:
         await trio.sleep(1.5)
     [(at, message)] = [

@@ -183,7 +183,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-async def test_place_that_is_refused_leads_on_and_is_logged_with_advice(
+async def test_refusal_of_a_place_leads_to_the_next_host_and_is_logged_with_a_hint(
     status: int, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
@@ -217,7 +217,7 @@ async def test_malformed_messages_among_candles_are_skipped(
 
 
 async def test_ban_stops_every_connection(autojump_clock: MockClock) -> None:
-    """And an actor that is started anew: the time is kept with the counters."""
+    """And an actor that is restarted: the time is kept with the counters."""
     series = [Series(f"S{number}USDT", Interval.MINUTE_1) for number in range(2500)]
 
     async def losing(peer: Peer) -> None:
