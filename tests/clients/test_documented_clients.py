@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,20 +64,3 @@ def test_history_is_a_table(service: Service, tmp_path: Path) -> None:
     assert len(rows) == 100
     truth = service.candles("BTCUSDT", "1h")[-50]
     assert ",".join(map(str, truth.values())) in rows
-
-
-@pytest.mark.slow
-def test_client_works_in_an_environment_of_its_own(service: Service, tmp_path: Path) -> None:
-    """Installed as a user installs it: without the server and what that needs."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
-    python = tmp_path / "venv" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", f"{CLIENTS}[trio]"]
-    subprocess.run(install, check=True, timeout=300)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    file = saved(tmp_path, "table.py", service.url)
-    done = subprocess.run(
-        [python, file], capture_output=True, text=True, timeout=60, check=True, env=environment
-    )
-    assert len(done.stdout.splitlines()) == 101
-    styles = "import smarttrade_client, smarttrade_client.asyncio, smarttrade_client.trio"
-    subprocess.run([python, "-c", styles], check=True, timeout=60, env=environment)
