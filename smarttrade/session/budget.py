@@ -32,6 +32,9 @@ REQUEST = 1.0
 HANDSHAKE = 5.0
 """A WebSocket: its tasks, its session, and their end; 3 to 5 ms."""
 
+TLS = 1.0
+"""A TLS handshake: a signature, 0.1 to 1 ms, as the key is."""
+
 MESSAGE = 0.2
 """A request in a session, whatever it asks for; 0.1 to 0.2 ms. The connection's own budget counts
 it as one request, as the limits of a session do."""
@@ -118,6 +121,10 @@ class Budget:
         """Pay for a frame or a read."""
         return self._spend(self._pieces, now, cost, cost)
 
+    def take(self, now: float, cost: float) -> bool:
+        """Pay for something that only the address pays for."""
+        return self.address is None or self.address.take(now, cost)
+
     def debit(self, cost: float) -> None:
         """Charge for something that has been done."""
         self._answers.debit(cost)
@@ -145,6 +152,4 @@ class Budget:
     def _spend(self, own: TokenBucket, now: float, cost: float, address_cost: float) -> Verdict:
         if not own.take(now, cost):
             return Verdict.FLOODING
-        if self.address is not None and not self.address.take(now, address_cost):
-            return Verdict.ADDRESS_EXHAUSTED
-        return Verdict.PAID
+        return Verdict.PAID if self.take(now, address_cost) else Verdict.ADDRESS_EXHAUSTED

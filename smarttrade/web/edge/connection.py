@@ -39,7 +39,7 @@ from math import inf
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 
-from ...session.budget import Budget
+from ...session.budget import TLS, Budget
 from ...session.outbox import Outbox
 from .application import AppTasks
 from .context import CLOSED_ERRORS, READ_SIZE, Closing, Edge, FloodedError, Peers, discard
@@ -80,6 +80,10 @@ class Connection:
         self._protocol: EdgeProtocol
         self._state = State.AWAITING_REQUEST
         self._done = trio.Event()  # the answer to the last request of a client is complete
+
+    def pays_for_tls(self) -> bool:
+        """Whether the client may begin a TLS handshake, if it is to."""
+        return not self._peers.secure or self._budget.take(trio.current_time(), TLS)
 
     async def run(self) -> None:
         """Serve the client until either side ends; the outbox is closed whatever happens.

@@ -31,8 +31,9 @@ from ..edge.connection import Connection
 from ..edge.context import CLOSED_ERRORS, Edge, Peers, edge_for
 from ..fast_path import FAST_PATH
 from ..server_limits import ServerCounters, ServerLimits
-from .refusal import refuse, tls_handshake
+from .refusal import refuse
 from .sockets import configure_accepted
+from .tls import TlsListener, TurnStream, tls_handshake
 
 log = structlog.get_logger(__name__)
 
@@ -61,13 +62,11 @@ async def serve_web(
         Exception: what the application's before-serving functions or background tasks raise; no
             client's doing.
     """
-    if ssl_context is not None:
-        listeners = [
-            trio.SSLListener(listener, ssl_context, https_compatible=True) for listener in listeners
-        ]
     fast_path = app.extensions.get(FAST_PATH)
     edge = edge_for(wrap_app(app, 0, "asgi"), limits, counters, fast_path, access)
     counters.waiting_bytes = lambda: edge.networks.memory.total
+    if ssl_context is not None:
+        listeners = [TlsListener(listener, ssl_context, edge) for listener in listeners]
     server = _Server(edge)
     async with _owned(listeners), _started(app), trio.open_nursery() as connections:
         try:
@@ -198,7 +197,9 @@ class _Server:
         self._edge.counters.open += 1
         self._clients[outbox] = connection
         try:
-            if await tls_handshake(stream, within=limits.head_timeout):
+            if not connection.pays_for_tls():
+                self._edge.counters.refused_rate += 1
+            elif await tls_handshake(stream, within=limits.head_timeout):
                 await connection.run()
             else:
                 self._edge.counters.slow_heads += 1
@@ -245,6 +246,8 @@ def _peers_of(stream: trio.abc.Stream, limits: ServerLimits) -> Peers:
     """The addresses; None for what is no socket. Sets the socket's options while we have it."""
     transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     secure = transport is not stream
+    if isinstance(transport, TurnStream):
+        transport = transport.stream
     if not isinstance(transport, trio.SocketStream):
         return Peers(None, None, secure)
     configure_accepted(transport.socket, stall_limit=limits.stall_limit)

@@ -8,6 +8,7 @@ from contextlib import suppress
 import trio
 
 from ..edge.context import CLOSED_ERRORS, discard
+from .tls import tls_handshake
 
 REFUSE_TIMEOUT = 2.0  # seconds from the accept to our close
 RETRY_AFTER = 10  # seconds
@@ -31,16 +32,6 @@ async def refuse(stream: trio.abc.Stream, code: str) -> None:
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
             await discard(stream)
-
-
-async def tls_handshake(stream: trio.abc.Stream, *, within: float) -> bool:
-    """Agree on TLS where there is any; False when the client does not in time."""
-    if isinstance(stream, trio.SSLStream):
-        with trio.move_on_after(within), suppress(*CLOSED_ERRORS):
-            await stream.do_handshake()
-            return True
-        return False
-    return True
 
 
 def refusal(code: str) -> bytes:

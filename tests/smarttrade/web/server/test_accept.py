@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import errno
 import json
-import ssl
-import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -497,66 +494,7 @@ async def stuck_client(server: Served, target: str) -> RawClient:
     return client
 
 
-# TLS, and no sockets at all
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for localhost in one file."""
-    path = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    files = ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"]
-    try:
-        subprocess.run([*command.split(), *files], cwd=path, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("needs the openssl command")
-    both = path / "both.pem"
-    both.write_bytes((path / "key.pem").read_bytes() + (path / "cert.pem").read_bytes())
-    return both
-
-
-async def test_tls_clients_are_served_and_closed_on_stop(
-    certificate: Path, nursery: trio.Nursery
-) -> None:
-    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ours.load_cert_chain(certificate)
-    theirs = ssl.create_default_context()
-    theirs.check_hostname = False
-    theirs.verify_mode = ssl.CERT_NONE
-    listeners = await open_listeners("127.0.0.1", 0)
-    application = Application()
-    await nursery.start(
-        partial(
-            serve_web,
-            application.build(),
-            listeners,
-            limits=ServerLimits(linger=0.1, head_timeout=0.2),
-            counters=(counters := ServerCounters()),
-            draining=application.draining,
-            drain_timeout=1,
-            ssl_context=ours,
-        )
-    )
-    port = listeners[0].socket.getsockname()[1]
-    silent = await trio.open_tcp_stream("127.0.0.1", port)
-    client = RawClient(
-        await trio.open_ssl_over_tcp_stream(
-            "127.0.0.1", port, ssl_context=theirs, https_compatible=True
-        )
-    )
-    with trio.fail_after(3):
-        await client.upgrade("/ws?me")
-        await application.joined("/ws?me")
-        application.post(1, size=100_000)
-        assert (await client.text()).startswith("candle 1")
-        await client.say("hi")
-        assert await client.text() == "echo hi"
-        assert await silent.receive_some() == b""
-        application.draining.set()
-        assert await client.close_code() == 1001
-    await client.close()
-    await silent.aclose()
-    assert counters.failed == 0
+# No sockets at all
 
 
 class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
