@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .model import PREFIX
+from .fields import PREFIX
 
 DEPRECATED: Mapping[str, str] = {
     f"{PREFIX}{old}": f"{PREFIX}{new}"

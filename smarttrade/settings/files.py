@@ -6,7 +6,8 @@ import ssl
 from pathlib import Path
 
 from ..web.access import Access
-from .model import PREFIX, Settings
+from .fields import PREFIX
+from .model import Settings
 from .sources import BadSettings
 from .values import token
 

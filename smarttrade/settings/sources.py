@@ -20,7 +20,8 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from .deprecated import DEPRECATED
-from .model import PREFIX, Settings
+from .fields import PREFIX
+from .model import Settings
 from .values import Explained, masked
 from .variables import VARIABLES
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from .model import PREFIX, Settings
+from .fields import PREFIX
+from .model import Settings
 from .values import shown
 
 

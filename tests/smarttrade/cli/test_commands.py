@@ -225,9 +225,9 @@ def test_each_bad_value_is_one_line_and_nothing_else(tmp_path: Path) -> None:
     assert out == ""
     assert [line.split("=")[0] for line in err.splitlines()] == [
         "smarttrade: REDIS_URL",
+        "smarttrade: SMARTTRADE_INTERVALS",
         "smarttrade: PORT",
         "smarttrade: LOG_LEVEL",
-        "smarttrade: SMARTTRADE_INTERVALS",
     ]
     assert "sesame" not in err
 

@@ -131,9 +131,9 @@ def test_a_bad_value_is_one_line_with_variable_value_and_what_is_allowed(
 def test_every_problem_is_reported_at_once_with_where_it_came_from() -> None:
     found = problems({"PORT": "-1"}, {"LOG_LEVEL": "loud"}, "SMARTTRADE_INTERVALS=1m,7m")
     assert [re.sub(":.*", "", problem) for problem in found] == [
+        "SMARTTRADE_INTERVALS='1m,7m' (.env)",
         "PORT='-1' (command line)",
         "LOG_LEVEL='loud' (environment)",
-        "SMARTTRADE_INTERVALS='1m,7m' (.env)",
     ]
 
 
