@@ -20,7 +20,7 @@ from ..store.messages import (
     StoreMessage,
     SubscriptionSpec,
 )
-from .budget import CANDLES_PER_TURN, Verdict
+from .budget import CANDLES_PER_TURN, MAX_CANDLES_PER_TURN, Verdict
 from .draining import Draining
 from .errors import CloseCode
 from .frame_queue import ClosedReason
@@ -37,6 +37,7 @@ from .subscriber import Subscriber
 
 ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
 CANDLES_SINCE = 100  # of a snapshot with `since`, about: clients come back soon, if at all
+READ_AT_ONCE = 0.01  # seconds; a client that takes a snapshot in that time is up to date
 CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake of a client that may not be reading
 
 T = TypeVar("T")
@@ -190,32 +191,32 @@ async def _open(
 ) -> None:
     """Open subscriptions at the pace at which the client reads its snapshots.
 
-    So the snapshots of one that does not read are neither made nor kept.
+    So the snapshots of one that does not read are neither made nor kept. Series without a snapshot
+    are opened first: their updates begin with the acknowledgement.
     """
-    for portion in portions(wanted):
+    rest = sorted(wanted, key=lambda spec: _candles(spec) > 0)
+    limit = CANDLES_PER_TURN // 2
+    while rest or acknowledgement:
+        posted_at = trio.current_time()
         await subscriber.outbox.written()
+        reads_at_once = trio.current_time() < posted_at + READ_AT_ONCE
+        limit = min(2 * limit, MAX_CANDLES_PER_TURN) if reads_at_once else CANDLES_PER_TURN
+        portion, rest = first_portion(rest, limit)
         async with subscriber.budget.turn():
             await _ask(store, partial(OpenSubscriptions, subscriber, portion, acknowledgement))
         acknowledgement = b""
 
 
-def portions(wanted: Sequence[SubscriptionSpec]) -> list[list[SubscriptionSpec]]:
-    """What is opened at a time; at least one portion, for the acknowledgement.
-
-    Series without a snapshot are in the first one: their updates begin with the acknowledgement.
-    """
-    plain = [each for each in wanted if _candles(each) == 0]
-    found, size = [plain], 0
-    for spec in wanted:
-        candles = _candles(spec)
-        if not candles:
-            continue
-        if size and size + candles > CANDLES_PER_TURN:
-            found.append([])
-            size = 0
-        found[-1].append(spec)
-        size += candles
-    return found
+def first_portion(
+    wanted: list[SubscriptionSpec], limit: int
+) -> tuple[list[SubscriptionSpec], list[SubscriptionSpec]]:
+    """What is opened next, of about `limit` candles and at least one series; and the rest."""
+    candles = _candles(wanted[0]) if wanted else 0
+    count = min(1, len(wanted))
+    while count < len(wanted) and candles + _candles(wanted[count]) <= limit:
+        candles += _candles(wanted[count])
+        count += 1
+    return wanted[:count], wanted[count:]
 
 
 def _candles(spec: SubscriptionSpec) -> int:

@@ -59,7 +59,11 @@ FRAMES_PER_TURN = 16
 """Frames of one read that are handled before other connections have their turn; 0.3 ms."""
 
 CANDLES_PER_TURN = 2000
-"""Of snapshots that are encoded and sent before other connections have their turn; 0.4 ms."""
+"""Of snapshots that are encoded and sent before other connections have their turn; 0.4 ms. Twice as
+many each time for a client that reads at once, since each turn also waits for the hub."""
+
+MAX_CANDLES_PER_TURN = 8000
+"""1.6 ms."""
 
 
 class Verdict(Enum):

@@ -16,7 +16,7 @@ from smarttrade.market.series import Series
 from smarttrade.session.actor import (
     ANSWER_TIMEOUT,
     CLOSE_TIMEOUT,
-    portions,
+    first_portion,
     run_legacy_session,
     run_session,
 )
@@ -32,6 +32,7 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing, HubEvent
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import (
+    Catalogue,
     CloseSubscriptions,
     GetCatalogue,
     OpenSubscriptions,
@@ -347,15 +348,29 @@ async def test_snapshot_is_taken_when_the_client_has_read_what_was_sent_before(
 
 def test_series_are_opened_a_few_snapshots_at_a_time() -> None:
     whole = [SubscriptionSpec(BTC, snapshot=1000) for _ in range(5)]
-    assert [len(each) for each in portions(whole)] == [2, 2, 1]
+    assert first_portion(whole, 2000) == (whole[:2], whole[2:])
+    assert first_portion(whole, 500) == (whole[:1], whole[1:])
     back = [SubscriptionSpec(BTC, since=0) for _ in range(60)]
-    assert [len(each) for each in portions(back)] == [20, 20, 20]
-    assert portions([]) == [[]]
+    assert first_portion(back, 2000) == (back[:20], back[20:])
+    assert first_portion(back[:3], 2000) == (back[:3], [])
+    assert first_portion([], 2000) == ([], [])
 
 
-def test_series_without_a_snapshot_are_opened_at_once() -> None:
-    plain, whole = SubscriptionSpec(ETH), SubscriptionSpec(BTC, snapshot=1000)
-    assert portions([whole, whole, whole, plain]) == [[plain, whole, whole], [whole]]
+async def test_client_that_reads_at_once_gets_more_at_a_time(autojump_clock: MockClock) -> None:
+    intervals = tuple(Interval)
+    whole = [{"symbol": "BTCUSDT", "interval": i.value, "snapshot": 1000} for i in intervals]
+    async with serving_nothing() as service:
+        client, opened = MemoryClient(), list[int]()
+        service.welcome(client)
+        client.ask({"subscriptions": [*whole, {"symbol": "ETHUSDT", "interval": "1m"}]})
+        while sum(opened) < len(intervals) + 1:
+            match await service.store.receive():
+                case GetCatalogue(reply):
+                    reply.set(Catalogue(("BTCUSDT", "ETHUSDT"), intervals))
+                case OpenSubscriptions(wanted=wanted, reply=answer) if answer is not None:
+                    opened.append(len(wanted))
+                    answer.set(None)
+        assert opened == [1 + 2, 4, 8, 2]
 
 
 async def test_flood_of_bad_requests_is_closed_with_1008_after_the_last_answer(
