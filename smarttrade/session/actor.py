@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from math import inf
-from typing import Protocol, TypeVar, assert_never
+from typing import Protocol, assert_never
 
 import trio
 
-from actors import ActorDied, Mailbox, MailboxClosed, Reply
+from actors import ActorDied, Mailbox, MailboxClosed
 
 from ..market.series import Series
 from ..store.messages import (
@@ -20,10 +19,11 @@ from ..store.messages import (
     StoreMessage,
     SubscriptionSpec,
 )
-from .budget import CANDLES_PER_TURN, MAX_CANDLES_PER_TURN, Verdict
+from .budget import Verdict
 from .draining import Draining
 from .errors import CloseCode
 from .frame_queue import ClosedReason
+from .opening import ANSWER_TIMEOUT, ask, open_subscriptions
 from .protocol import (
     End,
     Send,
@@ -35,12 +35,7 @@ from .protocol import (
 )
 from .subscriber import Subscriber
 
-ANSWER_TIMEOUT = 5.0  # seconds for the store to answer; it takes microseconds
-CANDLES_SINCE = 100  # of a snapshot with `since`, about: clients come back soon, if at all
-READ_AT_ONCE = 0.01  # seconds; a client that takes a snapshot in that time is up to date
 CLOSE_TIMEOUT = 2.0  # seconds for the closing handshake of a client that may not be reading
-
-T = TypeVar("T")
 
 
 class Client(Protocol):
@@ -83,7 +78,7 @@ async def run_session(
             await protocol.budget.settle()
             try:
                 async with protocol.budget.turn():
-                    catalogue = await _ask(store, GetCatalogue)
+                    catalogue = await ask(store, GetCatalogue)
                     actions = protocol.receive(message, catalogue, trio.current_time())
                 for action in actions:
                     if isinstance(action, End):
@@ -176,61 +171,8 @@ async def _carry_out(
             subscriber.outbox.post_once(frame)
         case Subscribe(wanted, acknowledgement):
             subscriber.budget.debit_bytes(len(acknowledgement))
-            await _open(subscriber, wanted, acknowledgement, store)
+            await open_subscriptions(subscriber, wanted, acknowledgement, store)
         case Unsubscribe(series, acknowledgement):
             await store.tell(CloseSubscriptions(subscriber, series, acknowledgement))
         case _:
             assert_never(action)
-
-
-async def _open(
-    subscriber: Subscriber,
-    wanted: Sequence[SubscriptionSpec],
-    acknowledgement: bytes,
-    store: Mailbox[StoreMessage],
-) -> None:
-    """Open subscriptions at the pace at which the client reads its snapshots.
-
-    So the snapshots of one that does not read are neither made nor kept. Series without a snapshot
-    are opened first: their updates begin with the acknowledgement.
-    """
-    rest = sorted(wanted, key=lambda spec: _candles(spec) > 0)
-    limit = CANDLES_PER_TURN // 2
-    while rest or acknowledgement:
-        posted_at = trio.current_time()
-        await subscriber.outbox.written()
-        reads_at_once = trio.current_time() < posted_at + READ_AT_ONCE
-        limit = min(2 * limit, MAX_CANDLES_PER_TURN) if reads_at_once else CANDLES_PER_TURN
-        portion, rest = first_portion(rest, limit)
-        async with subscriber.budget.turn():
-            await _ask(store, partial(OpenSubscriptions, subscriber, portion, acknowledgement))
-        acknowledgement = b""
-
-
-def first_portion(
-    wanted: list[SubscriptionSpec], limit: int
-) -> tuple[list[SubscriptionSpec], list[SubscriptionSpec]]:
-    """What is opened next, of about `limit` candles and at least one series; and the rest."""
-    candles = _candles(wanted[0]) if wanted else 0
-    count = min(1, len(wanted))
-    while count < len(wanted) and candles + _candles(wanted[count]) <= limit:
-        candles += _candles(wanted[count])
-        count += 1
-    return wanted[:count], wanted[count:]
-
-
-def _candles(spec: SubscriptionSpec) -> int:
-    """How many candles its snapshot has, about."""
-    if spec.since is not None:
-        return CANDLES_SINCE
-    return spec.snapshot or 0
-
-
-async def _ask(store: Mailbox[StoreMessage], make: Callable[[Reply[T]], StoreMessage]) -> T:
-    """The answer of the store, or of the hub behind it.
-
-    Raises:
-        trio.TooSlowError, ActorDied, MailboxClosed: there is none.
-    """
-    with trio.fail_after(ANSWER_TIMEOUT):
-        return await store.ask(make)

@@ -14,9 +14,7 @@ from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.session.actor import (
-    ANSWER_TIMEOUT,
     CLOSE_TIMEOUT,
-    first_portion,
     run_legacy_session,
     run_session,
 )
@@ -25,6 +23,7 @@ from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.draining import Draining
 from smarttrade.session.hub_actor import run_hub
 from smarttrade.session.hub_counters import HubCounters
+from smarttrade.session.opening import ANSWER_TIMEOUT
 from smarttrade.session.protocol import SessionCounters, SessionProtocol
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.subscriber import Subscriber
@@ -39,7 +38,6 @@ from smarttrade.store.messages import (
     PutHistory,
     PutUpdates,
     StoreMessage,
-    SubscriptionSpec,
 )
 from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.clients import MemoryClient, NonClosingClient, NonReadingClient
@@ -344,16 +342,6 @@ async def test_snapshot_is_taken_when_the_client_has_read_what_was_sent_before(
         await service.put(candle(4))
         [update] = await client.read(1)
         assert (update["candle"]["time"], update["closed"]) == (at(4) // 1000, True)
-
-
-def test_series_are_opened_a_few_snapshots_at_a_time() -> None:
-    whole = [SubscriptionSpec(BTC, snapshot=1000) for _ in range(5)]
-    assert first_portion(whole, 2000) == (whole[:2], whole[2:])
-    assert first_portion(whole, 500) == (whole[:1], whole[1:])
-    back = [SubscriptionSpec(BTC, since=0) for _ in range(60)]
-    assert first_portion(back, 2000) == (back[:20], back[20:])
-    assert first_portion(back[:3], 2000) == (back[:3], [])
-    assert first_portion([], 2000) == ([], [])
 
 
 async def test_client_that_reads_at_once_gets_more_at_a_time(autojump_clock: MockClock) -> None:
