@@ -42,7 +42,11 @@ class Client(Protocol):
     """The WebSocket of one client, already accepted."""
 
     async def receive(self) -> str | bytes:
-        """The next message; cancelled when the client has gone."""
+        """The next message.
+
+        Raises:
+            trio.EndOfChannel: the client has gone.
+        """
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after what is pending."""
@@ -58,8 +62,8 @@ async def run_session(
 ) -> None:
     """Serve a client until it misbehaves or is too slow, or until `draining` is set.
 
-    Returns after the close handshake was started; cancelled when the client leaves by itself. What
-    it receives meanwhile comes from the hub.
+    Returns after the close handshake was started, or when the client leaves by itself. What it
+    receives meanwhile comes from the hub.
     """
 
     async def serve() -> End:
@@ -158,7 +162,10 @@ async def _until_over(
 
         with draining.cancels(nursery.cancel_scope):
             nursery.start_soon(write)
-            over(await serve())
+            try:
+                over(await serve())
+            except trio.EndOfChannel:
+                over(None)
     return ends[0] if ends else End(CloseCode.SHUTTING_DOWN, "shutting down")
 
 

@@ -23,6 +23,7 @@ from .problem import ProblemError
 from .response_schemas import Health, Intervals, Ready, Symbols
 from .schemas.documents import add_documents
 from .services import Services
+from .session_connection import SessionConnection
 from .status import describe_system, not_trading, readiness_check
 from .store_client import ask
 from .streaming_status import StatusQuery, streaming_status
@@ -38,6 +39,7 @@ logger = structlog.get_logger("web")
 def create_app(services: Services) -> QuartTrio:
     """All routes of the public API, on the actors that `services` names."""
     app = QuartTrio("smarttrade.web", static_folder=None)
+    app.asgi_websocket_class = SessionConnection
     app.url_map.merge_slashes = False  # it redirects, to a URL made of the Host header
     _add_status(app, services)
     _add_errors(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quart import Websocket
 
 from ..market.series import Series
@@ -13,21 +15,8 @@ from ..session.subscriber import Subscriber
 from ..store.messages import GetCatalogue
 from .problem import ProblemError
 from .services import Services
+from .session_connection import leave_session
 from .store_client import ask
-
-
-class QuartClient:
-    """A client as the session actor sees it, over Quart's WebSocket."""
-
-    def __init__(self, websocket: Websocket) -> None:
-        self._websocket = websocket
-
-    async def receive(self) -> str | bytes:
-        message: str | bytes | None = await self._websocket.receive()
-        return b"" if message is None else message  # how an empty binary message comes
-
-    async def close(self, code: int, reason: str) -> None:
-        await self._websocket.close(code, reason)
 
 
 async def serve_candles(websocket: Websocket, services: Services) -> None:
@@ -44,13 +33,14 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
         simulated=services.is_simulated,
         counters=services.counters.session,
     )
-    await run_session(
-        QuartClient(websocket),
-        Subscriber(state["outbox"], state["budget"]),
-        protocol,
-        services.store,
+    session = partial(
+        run_session,
+        subscriber=Subscriber(state["outbox"], state["budget"]),
+        protocol=protocol,
+        store=services.store,
         draining=services.draining,
     )
+    leave_session(websocket, session)
 
 
 async def serve_legacy_candles(websocket: Websocket, services: Services, symbol: str) -> None:
@@ -59,14 +49,15 @@ async def serve_legacy_candles(websocket: Websocket, services: Services, symbol:
     series = await _find(services, symbol, websocket.args.get("interval", "1m"))
     await websocket.accept()
     state = websocket.scope["state"]
-    await run_legacy_session(
-        QuartClient(websocket),
-        Subscriber(state["outbox"], state["budget"], legacy=True),
-        series,
-        services.store,
+    session = partial(
+        run_legacy_session,
+        subscriber=Subscriber(state["outbox"], state["budget"], legacy=True),
+        series=series,
+        store=services.store,
         counters=services.counters.session,
         draining=services.draining,
     )
+    leave_session(websocket, session)
 
 
 def _refuse_when_stopping(services: Services) -> None:

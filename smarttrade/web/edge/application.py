@@ -11,6 +11,7 @@ from hypercorn.config import Config
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 
+from .app_queue import AppQueue
 from .context import Edge, FloodedError
 
 log = structlog.get_logger(__name__)
@@ -31,18 +32,17 @@ class AppTasks(TaskGroup):
         scope: Scope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        to_app, from_client = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
-        task = AppTask(to_app, self._edge)
+        task = AppTask(self._edge, config.max_app_queue_size)
         assert self._nursery is not None
-        self._nursery.start_soon(task.run, app, scope, from_client, send)
+        self._nursery.start_soon(task.run, app, scope, send)
         return task.put
 
 
 class AppTask:
-    __slots__ = ("_edge", "_running", "_to_app")
+    __slots__ = ("_edge", "_events", "_running")
 
-    def __init__(self, to_app: trio.MemorySendChannel[ASGIReceiveEvent], edge: Edge) -> None:
-        self._to_app = to_app
+    def __init__(self, edge: Edge, queue_size: int) -> None:
+        self._events = AppQueue(queue_size)
         self._edge = edge
         self._running = trio.CancelScope()
 
@@ -50,20 +50,18 @@ class AppTask:
         self,
         app: AppWrapper,
         scope: Scope,
-        from_client: trio.MemoryReceiveChannel[ASGIReceiveEvent],
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> None:
         """Run the application; what it raises ends this request or session, and is logged."""
         try:
             with self._running:
-                await app(
-                    scope, from_client.receive, send, trio.to_thread.run_sync, trio.from_thread.run
-                )
+                receive = self._events.receive
+                await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
         except Exception:
             self._edge.counters.failed += 1
             log.exception("application_failed", path=scope.get("path"))
         finally:
-            from_client.close()
+            self._events.close()
             await send(None)
 
     async def put(self, event: ASGIReceiveEvent) -> None:
@@ -73,7 +71,7 @@ class AppTask:
             FloodedError: it took nothing for too long; it is cancelled.
         """
         try:
-            self._to_app.send_nowait(event)
+            self._events.put_nowait(event)
         except trio.BrokenResourceError:
             return  # it ended before
         except trio.WouldBlock:
@@ -87,7 +85,7 @@ class AppTask:
             return
         with trio.move_on_after(self._edge.limits.app_timeout) as waiting:
             with suppress(trio.BrokenResourceError):
-                await self._to_app.send(event)
+                await self._events.put(event)
         if waiting.cancelled_caught:
             self._edge.counters.flooded += 1
             self._running.cancel()

@@ -79,7 +79,7 @@ class Connection:
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
         self._state = State.AWAITING_REQUEST
-        self._done = trio.Event()  # the answer to the last request of a client is complete
+        self._done: trio.Event | None = None  # there only while the end of an answer is awaited
 
     def pays_for_tls(self) -> bool:
         """Whether the client may begin a TLS handshake, if it is to."""
@@ -150,6 +150,7 @@ class Connection:
             if not data:
                 await self._finish_answer()
                 return
+            del data  # it may be large, and the next may be long in coming
         with suppress(*CLOSED_ERRORS):
             await discard(self._outbox, self._budget.take_turn)
 
@@ -157,6 +158,7 @@ class Connection:
         """A client that sends no more may still read (RFC 9112, 9.6): complete its answer."""
         if self._protocol.is_http and self._state is State.ANSWERING:
             self._reading.deadline = trio.current_time() + self._edge.limits.stall_limit
+            self._done = trio.Event()
             await self._done.wait()
 
     async def _try_fast_path(self, data: bytes) -> bool:
@@ -206,7 +208,8 @@ class Connection:
         if self._state is State.CLOSING:
             return
         self._state = State.CLOSING
-        self._done.set()
+        if self._done is not None:
+            self._done.set()
         # The application's own task may be here, handling what came before its accept; it is
         # cancelled because its client is gone, and no other task would finish this. The outbox
         # bounds the wait.

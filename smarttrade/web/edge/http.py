@@ -9,10 +9,11 @@ from typing import Any, cast
 import h11
 import trio
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, EndData, Request, StreamClosed
+from hypercorn.protocol.events import Body, EndData, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ASGISendEvent, ConnectionState
 
 from ...session.budget import READ, Budget, Verdict
@@ -28,6 +29,8 @@ from .request_guard import RequestGuard
 from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+_NO_REQUEST = RequestInfo(b"", b"")
+_READABLE = EventWrapper()  # a WebSocket is always read, so no one waits for this one
 
 
 class EdgeProtocol(H11Protocol):
@@ -53,9 +56,10 @@ class EdgeProtocol(H11Protocol):
             send,
         )
         self._edge = edge
+        self._outbox = outbox
         self._guard = guard
         self._budget = budget
-        self._request = RequestInfo(b"", b"")
+        self._request = _NO_REQUEST
         self._is_refused = False
         self.connection = LenientConnection(
             h11.SERVER, max_incomplete_event_size=edge.limits.head_size
@@ -120,7 +124,7 @@ class EdgeProtocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         if self.connection.our_state is h11.IDLE:  # nothing is known of the request
-            self._request = RequestInfo(b"", b"")
+            self._request = _NO_REQUEST
         problem = problem_for(status_code)
         await self._refuse(RefusedError(status_code, problem.code, str(problem)))
 
@@ -135,6 +139,15 @@ class EdgeProtocol(H11Protocol):
         await super().stream_send(event)
         if isinstance(event, EndData):
             await self.send(Closing())
+        elif isinstance(event, Response) and event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self._release_http()
+
+    def _release_http(self) -> None:
+        """A WebSocket is open: what read and answered its request takes 4 KB and is not needed."""
+        self._request = _NO_REQUEST
+        self.can_read = _READABLE
+        if isinstance(self.connection, H11WSConnection):
+            self.connection.h11_connection = cast("h11.Connection", None)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Refuse what no client of ours sends; runs before anything is built for the request."""
@@ -173,7 +186,9 @@ class EdgeProtocol(H11Protocol):
             headers.insert(0, (b"host", host))
         if asks_for_websocket(request):
             headers = websocket_headers(headers)
-            self.stream = EdgeWebSocket(self._edge, self._budget, self._stream_arguments())
+            self.stream = EdgeWebSocket(
+                self._edge, self._outbox, self._budget, self._stream_arguments()
+            )
             self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         else:
             self.stream = EdgeHTTP(self._edge, self._budget, self._stream_arguments())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import h11
 import trio
@@ -12,10 +12,11 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.ws_stream import (
     ASGIWebsocketState,
     FrameTooLargeError,
+    Handshake,
     WebsocketBuffer,
     WSStream,
 )
-from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
+from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent, WebsocketScope
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.events import Event as WebSocketEvent
 from wsproto.frame_protocol import CloseReason
@@ -28,6 +29,11 @@ from .problems import problem_events
 VERSION = b"13"
 UPGRADE = {"Upgrade": "websocket"}
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+
+# After the accept nothing asks for the handshake or the scope: a kilobyte for each client.
+_ACCEPTED = Handshake([], "1.1")
+_ACCEPTED.accepted = True
+_NO_SCOPE = cast("WebsocketScope", {})
 
 
 def asks_for_websocket(request: h11.Request) -> bool:
@@ -66,14 +72,18 @@ class BoundedBuffer(WebsocketBuffer):
 
 
 class EdgeWebSocket(WSStream):
-    def __init__(self, edge: Edge, budget: Budget, arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, edge: Edge, outbox: Outbox, budget: Budget, arguments: tuple[Any, ...]
+    ) -> None:
         super().__init__(*arguments)
         self.buffer = BoundedBuffer(edge.limits.message_size)
         self._edge = edge
+        self._outbox = outbox
         self._budget = budget
         self._early = b""
         self._is_refused = False  # before the accept, by us or the application
-        self._receiving = trio.Lock()  # what came early is handled by the application's task
+        self._early_handled: trio.Event | None = None  # there only while the application's task
+        # handles what came early, and the reader waits with what came after it
 
     async def handle(self, event: StreamEvent) -> None:
         if not isinstance(event, Data) or self.closed:
@@ -91,19 +101,27 @@ class EdgeWebSocket(WSStream):
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
-        async with self._receiving:
+        early, self._early = self._early, b""
+        if early:
+            self._early_handled = trio.Event()
+        try:
             await super()._accept(message)
-            early, self._early = self._early, b""
+            self.handshake, self.scope = _ACCEPTED, _NO_SCOPE
             if early:
                 self.connection.receive_data(early)
                 await self._handle_events()
+        finally:
+            if self._early_handled is not None:
+                self._early_handled.set()
+                self._early_handled = None
 
     async def _receive(self, data: bytes) -> None:
-        async with self._receiving:
-            if not self.closed and await self._pays(READ):
-                await self._budget.take_turn()
-                self.connection.receive_data(data)
-                await self._handle_events()
+        if self._early_handled is not None:
+            await self._early_handled.wait()
+        if not self.closed and await self._pays(READ):
+            await self._budget.take_turn()
+            self.connection.receive_data(data)
+            await self._handle_events()
 
     async def _send_error_response(self, status_code: int) -> None:
         self._is_refused = True
@@ -160,8 +178,7 @@ class EdgeWebSocket(WSStream):
 
     async def _send_wsproto_event(self, event: WebSocketEvent) -> None:
         if isinstance(event, CloseConnection):
-            outbox: Outbox = self.scope["state"]["outbox"]
-            outbox.finish()
+            self._outbox.finish()
         await super()._send_wsproto_event(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:

@@ -45,9 +45,8 @@ def edge(app: Deaf) -> Edge:
 
 
 def started(app: Deaf, nursery: trio.Nursery) -> AppTask:
-    to_app, from_client = trio.open_memory_channel[Any](3)
-    task = AppTask(to_app, edge(app))
-    nursery.start_soon(task.run, cast("Any", app), cast("Any", {}), from_client, app.send)
+    task = AppTask(edge(app), 3)
+    nursery.start_soon(task.run, cast("Any", app), cast("Any", {}), app.send)
     return task
 
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+
+from smarttrade.web.edge.app_queue import AppQueue
+
+
+def event(number: int) -> Any:
+    return {"type": "websocket.receive", "text": str(number), "bytes": None}
+
+
+async def test_events_are_received_in_order() -> None:
+    queue = AppQueue(3)
+    for number in range(3):
+        queue.put_nowait(event(number))
+    for number in range(3):
+        with assert_checkpoints():
+            assert await queue.receive() == event(number)
+
+
+async def test_receiver_waits_for_an_event(nursery: trio.Nursery) -> None:
+    queue = AppQueue(3)
+    received: list[Any] = []
+
+    async def receive() -> None:
+        while True:
+            received.append(await queue.receive())
+
+    nursery.start_soon(receive)
+    for number in range(5):
+        await wait_all_tasks_blocked()
+        assert len(received) == number
+        queue.put_nowait(event(number))
+    await wait_all_tasks_blocked()
+    assert received == [event(number) for number in range(5)]
+
+
+async def test_full_queue_makes_the_sender_wait_until_one_is_taken(nursery: trio.Nursery) -> None:
+    queue = AppQueue(1)
+    queue.put_nowait(event(0))
+    with pytest.raises(trio.WouldBlock):
+        queue.put_nowait(event(1))
+    nursery.start_soon(queue.put, event(1))
+    await wait_all_tasks_blocked()
+    assert await queue.receive() == event(0)
+    assert await queue.receive() == event(1)
+
+
+async def test_closed_queue_takes_nothing_and_lets_its_sender_go() -> None:
+    queue = AppQueue(1)
+    queue.put_nowait(event(0))
+    async with trio.open_nursery() as nursery:
+
+        async def put() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await queue.put(event(1))
+
+        nursery.start_soon(put)
+        await wait_all_tasks_blocked()
+        queue.close()
+    with pytest.raises(trio.BrokenResourceError):
+        queue.put_nowait(event(2))
+
+
+async def test_cancelled_receiver_loses_nothing(autojump_clock: MockClock) -> None:
+    queue = AppQueue(1)
+    with trio.move_on_after(1):
+        await queue.receive()
+    queue.put_nowait(event(0))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await queue.receive()
+    assert await queue.receive() == event(0)
