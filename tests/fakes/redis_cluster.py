@@ -21,13 +21,14 @@ NODE_TIMEOUT = 1000  # ms after which a primary that does not answer counts as f
 class ClusterServer(RedisServer):
     """One node; its bus has the port that is 10000 greater."""
 
-    def __init__(self, binary: str, directory: Path, node_timeout: int) -> None:
+    def __init__(self, binary: str, directory: Path, node_timeout: int, *options: str) -> None:
         directory.mkdir()
         super().__init__(
             binary,
             directory,
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)),
             *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
+            *options,
         )
         self.port = _free_pair()
 

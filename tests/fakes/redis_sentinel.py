@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .redis_server import RedisServer
@@ -15,12 +16,22 @@ DOWN_AFTER = 1000  # ms
 
 
 class SentinelServer(RedisServer):
-    def __init__(self, binary: str, directory: Path, primary: RedisServer, down_after: int) -> None:
+    def __init__(
+        self,
+        binary: str,
+        directory: Path,
+        primary_port: int,
+        *,
+        quorum: int = 2,
+        down_after: int = DOWN_AFTER,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(binary, directory)
         self._file = directory / f"sentinel-{self.port}.conf"
         self._file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n"
-            f"sentinel monitor {NAME} 127.0.0.1 {primary.port} 2\n"
+            + "".join(f"{name} {value}\n" for name, value in options.items())
+            + f"sentinel monitor {NAME} 127.0.0.1 {primary_port} {quorum}\n"
             f"sentinel down-after-milliseconds {NAME} {down_after}\n"
             f"sentinel failover-timeout {NAME} 6000\n"
         )
@@ -82,7 +93,9 @@ def running_sentinels(
         while replica.info("replication")["master_link_status"] != "up":
             time.sleep(0.05)
         sentinels = [
-            stack.enter_context(SentinelServer(binary, directories[2], primary, down_after))
+            stack.enter_context(
+                SentinelServer(binary, directories[2], primary.port, down_after=down_after)
+            )
             for _ in range(3)
         ]
         found = Sentinels(servers, sentinels)

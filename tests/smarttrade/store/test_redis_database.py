@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -33,7 +32,7 @@ from smarttrade.store.redis_format import SeriesChange, StoreState, state_to_tex
 from smarttrade.store.stored_values import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 
 LEASE = 60.0
 KEY = "{smarttrade:0}:candles:binance.com:BTCUSDT:1m"
@@ -358,29 +357,6 @@ async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
         with pytest.raises(DatabaseUnavailable) as raised:
             await wrong.position()
         assert "hunter2" not in str(raised.value)
-
-
-async def test_tls(tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    server = shutil.which("redis-server")
-    if openssl is None or server is None:
-        pytest.skip("needs openssl, and a redis-server that speaks TLS")
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    generate = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key)
-    await trio.run_process([openssl, *generate, "-out", certificate, *subject], capture_stderr=True)
-    with RedisServer(server, tmp_path) as plain:
-        port = free_port()
-        with plain.client() as client:
-            client.config_set("tls-auth-clients", "no")
-            client.execute_command(
-                *("CONFIG", "SET", "tls-cert-file", certificate, "tls-key-file", key),
-                *("tls-ca-cert-file", certificate, "tls-port", port),
-            )
-        url = f"rediss://127.0.0.1:{port}"
-        assert await lead(database(plain, url=f"{url}?ssl_ca_certs={certificate}")) == 1
-        with pytest.raises(DatabaseUnavailable, match=r"(?i)certificate"):
-            await lead(database(plain, url=url))
 
 
 # The guard in the script says what market/candle.py says
