@@ -23,7 +23,7 @@ Questions go to the store. No actor asks one above it, so there is no circle of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -31,14 +31,13 @@ import trio
 from actors import Child, RestartBudget, Strategy, Supervisor
 
 from .environment import Environment
-from .feed.hosts import Hosts
 from .feed.subtree import build_feed
 from .linux.systemd import watchdog_children
 from .role import Role
 from .session.candle_texts import CandleTexts
 from .session.draining import Draining
 from .session.encoded_cache import EncodedCache
-from .session.hub_actor import run_hub
+from .session.hub_actor import build_hub
 from .settings import Settings
 from .settings.files import access_of, tls_of
 from .store.memory import MemoryStore
@@ -84,36 +83,27 @@ def build_service(
     )
     children: list[Child | Supervisor] = [*redis.children, store]
     texts = CandleTexts(EncodedCache(settings.max_cached_bytes))
-    if mailboxes.hub is not None:
-        hub = partial(
-            run_hub,
-            mailboxes.hub,
-            texts,
-            counters.hub,
-            heartbeat=heartbeat,
-            wall_clock=clock,
-            cost_clock=environment.cost_clock,
-            feed=lambda: memory.feed,
-        )
-        children.append(Child("hub", hub, mailbox=mailboxes.hub))
-    hosts: dict[str, Hosts] = {}
-    if mailboxes.gaps is not None:
-        counters.rest = environment.venue_access.rest_client(settings.weight_ceiling)
-        stream_hosts = Hosts(environment.venue_access.stream_urls)
-        hosts = {"rest": counters.rest.hosts, "stream": stream_hosts}
-        feed = build_feed(
-            settings.feed_options,
-            environment.venue_access,
-            counters.rest,
-            mailboxes.store,
-            mailboxes.gaps,
-            progress=progress,
-            stream_hosts=stream_hosts,
-            stream_counters=counters.stream,
-            audit_counters=counters.audit,
-            wall_clock=clock,
-        )
-        children.append(feed)
+    children += build_hub(
+        mailboxes.hub,
+        texts,
+        counters.hub,
+        heartbeat=heartbeat,
+        wall_clock=clock,
+        cost_clock=environment.cost_clock,
+        feed=lambda: memory.feed,
+    )
+    feed = build_feed(
+        settings.feed_options,
+        environment.venue_access,
+        mailboxes.store,
+        mailboxes.gaps,
+        progress=progress,
+        stream_counters=counters.stream,
+        audit_counters=counters.audit,
+        wall_clock=clock,
+    )
+    counters.rest = feed.rest
+    children += feed.children
     services = Services(
         store=mailboxes.store,
         texts=texts,
@@ -124,7 +114,7 @@ def build_service(
         session_limits=settings.session_limits,
         cors_origins=settings.cors_origins,
         describe_store=redis.describe,
-        describe_hosts=partial(_describe_hosts, hosts),
+        describe_hosts=feed.describe_hosts,
         revision_of=memory.revision_of,
         has_clients=role.has_clients,
         counters=counters,
@@ -146,8 +136,3 @@ def build_service(
     budget = RestartBudget(3, within=300)
     service = Supervisor("service", children, strategy=Strategy.REST_FOR_ONE, budget=budget)
     return service
-
-
-def _describe_hosts(hosts: Mapping[str, Hosts]) -> list[dict[str, object]]:
-    now = trio.current_time()
-    return [{"use": use, **host} for use, known in hosts.items() for host in known.describe(now)]

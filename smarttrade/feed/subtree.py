@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
+import trio
 
 from actors import Child, Mailbox, RestartBudget, Strategy, Supervisor
 
@@ -60,20 +61,34 @@ class VenueAccess:
         return RestClient(self.venue, self.http, self.rest_urls, budget)
 
 
+@dataclass(frozen=True, slots=True)
+class FeedSubtree:
+    """Empty in a process without a feed."""
+
+    children: tuple[Supervisor, ...] = ()
+    rest: RestClient | None = None
+    """Reads from the venue, and counts its requests."""
+    hosts: Mapping[str, Hosts] = field(default_factory=dict)
+    """By what they are used for."""
+
+    def describe_hosts(self) -> list[dict[str, object]]:
+        """The venue's hosts and the state of each, for `/system`."""
+        now = trio.current_time()
+        return [{"use": use, **host} for use, of in self.hosts.items() for host in of.describe(now)]
+
+
 def build_feed(
     options: FeedOptions,
     access: VenueAccess,
-    rest: RestClient,
     store: Mailbox[StoreMessage],
-    gaps: Mailbox[CandlesMissing],
+    gaps: Mailbox[CandlesMissing] | None,
     *,
     progress: Callable[[int, int], None],
-    stream_hosts: Hosts,
     stream_counters: StreamCounters,
     audit_counters: AuditCounters,
     wall_clock: Callable[[], float],
-) -> Supervisor:
-    """The supervisor `feed`, not running yet.
+) -> FeedSubtree:
+    """The supervisor `feed`, not running yet; empty without `gaps`.
 
     feed                 one_for_one
     ├── listing          which symbols the venue lists and trades
@@ -81,7 +96,11 @@ def build_feed(
     ├── backfill         history and gaps over REST -> store
     └── audit            compares published candles with the venue, until stopped
     """
+    if gaps is None:
+        return FeedSubtree()
     limits = access.venue.limits
+    rest = access.rest_client(options.weight_ceiling)
+    stream_hosts = Hosts(access.stream_urls)
     stream = partial(
         run_stream,
         store,
@@ -103,7 +122,7 @@ def build_feed(
     audit = partial(
         run_audit, store, rest, counters=audit_counters, round_within=options.audit_round
     )
-    return Supervisor(
+    supervisor = Supervisor(
         "feed",
         [
             Child("listing", listing),
@@ -114,3 +133,4 @@ def build_feed(
         strategy=Strategy.ONE_FOR_ONE,
         budget=RestartBudget(5, within=60),
     )
+    return FeedSubtree((supervisor,), rest, {"rest": rest.hosts, "stream": stream_hosts})

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
-from actors import Mailbox
+from actors import Child, Mailbox
 
 from ..store.events import HubEvent
 from ..store.feed import FeedStatus
@@ -80,3 +81,29 @@ async def run_hub(
 def flush_pause(cost: float) -> float:
     """How long to gather after a flush that has cost so much, both in seconds."""
     return min(cost * (1 / FLUSH_CPU_SHARE - 1), MAX_FLUSH_PAUSE)
+
+
+def build_hub(
+    mailbox: Mailbox[HubEvent] | None,
+    texts: CandleTexts,
+    counters: HubCounters,
+    *,
+    heartbeat: float,
+    wall_clock: Callable[[], float],
+    cost_clock: Callable[[], float],
+    feed: Callable[[], FeedStatus],
+) -> list[Child]:
+    """The actor `hub`, not running yet; none in a process without clients."""
+    if mailbox is None:
+        return []
+    hub = partial(
+        run_hub,
+        mailbox,
+        texts,
+        counters,
+        heartbeat=heartbeat,
+        wall_clock=wall_clock,
+        cost_clock=cost_clock,
+        feed=feed,
+    )
+    return [Child("hub", hub, mailbox=mailbox)]
