@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -29,6 +31,7 @@ PROBE_AFTER = (
 PERMANENT_CLOSES = (CloseCode.POLICY, CloseCode.TOO_BIG)  # after which reconnecting is useless
 KNOWN_TYPES = ("welcome", "candle", "snapshot", "subscribed", "error", "status")
 PING = '{"action":"ping"}'
+UNAUTHORIZED_HINT = "; SMARTTRADE_TOKENS or SMARTTRADE_TOKENS_FILE must have a token of its"
 
 
 class _Error(msgspec.Struct):
@@ -71,7 +74,8 @@ class Refused(Exception):
 class Follower:
     """Prints every update of some series once, and when they are not live.
 
-    `count` limits the lines of candles; `timeout` is in seconds without a connection.
+    `count` limits the lines of candles; `timeout` is in seconds without a connection. `headers` go
+    with each handshake.
     """
 
     def __init__(
@@ -81,11 +85,13 @@ class Follower:
         output: Output,
         *,
         dial: Dial,
+        headers: Mapping[str, str] = MappingProxyType({}),
         count: int | None = None,
         timeout: float = inf,
     ) -> None:
         self._url = url
         self._dial = dial
+        self._headers = headers
         self._series = series
         self._output = output
         self._left = inf if count is None else count
@@ -101,7 +107,9 @@ class Follower:
         self._lost_at = trio.current_time()
         while True:
             try:
-                await run_connection(self._url, self._dial, self._run_session)
+                await run_connection(
+                    self._url, self._dial, self._run_session, headers=self._headers
+                )
             except Refused as error:
                 self._notice(str(error), type="error")
                 return 1
@@ -123,7 +131,8 @@ class Follower:
         pause = max(asked, PAUSE.pause(self._failures, random.random()))
         text = f"{self._url}: {root_cause_text(error)}"
         if _is_permanent(error):
-            self._notice(text, type="connection", state="ended")
+            hint = UNAUTHORIZED_HINT if error.status == HTTPStatus.UNAUTHORIZED else ""
+            self._notice(text + hint, type="connection", state="ended")
             return False
         if now + pause > self._lost_at + self._timeout:
             self._notice(f"{text}; giving up", type="connection", state="ended")

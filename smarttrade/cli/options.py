@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from ..settings import VARIABLES, Variable
 from ..settings.deprecated import DEPRECATED
-from ..settings.files import check_files
+from ..settings.files import access_of, check_files
+from ..settings.model import Settings
 from ..settings.sources import BadSettings, Loaded, load_settings
 from ..settings.variables import option_of
 from ..telemetry.logs import configure_logs
@@ -80,6 +81,12 @@ def _wants_json(given: Mapping[str, str | None]) -> bool:
     """Whether even this message is to be JSON, although the settings cannot be used."""
     text = given["LOG_FORMAT"] or os.environ.get("LOG_FORMAT", "")
     return text.strip().lower() == "json"
+
+
+def authorization(settings: Settings) -> dict[str, str]:
+    """The header for a backend that wants a token: the first one that is configured."""
+    tokens = access_of(settings).tokens
+    return {"Authorization": f"Bearer {tokens[0]}"} if tokens else {}
 
 
 def url_of(host: str, port: int, scheme: str = "http") -> str:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--symbols",
         type=_symbols,
         metavar="A,B,...",
-        help="symbols to list; usually some that everybody knows",
+        help="symbols to list; usually some well-known ones",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="the same seed gives the same market (%(default)s)"

@@ -15,12 +15,11 @@ import httpx
 import msgspec
 import trio
 
-from ..settings.files import access_of
 from ..settings.values import url
 from ..web.response_schemas import Problem, StreamingStatus, System
 from .error_text import root_cause_text
 from .messages import print_message, printable
-from .options import settings_from, url_of
+from .options import authorization, settings_from, url_of
 from .signals import run_until_signal, until_stopped
 from .status_view import Snapshot, draw
 
@@ -45,9 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     address = arguments.url or url_of(settings.host, settings.port)
     if arguments.url is None and settings.tls_cert is not None:
         address = address.replace("http:", "https:", 1)
-    tokens = access_of(settings).tokens
-    headers = {"Authorization": f"Bearer {tokens[0]}"} if tokens else {}
-    status = Status(address, headers)
+    status = Status(address, authorization(settings))
     if arguments.json:
         show = partial(status.report_json, forever=arguments.watch)
     else:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from ..feed.network import Network
 from ..settings.values import url
 from .follower import Follower
-from .options import settings_from, url_of
+from .options import authorization, settings_from, url_of
 from .signals import run_until_signal, until_stopped
 from .tail_output import CsvOutput, JsonOutput, SeriesName, TableOutput
 
@@ -45,10 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    backend = arguments.url
-    if backend is None:
-        settings = settings_from(arguments).settings
-        backend = endpoint(url_of(settings.host, settings.port, settings.scheme))
+    settings = settings_from(arguments).settings
+    own = url_of(settings.host, settings.port, settings.scheme)
+    backend = arguments.url or endpoint(own)
     series = [SeriesName(*each) for each in product(arguments.symbols, arguments.intervals)]
     if arguments.json:
         output: JsonOutput | CsvOutput | TableOutput = JsonOutput()
@@ -61,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         series,
         output,
         dial=Network.direct().dial,
+        headers=authorization(settings),
         count=arguments.count,
         timeout=arguments.timeout,
     )

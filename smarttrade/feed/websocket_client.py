@@ -8,7 +8,8 @@ that owns the connection.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import trio
@@ -118,10 +119,12 @@ async def run_connection(
     handler: Callable[[WebSocket], Awaitable[None]],
     *,
     limiter: SendLimiter | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Connect to `url` and run `handler`; the connection is closed when it returns or raises.
 
-    `limiter` delays what `handler` sends. It belongs to this connection alone.
+    `limiter` delays what `handler` sends. It belongs to this connection alone. `headers` go with
+    the handshake.
 
     Raises:
         StreamDown: the connection could not be opened or has ended. What `handler` itself raises
@@ -136,7 +139,7 @@ async def run_connection(
         async with trio.open_nursery() as nursery:
             try:
                 stream = HandshakeStream(await _connect(url, dial, deadline), _host(url), limiter)
-                connection = await _shake_hands(nursery, stream, url, deadline)
+                connection = await _shake_hands(nursery, stream, url, headers, deadline)
                 websocket = WebSocket(connection, stream, limiter)
                 nursery.start_soon(websocket.probe_when_silent)
                 await handler(websocket)
@@ -167,7 +170,11 @@ async def _connect(url: str, dial: Dial, deadline: float) -> trio.abc.Stream:
 
 
 async def _shake_hands(
-    nursery: trio.Nursery, stream: HandshakeStream, url: str, deadline: float
+    nursery: trio.Nursery,
+    stream: HandshakeStream,
+    url: str,
+    headers: Mapping[str, str],
+    deadline: float,
 ) -> WebSocketConnection:
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -179,6 +186,7 @@ async def _shake_hands(
                 stream,  # type: ignore[arg-type]  # any stream is accepted at run time
                 host,
                 target,
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
                 message_queue_size=QUEUE_SIZE,
                 max_message_size=MAX_MESSAGE_SIZE,
                 receive_buffer_size=READ_SIZE,

@@ -41,7 +41,7 @@ class Services:
     """Seconds between two heartbeats."""
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     cors_origins: Sequence[str] = ("*",)
-    """Who may read the answers in a browser; `*` is anybody."""
+    """Who may read the answers in a browser; `*` is any origin."""
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory"}
     """Where candles are kept now, and how that goes."""
     describe_hosts: Callable[[], Sequence[Mapping[str, Any]]] = tuple
@@ -62,7 +62,7 @@ class Services:
     origin: Callable[[], str | None] = lambda: None
     """Which exchange the candles come from, see `market/origin.py`; None while that is unknown."""
     shards: int = 1
-    """Of the deployment; not mentioned to anybody if there is only one."""
+    """Of the deployment; not mentioned if there is only one."""
     stopping: trio.Event = field(default_factory=trio.Event)
     """Set before the server drains: it is not ready any more, but still accepts clients."""
     server: str = f"smarttrade/{__version__}"

@@ -1,7 +1,7 @@
 /**
  * Indicators over candles, each a fold: `step(state, candle)` returns the next state and a value,
  * null while there are too few candles. States are never changed in place, so the newest candle can
- * be folded again and again from the state before it; after a correction everything is folded anew.
+ * be folded again and again from the state before it; after a correction everything is folded again.
  * What is shown is thus always what folding all candles from the beginning gives.
  *
  * An indicator is named by a word, as in the page's address: `ma=20`, `vwap`.
@@ -102,7 +102,7 @@ export class Indicator {
     this.reset([]);
   }
 
-  /** The open time of the first candle of the newest day, for those that begin anew each day. */
+  /** The open time of the first candle of the newest day, for those that begin again each day. */
   get since() {
     return this.#after.since;
   }

@@ -262,7 +262,7 @@ export class SmartTradeClient {
     this.#send("subscribe", added.map(([key, series]) => this.#request(key, series)));
   }
 
-  /** Resume from what is held; a longer snapshot than any before is requested anew. */
+  /** Resume from what is held; a longer snapshot than any before is requested again. */
   #request(key, series) {
     const { symbol, interval, snapshot, list } = series;
     const resumes = !this.#requested.has(key) && list.newest !== undefined;

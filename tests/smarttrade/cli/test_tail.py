@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +51,8 @@ class Backend:
         self._nursery = nursery
         self._scripts = list(scripts)
         self.dialled: list[float] = []
+        self.headers: list[dict[str, str]] = []
+        """Of each handshake."""
 
     async def dial(self, _: str) -> trio.abc.Stream:
         self.dialled.append(trio.current_time())
@@ -59,6 +66,8 @@ class Backend:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 request = await trio_websocket.wrap_server_stream(nursery, stream)
+                headers = ((name.decode(), value.decode()) for name, value in request.headers)
+                self.headers.append(dict(headers))
                 if isinstance(script, int):
                     await request.reject(script)
                 else:
@@ -441,3 +450,82 @@ def test_a_backend_is_given_by_its_url_or_its_address(text: str, url: str) -> No
 def test_any_other_backend_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         endpoint(text)
+
+
+# -- Tokens ---------------------------------------------------------------------------------------
+
+
+async def test_token_goes_with_each_handshake(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+
+    headers = {"Authorization": "Bearer 0123456789abcdef"}
+    async with trio.open_nursery() as nursery:
+        backend = Backend(nursery, script, script)
+        follower = Follower(
+            *("ws://backend/ws/candles", [WANTED], TableOutput(names_series=False)),
+            dial=backend.dial,
+            headers=headers,
+            timeout=5,
+        )
+        with trio.fail_after(100):
+            assert await follower.follow() == 1
+        nursery.cancel_scope.cancel()
+    sent = [each["authorization"] for each in backend.headers]
+    assert sent == [headers["Authorization"]] * 2
+
+
+async def test_backend_that_wants_a_token_is_not_asked_again(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    status, dialled = await follow(401)
+    assert (status, len(dialled)) == (1, 1)
+    assert "SMARTTRADE_TOKENS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_token_is_the_configured_one(source: str, tmp_path: Path) -> None:
+    """With a server that has tokens, as processes."""
+    token = "0123456789abcdef"
+    (tmp_path / "tokens").write_text(f"# ours\n{token}\n")
+    given = (
+        {"SMARTTRADE_TOKENS": token}
+        if source == "variable"
+        else {"SMARTTRADE_TOKENS_FILE": str(tmp_path / "tokens")}
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMARTTRADE_")}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        environment["PORT"] = str(free.getsockname()[1])
+    program = [sys.executable, "-m", "smarttrade"]
+    series = [*program, "tail", "BTCUSDT", "1m", "--json", "--timeout", "40", "--count", "2"]
+    served = subprocess.Popen(
+        [*program, "serve", "--simulated", "--memory"],
+        env=environment | given,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        tailed = subprocess.run(
+            series,
+            env=environment | given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        without = subprocess.run(
+            series,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        served.terminate()
+        served.wait(20)
+    candles = [json.loads(line) for line in tailed.stdout.splitlines()]
+    assert tailed.returncode == 0, tailed.stderr
+    assert len([each for each in candles if each["type"] == "candle"]) == 2
+    assert without.returncode == 1
+    assert "SMARTTRADE_TOKENS" in without.stdout + without.stderr
+    assert token not in tailed.stderr + without.stderr
