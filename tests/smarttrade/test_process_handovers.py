@@ -16,13 +16,16 @@ import httpx
 import pytest
 import trio
 
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
+from smarttrade.store.redis_format import Keys
 from tests.fakes.processes import Client, Program, history
 from tests.fakes.redis_server import RedisServer, binaries, free_port
 from tests.smarttrade.test_processes import SERIES, Deployment, role
 
 CORRECTED = ("BTCUSDT", "1m")
 MINUTE = 60  # seconds, of the exchange
-SPEED = 60  # a minute of the exchange each second
+SPEED = 30  # a minute of the exchange every two seconds
 COMPARED = 100  # candles at the end of each list
 
 
@@ -44,7 +47,8 @@ class StoredLists:
         self.faults: list[str] = []
         self.closes = 0
         self._redis = redis
-        self._keys = [f"smarttrade:candles:{origin}:{symbol}:{name}" for symbol, name in SERIES]
+        keys = Keys("smarttrade", 0)
+        self._keys = [keys.candles(origin, Series(name, Interval(i))) for name, i in SERIES]
         self._lengths = dict.fromkeys(self._keys, 0)
         self._before: dict[str, dict[int, bool]] = {key: {} for key in self._keys}
 
