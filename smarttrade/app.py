@@ -79,7 +79,12 @@ def build_service(
         expected=settings.set_catalogue,
     )
     store = build_store(
-        mailboxes, memory, redis.backlog, wall_clock=clock, suspended=environment.suspended
+        mailboxes,
+        memory,
+        redis.backlog,
+        wall_clock=clock,
+        suspended=environment.suspended,
+        cost_clock=environment.cost_clock,
     )
     children: list[Child | Supervisor] = [*redis.children, store]
     texts = CandleTexts(EncodedCache(settings.max_cached_bytes))

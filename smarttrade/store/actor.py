@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TypeVar, assert_never
 
 import trio
 
@@ -46,6 +47,8 @@ from .messages import (
 )
 from .steady_clock import SteadyClock
 
+M = TypeVar("M")
+
 CHECKED_AT_A_TIME = 250
 """Series that are checked between two messages: about 2 ms."""
 
@@ -54,7 +57,14 @@ MAX_CHECKED = 5000
 With more, a round over all of them takes some seconds."""
 
 
-async def run_store(  # noqa: C901 - one match
+MAX_TURN = 0.003
+"""Seconds of processor time after which others have a turn. While history is loaded, twenty tasks
+decode it; a store with one message a turn would answer in seconds."""
+MAX_MESSAGES = 64  # messages in one turn
+EVENTS_AT_A_TIME = 500  # events of one message that are sent before others have a turn: 1 ms
+
+
+async def run_store(
     mailbox: Mailbox[StoreMessage],
     store: MemoryStore,
     *,
@@ -63,6 +73,7 @@ async def run_store(  # noqa: C901 - one match
     backlog: Backlog | Backlogs | None = None,
     wall_clock: Callable[[], float] = time.time,
     suspended: Callable[[], float] = lambda: 0.0,
+    cost_clock: Callable[[], float] = lambda: 0.0,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Change and read the windows, one message at a time, and report what changed.
@@ -70,63 +81,99 @@ async def run_store(  # noqa: C901 - one match
     Everything worth keeping is in `store`, so a restart loses nothing but the message in hand.
     Waits while `hub` is full: its order is the authoritative one, and nothing may be left out. The
     journal gets its events through `backlog`, which never blocks. `suspended` says for how many
-    seconds the machine has been suspended.
+    seconds the machine has been suspended; `cost_clock` is this thread's processor time in seconds.
     """
-    listed_waiters: list[Reply[tuple[Series, ...]]] = []
-    unchecked = 0  # series that may still be checked for the last `CheckOverdue`
-    clock = SteadyClock(suspended)
-
-    async def carry_out(command: Command | MergeWindows) -> None:
-        await report(_apply(store, command, clock.now(), wall_clock()))
-
-    async def report(events: Sequence[Event]) -> None:
-        for event in events:
-            if backlog is not None:
-                backlog.note(event)
-            await _send(event, hub, gaps)
-
+    actor = _Actor(mailbox, store, hub, gaps, backlog, wall_clock, SteadyClock(suspended))
     task_status.started()
     async for message in mailbox:
-        if clock.has_resumed():
-            store.note_suspend(clock.now())
+        began = cost_clock()
+        await actor.handle(message)
+        for _ in range(MAX_MESSAGES):
+            if cost_clock() > began + MAX_TURN:
+                break
+            try:
+                following = mailbox.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+            await actor.handle(following)
+        await actor.check_some()
+
+
+@dataclass(slots=True)
+class _Actor:
+    mailbox: Mailbox[StoreMessage]
+    store: MemoryStore
+    hub: Mailbox[HubEvent] | None
+    gaps: Mailbox[CandlesMissing] | None
+    backlog: Backlog | Backlogs | None
+    wall_clock: Callable[[], float]
+    clock: SteadyClock
+    listed_waiters: list[Reply[tuple[Series, ...]]] = field(default_factory=list)
+    unchecked: int = 0
+    """Series that may still be checked for the last `CheckOverdue`."""
+
+    async def handle(self, message: StoreMessage) -> None:
+        if self.clock.has_resumed():
+            self.store.note_suspend(self.clock.now())
         match message:
-            case (
-                GetPage() | GetOverview() | GetSymbolOverviews() | GetCatalogue() | GetDifferences()
-            ):
-                _answer(store, message, clock.now())
-                if isinstance(message, GetPage):
-                    await report(store.want_history(message.series))
+            case GetOverview() | GetSymbolOverviews() | GetCatalogue() | GetDifferences():
+                _answer(self.store, message, self.clock.now())
+            case GetPage(series):
+                _answer(self.store, message, self.clock.now())
+                await self._report(self.store.want_history(series))
             case CheckOverdue():
-                unchecked = MAX_CHECKED
+                self.unchecked = MAX_CHECKED
             case MergeWindows(reply=merged):
                 with merged:
-                    await carry_out(message)
+                    await self._carry_out(message)
                     merged.set(None)
             case GetListed(reply):
-                listed_waiters.append(reply)
+                self.listed_waiters.append(reply)
             case _:
-                await carry_out(message)
-        if store.is_listed:
-            while listed_waiters:
-                listed_waiters.pop().set(store.listed)
-        while unchecked > 0:
-            await report(store.check_overdue(clock.now(), wall_clock(), CHECKED_AT_A_TIME))
-            unchecked = 0 if store.is_check_done else unchecked - CHECKED_AT_A_TIME
+                await self._carry_out(message)
+        if self.store.is_listed:
+            while self.listed_waiters:
+                self.listed_waiters.pop().set(self.store.listed)
+
+    async def check_some(self) -> None:
+        """Go on with the check of all series until a message waits."""
+        while self.unchecked > 0:
+            now, wall = self.clock.now(), self.wall_clock()
+            await self._report(self.store.check_overdue(now, wall, CHECKED_AT_A_TIME))
+            self.unchecked -= CHECKED_AT_A_TIME
+            if self.store.is_check_done:
+                self.unchecked = 0
             await trio.lowlevel.checkpoint()
-            if mailbox.depth:
-                break
+            if self.mailbox.depth:
+                return
+
+    async def _carry_out(self, command: Command | MergeWindows) -> None:
+        await self._report(_apply(self.store, command, self.clock.now(), self.wall_clock()))
+
+    async def _report(self, events: Sequence[Event]) -> None:
+        for number, event in enumerate(events, 1):
+            if self.backlog is not None:
+                self.backlog.note(event)
+            await self._send(event)
+            if number % EVENTS_AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _send(self, event: Event) -> None:
+        # In an ordered stop the listeners end first, so no one misses it.
+        with suppress(MailboxClosed):
+            if isinstance(event, CandlesMissing):
+                if self.gaps is not None:
+                    await _tell(self.gaps, event)
+            elif self.hub is not None and not isinstance(event, JournalEvent):
+                await _tell(self.hub, event)
 
 
-async def _send(
-    event: Event, hub: Mailbox[HubEvent] | None, gaps: Mailbox[CandlesMissing] | None
-) -> None:
-    # In an ordered stop the listeners end first, so no one misses it.
-    with suppress(MailboxClosed):
-        if isinstance(event, CandlesMissing):
-            if gaps is not None:
-                await gaps.tell(event)
-        elif hub is not None and not isinstance(event, JournalEvent):
-            await hub.tell(event)
+async def _tell(mailbox: Mailbox[M], message: M) -> None:
+    """Send without a turn of others, unless there is no room."""
+    try:
+        mailbox.tell_nowait(message)
+    except trio.WouldBlock:
+        await mailbox.tell(message)
 
 
 def _answer(store: MemoryStore, question: Question, now: float) -> None:

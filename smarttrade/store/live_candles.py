@@ -59,11 +59,12 @@ class LiveCandles(Windows):
     ) -> list[Event]:
         """Merge rows that were read over REST; the first ones make the series ready.
 
-        Rows that reach the newest candle count as news of the series, as the stream's do. Those
-        after one that is not final are left out: it is read once more.
+        A part of the history does not: what is before it would never be asked for. Rows that reach
+        the newest candle count as news of the series, as the stream's do. Those after one that is
+        not final are left out: it is read once more.
         """
         state = self._series.get(series)
-        if state is None:
+        if state is None or not (first is None or state.window.is_ready):
             return []
         state.requested = None
         state.freshness.unconfirmed_since = None

@@ -52,6 +52,7 @@ def build_store(
     *,
     wall_clock: Callable[[], float],
     suspended: Callable[[], float],
+    cost_clock: Callable[[], float],
 ) -> Child:
     """The actor `store`, not running yet."""
     store = partial(
@@ -63,5 +64,6 @@ def build_store(
         backlog=backlog,
         wall_clock=wall_clock,
         suspended=suspended,
+        cost_clock=cost_clock,
     )
     return Child("store", store, mailbox=mailboxes.store)

@@ -436,6 +436,16 @@ def test_waiting_for_the_first_history_does_not_count() -> None:
     assert published(store.check_overdue(65.1, 0.0))
 
 
+def test_part_of_the_history_does_not_make_a_series_ready() -> None:
+    """The check of a silent stream reads the newest two; the others would never be asked for."""
+    store = new_store()
+    assert store.put_history(BTC, rows(8, 9), at(8), 0.0, 0.0) == []
+    assert store.page(BTC, 1000, None) is PageUnavailable.HISTORY
+    assert store.find_missing([BTC]) == [CandlesMissing(BTC, None, None, 0)]
+    store.put_history(BTC, rows(0, 9), None, 0.0, 0.0)
+    assert len(page(store).candles) == 10
+
+
 # Overview
 
 
