@@ -8,6 +8,11 @@ FUTURE_TOLERANCE = 60_000
 """Milliseconds by which something stored may be later than the estimate of the exchange's clock,
 which lags while its stream does. What is later is not the exchange's, and never served."""
 
+LOCAL_TOLERANCE = 86_400_000
+"""Milliseconds by which something stored may be later than the local clock, while the exchange does
+not say what its own shows. Clocks of machines are hours off at times; one that is a day off holds
+back what is stored until the exchange answers."""
+
 LATE_AFTER = 5_000
 """Milliseconds behind the estimate from which on an event proves nothing after a suspend: it may
 have waited in the socket all the while. Twice the exchange's cadence, and a little for the way."""
@@ -15,6 +20,16 @@ have waited in the socket all the while. Twice the exchange's cadence, and a lit
 DISTRUST_FOR = 60.0
 """Seconds after a suspend for which late events are not believed. Then they are, as an exchange
 that was suspended with this machine goes on where it was."""
+
+
+def latest_credible(exchange_time: int, wall: float) -> int:
+    """The latest open time in ms that a stored candle may have.
+
+    `exchange_time` is in ms, 0 while that is unknown; `wall` in seconds since the epoch.
+    """
+    if exchange_time:
+        return exchange_time + FUTURE_TOLERANCE
+    return int(wall * 1000) + LOCAL_TOLERANCE
 
 
 class ExchangeClock:

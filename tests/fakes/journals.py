@@ -18,7 +18,7 @@ from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, StoreMessage
 from smarttrade.store.origin import Exchange
 from smarttrade.store.redis_report import RedisRole
-from tests.fakes.candles import BTC
+from tests.fakes.candles import BTC, at
 from tests.fakes.database import BINANCE, VirtualDatabase, VirtualRedis
 
 LEASE = 3.0
@@ -27,12 +27,18 @@ LEASE = 3.0
 class Process:
     """A store and its journal."""
 
-    def __init__(self, server: VirtualRedis, *symbols: str, exchange: Exchange = BINANCE) -> None:
+    def __init__(
+        self,
+        server: VirtualRedis,
+        *symbols: str,
+        exchange: Exchange = BINANCE,
+        wall: float = at(5) / 1000,
+    ) -> None:
         self.link: VirtualDatabase = server.connect(exchange)
         self.memory = MemoryStore(
             symbols or ("BTCUSDT", "ETHUSDT"), (BTC.interval,), origin=exchange.name
         )
-        self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: 0.0)
+        self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: wall)
         self.report = self.journal.report
         self.store = Mailbox[StoreMessage]("store", capacity=100)
         self.gaps = Mailbox[CandlesMissing]("gaps", capacity=1000)

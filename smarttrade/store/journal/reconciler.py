@@ -13,6 +13,7 @@ from actors import Mailbox
 
 from ...market.series import Series
 from ..database import DatabaseUnavailable, StoredWindow
+from ..exchange_clock import latest_credible
 from ..messages import MergeWindows, RestoreWindows, StoreMessage
 from ..redis_format import StoreState
 from ..stored_values import Damaged
@@ -116,9 +117,24 @@ class Reconciler:
     async def _restore(self, stored: StoredWindow) -> None:
         """Let the store begin with what it does not have."""
         is_known = self._journal.memory.state_of(stored.series) is not None
-        if stored.state is not None and not is_known:
+        if stored.state is not None and not is_known and self._is_credible(stored):
             self._restored += 1
             await self._store.tell(RestoreWindows([(stored.series, stored.state)], ()))
+
+    def _is_credible(self, stored: StoredWindow) -> bool:
+        """Whether it is not later than the clocks.
+
+        What is held back is read from the exchange as soon as that answers.
+        """
+        known = self._journal.memory.exchange_time(trio.current_time())
+        latest = latest_credible(known, self._journal.wall_clock())
+        newest = stored.state.candles[-1] if stored.state and stored.state.candles else None
+        if newest is None or newest.open_time <= latest:
+            return True
+        logger.warning(
+            "stored_series_held_back", series=str(stored.series), open_time=newest.open_time
+        )
+        return False
 
     async def _merge(self, stored: StoredWindow) -> None:
         """Let the store take what is later there than here; what differs then is written."""

@@ -39,6 +39,7 @@ class Journal:
         self.database = database
         self.backlog = Backlog(self.memory)
         self.lease = lease
+        self.wall_clock = wall_clock
         self.report = JournalReport(wall_clock, lambda: len(self.backlog), lambda: self.backlog.age)
         self.was_accepted = False
         """Whether what is stored was once found to be for us, or nothing was there."""

@@ -29,9 +29,9 @@ WORKS = "lease, scripts, change stream and reading back work"
 
 
 @asynccontextmanager
-async def exchange(*symbols: str, ahead: float = 0.0) -> AsyncIterator[str]:
-    """A simulated one, whose clock is so many seconds ahead; its address."""
-    simulated = Exchange(symbols, start_ms=int((time.time() + ahead) * 1000), speed=4)
+async def exchange(*symbols: str, ahead: float = 0.0, speed: float = 4) -> AsyncIterator[str]:
+    """A simulated one, whose clock is so many seconds ahead at first; its address."""
+    simulated = Exchange(symbols, start_ms=int((time.time() + ahead) * 1000), speed=speed)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(partial(serve_exchange, simulated))
         yield f"127.0.0.1:{port}"
@@ -52,7 +52,7 @@ def brief(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
 
 
 async def test_a_machine_without_faults() -> None:
-    async with exchange("BTCUSDT", "ETHUSDT") as address:
+    async with exchange("BTCUSDT", "ETHUSDT", speed=1) as address:
         found = await run_checks(
             settings(address, symbols=("BTCUSDT", "ETHUSDT")), Network.direct()
         )

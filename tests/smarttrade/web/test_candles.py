@@ -108,7 +108,7 @@ async def test_numbers_equal_the_decimals_of_the_exchange(texts: Sequence[str]) 
 
 async def test_gaps_show_what_the_exchange_does_not_have() -> None:
     async with backend() as server:
-        await server.history(BTC, rows_at([0, 1, 5, 6]), first=at(0))
+        await server.history(BTC, rows_at([0, 1, 5, 6]))
         answer = await server.get(PATH)
     gap = {"from": at(2) // 1000, "to": at(4) // 1000, "cause": "exchange"}
     assert answer.json()["gaps"] == [gap]

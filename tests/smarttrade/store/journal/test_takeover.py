@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -9,7 +10,7 @@ from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.store.backlog import MAX_DIFFERENCES
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import Published
-from smarttrade.store.messages import CorrectCandles
+from smarttrade.store.messages import CorrectCandles, ReportExchangeTime
 from smarttrade.store.redis_format import FORMAT
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, at, candle, rows, states
@@ -251,3 +252,47 @@ async def test_restored_window_that_is_not_full_is_completed(autojump_clock: Moc
         assert [each.open_time for each in state.candles] == [at(n) for n in range(602)]
         assert state.corrections == ()
         assert len(state.candles) < WINDOW_SIZE
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("wall", "is_served"), [(0, True), (-DAY, True), (-DAY - 1, False), (10 * DAY, True)]
+)
+async def test_what_is_stored_and_later_than_the_local_clock_waits_for_the_exchanges(
+    wall: int, is_served: bool, autojump_clock: MockClock
+) -> None:
+    """The exchange does not answer, so its own clock is not known."""
+    server = VirtualRedis()
+    server.contents.origin, server.contents.format = "binance.com", FORMAT
+    server.contents.lists[BTC] = rows(0, 5)
+    process = Process(server, wall=at(5) / 1000 + wall)
+    async with running(process):
+        await trio.sleep(10)
+        assert (process.memory.state_of(BTC) is not None) is is_served
+        assert len(server.contents.lists[BTC]) == 6
+        await process.store.tell(ReportExchangeTime(at(5)))
+        await process.history(BTC, rows(0, 5))
+        await trio.sleep(1)
+        state = process.memory.state_of(BTC)
+        assert state is not None
+        assert states(server.contents.lists[BTC]) == states(state.candles)
+
+
+async def test_what_is_stored_and_later_than_the_exchanges_clock_is_never_served(
+    autojump_clock: MockClock,
+) -> None:
+    """Its clock becomes known while what is stored is being read."""
+    server = VirtualRedis()
+    server.contents.origin, server.contents.format = "binance.com", FORMAT
+    server.contents.lists[BTC] = rows(0, 500)
+    process = Process(server, wall=at(500) / 1000)
+    process.link.load_latency = 5.0
+    async with running(process):
+        await process.store.tell(ReportExchangeTime(at(5)))
+        await trio.sleep(10)
+        assert process.memory.state_of(BTC) is None
+        await process.history(BTC, rows(0, 5))
+        await trio.sleep(20)
+        assert states(server.contents.lists[BTC]) == [*((n, True) for n in range(5)), (5, False)]
