@@ -7,7 +7,7 @@
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 local found = kind == 'string' and redis.call('GET', KEYS[1])
-if found and string.match(found, '^[1-9]%d?$') then return tonumber(found) end
+if found and #found <= 15 and string.match(found, '^[1-9]%d*$') then return tonumber(found) end
 if kind ~= 'none' then
   redis.call('RENAME', KEYS[1], KEYS[2])
   redis.call('EXPIRE', KEYS[2], ARGV[2])

@@ -176,6 +176,35 @@ def contents(client: Any, pattern: str = "*") -> dict[Any, Any]:
     return {key: client.dump(key) for key in client.scan_iter(pattern)}
 
 
+@pytest.mark.parametrize("value", ["x", "0", "-1", "", "9" * 400, ["list"]])
+async def test_number_of_shards_that_is_none_is_replaced(
+    redis_server: RedisServer, value: str | list[str]
+) -> None:
+    redis = database(redis_server)
+    with redis_server.client() as client:
+        if isinstance(value, str):
+            client.set("{smarttrade}:shards", value)
+            await redis.position()
+        else:
+            client.rpush("{smarttrade}:shards", *value)
+        await lead(redis)
+        assert client.get("{smarttrade}:shards") == b"1"
+        kept = "{smarttrade}:quarantine:{smarttrade}:shards"
+        assert 0 < int(client.ttl(kept)) <= 7 * 24 * 3600
+    assert (await redis.position()).origin == "binance.com"
+
+
+async def test_keys_are_deleted_as_documented(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.set("{smarttrade-2}:shards", 2)
+        client.set("smarttrade:meta", "of 0.1.0")
+        epoch = await lead(redis := database(redis_server))
+        await redis.write("me", epoch, LEASE, batch(1, candle(0)))
+        for key in client.scan_iter("{smarttrade[:}]*"):
+            client.delete(key)
+        assert set(client.scan_iter()) == {b"{smarttrade-2}:shards", b"smarttrade:meta"}
+
+
 @pytest.mark.parametrize("is_led", [True, False])
 async def test_a_later_versions_format_is_neither_read_nor_changed(
     redis_server: RedisServer, *, is_led: bool
