@@ -18,7 +18,7 @@ INVARIANTS = {
     "contract": "every message can be read, every status and close code is one of the contract's",
     "answers-in-time": "an answer takes no virtual time unless something is broken just then",
     "healthy-unaffected": "where only single symbols have faults, clients of all others have every"
-    " candle within 20 s of its end",
+    " candle within 30 s of its end",
     "bounded": "mailboxes and what is pending for a client are within their bounds",
     "budgets": "the exchange's limits are never exceeded; a process that it blocked asks nothing",
     "silence-ends": "a connection that is open and silent is replaced by one to another host, even"

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 STRIDE = 3  # of so many series one is looked at each time
 WATCH_INTERVAL = 7.3  # seconds; no multiple of anything
-HEALTHY_WITHIN = 20.0  # seconds: a client that pauses reads within 9
+HEALTHY_WITHIN = 30.0
+"""Seconds. A close that was lost in a cut is read 15 s after the candle's end, as an earlier answer
+would not be final, and a client that pauses reads within 9."""
 MAX_FORBIDDEN = 50
 """Requests within a minute to hosts that answer 403: as many as may be under way at once to two
 hosts, and some. A service that does not back off sends hundreds."""
