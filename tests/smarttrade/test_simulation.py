@@ -99,6 +99,13 @@ def test_what_failed_once_does_not_fail_again(once: Failed) -> None:
     check(run_seed(once.seed, once.hours, liveness=once.liveness, named=once.named))
 
 
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_what_is_planted_into_is_there(plant: Plant) -> None:
+    """Whether it is found takes minutes: that is left to the slow tests."""
+    with plant.breaks():
+        pass
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_planted_fault_is_found(plant: Plant) -> None:
