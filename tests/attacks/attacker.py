@@ -53,11 +53,10 @@ class Attacker:
 
     async def repeat(self, attack: Callable[[Attacker], Awaitable[None]]) -> None:
         while True:
-            with suppress(*CLOSED_ERRORS):
-                try:
-                    await attack(self)
-                except* CLOSED_ERRORS:
-                    pass
+            try:
+                await attack(self)
+            except* CLOSED_ERRORS:
+                pass
             await trio.sleep(PAUSE)
 
     async def note_outcome(self, stream: trio.SocketStream, within: float = 15.0) -> None:
