@@ -219,10 +219,11 @@ async def test_shards_are_led_and_taken_over_one_by_one(connect: Connect, count:
         for each in (*others, standby):
             await each.update(8)
         await until(lambda: all(len(window) == 10 for window in windows(gateway)))
-        assert {each.role for each in others} == {"leading"}
-        assert gateway.memory.symbols == SYMBOLS
+        await until(lambda: all(len(gateway.closes(series)) >= 3 for series in MINUTES))
         for series in MINUTES:
             assert gateway.closes(series) == [at(6), at(7), at(8)]
+        await until(lambda: {each.role for each in others} == {"leading"})
+        assert gateway.memory.symbols == SYMBOLS
 
 
 async def test_process_with_another_number_of_shards_does_not_begin(connect: Connect) -> None:
