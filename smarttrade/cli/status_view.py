@@ -15,6 +15,7 @@ from ..web.response_schemas import Actor, SeriesStatus, StreamingStatus, System
 from .candle_table import utc
 
 MAX_NAMED_SERIES = 10  # shown by name
+MAX_SYMBOLS = 40  # in the table; those with a series that is not ok come first
 
 _STATES = {"running": "green", "stopped": "dim", "waiting": "dim"}
 _FEEDS = {"live": "green", "stale": "yellow", "down": "bold red"}
@@ -125,9 +126,15 @@ def _series(streaming: StreamingStatus) -> Table:
     table.add_column("age")
     for interval in intervals:
         table.add_column(interval, justify="right")
-    for symbol in streaming.symbols:
+    troubled = {each.symbol for each in streaming.per_symbol if each.status != "ok"}
+    symbols = streaming.symbols
+    if len(symbols) > MAX_SYMBOLS:
+        symbols = sorted(symbols, key=lambda symbol: symbol not in troubled)[:MAX_SYMBOLS]
+    for symbol in symbols:
         cells = [_cell(known.get((symbol, interval))) for interval in intervals]
         table.add_row(Text(symbol, "bold"), *cells)
+    if len(symbols) < len(streaming.symbols):
+        table.add_row(Text(f"and {len(streaming.symbols) - len(symbols)} more", "dim"))
     return table
 
 

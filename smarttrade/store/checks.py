@@ -80,6 +80,7 @@ class Checks(Windows):
             intervals=self.intervals,
             feed=self.feed,
             updated_at=self.updated_at,
+            age=None if self._received_at is None else now - self._received_at,
             origin=self.origin,
             exchange_time=time,
             details=self._states.details,

@@ -137,7 +137,7 @@ class CopiedWindows(Windows):
             if state is None or not state.window.is_ready:
                 continue
             if not corrected:
-                state.freshness.received_at = now
+                state.freshness.received_at = self._received_at = now
             change = follow(state.window, candle, corrected=corrected)
             self._collect(series, state, change, news)
         events: list[Event] = [CandlesPublished(news)] if news else []

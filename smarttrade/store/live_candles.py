@@ -32,7 +32,7 @@ class LiveCandles(Windows):
             state = states.get(series)
             if state is None:
                 continue
-            state.freshness.received_at = now
+            state.freshness.received_at = self._received_at = now
             if candle.event_time > clock.latest:
                 clock.learn(candle.event_time, now)
             change = state.window.apply(candle)

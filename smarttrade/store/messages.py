@@ -274,6 +274,8 @@ class Overview:
     feed: FeedStatus
     updated_at: float | None
     """Wall clock of the last change, in seconds since the epoch; None before the first."""
+    age: float | None = None
+    """Seconds since the exchange last sent any series; None when it never did."""
     origin: str | None = None
     """Which exchange the candles are from; see `market/origin.py`."""
     exchange_time: int = 0

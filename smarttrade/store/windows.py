@@ -38,6 +38,8 @@ class Windows:
         self.is_listed = False
         self.feed = FeedStatus(Feed.DOWN, 0.0)
         self.updated_at: float | None = None
+        self._received_at: float | None = None
+        """When the exchange last sent any series, by the loop's clock."""
         self._catalogue = SeriesCatalogue(symbols, intervals)
         self._states = SymbolStates()
         self._readiness = Readiness()

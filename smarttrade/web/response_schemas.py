@@ -121,6 +121,9 @@ class StreamingStatus(Struct, frozen=True):
     feed_since: Seconds
     store: PublicStore
     simulated: Simulated
+    age: Annotated[
+        float | None, Meta(description="Seconds since the exchange last sent any series.")
+    ]
     series: Annotated[int, Meta(description="How many there are.", ge=0)]
     not_ready: Annotated[int, Meta(description="How many of them are a reason to be not ready.")]
     gaps_unfilled: Annotated[int, Meta(description="Ranges that are being read, of all.", ge=0)]

@@ -120,6 +120,7 @@ async def streaming_status(
         feed_since=round(overview.feed.since, 3),
         store={name: described[name] for name in PUBLIC if name in described},
         simulated=simulated,
+        age=None if overview.age is None else round(overview.age, 3),
         series=overview.series_count,
         not_ready=len(overview.not_ready),
         gaps_unfilled=overview.gaps.get("unfilled", 0),

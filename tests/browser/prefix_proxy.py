@@ -14,12 +14,15 @@ PREFIX = "/api/backend/"
 
 
 class PrefixProxy:
-    """Forwards `PREFIX` + path for each of `paths`, with content type and policy; else 404."""
+    """Forwards `PREFIX` + path for each of `paths`, with content type and policy; else 404.
+
+    It passes no query on, as front ends with a route for each path may do.
+    """
 
     def __init__(self, backend: str, paths: Collection[str]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                path = self.path.removeprefix(PREFIX)
+                path = self.path.removeprefix(PREFIX).partition("?")[0]
                 if not self.path.startswith(PREFIX) or path not in paths:
                     self.send_error(404)
                     return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from playwright.sync_api import Browser, Route
 
@@ -27,6 +29,85 @@ def test_inspect_shows_every_series_and_what_runs(watched: Watched) -> None:
     before = watched.page.evaluate(close)
     watched.wait_for(f"{close} !== '{before}'", "another price")
     assert watched.complaints == []
+
+
+MANY = 8000
+
+
+def many(query: dict[str, list[str]]) -> dict[str, object]:
+    """What a backend with so many series answers."""
+    offset, limit = (int(query[name][0]) for name in ("offset", "limit"))
+    search = query.get("search", [""])[0].upper()
+    names = [f"S{number:04}USDT" for number in range(MANY)]
+    found = [name for name in names if search in name]
+    bad = {"S0007USDT", "S7007USDT"}
+    if "not_ready" in query:
+        found = [name for name in found if name in bad]
+    entry = {"interval": "1m", "count": 1000, "closed": False, "age": 1.0, "gaps": 0}
+    entry |= {"gaps_unfilled": 0, "last_candle_time": 1_733_007_600}
+    entry |= dict.fromkeys(("last_open", "last_high", "last_low", "last_close"), 1.5)
+    return {
+        "symbols": names,
+        "per_symbol": [
+            entry | {"symbol": name, "status": "a gap" if name in bad else "ok"}
+            for name in found[offset : offset + limit]
+        ],
+        "feed": "live",
+        "feed_since": 1.0,
+        "store": {"kind": "memory"},
+        "simulated": False,
+        "last_store_update_ts": 1.0,
+        "age": 0.5,
+        "series": MANY,
+        "not_ready": len(bad),
+        "gaps_unfilled": 0,
+        "matching": len(found),
+        "offset": offset,
+    }
+
+
+def first_row(watched: Watched) -> str:
+    return watched.page.locator("#series tr").first.locator("th").inner_text()
+
+
+def test_inspect_has_few_of_many_series_in_its_table_and_finds_the_others(
+    watched: Watched,
+) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(json=many(parse_qs(urlsplit(route.request.url).query)))
+
+    watched.page.route("**/streaming/status*", answer)
+    watched.open("/inspect")
+    rows = "document.querySelectorAll('#series tr').length"
+    watched.wait_for(f"{rows} === 200", "some of the series")
+    assert watched.text("#series-count") == "7998 of 8000 complete and up to date"
+    height = watched.page.evaluate("document.documentElement.scrollHeight")
+    assert height > MANY * 20, "the others have their place"
+    watched.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    watched.wait_for("document.querySelector('#series').innerText.includes('S7999USDT')", "the end")
+    assert watched.page.evaluate(rows) == 200
+    watched.page.locator("#search").fill("s701")
+    watched.wait_for(f"{rows} === 10", "what was looked for")
+    assert first_row(watched) == "S7010USDT"
+    assert watched.text("#matching") == "10 of 8,000 series"
+    watched.page.locator("#search").fill("")
+    watched.page.get_by_label("Not ready only").check()
+    watched.wait_for(f"{rows} === 2", "what is not ready")
+    assert first_row(watched) == "S0007USDT"
+    assert watched.complaints == []
+
+
+def test_inspect_finds_series_behind_a_front_end_that_drops_the_query(watched: Watched) -> None:
+    def without_query(route: Route) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.partition("?")[0]))
+
+    watched.page.route("**/streaming/status*", without_query)
+    watched.open("/inspect")
+    rows = "document.querySelectorAll('#series tr').length"
+    watched.wait_for(f"{rows} === {ROWS}", "all series")
+    watched.page.locator("#search").fill("eth 1m")
+    watched.wait_for(f"{rows} === 1", "one")
+    assert first_row(watched) == "ETHUSDT"
 
 
 def test_inspect_shows_the_shard_of_each_series_if_there_are_several(watched: Watched) -> None:

@@ -15,9 +15,10 @@ from trio.testing import MockClock
 
 from actors import ActorInfo, State
 from smarttrade.cli.status import BackendUnavailable, Status, base_url
-from smarttrade.cli.status_view import Snapshot, draw, duration
+from smarttrade.cli.status_view import MAX_SYMBOLS, Snapshot, draw, duration
 from smarttrade.market.interval import Interval
 from smarttrade.market.origin import SIMULATED
+from smarttrade.market.series import Series
 from smarttrade.store.feed import Feed
 from tests.fakes.candles import BTC, ETH, candle, rows
 from tests.fakes.memory_net import http_over
@@ -96,6 +97,17 @@ async def test_simulated_prices_are_marked() -> None:
     async with backend(intervals=MINUTES, tree=TREE, origin=SIMULATED) as server:
         await fill(server, BTC, ETH)
         assert drawn(await seen_of(server)).splitlines()[1].startswith("SIMULATED prices")
+
+
+async def test_of_many_symbols_those_with_trouble_are_shown_first() -> None:
+    symbols = [f"S{number:03}USDT" for number in range(MAX_SYMBOLS + 5)]
+    async with backend(symbols=symbols, intervals=MINUTES, tree=TREE) as server:
+        await fill(server, *(Series(symbol, Interval.MINUTE_1) for symbol in symbols[:-1]))
+        text = drawn(await seen_of(server))
+    named = [line.split()[0] for line in text.splitlines() if line.startswith("S0")]
+    assert named[:3] == [symbols[-1], symbols[0], symbols[1]]
+    assert len(named) == MAX_SYMBOLS + 1  # and once more with its reason
+    assert "and 5 more" in text
 
 
 async def test_what_is_not_ready_is_named() -> None:

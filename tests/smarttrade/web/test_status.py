@@ -247,6 +247,8 @@ async def test_status_of_a_series_has_its_newest_candle() -> None:
     assert {name: entry[name] for name in contract} == contract
     assert (entry["closed"], entry["status"]) == (False, "ok")
     assert 0 <= entry["age"] < 1
+    assert status["age"] == entry["age"]
+    assert (entry["gaps"], entry["gaps_unfilled"], status["gaps_unfilled"]) == (0, 0, 0)
     assert status["last_store_update_ts"] == WALL
 
 
