@@ -200,7 +200,6 @@ async def _symbols_failing(world: World, action: Action, rng: Random) -> None:
     """REST fails for all symbols but one for good, and every process is started anew."""
     symbols = world.plan.shape.afflicted
     world.broken.update(symbols)
-    world.ready_path += "?for=traffic"  # the other symbols can be served
     inject(world.exchange, "failing", {"value": list(symbols)})
     for process in world.processes:
         if process.current is not None:

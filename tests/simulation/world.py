@@ -105,8 +105,6 @@ class World(LogReceiver):
         self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
         self.broken: set[str] = set()
         """Processes and symbols that cannot work any more, by name."""
-        self.ready_path = "/ready"
-        """What a process that works answers with 200."""
         self._crowd = trio.CancelScope()
         self._nursery: trio.Nursery
 
@@ -281,7 +279,7 @@ class World(LogReceiver):
         status, body = 0, b""
         with trio.move_on_after(max(1.0, within)):
             while True:
-                status, body = await ask(self, rng, self.ready_path, process)
+                status, body = await ask(self, rng, "/ready", process)
                 if status == 200:
                     return
                 await trio.sleep(0.5)
