@@ -1,7 +1,7 @@
-"""Closes, corrections and first candles, from one process to another, with a real Redis.
+"""Closes, corrections, first candles and symbols, from one process to another, with a real Redis.
 
-A candle that was closed is never served as forming again, and what was corrected is known wherever
-a client comes back.
+A candle that was closed is never served as forming again, what was corrected is known wherever a
+client comes back, and a symbol that was delisted keeps its history.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smarttrade.market.series import Series
 from smarttrade.store.redis_format import Keys
 from tests.fakes.processes import Client, Program, history
 from tests.fakes.redis_server import RedisServer, binaries, free_port
-from tests.smarttrade.test_processes import SERIES, Deployment, role
+from tests.smarttrade.test_processes import SERIES, SYMBOLS, Deployment, role
 
 CORRECTED = ("BTCUSDT", "1m")
 MINUTE = 60  # seconds, of the exchange
@@ -202,3 +202,19 @@ async def test_series_without_history_reaches_gateways(deployment: Deployment) -
     assert await deployment.client_differences(client) == []
     for program in (gateway, later):
         assert await deployment.served_differences(program, new) == []
+
+
+async def test_symbol_that_is_delisted_while_no_process_runs_keeps_its_history(
+    deployment: Deployment,
+) -> None:
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    serve = deployment.start("serve")
+    await serve.ready()
+    assert await serve.stop() == 0
+    await control(deployment, "POST", fault="unknown", value=["ETHUSDT"])
+    restarted = deployment.start("serve", port=free_port())
+    await restarted.ready()
+    assert (await restarted.get("/symbols"))["symbols"] == list(SYMBOLS)
+    [not_trading] = (await restarted.get("/ready"))["symbols"]
+    assert (not_trading["symbol"], not_trading["state"]) == ("ETHUSDT", "delisted")
+    assert len((await restarted.get("/candles/ETHUSDT/1m?limit=1000"))["candles"]) >= 999

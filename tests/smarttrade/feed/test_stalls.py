@@ -153,6 +153,7 @@ async def test_stalled_series_is_reported_and_its_clients_still_get_every_candle
             faults.stall.off()
             await world.next_minute(6)
             assert [f for one in series for f in world.compare(one, client.charts)] == []
+            assert [client.charts.by_series[one].corrections for one in series] == [0, 0]
             nursery.cancel_scope.cancel()
 
 
