@@ -15,7 +15,7 @@ from .options import Options
 from .processes import allow_many_files
 from .report import Report, versions
 
-BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "windows", "scale")
+BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "windows", "scale", "shards")
 
 
 def main() -> None:

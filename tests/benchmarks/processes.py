@@ -162,10 +162,12 @@ def server(
     wait: bool = True,
     may_end: bool = False,
     steps: Path | None = None,
+    variables: Mapping[str, str] = {},
 ) -> Iterator[Process]:
     """The product or the peer, following `venue`; ready when this returns, unless `wait` is false.
 
     With `steps` the steps of its tasks are timed, see `stepped`. `may_end`: it is to be killed.
+    `variables` are more of the environment's.
     """
     port = free_port()
     env = {
@@ -184,6 +186,7 @@ def server(
         env |= {} if steps is None else {"STEPS": str(steps)}
         env["SMARTTRADE_MAX_CONNECTIONS_PER_IP"] = "10000"
         env |= {"REDIS_URL": redis_url} if redis_url else {"USE_MEMORY_STORE": "1"}
+    env |= variables
     env |= {name: os.environ[name] for name in ("PEER_WS", "PYTHONHASHSEED") if name in os.environ}
     with _started(which, started, env, port, may_end=may_end) as process:
         if wait:

@@ -81,7 +81,7 @@ def measure_one(count: int, report: Report) -> None:
             server(PRODUCT, venue, symbols=names(count), wait=False, steps=steps)
         )
         with health_watched(process) as answers:
-            ready = _until_ready(process)
+            ready = until_ready(process)
         case = f"{count} series"
         add(report, case, "start to ready", "s", ready)
         p99 = statistics.quantiles(answers, n=100)[98] * 1000
@@ -141,7 +141,7 @@ def health_watched(process: Process) -> Iterator[list[float]]:
         thread.join()
 
 
-def _until_ready(process: Process) -> float:
+def until_ready(process: Process) -> float:
     """Seconds from the process's start."""
     deadline = time.monotonic() + READY_TIMEOUT
     while True:
@@ -187,7 +187,7 @@ def measure_takeover(count: int, report: Report, how: str) -> None:
                     may_end=True,
                 )
             )
-            _until_ready(process)
+            until_ready(process)
             return process
 
         leader = start("ingest")
