@@ -128,6 +128,34 @@ async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
     assert sum("former_format_ignored" in line for line in lines) == 1
 
 
+async def test_what_a_later_version_stores_is_left_alone(deployment: Deployment) -> None:
+    """It takes the lead in the middle of an upgrade, and goes again: the upgrade is given up."""
+    await deployment.simulator.until("/api/v3/time", lambda _: True)
+    ingest = deployment.start("ingest")
+    await ingest.ready()
+    gateway = deployment.start("gateway")
+    await gateway.ready()
+    with deployment.redis.client() as redis:
+        redis.set("{smarttrade:0}:lease", f"later@{origin_of(deployment.simulator)}", px=4000)
+        redis.hset("{smarttrade:0}:meta", mapping={"format": "4", "leader": "later", "epoch": "7"})
+        await ingest.until("/system", role("standby"))
+        before = stored_keys(deployment)
+        await ingest.until("/system", role("away"))
+        await gateway.until("/system", role("away"))
+        serve = deployment.start("serve")
+        await serve.ready()
+        await trio.sleep(3)
+        assert stored_keys(deployment) == before
+        assert (await serve.get("/system"))["store"]["role"] == "away"
+        assert "format '4'" in (await serve.get("/system"))["store"]["last_error"]
+        assert (await gateway.get("/streaming/status"))["feed"] == "stale"
+        assert len((await gateway.get("/candles/BTCUSDT/1m"))["candles"]) == 500
+        redis.hset("{smarttrade:0}:meta", "format", "3")
+    await gateway.ready()
+    await trio.sleep(2)
+    assert await deployment.served_differences(gateway) == []
+
+
 async def test_stored_candles_of_the_future_are_never_served(deployment: Deployment) -> None:
     await deployment.simulator.until("/api/v3/time", lambda _: True)
     first = deployment.start("serve")
