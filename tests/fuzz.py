@@ -41,6 +41,7 @@ from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.protocol import SessionProtocol, Subscribe
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.subscriber import Subscriber
+from smarttrade.store.database import ForeignFormat
 from smarttrade.store.events import SubscriptionsOpened
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import OpenSubscriptions, Page
@@ -335,7 +336,7 @@ TARGETS = {
                 }
             )
         ],
-        (Damaged,),
+        (Damaged, ForeignFormat),
     ),
     "heads": Target(
         heads,
