@@ -9,7 +9,7 @@ All keys are in one slot, and all calls but one are scripts, so all is atomic on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class RedisDatabase:
         self.exchange = exchange
         self.shard = shard
         self._origin = "" if exchange is None else exchange.name
+        self._has_compared_count = False
         self._within = within
         self._stream_length = stream_length
         self._keys = Keys(namespace, shard.number, part)
@@ -118,13 +119,28 @@ class RedisDatabase:
 
     def _acquire(self, names: Sequence[str], arguments: Sequence[Any], redis: RedisClient) -> Any:
         keys = [self._keys.shards, self._keys.quarantined_shards]
-        found = redis.run_script(_SHARDS, keys, [self.shard.count, QUARANTINE_TTL])
-        self._check_shards(int(found))
+        claim = [self.shard.count, QUARANTINE_TTL]
+        self._compare_count(lambda: int(redis.run_script(_SHARDS, keys, claim)))
         return redis.run_script(_ACQUIRE, names, arguments)
 
-    def _check_shards(self, found: int) -> None:
-        if found != self.shard.count:
-            raise WrongShardCount(found, self.shard.count, self._keys.namespace)
+    def _compare_count(self, read: Callable[[], int]) -> None:
+        """In a worker thread, where `read` returns the stored number of shards; 0 for none.
+
+        It may be on another server of a Cluster than a shard, which goes on without that server
+        once it knows that they agree.
+        """
+        from .redis_client import translated
+
+        count = self.shard.count
+        try:
+            found = translated(read)
+        except DatabaseUnavailable:
+            if count == 1 or not self._has_compared_count:
+                raise
+            return
+        if found not in (0, count):
+            raise WrongShardCount(found, count, self._keys.namespace)
+        self._has_compared_count = True
 
     async def release(self, leader: str) -> None:
         """See `Database`."""
@@ -200,9 +216,7 @@ class RedisDatabase:
 
     async def position(self) -> Position:
         """See `Database`."""
-        shards, reply = await self._reading.run(self._position)
-        self._check_shards(_number_or(shards, 0) or self.shard.count)
-        found, origin, seq, time, state, last = reply
+        found, origin, seq, time, state, last = await self._reading.run(self._position)
         if found is not None and found != FORMAT.encode():
             raise ForeignFormat(found)
         stored = None if found is None else origin_from_text(origin)
@@ -215,10 +229,10 @@ class RedisDatabase:
             time=number_from_text(time),
         )
 
-    def _position(self, redis: RedisClient) -> tuple[bytes | None, Sequence[Any]]:
-        keys = [self._keys.meta, self._keys.changes]
-        shards = redis.redis.get(self._keys.shards)
-        return shards, redis.run_script(_POSITION, keys, [FORMAT])
+    def _position(self, redis: RedisClient) -> Any:
+        keys, shards = [self._keys.meta, self._keys.changes], self._keys.shards
+        self._compare_count(lambda: _number_or(redis.redis.get(shards), 0))
+        return redis.run_script(_POSITION, keys, [FORMAT])
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
         """See `Database`."""

@@ -29,6 +29,7 @@ from smarttrade.store.database import (
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.redis_format import SeriesChange, StoreState, state_to_text
+from smarttrade.store.shards import make_shard
 from smarttrade.store.stored_values import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE
@@ -192,6 +193,33 @@ async def test_number_of_shards_that_is_none_is_replaced(
         kept = "{smarttrade}:quarantine:{smarttrade}:shards"
         assert 0 < int(client.ttl(kept)) <= 7 * 24 * 3600
     assert (await redis.position()).origin == "binance.com"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_shard_goes_on_without_the_server_that_has_the_number(
+    redis_server: RedisServer, count: int
+) -> None:
+    """In a Cluster that may be another server; here the account may not read the number any more."""
+
+    def connect() -> RedisDatabase:
+        url = redis_server.url.replace("//", "//me:sesame@")
+        shard = make_shard(0, count, ["BTCUSDT"])
+        return RedisDatabase(
+            url, "smarttrade", within=2.0, stream_length=9, exchange=BINANCE, shard=shard
+        )
+
+    with redis_server.client() as client:
+        rules = ("reset", "on", ">sesame", "+@all")
+        client.execute_command("ACL", "SETUSER", "me", *rules, "~*")
+        known = connect()
+        await lead(known)
+        client.execute_command("ACL", "SETUSER", "me", *rules, "~{smarttrade:*")
+        for redis, goes_on in ((known, count > 1), (connect(), False)):
+            with nullcontext() if goes_on else pytest.raises(DatabaseUnavailable):
+                await lead(redis)
+            with nullcontext() if goes_on else pytest.raises(DatabaseUnavailable):
+                await redis.position()
+        client.execute_command("ACL", "DELUSER", "me")
 
 
 async def test_keys_are_deleted_as_documented(redis_server: RedisServer) -> None:
