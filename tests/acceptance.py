@@ -229,6 +229,11 @@ async def answering(client: httpx.AsyncClient, path: str, program: Program) -> N
 # -- REST ----------------------------------------------------------------------------------------
 
 
+FULL = (999, 1000)
+"""Candles of a series: the newest row of the first page is left out while the one before it has ended
+less than 15 s ago."""
+
+
 async def compare_history(world: World) -> int:
     """Compare every candle with the exchange's; the forming one may only be older."""
     compared = 0
@@ -241,10 +246,12 @@ async def compare_history(world: World) -> int:
         page = decode(answer.text)
         candles = page["candles"]
         rows = await world.rows(series, int(candles[0]["time"]) * 1000)
-        world.check(len(candles) == 1000, f"{series}: {len(candles)} candles")
+        world.check(len(candles) in FULL, f"{series}: {len(candles)} candles")
         world.check(page["gaps"] == [], f"{series}: gaps: {page['gaps']}")
         times = [int(candle["time"]) * 1000 for candle in candles]
-        world.check(times == [row[0] for row in rows[:1000]], f"{series}: other open times")
+        world.check(
+            times == [row[0] for row in rows[: len(candles)]], f"{series}: other open times"
+        )
         settled = candles if page["closed"] else candles[:-1]
         for candle, row in zip(settled, rows, strict=False):
             theirs = tuple(map(Decimal, row[1:6]))
@@ -271,7 +278,7 @@ async def check_catalogue(world: World) -> None:
     world.check((await world.service.get("/health")).text == '{"status":"ok"}', "/health")
     world.check(len(status["per_symbol"]) == len(ALL), "/streaming/status: not every series")
     for entry in status["per_symbol"]:
-        world.check(entry["count"] == 1000, f"/streaming/status: {entry}")
+        world.check(entry["count"] in FULL, f"/streaming/status: {entry}")
 
 
 # -- Clients ---------------------------------------------------------------------------------------
