@@ -66,7 +66,7 @@ class Checks(Windows):
 
     def _is_worth_asking(self, series: Series, state: SeriesState, now: float) -> bool:
         """History of a symbol that does not trade grows no further, once it has been read."""
-        is_read = state.window.is_ready and not state.freshness.is_settling(now)
+        is_read = state.window.is_ready and not state.freshness.settling.is_waiting(now)
         return self._states.of(series.symbol).is_trading or not is_read
 
     def overview(self, now: float) -> Overview:

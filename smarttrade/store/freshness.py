@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
 from ..market.candle import Candle
 from ..market.settling import SETTLING_TIME
 from ..market.window import Window
+from .settling import Settling
 
 OVERDUE_AFTER = SETTLING_TIME
 """Milliseconds of exchange time after a candle's end at which its closing, if it has not come, is
@@ -49,30 +49,6 @@ one request; when the exchange does not give it, stale charts would be worse tha
 reported and filled later."""
 
 
-class _Settling:
-    """A candle that has ended, and whose final state is still to come."""
-
-    __slots__ = ("due", "expires", "is_asked", "latest", "open_time")
-
-    def __init__(self, open_time: int, due: float, now: float) -> None:
-        self.open_time = open_time
-        self.due = due
-        """Exchange time in ms at which it is asked for."""
-        self.latest = now + SETTLING_TIME / 1000
-        """When it is asked for in any case, by the loop's clock: that of the exchange may not be
-        known."""
-        self.expires = self.latest + BUFFER_TIMEOUT
-        """Until when the candles after it wait."""
-        self.is_asked = False
-
-    def is_due(self, now: float, time: int) -> bool:
-        """Whether to ask for it; true once."""
-        if self.is_asked or (time < self.due and now < self.latest):
-            return False
-        self.is_asked, self.expires = True, now + BUFFER_TIMEOUT
-        return True
-
-
 class Freshness:
     """Of one series: what arrived when, and what it waits for."""
 
@@ -84,11 +60,11 @@ class Freshness:
         "_is_without_history",
         "_overdue_at",
         "_overdue_pause",
-        "_settling",
         "_window",
         "is_incomplete",
         "lagging_since",
         "received_at",
+        "settling",
         "unconfirmed_since",
     )
 
@@ -102,6 +78,7 @@ class Freshness:
         """Whether it was restored with fewer candles than a window holds: history may have more."""
         self.lagging_since: float | None = None
         """Since when it lacks a trade that another series of its symbol has."""
+        self.settling = Settling(window)
         self._ask_at: float | None = None
         """When to ask again for what the exchange did not give."""
         self._ask_pause = REFUSED_PAUSE
@@ -112,7 +89,6 @@ class Freshness:
         self._buffered_since: float | None = None
         self._overdue_at = 0
         self._overdue_pause = FIRST_OVERDUE_PAUSE
-        self._settling: _Settling | None = None
 
     # -- what the exchange answered --------------------------------------------------------
 
@@ -141,45 +117,7 @@ class Freshness:
         self._ask_at = now + self._ask_pause
         self._ask_pause = min(2 * self._ask_pause, MAX_REFUSED_PAUSE)
 
-    def settle_later(self, open_time: int, due: int, now: float) -> None:
-        """The candle at `open_time` may lack its last trades: ask for it at `due`, both in ms."""
-        known = self._settling
-        if known is None or known.open_time != open_time:
-            self._settling = _Settling(open_time, due, now)
-        elif known.is_asked:  # the exchange's clock is behind what was taken for it
-            self._settling = _Settling(open_time, inf, now)
-
     # -- what to ask it --------------------------------------------------------------------
-
-    def is_settling(self, now: float) -> bool:
-        """Whether the newest candle has ended, and its final state is waited for.
-
-        Nothing is missing then: the candles after it wait for no longer than that.
-        """
-        settling, newest = self._settling, self._window.newest
-        return (
-            settling is not None
-            and newest is not None
-            and newest.open_time == settling.open_time
-            and not newest.closed
-            and now < settling.expires
-        )
-
-    def must_settle(self, now: float, time: int) -> bool:
-        """Whether an answer about the newest candle would not be final yet.
-
-        It is asked for when it would be, unless the stream closes it before.
-        """
-        if self.is_settling(now):
-            return True
-        newest = self._window.newest
-        if newest is None or newest.closed:
-            return False
-        due = self._window.interval.next(newest.open_time) + SETTLING_TIME
-        if time >= due:
-            return False
-        self.settle_later(newest.open_time, due, now)
-        return True
 
     def unsettled(self) -> int | None:
         """From which open time (ms) on to ask up to now; None for all there is."""
@@ -193,8 +131,8 @@ class Freshness:
 
     def is_due(self, now: float, time: int) -> bool:
         """Whether it is time to ask for what may have been missed; true once for each reason."""
-        if self._settling is not None and self.is_settling(now):
-            return self._settling.is_due(now, time)
+        if self.settling.is_waiting(now):
+            return self.settling.is_due(now, time)
         if self._is_overdue(time):
             return True
         if self.unconfirmed_since is not None and now > self.unconfirmed_since + CONFIRM_TIMEOUT:
@@ -220,7 +158,7 @@ class Freshness:
 
     def has_buffered_too_long(self, now: float) -> bool:
         """Whether candles that wait for history are to be published without it."""
-        if not self._window.buffered or not self._window.is_ready or self.is_settling(now):
+        if not self._window.buffered or not self._window.is_ready or self.settling.is_waiting(now):
             self._buffered_since = None
         elif self._buffered_since is None:
             self._buffered_since = now
@@ -237,7 +175,7 @@ class Freshness:
             return NO_HISTORY
         if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
-        if window.unfilled or (window.buffered and not self.is_settling(now)):
+        if window.unfilled or (window.buffered and not self.settling.is_waiting(now)):
             return "candles missing that are being read from the exchange"
         if window.is_overdue(time, NOT_READY_AFTER) and not self._is_confirmed(time):
             return "newest candle ended and nothing later is known"

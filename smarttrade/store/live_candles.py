@@ -102,7 +102,7 @@ class LiveCandles(Windows):
         known = up_to_unsettled(rows, state.window.is_closed)
         if len(known) < len(rows):
             due = rows[-1].open_time + SETTLING_TIME
-            state.freshness.settle_later(known[-1].open_time, due, now)
+            state.freshness.settling.begin(known[-1].open_time, due, now)
         return known
 
     def history_refused(self, series: Series, now: float) -> list[Event]:

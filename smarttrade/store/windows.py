@@ -112,7 +112,7 @@ class Windows:
         """Ask for what is missing, once, however many live candles come meanwhile."""
         if missing is None or state.requested == missing:
             return []
-        if state.freshness.must_settle(now, self._clock.estimate(now)):
+        if state.freshness.settling.must_wait(now, self._clock.estimate(now)):
             return []
         state.requested = missing
         self.counters.missing += 1
