@@ -38,8 +38,6 @@ function socketAddress() {
 
 const notify = (words) => (find("notice").textContent = words);
 
-// -- the address --
-
 const shown = () => panels.map(({ symbol, interval }) => ({ symbol, interval }));
 const addressOf = (series) => writeAddress({ series, ...look }) + location.hash;
 
@@ -59,8 +57,6 @@ async function showAddress() {
   activate(panels[0]);
   if (search) remember("replace");
 }
-
-// -- charts --
 
 function setPanels(series) {
   if (series.length > 1) loadStyle("grid");
@@ -109,8 +105,6 @@ function showLook() {
   menu?.draw();
 }
 
-// -- what is written --
-
 function showCandle(panel) {
   clock.begun(panel.newest.time);
   if (panel !== active) return;
@@ -128,8 +122,8 @@ function showDay(symbol) {
 }
 
 function showCountdown() {
-  const { newest, interval } = active ?? {};
-  const left = newest && client.state.feed === "live" ? clock.left(newest.time, interval) : null;
+  const { newest, interval, halt } = active ?? {};
+  const left = newest && !halt && client.state.feed === "live" ? clock.left(newest.time, interval) : null;
   find("left").textContent = left === null ? "–" : format.duration(left);
 }
 
@@ -152,8 +146,6 @@ const view = {
   get candles() { return active?.held ?? []; },
 };
 globalThis.smarttrade = view;
-
-// -- the page --
 
 function addIntervals() {
   const buttons = market.intervals.map((interval, index) => {

@@ -114,8 +114,6 @@ export class Chart {
     return this.#candles.data();
   }
 
-  // -- what is visible --
-
   /** The library's. */
   get scale() {
     return this.api.timeScale();
@@ -128,8 +126,6 @@ export class Chart {
   get isAtOldest() {
     return this.scale.getVisibleLogicalRange()?.from < 0;
   }
-
-  // -- looks --
 
   #bar({ time, open, close, volume }) {
     return { time, value: volume, color: this.#colours[Number(close < open)] + VOLUME_ALPHA };

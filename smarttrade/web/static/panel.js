@@ -53,13 +53,15 @@ export class Panel {
     return this.#market.halt(this.symbol);
   }
 
-  /** Seconds since the last update. */
+  /** In seconds. */
   get age() {
     return this.updatedAt && (Date.now() - this.updatedAt) / 1000;
   }
 
+  /** The feed is live, and this series is not. */
   get isSilent() {
-    return this.age > SILENT_AFTER;
+    const { phase, feed } = this.#client.state;
+    return phase === "open" && feed === "live" && this.age > SILENT_AFTER;
   }
 
   close() {
