@@ -1,4 +1,4 @@
-/** One chart with its legend: a series of the client, drawn. */
+/** One chart with its legend: a series, drawn. */
 
 import { Chart } from "./chart.js";
 import * as format from "./format.js";
@@ -7,7 +7,7 @@ import { loadStyle } from "./library.js";
 
 const SNAPSHOT = 1000; // candles to begin with: all that the server keeps
 const KEEP = 2000; // candles to hold; a page may be open for weeks
-const SILENT_AFTER = 15; // seconds without an update; while there are trades, one is due every 2 s
+const SILENT_AFTER = 15_000; // ms without an update; while there are trades, one is due every 2 s
 
 export class Panel {
   element = document.getElementById("panel").content.firstElementChild.cloneNode(true);
@@ -16,6 +16,7 @@ export class Panel {
   held = []; // the series' candles
   chart = null; // until the library is there
   updatedAt; // ms, when the series last changed while the feed was live
+  #changedAt = Infinity; // whatever the feed was
   #table = null; // draws the same candles while it is shown
   #client;
   #market;
@@ -61,7 +62,7 @@ export class Panel {
   /** The feed is live, and this series is not. */
   get isSilent() {
     const { phase, feed } = this.#client.state;
-    return phase === "open" && feed === "live" && this.age > SILENT_AFTER;
+    return phase === "open" && feed === "live" && Date.now() - this.#changedAt > SILENT_AFTER;
   }
 
   close() {
@@ -70,7 +71,6 @@ export class Panel {
     this.element.remove();
   }
 
-  /** The library is there. */
   startChart(library) {
     this.chart = new Chart(library, this.#find(".chart"), this.#find(".values"), {
       onCrosshair: (time) => this.#point(time),
@@ -86,6 +86,7 @@ export class Panel {
     this.#leave();
     Object.assign(this, { symbol, interval, held: [], updatedAt: undefined });
     this.#pointed = null;
+    this.#changedAt = Infinity;
     this.element.setAttribute("aria-busy", "true");
     this.element.setAttribute("aria-label", `${symbol} ${interval}`);
     this.#legend.draw(undefined, this);
@@ -104,7 +105,6 @@ export class Panel {
     });
   }
 
-  /** Scale and indicators. */
   showLook() {
     const { scale, overlays, rsi } = this.#look;
     this.chart?.setScale(scale);
@@ -118,7 +118,6 @@ export class Panel {
     table?.reset(this.held, this.decimals);
   }
 
-  /** What the exchange's listing says has changed. */
   refresh() {
     this.drawNote();
     if (this.newest && this.chart?.decimals !== this.decimals) this.#reset(this.held);
@@ -133,9 +132,10 @@ export class Panel {
 
   /** What keeps this series from being live although the feed is. */
   get note() {
-    const { symbol, interval, halt, age } = this;
+    const { symbol, interval, halt } = this;
     if (halt) return `HALTED: the exchange does not trade ${symbol} (${halt})`;
-    return this.isSilent ? `SILENT: no update of ${symbol} ${interval} for ${format.age(age)}` : "";
+    const silence = format.age((Date.now() - this.#changedAt) / 1000);
+    return this.isSilent ? `SILENT: no update of ${symbol} ${interval} for ${silence}` : "";
   }
 
   drawNote() {
@@ -167,7 +167,8 @@ export class Panel {
   /** The newest candle is another. While the feed is not live, that is old news. */
   #changed() {
     if (!this.newest) return;
-    if (this.#client.state.feed === "live") this.updatedAt = Date.now();
+    this.#changedAt = Date.now();
+    if (this.#client.state.feed === "live") this.updatedAt = this.#changedAt;
     this.#events.onCandle(this);
   }
 
@@ -177,7 +178,6 @@ export class Panel {
     this.chart.overlays?.point(time);
   }
 
-  /** Of the candle under the crosshair, else of the newest. */
   #drawLegend() {
     const pointed = this.#pointed === null ? null : this.held.findLast(({ time }) => time === this.#pointed);
     this.#legend.draw(pointed ?? this.newest, this);
