@@ -51,6 +51,8 @@ class Attack(NamedTuple):
     run: Callable[[Attacker], Awaitable[None]]
     connections: int
     addresses: int = 1
+    tls: bool = False
+    """Whether the service speaks TLS at its own port, with an RSA key of 2048 bits."""
 
 
 ATTACKS = {
@@ -68,6 +70,7 @@ ATTACKS = {
     "metrics": Attack(floods.metrics, 50),
     "pages": Attack(floods.pages, 50),
     "handshakes": Attack(floods.handshakes, 50),
+    "TLS greetings": Attack(floods.tls_greetings, 200, tls=True),
     "slow heads": Attack(crowds.slow_heads, 1000),
     "connections": Attack(crowds.connections, 4000),
     "unread by a crowd": Attack(crowds.unread_snapshots, 1000, 10),
@@ -83,9 +86,9 @@ ATTACKS = {
 
 async def report(name: str, seconds: float, tree: Path) -> None:
     """Run one attack, and print its row."""
-    async with _service(tree) as (program, output):
+    attack = ATTACKS[name]
+    async with _service(tree, tls=attack.tls) as (program, output):
         await trio.sleep(WARM_UP)
-        attack = ATTACKS[name]
         attacker = Attacker(program.port, attack.addresses)
         before = peak = _resident(program)
         began = time.monotonic()
@@ -114,7 +117,7 @@ async def report(name: str, seconds: float, tree: Path) -> None:
 
 
 @asynccontextmanager
-async def _service(tree: Path) -> AsyncGenerator[tuple[Program, Path]]:
+async def _service(tree: Path, *, tls: bool) -> AsyncGenerator[tuple[Program, Path]]:
     """A service and a regular client of it, with the file that the client writes to."""
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "regular"
@@ -122,8 +125,10 @@ async def _service(tree: Path) -> AsyncGenerator[tuple[Program, Path]]:
             Path(directory) / "log",
             *("serve", "--simulated", "--memory", "--port", str(free_port())),
             **LIMITS,
+            **(_certificate(Path(directory)) if tls else {}),
         )
         program.directory = tree
+        program.scheme = "https" if tls else "http"
         program.start()
         try:
             await program.until("/ready", lambda _: True, READY_TIMEOUT)
@@ -137,6 +142,15 @@ async def _service(tree: Path) -> AsyncGenerator[tuple[Program, Path]]:
                 regular.wait()
         finally:
             program.kill()
+
+
+def _certificate(directory: Path) -> dict[str, str]:
+    """The settings that name it."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return {"SMARTTRADE_TLS_CERT": str(certificate), "SMARTTRADE_TLS_KEY": str(key)}
 
 
 async def _stop(program: Program) -> int | str:

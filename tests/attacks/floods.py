@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 
 import trio
 
@@ -98,6 +101,25 @@ async def handshakes(attacker: Attacker) -> None:
     """WebSockets that are closed as soon as they are open."""
     async with await attacker.websocket() as stream:
         await stream.receive_some(65536)
+
+
+async def tls_greetings(attacker: Attacker) -> None:
+    """The first message of TLS, always the same, which a server answers with a signature."""
+    async with await attacker.connect() as stream:
+        await attacker.send(stream, tls_greeting())
+        answer = await stream.receive_some(65536)
+        attacker.outcomes["answered" if answer else "closed"] += 1
+
+
+@cache
+def tls_greeting() -> bytes:
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(
+        ssl.MemoryBIO(), outgoing, server_hostname="localhost"
+    )
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
 
 
 async def _flood(attacker: Attacker, data: bytes, begin: bytes = b"") -> None:

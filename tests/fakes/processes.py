@@ -27,6 +27,8 @@ class Program:
         self.log = log
         self.directory = Path()
         """A checkout of the program."""
+        self.scheme = "http"
+        """Whatever certificate it has for `https` is believed."""
         self._arguments = arguments
         self._environment = environment
         self.port = int(arguments[arguments.index("--port") + 1])
@@ -35,7 +37,7 @@ class Program:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> Program:
         ours = ("SMARTTRADE_", "BINANCE_", "REDIS_", "USE_MEMORY", "LOG_", "HOST", "PORT")
@@ -92,12 +94,12 @@ class Program:
         return status
 
     async def get(self, path: str, **headers: str) -> Any:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as http:
             return (await http.get(self.url + path, headers=headers)).json()
 
     async def until(self, path: str, good: Callable[[Any], bool], within: float = 30.0) -> float:
         """Wait until `path` answers 200 and `good` accepts the body; seconds since the start."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as http:
             with trio.fail_after(within):
                 while True:
                     with suppress(httpx.HTTPError):

@@ -205,6 +205,7 @@ class _Server:
                 self._edge.counters.slow_heads += 1
         finally:
             self._leave(outbox, network)
+            await trio.aclose_forcefully(outbox)  # without TLS it has not closed itself
 
     def _leave(self, outbox: Outbox, network: str) -> None:
         self._edge.counters.open -= 1

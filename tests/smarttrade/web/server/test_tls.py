@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
+from smarttrade.session.outbox import Outbox
 from smarttrade.web.access import Access
 from smarttrade.web.edge.context import edge_for
 from smarttrade.web.server.accept import serve_web
@@ -111,6 +113,23 @@ async def test_handshakes_are_charged_to_their_address(
     assert server.counters.failed == 0
     for client in clients:
         await trio.aclose_forcefully(client.stream)
+    server.application.draining.set()
+
+
+async def test_nothing_is_left_of_clients_that_only_greet(
+    certificate: Path, nursery: trio.Nursery
+) -> None:
+    server = await start_server(nursery, certificate, Access())
+    for _ in range(3):
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await stream.send_all(b"\x16\x03\x01\x00\x05hello")
+        await stream.receive_some()
+        await stream.aclose()
+    with trio.fail_after(3):
+        while server.counters.open:
+            await trio.sleep(0.01)
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Outbox)]
     server.application.draining.set()
 
 
