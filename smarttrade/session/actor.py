@@ -65,20 +65,18 @@ async def run_session(
     Returns after the close handshake was started, or when the client leaves by itself. What it
     receives meanwhile comes from the hub.
     """
+    idle_timeout = protocol.limits.idle_timeout
 
-    async def serve() -> End:
-        limits = protocol.limits
+    async def serve(scope: trio.CancelScope) -> End:
         idle_since = trio.current_time()
         while True:
             if protocol.subscribed:
                 idle_since = inf
             elif idle_since == inf:
                 idle_since = trio.current_time()
-            with trio.CancelScope(deadline=idle_since + limits.idle_timeout) as waiting:
-                message = await client.receive()
-            if waiting.cancelled_caught:
-                protocol.counters.closed_idle += 1
-                return End(CloseCode.POLICY, f"no subscription for {limits.idle_timeout:g} s")
+            scope.deadline = idle_since + idle_timeout
+            message = await client.receive()
+            scope.deadline = inf
             await protocol.budget.settle()
             try:
                 async with protocol.budget.turn():
@@ -91,10 +89,14 @@ async def run_session(
             except (trio.TooSlowError, ActorDied, MailboxClosed):
                 return End(CloseCode.OVERLOADED, "try again later")
 
+    def end_idle() -> End:
+        protocol.counters.closed_idle += 1
+        return End(CloseCode.POLICY, f"no subscription for {idle_timeout:g} s")
+
     # Posted directly: what comes through the hub may come later than the answer to a bad request.
     subscriber.outbox.post_once(protocol.welcome())
     opening = OpenSubscriptions(subscriber, (), b"")
-    await _run(client, subscriber, opening, store, draining, serve)
+    await _run(client, subscriber, opening, store, draining, serve, end_idle)
 
 
 async def run_legacy_session(
@@ -111,7 +113,7 @@ async def run_legacy_session(
     Anything that it sends is read and dropped, so that its pings and its close are seen.
     """
 
-    async def serve() -> End:
+    async def serve(_: trio.CancelScope) -> End:
         verdict = Verdict.PAID
         while verdict is Verdict.PAID:
             await client.receive()
@@ -130,11 +132,13 @@ async def _run(
     opening: OpenSubscriptions[Subscriber],
     store: Mailbox[StoreMessage],
     draining: Draining,
-    serve: Callable[[], Awaitable[End]],
+    serve: Callable[[trio.CancelScope], Awaitable[End]],
+    on_idle: Callable[[], End] | None = None,
 ) -> None:
+    """`on_idle` says how the session ends whose deadline, which `serve` sets, has passed."""
     try:
         await store.tell(opening)
-        end = await _until_over(subscriber, draining, serve)
+        end = await _until_over(subscriber, draining, serve, on_idle)
         if end is not None:
             with trio.move_on_after(CLOSE_TIMEOUT):
                 await client.close(end.code, end.reason)
@@ -144,29 +148,32 @@ async def _run(
 
 
 async def _until_over(
-    subscriber: Subscriber, draining: Draining, serve: Callable[[], Awaitable[End]]
+    subscriber: Subscriber,
+    draining: Draining,
+    serve: Callable[[trio.CancelScope], Awaitable[End]],
+    on_idle: Callable[[], End] | None,
 ) -> End | None:
     """Why the session is over; None when nothing more can be sent to the client."""
     ends: list[End | None] = []
 
-    async with trio.open_nursery() as nursery:
+    def over(because: ClosedReason) -> None:
+        is_slow = because is ClosedReason.OVERFLOWED
+        ends.append(End(CloseCode.OVERLOADED, "too slow") if is_slow else None)
+        scope.cancel()
 
-        async def write() -> None:
-            because = await subscriber.outbox.run()
-            is_slow = because is ClosedReason.OVERFLOWED
-            over(End(CloseCode.OVERLOADED, "too slow") if is_slow else None)
-
-        def over(end: End | None) -> None:
-            ends.append(end)
-            nursery.cancel_scope.cancel()
-
-        with draining.cancels(nursery.cancel_scope):
-            nursery.start_soon(write)
-            try:
-                over(await serve())
-            except trio.EndOfChannel:
-                over(None)
-    return ends[0] if ends else End(CloseCode.SHUTTING_DOWN, "shutting down")
+    with trio.CancelScope() as scope, draining.cancels(scope):
+        subscriber.outbox.report_end(over)
+        try:
+            ends.append(await serve(scope))
+        except trio.EndOfChannel:
+            ends.append(None)
+        finally:
+            subscriber.outbox.report_end(None)
+    if ends:
+        return ends[0]
+    if draining.is_set() or on_idle is None:
+        return End(CloseCode.SHUTTING_DOWN, "shutting down")
+    return on_idle()
 
 
 async def _carry_out(

@@ -12,7 +12,8 @@ The rules, each with a test in tests/smarttrade/session/test_outbox.py:
   *stalled*: the transport is reset by the very task that writes, so that a write which a caller
   shields from cancellation ends too.
 * A client with more than `max_pending_bytes` pending is *overflowed*: what has not begun is
-  dropped and `run` returns, so that its session can close with code 1013.
+  dropped and the end is reported, so that its session can close with code 1013.
+* There is a task that writes only while something is pending.
 """
 
 from __future__ import annotations
@@ -42,19 +43,21 @@ class ClosedReason(Enum):
 
 
 class FrameQueue:
-    """Owns the transport. The hub calls `post` and `post_once`, and one task runs `run`."""
+    """Owns the transport. The hub calls `post` and `post_once`; a connection lends its nursery."""
 
     __slots__ = (
         "_counters",
         "_deadline",
         "_is_closed",
+        "_is_writing",
         "_lock",
         "_max_pending_bytes",
         "_memory",
+        "_nursery",
         "_pending",
+        "_report_end",
         "_send_now",
         "_transport",
-        "_wake",
         "_written",
         "closed_reason",
     )
@@ -77,7 +80,9 @@ class FrameQueue:
         self._pending = Pending(self._memory)
         self._memory.join(self)
         self._lock = trio.Lock()
-        self._wake: trio.Event | None = None  # there only while `run` has nothing to do
+        self._nursery: trio.Nursery | None = None
+        self._is_writing = False
+        self._report_end: Callable[[ClosedReason], object] | None = None
         self._written: trio.Event | None = None  # there only while `written` is waited for
         self._is_closed = False
         # The socket's own send while a post may go straight out, else None: the hot path's only
@@ -125,23 +130,22 @@ class FrameQueue:
             self._send_or_append(data)
             self._check_size()
 
-    # -- what the session calls ------------------------------------------------------------
+    # -- what the connection and the session call ------------------------------------------
 
-    async def run(self) -> ClosedReason:
-        """Write what is pending whenever the client takes it, until the outbox ends; say why.
+    def write_in(self, nursery: trio.Nursery) -> None:
+        """Write what is pending in a task of `nursery`, whenever the client takes it.
 
         Cancelling it loses nothing: what is pending goes out with the next write, except that
         without a socket of its own the cancellation waits for the chunk in hand.
         """
-        while self.closed_reason is None:
-            if self._pending:
-                try:
-                    await self._write_once()
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    break
-            else:
-                await self._something_to_do()
-        return self.closed_reason or ClosedReason.FINISHED
+        self._nursery = nursery
+        self._start_writer()
+
+    def report_end(self, report: Callable[[ClosedReason], object] | None) -> None:
+        """Call `report` when the outbox ends, or now if it has; it must not wait. None: no more."""
+        self._report_end = report
+        if report is not None and self.closed_reason is not None:
+            report(self.closed_reason)
 
     async def written(self) -> None:
         """Return when all that was posted once by now is written, or the outbox has ended."""
@@ -213,7 +217,7 @@ class FrameQueue:
             self._pending.start_partial(data, taken)
         else:
             self._pending.append_barrier(data)
-        self._wake_writer()
+        self._start_writer()
 
     def _queue_rest(self, frames: tuple[Frame, ...], taken: int) -> None:
         """Queue what remains of `frames` when the socket took only the first `taken` bytes."""
@@ -227,7 +231,7 @@ class FrameQueue:
             self._pending.start_partial(frames[whole][1], taken)
             whole += 1
         self._counters.messages += whole
-        self._wake_writer()
+        self._start_writer()
         self._queue(frames[whole:])
 
     def _queue(self, frames: Sequence[Frame]) -> None:
@@ -237,7 +241,7 @@ class FrameQueue:
         is_behind = self._transport.send_now is not None or self._lock.locked()
         self._counters.conflated += self._pending.put_frames(frames, is_behind=is_behind)
         self._counters.messages += len(frames)
-        self._wake_writer()
+        self._start_writer()
         self._check_size()
 
     def _check_size(self) -> None:
@@ -245,19 +249,25 @@ class FrameQueue:
             self.overflow()
         self._memory.enforce()
 
-    def _wake_writer(self) -> None:
-        self._send_now = None
-        if self._wake is not None:
-            self._wake.set()
-
     # -- writing ---------------------------------------------------------------------------
 
-    async def _something_to_do(self) -> None:
-        self._wake = trio.Event()
+    def _start_writer(self) -> None:
+        """Something may be pending; then nothing goes straight out."""
+        if not self._pending:
+            return
+        self._send_now = None
+        if self._nursery is not None and not self._is_writing and self.closed_reason is None:
+            self._is_writing = True
+            self._nursery.start_soon(self._write_pending)
+
+    async def _write_pending(self) -> None:
         try:
-            await self._wake.wait()
+            while self._pending and self.closed_reason is None:
+                await self._write_once()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the end has been reported
         finally:
-            self._wake = None
+            self._is_writing = False
 
     async def _write_once(self) -> None:
         """Write some of what is pending, alone, and let others have a turn."""
@@ -306,11 +316,13 @@ class FrameQueue:
         await trio.aclose_forcefully(self._transport.stream)
 
     def _end(self, why: ClosedReason) -> None:
-        if self.closed_reason is None:
-            self.closed_reason = why
-        self._wake_writer()
+        self._send_now = None
         if self._written is not None:
             self._written.set()
+        if self.closed_reason is None:
+            self.closed_reason = why
+            if self._report_end is not None:
+                self._report_end(why)
 
     def _start_final(self) -> None:
         if self._pending:

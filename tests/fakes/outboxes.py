@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 import trio.testing
 
 from smarttrade.session.frame_queue import ClosedReason
@@ -10,6 +11,24 @@ from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 
 from .frames import Message, messages
+
+
+async def ended(outbox: Outbox) -> ClosedReason:
+    """Return when it has ended, and why."""
+    end = trio.Event()
+    outbox.report_end(lambda _: end.set())
+    await end.wait()
+    assert outbox.closed_reason is not None
+    return outbox.closed_reason
+
+
+async def run(outbox: Outbox) -> ClosedReason:
+    """Have it written what is pending until it ends, as a connection does."""
+    async with trio.open_nursery() as nursery:
+        outbox.write_in(nursery)
+        because = await ended(outbox)
+        nursery.cancel_scope.cancel()
+    return because
 
 
 class RecordingOutbox(Outbox):

@@ -94,6 +94,7 @@ class Connection:
         edge = self._edge
         try:
             async with trio.open_nursery() as nursery:
+                self._outbox.write_in(nursery)
                 tasks = AppTasks(nursery, edge)
                 self._protocol = EdgeProtocol(
                     edge,

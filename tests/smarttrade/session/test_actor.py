@@ -75,6 +75,7 @@ class Service:
         self, client: MemoryClient, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
         """Begin a session; cancel what is returned when the client vanishes."""
+        client.outbox.write_in(self.nursery)
         limits = limits or SessionLimits()
         budget = Budget(limits)
         protocol = SessionProtocol("s1", "smarttrade/9", 25, limits, budget)
@@ -92,6 +93,7 @@ class Service:
     def welcome_legacy(
         self, client: MemoryClient, series: Series = BTC, limits: SessionLimits | None = None
     ) -> trio.CancelScope:
+        client.outbox.write_in(self.nursery)
         return self._begin(
             partial(
                 run_legacy_session,

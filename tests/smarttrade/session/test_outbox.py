@@ -18,6 +18,7 @@ from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 from smarttrade.session.pending import CHUNK
 from smarttrade.session.transport import STREAM_CHUNK
+from tests.fakes.outboxes import run
 
 STALL_LIMIT = 30.0
 
@@ -180,7 +181,7 @@ async def test_frames_to_an_idle_socket_go_out_at_once() -> None:
 async def test_without_a_socket_frames_wait_for_the_writer(nursery: trio.Nursery) -> None:
     client = Client()
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     await wait_all_tasks_blocked()
 
     outbox.post(batch(frame("a", 1)))
@@ -195,7 +196,7 @@ async def test_a_slow_client_gets_only_the_newest_state_of_each_candle(
 ) -> None:
     client, counters = stuck(), OutboxCounters()
     outbox = outbox_for(client, counters)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     for state in range(5):
         outbox.post(batch(frame("a", state), frame("b", state)))
     outbox.post(batch(frame("c", 0)))
@@ -214,17 +215,43 @@ async def test_the_rest_of_a_frame_that_has_begun_goes_first(nursery: trio.Nurse
     outbox.post(batch(frame("a", 1), frame("b", 1), frame("c", 1)))
     outbox.post(batch(frame("b", 2), frame("c", 2)))
 
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     client.read()
     await wait_all_tasks_blocked()
 
     assert texts(client) == ["a1", "b1", "c2", "b2"]
 
 
+async def test_there_is_a_writer_only_while_something_is_pending(nursery: trio.Nursery) -> None:
+    client = stuck()
+    outbox = outbox_for(client)
+    outbox.write_in(nursery)
+    before = len(nursery.child_tasks)
+    for state in (1, 2):
+        outbox.post(batch(frame("a", state)))
+        assert len(nursery.child_tasks) == before + 1
+    client.read()
+    await wait_all_tasks_blocked()
+    assert len(nursery.child_tasks) == before
+    outbox.post(batch(frame("a", 3)))
+    assert len(nursery.child_tasks) == before
+    assert texts(client)[-1] == "a3"
+
+
+async def test_an_end_is_reported_once_and_at_once_when_it_has_come() -> None:
+    outbox, reported = outbox_for(Client()), list[ClosedReason]()
+    outbox.report_end(reported.append)
+    outbox.finish()
+    await outbox.aclose()
+    assert reported == [ClosedReason.FINISHED]
+    outbox.report_end(reported.append)
+    assert reported == [ClosedReason.FINISHED] * 2
+
+
 async def test_a_client_that_caught_up_gets_frames_at_once_again(nursery: trio.Nursery) -> None:
     client = stuck()
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     outbox.post(batch(frame("a", 1)))
     client.read()
     await wait_all_tasks_blocked()
@@ -240,7 +267,7 @@ async def test_what_is_posted_once_stays_between_what_came_before_and_after(
 ) -> None:
     client = kind(room=0)
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     outbox.post(batch(frame("a", 1)))
     await wait_all_tasks_blocked()
     outbox.post_once(frame("snapshot")[1])
@@ -258,7 +285,7 @@ async def test_client_that_is_not_behind_gets_every_state(nursery: trio.Nursery)
     """Without a socket of its own a post waits for the writer's turn: that is not being slow."""
     client = Client(room=10_000)
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     await wait_all_tasks_blocked()
     for state in (1, 2, 3):
         outbox.post(batch(frame("a", state)))
@@ -271,7 +298,7 @@ async def test_answers_are_written_once_the_client_took_them_all(nursery: trio.N
     """Candles that come meanwhile are not waited for."""
     client = stuck()
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     await outbox.written()
     outbox.post_once(frame("snapshot", size=100)[1])
     done = trio.Event()
@@ -312,7 +339,7 @@ async def test_writes_of_several_tasks_do_not_interleave(
 ) -> None:
     client = kind(room=0)
     outbox = outbox_for(client)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     for name in ("ping", "body"):
         nursery.start_soon(outbox.send_all, frame(name, size=300)[1])
     outbox.post(batch(frame("a", 1, size=200)))
@@ -375,10 +402,10 @@ async def test_a_cancelled_writer_loses_nothing(nursery: trio.Nursery) -> None:
     outbox = outbox_for(client)
     outbox.post(batch(frame("a", 1), frame("b", 1)))
     with trio.move_on_after(0):
-        await outbox.run()
+        await run(outbox)
 
     client.read()
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     await wait_all_tasks_blocked()
 
     assert texts(client) == ["a1", "b1"]
@@ -407,7 +434,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_after_the_stall_limit(
     outbox = outbox_for(client, counters)
     outbox.post(batch(frame("a", 1)))
 
-    assert await outbox.run() is ClosedReason.STALLED
+    assert await run(outbox) is ClosedReason.STALLED
 
     assert trio.current_time() == STALL_LIMIT
     assert client.closed
@@ -452,7 +479,7 @@ async def test_a_client_that_reads_a_little_now_and_then_is_served(
 ) -> None:
     client, counters = stuck(), OutboxCounters()
     outbox = outbox_for(client, counters)
-    nursery.start_soon(outbox.run)
+    nursery.start_soon(run, outbox)
     outbox.post(batch(frame("a", 1, size=5000)))
     for _ in range(6):
         await trio.sleep(29)
@@ -472,7 +499,7 @@ async def test_a_client_whose_kernel_acknowledges_is_not_stalled(
     outbox = outbox_for(stuck())
     outbox.post(batch(frame("a", 1)))
 
-    assert await outbox.run() is ClosedReason.STALLED
+    assert await run(outbox) is ClosedReason.STALLED
 
     assert trio.current_time() == 3 * STALL_LIMIT
 
@@ -513,7 +540,7 @@ async def test_too_much_pending_ends_the_outbox_and_leaves_room_for_a_closing(
     for number in range(10):
         outbox.post_once(frame("once", number, size=100)[1])
 
-    assert await outbox.run() is ClosedReason.OVERFLOWED
+    assert await run(outbox) is ClosedReason.OVERFLOWED
     assert counters.overflowed == 1
     assert outbox.pending_bytes < 110
     outbox.post(batch(frame("late")))
@@ -539,7 +566,7 @@ async def test_a_session_may_give_up_on_its_client(nursery: trio.Nursery) -> Non
 
     outbox.overflow()
 
-    assert await outbox.run() is ClosedReason.OVERFLOWED
+    assert await run(outbox) is ClosedReason.OVERFLOWED
     assert outbox.pending_bytes == 0
 
 
@@ -566,7 +593,7 @@ async def test_posts_after_the_end_do_nothing(
     post(outbox)
 
     assert (client.received, outbox.pending_bytes, counters.messages) == (b"", 0, 0)
-    assert await outbox.run() is ClosedReason.FINISHED
+    assert await run(outbox) is ClosedReason.FINISHED
 
 
 @pytest.mark.parametrize("post", [post_to, post_once_to])
@@ -580,7 +607,7 @@ async def test_a_post_to_a_broken_socket_ends_the_outbox_quietly(
     post(outbox)
     post(outbox)
 
-    assert await outbox.run() is ClosedReason.FAILED
+    assert await run(outbox) is ClosedReason.FAILED
     assert counters.failed == 1
     with pytest.raises(trio.ClosedResourceError):
         await outbox.send_all(b"late")
@@ -595,7 +622,7 @@ async def test_closing_wakes_the_writer(kind: type[Client], nursery: trio.Nurser
             await outbox.send_all(b"hello")
 
     async with trio.open_nursery() as writers:
-        writers.start_soon(outbox.run)
+        writers.start_soon(run, outbox)
         writers.start_soon(write)
         await wait_all_tasks_blocked()
         await outbox.aclose()
@@ -704,7 +731,7 @@ def test_a_client_always_gets_whole_frames_in_order_and_every_last_state(
         model = Model(kind)
         model.sent = sum(name == "send_all" for name, *_ in operations)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(model.outbox.run)
+            nursery.start_soon(run, model.outbox)
             for operation in operations:
                 await model.do(nursery, operation)
             model.client.read()
@@ -735,7 +762,7 @@ async def test_candles_alone_that_are_too_much_end_the_outbox() -> None:
 
     outbox.post(batch(frame("e")))
 
-    assert await outbox.run() is ClosedReason.OVERFLOWED
+    assert await run(outbox) is ClosedReason.OVERFLOWED
     assert (outbox.pending_bytes, counters.overflowed) == (0, 1)
 
 

@@ -24,6 +24,7 @@ from smarttrade.web.server.accept import serve_web
 from smarttrade.web.server.sockets import open_listeners
 from smarttrade.web.server_limits import ServerCounters, ServerLimits
 from tests.actors.fakes import leaked_cancelled
+from tests.fakes.outboxes import ended
 
 LIMITS: dict[str, Any] = {"linger": 0.1, "stall_limit": 0.3, "app_timeout": 0.3}
 """Short, so that the tests are."""
@@ -106,7 +107,7 @@ class Application:
             del self.outboxes[name]
 
     async def _write(self, outbox: Outbox, session: trio.CancelScope) -> None:
-        if await outbox.run() is ClosedReason.OVERFLOWED:
+        if await ended(outbox) is ClosedReason.OVERFLOWED:
             await websocket.close(1013, "too slow")
             session.cancel()
 
