@@ -125,7 +125,7 @@ def test_answer_after_a_limit_ends_it_for_all_hosts() -> None:
     assert known.wait(60, (probe.url,)) == 0
 
 
-def test_longer_limit_that_is_said_to_another_request_counts() -> None:
+def test_longest_limit_of_several_answers_counts() -> None:
     known = hosts(MAIN)
     one, other = taken(known, 0), taken(known, 0)
     known.failed(one, FailureKind.LIMITED, 1, asked_at=0, retry_after=5)

@@ -104,7 +104,7 @@ async def test_bad_name_is_found_by_few_questions(bad: str, autojump_clock: Mock
     assert len(exchange.requests) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
 
 
-async def test_symbols_that_do_not_trade_are_served_and_said_to_be_halted(
+async def test_symbols_that_do_not_trade_are_served_and_reported_as_halted(
     autojump_clock: MockClock,
 ) -> None:
     exchange = exchange_with("AUSDT", BUSDT="HALT", CUSDT="BREAK")

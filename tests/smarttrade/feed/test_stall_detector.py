@@ -60,7 +60,7 @@ def test_silent_connection_is_checked_by_its_last_update() -> None:
     assert detector.suspects(4 + CONNECTION_TIMEOUT + 1) == [ETH_1M]
 
 
-def test_quiet_symbol_is_suspected_ever_more_rarely() -> None:
+def test_quiet_symbol_is_suspected_less_and_less_often() -> None:
     detector = StallDetector(ALL, 0)
     looks = []
     for now in range(2, 5000, 2):

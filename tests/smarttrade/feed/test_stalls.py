@@ -67,7 +67,7 @@ async def test_connection_that_stops_delivering_is_replaced(autojump_clock: Mock
     assert feed.exchange.times[1] < 20 + CONNECTION_TIMEOUT + DELIVERY_GRACE + 2 * CHECK
 
 
-async def test_quiet_symbol_is_never_torn_down(autojump_clock: MockClock) -> None:
+async def test_quiet_symbol_keeps_its_connection(autojump_clock: MockClock) -> None:
     """Others trade; it does not, for an hour."""
     async with running_stream(sending_updates(BTC), series=[BTC, ETH], watched=False) as feed:
         keep_quiet(feed, ETH)
@@ -89,7 +89,7 @@ async def test_night_without_any_trades(autojump_clock: MockClock) -> None:
     assert len(feed.history.requests) < 40
 
 
-async def test_exchange_that_does_not_deliver_is_reconnected_to_ever_more_rarely(
+async def test_connections_to_an_exchange_that_does_not_deliver_become_rare(
     autojump_clock: MockClock,
 ) -> None:
     """REST brings what there is meanwhile, and nearly as fast."""
