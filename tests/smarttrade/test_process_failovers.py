@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +18,7 @@ from tests.fakes.processes import Client
 from tests.fakes.redis_cluster import Cluster, SlotMove, running_cluster
 from tests.fakes.redis_sentinel import Sentinels, running_sentinels
 from tests.fakes.redis_server import binaries
-from tests.smarttrade.test_processes import SERIES, Processes, role
+from tests.smarttrade.test_processes import SERIES, Processes
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +41,11 @@ def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
 class Watched:
     """Two ingests, two gateways, and a client of each gateway."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, shards: int = 1) -> None:
         self._processes = processes
-        self._ingests = [processes.start("ingest") for _ in range(2)]
-        self._gateways = [processes.start("gateway") for _ in range(2)]
+        start = partial(processes.start, SMARTTRADE_SHARDS=str(shards))
+        self._ingests = [start("ingest") for _ in range(2)]
+        self._gateways = [start("gateway") for _ in range(2)]
         self._clients = [Client(*SERIES) for _ in self._gateways]
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -58,8 +61,8 @@ class Watched:
             await trio.sleep_forever()
 
     async def kill_leader(self) -> None:
-        leads = role("leading")
-        (leader,) = [each for each in self._ingests if leads(await each.get("/system"))]
+        """Of the first shard, at least."""
+        (leader,) = [each for each in self._ingests if _leads(await each.get("/system"))]
         leader.kill()
 
     async def until_live(self) -> float:
@@ -89,10 +92,17 @@ class Watched:
             assert await self._processes.served_differences(program) == []
 
 
-async def test_cluster(cluster: Cluster, tmp_path: Path) -> None:
+def _leads(answer: Any) -> bool:
+    store = answer["store"]
+    first: str = store.get("shards", [store])[0]["role"]
+    return first == "leading"
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_cluster(cluster: Cluster, tmp_path: Path, shards: int) -> None:
     processes = Processes(cluster.url, tmp_path)
     try:
-        watched = Watched(processes)
+        watched = Watched(processes, shards)
         async with trio.open_nursery() as nursery:
             await nursery.start(watched.run)
             killed = cluster.primary_of(META)
