@@ -174,8 +174,8 @@ class Database(Protocol):
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         """Read windows, in the given order.
 
-        `time` is what the exchange's clock shows, in ms, or
-        showed when they were written; 0 if that is not known. What is later is damage.
+        `time` is what the exchange's clock shows, in ms; with 0, what it showed at the last batch
+        that they have. What is later is damage.
         """
 
     async def former_format(self) -> str | None:

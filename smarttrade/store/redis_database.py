@@ -291,8 +291,9 @@ def _stored_windows(
     series: Sequence[Series], reply: Sequence[Any], time: int
 ) -> list[StoredWindow]:
     """See `lua/load.lua`."""
-    number, notes_type = _number_or(reply[0], 0), readable(reply[1])
-    found = zip(series, *(reply[first::4] for first in range(2, 6)), strict=True)
+    number, notes_type = _number_or(reply[0], 0), readable(reply[2])
+    time = time or _number_or(reply[1], 0)
+    found = zip(series, *(reply[first::4] for first in range(3, 7)), strict=True)
     windows = []
     for each, kind, count, text, notes in found:
         wrong = [

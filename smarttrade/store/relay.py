@@ -254,7 +254,7 @@ class _Relay:
     async def _read(self, series: Sequence[Series]) -> None:
         for first in range(0, len(series), WINDOWS_PER_MESSAGE):
             some = series[first : first + WINDOWS_PER_MESSAGE]
-            stored = await self._database.load(some, self._time)
+            stored = await self._database.load(some)
             for each in stored:
                 if each.damage is not None:  # the leader finds that, too, and replaces it
                     logger.error("damaged_series", series=str(each.series), damage=each.damage)

@@ -198,7 +198,7 @@ class VirtualDatabase:
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         await trio.sleep(self.load_latency)
         c = await self._reach()
-        return [self._stored(c, each, time) for each in series]
+        return [self._stored(c, each, time or c.time) for each in series]
 
     def _stored(self, c: Contents, series: Series, time: int) -> StoredWindow:
         candles = tuple(c.lists.get(series, ())) if c.origin == self._origin else ()

@@ -209,7 +209,7 @@ class RedisLink(VirtualDatabase):
         if texts is None or stored.state is None:
             return stored
         try:
-            candles = candles_from_list(texts, time)
+            candles = candles_from_list(texts, time or self.server.contents.time)
         except Damaged as error:
             return StoredWindow(stored.series, None, str(error))
         return stored._replace(state=stored.state._replace(candles=candles))

@@ -3,8 +3,8 @@
 -- KEYS  meta, notes, then the lists
 -- ARGV  how many entries of each list at most, then the field of each list's notes
 --
--- Returns the number of the last entry of the change stream, or nothing, and the type of the notes;
--- then four for each list: its type, how many entries are read, these in lines, and its notes or
+-- Returns the number of the last entry of the change stream and the exchange's time of the last
+-- batch, each or nothing, and the type of the notes; then four for each list: its type, how many entries are read, these in lines, and its notes or
 -- nothing.
 
 local meta, notes, most = KEYS[1], KEYS[2], tonumber(ARGV[1])
@@ -13,8 +13,9 @@ local function type_of(key)
   return redis.call('TYPE', key).ok
 end
 
-local has_notes = type_of(notes) == 'hash'
-local reply = {type_of(meta) == 'hash' and redis.call('HGET', meta, 'seq'), type_of(notes)}
+local has_meta, has_notes = type_of(meta) == 'hash', type_of(notes) == 'hash'
+local known = has_meta and redis.call('HMGET', meta, 'seq', 'time') or {false, false}
+local reply = {known[1], known[2], type_of(notes)}
 for index = 3, #KEYS do
   local kind = type_of(KEYS[index])
   local entries = kind == 'list' and redis.call('LRANGE', KEYS[index], -most, -1) or {}

@@ -115,6 +115,9 @@ class Story:
         journal = Journal(restarted.memory, self._connect(), lease=30.0)
         await self._nursery.start(run_journal, journal, restarted.mailbox)
         await self._nursery.start(_serve(restarted, journal))
+        with trio.fail_after(10):
+            while not journal.was_loaded:
+                await trio.sleep(0.01)
         return restarted
 
     async def _written(self) -> None:

@@ -35,7 +35,7 @@ from tests.fakes.database import BINANCE, VirtualRedis
 
 STATE = StoreState(("BTCUSDT", "ETHUSDT"), (BTC.interval,), FeedStatus(Feed.LIVE, 1.5))
 LEASE = 60.0
-TIME = at(100)
+TIME = at(1200)
 
 Connect = Callable[..., Database]
 
@@ -89,8 +89,8 @@ def entry(seq: int, state: StoreState | None, *changes: SeriesChange) -> Entry:
     return Entry(seq, state, changes, BINANCE.name, TIME)
 
 
-async def stored(database: Database) -> Sequence[Candle]:
-    [window] = await database.load([BTC])
+async def stored(database: Database, time: int = 0) -> Sequence[Candle]:
+    [window] = await database.load([BTC], time)
     return () if window.state is None else window.state.candles
 
 
@@ -274,7 +274,7 @@ async def test_whole_window_replaces_what_is_later_than_the_exchanges_clock(
     connect: Connect,
 ) -> None:
     writer = await Writer(connect()).lead()
-    await writer.write(whole(candle(0), candle(101)))
+    await writer.write(whole(candle(0), candle(1201)))
     assert await writer.write(whole(candle(0), candle(1))) == Written((2,))
     assert await stored(connect()) == (candle(0), candle(1))
 
@@ -351,3 +351,14 @@ async def test_candles_later_than_the_exchanges_clock_are_damage(connect: Connec
     assert fine.damage is None
     assert damaged.state is None
     assert "future" in (damaged.damage or "")
+
+
+async def test_what_is_later_than_the_last_batch_is_damage(connect: Connect) -> None:
+    writer = await Writer(connect()).lead()
+    await writer.write(whole(candle(0), candle(1203)))
+    [damaged] = await writer.database.load([BTC])
+    assert "future" in (damaged.damage or "")
+    times = [each.open_time for each in await stored(writer.database, at(1204))]
+    assert times == [at(0), at(1203)]
+    await writer.write(whole(candle(0), candle(1199)))
+    assert [each.open_time for each in await stored(writer.database)] == [at(0), at(1199)]

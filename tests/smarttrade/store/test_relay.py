@@ -264,6 +264,28 @@ async def test_silence_is_reported_and_reads_go_on(who: str, autojump_clock: Moc
         ]
 
 
+async def test_candles_that_are_written_while_windows_are_read_are_not_from_the_future(
+    autojump_clock: MockClock,
+) -> None:
+    """A gateway of many series reads for longer than the exchange's clock may be estimated wrong."""
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    gateway.link.latency = 200.0
+    async with trio.open_nursery() as nursery, running(leader := Process(server)):
+        await leader.history(BTC, rows(0, 5))
+        await leader.history(ETH, rows(0, 5))
+        await trio.sleep(1)
+        nursery.start_soon(nursery.start, gateway.run)
+        for minute in range(6, 16):
+            await leader.update(candle(minute - 1), candle(minute, closed=False))
+            await trio.sleep(60)
+        gateway.link.latency = 0.001
+        await trio.sleep(60)
+        assert [each.open_time for each in gateway.candles()] == [at(n) for n in range(16)]
+        assert gateway.report.loads == 1
+        nursery.cancel_scope.cancel()
+
+
 class NamedLink(VirtualDatabase):
     """Its connection stays with a server; a new one goes to where the name leads."""
 
