@@ -71,11 +71,12 @@ class Klines:
     def body(self, now: int, first: int | None, last: int | None, limit: int) -> bytes:
         newest = now - now % self._length
         if first is None and last is None:
-            known = self._whole.get(newest) if limit == 1000 else None
-            if known is None:
-                known = self._body(range(newest - (limit - 1) * self._length, newest + 1))
-                self._whole[newest] = known
-            return known
+            wanted = range(newest - (limit - 1) * self._length, newest + 1)
+            if limit < 1000:
+                return self._body(wanted)
+            if newest not in self._whole:
+                self._whole[newest] = self._body(wanted)
+            return self._whole[newest]
         end = newest if last is None else min(last, newest)
         begin = end - (limit - 1) * self._length if first is None else first
         begin += -begin % self._length

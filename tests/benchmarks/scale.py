@@ -80,6 +80,8 @@ def measure_one(count: int, report: Report) -> None:
         process = stack.enter_context(
             server(PRODUCT, venue, symbols=names(count), wait=False, steps=steps)
         )
+        _until_healthy(process)
+        _longest(process, steps)  # of the imports, before anything is served
         with health_watched(process) as answers:
             ready = until_ready(process)
         case = f"{count} series"
@@ -139,6 +141,16 @@ def health_watched(process: Process) -> Iterator[list[float]]:
     finally:
         is_over.set()
         thread.join()
+
+
+def _until_healthy(process: Process) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while time.monotonic() < deadline:
+        with suppress(urllib.error.URLError, OSError):
+            process.get("/health")
+            return
+        time.sleep(0.02)
+    raise TimeoutError("does not answer")
 
 
 def until_ready(process: Process) -> float:
