@@ -204,6 +204,30 @@ def test_chart_is_moved_by_keys_and_says_where_candles_end(watched: Watched) -> 
     assert watched.complaints == []
 
 
+FULL_SCREEN = "document.fullscreenElement === document.documentElement"
+
+
+def test_page_takes_the_whole_screen_and_gives_it_back(watched: Watched) -> None:
+    watched.open_chart()
+    watched.page.keyboard.press("f")
+    watched.wait_for(FULL_SCREEN, "the whole screen")
+    watched.page.keyboard.press("f")
+    watched.wait_for("document.fullscreenElement === null", "a window")
+    open_menu(watched)
+    watched.page.get_by_role("button", name="Full screen").click()
+    watched.wait_for(FULL_SCREEN, "the whole screen again")
+    assert watched.complaints == []
+
+
+def test_browser_that_allows_no_full_screen_says_so(watched: Watched) -> None:
+    watched.open_chart()
+    watched.page.evaluate(
+        "Element.prototype.requestFullscreen = () => Promise.reject(new Error('no'))"
+    )
+    watched.page.keyboard.press("f")
+    watched.wait_for_text("#notice", "This browser allows no full screen.")
+
+
 def test_picture_is_saved(watched: Watched, tmp_path: Path) -> None:
     watched.open_chart("?symbol=ETHUSDT&interval=1h&ma=20")
     open_menu(watched)

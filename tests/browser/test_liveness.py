@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, WebSocketRoute
+from playwright.sync_api import Browser
 
 from .processes import Exchange, Service, SimulatedService, free_port
 from .watched import Watched
@@ -83,38 +82,35 @@ def test_feed_that_is_cut(live_page: Watched, exchange: Exchange) -> None:
     assert all(old != new for old, new in zip(before, look(live_page), strict=True))
 
 
-def lose_updates(watched: Watched, series: list[str]) -> None:
-    """No update of these series reaches the page from now on."""
-
-    def forward(message: str | bytes) -> bool:
-        update = json.loads(message)
-        name = f"{update.get('symbol')} {update.get('interval')}"
-        return update["type"] != "candle" or name not in series
-
-    def connect(page_side: WebSocketRoute) -> None:
-        server = page_side.connect_to_server()
-        server.on_message(lambda each: page_side.send(each) if forward(each) else None)
-
-    watched.page.route_web_socket("**/ws/candles", connect)
+LOSE_WHAT_IS_SILENT = """
+globalThis.silent = [];
+globalThis.WebSocket = class extends WebSocket {
+  set onmessage(listener) {
+    super.onmessage = listener && ((event) => {
+      const { symbol, interval } = JSON.parse(event.data);
+      if (!silent.includes(`${symbol} ${interval}`)) listener(event);
+    });
+  }
+};
+"""
 
 
 def test_chart_whose_series_alone_is_silent(browser: Browser, own_service: Service) -> None:
     """Each chart that is shown is judged by its own series, also beside others."""
-    silent: list[str] = []
     with Watched(browser, own_service.url) as watched:
-        lose_updates(watched, silent)
+        watched.page.add_init_script(LOSE_WHAT_IS_SILENT)
         watched.open_chart("?symbol=BTCUSDT&interval=1m&more=ETHUSDT:1m")
         watched.wait_for_state("Live")
-        silent.append("ETHUSDT 1m")
+        watched.page.evaluate("silent.push('ETHUSDT 1m')")
         notes = watched.page.locator(".note:visible")
-        notes.wait_for()
-        assert notes.inner_text().startswith("SILENT: no update of ETHUSDT 1m for 1")
+        watched.wait_for("document.querySelector('[data-dead]')", "one chart is silent")
+        assert notes.all_inner_texts()[0].startswith("SILENT: no update of ETHUSDT 1m for ")
         assert watched.text("#state") == "Live", "the chart that is chosen is another"
         watched.page.locator(".panel").nth(1).click()
         watched.wait_for_state("No updates")
         assert watched.page.title() == "SILENT ETHUSDT 1m · SmartTrade"
         assert watched.text("#banner").startswith("SILENT: no update of ETHUSDT 1m for ")
-        silent.clear()
+        watched.page.evaluate("silent.pop()")
         watched.wait_for_state("Live")
         assert notes.count() == 0
 
