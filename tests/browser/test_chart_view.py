@@ -222,7 +222,7 @@ def test_page_takes_the_whole_screen_and_gives_it_back(watched: Watched) -> None
 def test_browser_that_allows_no_full_screen_says_so(watched: Watched) -> None:
     watched.open_chart()
     watched.page.evaluate(
-        "Element.prototype.requestFullscreen = () => Promise.reject(new Error('no'))"
+        "void (Element.prototype.requestFullscreen = () => Promise.reject(new Error('no')))"
     )
     watched.page.keyboard.press("f")
     watched.wait_for_text("#notice", "This browser allows no full screen.")
