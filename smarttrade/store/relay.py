@@ -55,7 +55,8 @@ RECONNECT = Backoff(first=1.0, max_pause=30.0)
 
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
 
-WINDOWS_PER_MESSAGE = 25  # handed to the store in one message
+WINDOWS_PER_READ = 25
+WINDOWS_PER_MESSAGE = 5  # handed to the store at a time: 6 ms
 
 
 class FellBehind(Exception):
@@ -252,15 +253,17 @@ class _Relay:
         await self._store.tell(self._shards.adopt(number, state, self._origin))
 
     async def _read(self, series: Sequence[Series]) -> None:
-        for first in range(0, len(series), WINDOWS_PER_MESSAGE):
-            some = series[first : first + WINDOWS_PER_MESSAGE]
+        for first in range(0, len(series), WINDOWS_PER_READ):
+            some = series[first : first + WINDOWS_PER_READ]
             stored = await self._database.load(some)
             for each in stored:
                 if each.damage is not None:  # the leader finds that, too, and replaces it
                     logger.error("damaged_series", series=str(each.series), damage=each.damage)
             windows = [(each.series, each.state) for each in stored if each.state is not None]
             self._loaded |= {each.series: each.seq for each in stored}
-            await self._store.tell(AdoptWindows(windows, self._time))
+            for at in range(0, len(windows), WINDOWS_PER_MESSAGE):
+                part = windows[at : at + WINDOWS_PER_MESSAGE]
+                await self._store.tell(AdoptWindows(part, self._time))
 
     # -- following -----------------------------------------------------------------------------
 
