@@ -1,0 +1,120 @@
+"""A Redis Cluster, and Sentinels, whose servers fail a few seconds apart, whatever comes.
+
+pytest -m slow tests/smarttrade/store/test_random_failovers.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from smarttrade.store.redis_database import RedisDatabase
+from tests.fakes.database import BINANCE
+from tests.fakes.followed import followed
+from tests.fakes.redis_cluster import Cluster, SlotMove, running_cluster
+from tests.fakes.redis_sentinel import NAME, Sentinels, running_sentinels
+from tests.fakes.redis_server import RedisServer, binaries
+
+pytestmark = pytest.mark.slow
+
+META = "{smarttrade:0}:meta"
+FAULTS = 12
+SEEDS = (1, 2)
+
+Fault = Callable[[Random], None]
+
+
+def _kill(server: RedisServer, rng: Random) -> None:
+    server.kill()
+    time.sleep(rng.uniform(0, 4))
+    server.start()
+
+
+def _freeze(server: RedisServer, rng: Random) -> None:
+    server.freeze()
+    time.sleep(rng.uniform(0, 4))
+    server.thaw()
+
+
+def _command(server: RedisServer, *words: str) -> None:
+    with server.client() as client:
+        client.execute_command(*words)
+
+
+def _move(cluster: Cluster, rng: Random) -> None:
+    source = cluster.primary_of(META)
+    others = [each for each in cluster.servers if each is not source]
+    to = rng.choice([each for each in others if each.info("replication")["role"] == "master"])
+    move = SlotMove(cluster, META, to)
+    move.begin()
+    while left := move.left():
+        move.move(left[0])
+        time.sleep(rng.uniform(0, 0.2))
+    move.end()
+
+
+def cluster_faults(cluster: Cluster) -> Mapping[str, Fault]:
+    def primary() -> RedisServer:
+        return cluster.primary_of(META)
+
+    def promote(_: Random) -> None:
+        cluster.replica_of(cluster.primary_of(META)).ask("CLUSTER FAILOVER")
+
+    return {
+        "primary killed": lambda rng: _kill(primary(), rng),
+        "any node killed": lambda rng: _kill(rng.choice(cluster.servers), rng),
+        "primary frozen": lambda rng: _freeze(primary(), rng),
+        "promoted by hand": promote,
+        "slot moved": lambda rng: _move(cluster, rng),
+        "scripts lost": lambda _: _command(primary(), "SCRIPT FLUSH"),
+        "connections killed": lambda _: _command(primary(), "CLIENT KILL", "TYPE", "normal"),
+    }
+
+
+def sentinel_faults(sentinels: Sentinels) -> Mapping[str, Fault]:
+    primary = sentinels.primary
+    return {
+        "primary killed": lambda rng: _kill(primary(), rng),
+        "any Sentinel killed": lambda rng: _kill(rng.choice(sentinels.sentinels), rng),
+        "primary frozen": lambda rng: _freeze(primary(), rng),
+        "promoted by hand": lambda _: _command(sentinels.sentinels[0], "SENTINEL FAILOVER", NAME),
+        "scripts lost": lambda _: _command(primary(), "SCRIPT FLUSH"),
+        "connections killed": lambda _: _command(primary(), "CLIENT KILL", "TYPE", "normal"),
+    }
+
+
+async def survive(url: str, faults: Mapping[str, Fault], seed: int) -> None:
+    rng = Random(seed)
+    connect = partial(
+        RedisDatabase, url, "smarttrade", within=1.0, stream_length=1000, exchange=BINANCE
+    )
+    async with followed(connect) as both:
+        for name in rng.choices(sorted(faults), k=FAULTS):
+            both.longest_pause = 0.0
+            try:
+                await trio.to_thread.run_sync(faults[name], rng)
+            except Exception as error:  # noqa: BLE001 - not possible before the last one is over
+                print(f"{name}: {error!r:.100}")
+            await both.until_followed()
+            await trio.sleep(rng.uniform(0.5, 3))
+            print(f"{name}: longest pause {both.longest_pause:.1f} s")
+        await both.until_followed()
+        both.assert_complete()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_no_close_is_lost_or_repeated_in_a_cluster(tmp_path: Path, seed: int) -> None:
+    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+        await survive(cluster.url, cluster_faults(cluster), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_no_close_is_lost_or_repeated_with_sentinels(tmp_path: Path, seed: int) -> None:
+    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+        await survive(sentinels.url, sentinel_faults(sentinels), seed)
