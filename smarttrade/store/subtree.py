@@ -31,8 +31,9 @@ class StoreMailboxes:
     @classmethod
     def create(cls, series_count: int, *, has_clients: bool, has_feed: bool) -> Self:
         return cls(
-            # Stream updates arrive in batches, so this is far more than one burst.
-            store=Mailbox("store", capacity=1024),
+            # A question waits for those before it: twenty answers of the exchange, 0.8 ms each, and
+            # the stream's updates, which arrive in batches.
+            store=Mailbox("store", capacity=64),
             hub=Mailbox("hub", capacity=1024) if has_clients else None,
             gaps=Mailbox(
                 "gaps",

@@ -23,7 +23,7 @@ from actors import (
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
-from smarttrade.store.actor import run_store
+from smarttrade.store.actor import MAX_TURN, run_store
 from smarttrade.store.events import (
     CandlesMissing,
     CandlesPublished,
@@ -175,6 +175,37 @@ async def test_look_around_releases_and_asks_by_the_loop_s_time(autojump_clock: 
             await trio.sleep(1)
         assert published == [6]
         assert overdue == [0, 5, 12, 15, 20, 24]  # 12 and 24: what was published over
+
+
+@pytest.mark.parametrize(("cost", "turns"), [(0.0, 2), (MAX_TURN / 9.5, 5), (2 * MAX_TURN, 41)])
+async def test_store_takes_several_messages_in_a_turn_of_bounded_length(
+    cost: float, turns: int
+) -> None:
+    """Otherwise it takes one for each turn of all the tasks that decode history at a start."""
+    world, spent, passed, handled = World(), 0.0, 0, []
+
+    def cost_clock() -> float:
+        nonlocal spent
+        spent += cost
+        return spent
+
+    async def others() -> None:
+        nonlocal passed
+        while True:
+            passed += 1
+            handled.append(world.store.handled)
+            await trio.lowlevel.checkpoint()
+
+    await world.send(*(PutUpdates([(BTC, candle(n))]) for n in range(40)))
+    async with trio.open_nursery() as nursery:
+        run = partial(run_store, hub=world.hub, gaps=world.gaps, cost_clock=cost_clock)
+        nursery.start_soon(run, world.store, world.memory)
+        nursery.start_soon(others)
+        while world.store.depth:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert len(set(handled)) <= turns
+    assert len(set(handled)) >= turns / 2
 
 
 async def test_full_hub_makes_the_store_wait_and_loses_nothing() -> None:
