@@ -67,9 +67,24 @@ async def run_session(
     """
     idle_timeout = protocol.limits.idle_timeout
 
+    async def answer(message: str | bytes) -> End | None:
+        """Carry out one request; None when the session goes on."""
+        await protocol.budget.settle()
+        try:
+            async with protocol.budget.turn():
+                catalogue = await ask(store, GetCatalogue)
+                actions = protocol.receive(message, catalogue, trio.current_time())
+            for action in actions:
+                if isinstance(action, End):
+                    return action
+                await _carry_out(action, subscriber, store)
+        except (trio.TooSlowError, ActorDied, MailboxClosed):
+            return End(CloseCode.OVERLOADED, "try again later")
+        return None
+
     async def serve(scope: trio.CancelScope) -> End:
-        idle_since = trio.current_time()
-        while True:
+        end, idle_since = None, trio.current_time()
+        while end is None:
             if protocol.subscribed:
                 idle_since = inf
             elif idle_since == inf:
@@ -77,17 +92,9 @@ async def run_session(
             scope.deadline = idle_since + idle_timeout
             message = await client.receive()
             scope.deadline = inf
-            await protocol.budget.settle()
-            try:
-                async with protocol.budget.turn():
-                    catalogue = await ask(store, GetCatalogue)
-                    actions = protocol.receive(message, catalogue, trio.current_time())
-                for action in actions:
-                    if isinstance(action, End):
-                        return action
-                    await _carry_out(action, subscriber, store)
-            except (trio.TooSlowError, ActorDied, MailboxClosed):
-                return End(CloseCode.OVERLOADED, "try again later")
+            end = await answer(message)
+            del message  # it may be large, and the next may be long in coming
+        return end
 
     def end_idle() -> End:
         protocol.counters.closed_idle += 1
