@@ -231,7 +231,9 @@ def _where(sentinel: Redis) -> str:
 
 
 def _text(error: Exception) -> str:
-    return f"{' '.join(str(error).split()) or 'no reason given':.300}"
+    text = " ".join(str(error).split()) or "no reason given"
+    hint = " Is its slot being moved?" if text == "TTL exhausted." else ""
+    return f"{text:.300}{hint}"
 
 
 def _replica_doubts(info: Mapping[str, Any]) -> list[str]:
