@@ -5,6 +5,7 @@ See docs/client-protocol.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from .messages import Identifier
 
 ACTIONS = ("subscribe", "unsubscribe", "list", "ping")
 MAX_EXACT = 2**53  # from here on, a float names several whole numbers
+MAX_NAMES = 20  # symbols that the message for an unknown one lists
 MAX_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond it
 
 # What the schema says of a value beyond its type is checked below, where the answer can say more
@@ -124,6 +126,11 @@ def parse_spec(entry: Any, catalogue: Catalogue) -> SubscriptionSpec:
 _series = lru_cache(4096)(Series)
 
 
+def _names(symbols: Sequence[str]) -> str:
+    left = len(symbols) - MAX_NAMES
+    return ", ".join(symbols[:MAX_NAMES]) + (f" and {left} more" if left > 0 else "")
+
+
 def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
     """The series that a client names.
 
@@ -134,11 +141,11 @@ def find_series(symbol: str, interval: str, catalogue: Catalogue) -> Series:
         known_symbol = parse_symbol(symbol)
     except ValueError:
         known_symbol = ""
-    if known_symbol not in catalogue.symbols and known_symbol in catalogue.details:
+    if known_symbol not in catalogue.members and known_symbol in catalogue.details:
         reason = catalogue.details[known_symbol].reason
         raise RequestError("unknown_symbol", f"{known_symbol} is left out: {reason}")
-    if known_symbol not in catalogue.symbols:
-        offered = ", ".join(catalogue.symbols)
+    if known_symbol not in catalogue.members:
+        offered = _names(catalogue.symbols)
         raise RequestError(
             "unknown_symbol", f"unknown symbol: {shown(symbol)}; there are {offered}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
 
 from ..market.interval import Interval
 from ..market.series import Series
@@ -41,6 +42,11 @@ class SeriesCatalogue:
     def _state(self, series: Series, before: dict[Series, SeriesState]) -> SeriesState:
         known = before.get(series) or self._departed.pop(series, None)
         return known or SeriesState(series.interval)
+
+    @property
+    def members(self) -> AbstractSet[str]:
+        """The symbols, for a look-up."""
+        return self._of_symbol.keys()
 
     def of_symbol(self, symbol: str) -> list[tuple[Series, SeriesState]]:
         """The series of one symbol; none when it is not served."""

@@ -20,7 +20,9 @@ class ListedSymbols(Windows):
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue(self.symbols, self.intervals, self._states.details)
+        return Catalogue(
+            self.symbols, self.intervals, self._states.details, self._catalogue.members
+        )
 
     def list_symbols(
         self,

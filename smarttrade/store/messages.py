@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, NamedTuple
@@ -324,6 +325,11 @@ class Catalogue:
     intervals: tuple[Interval, ...]
     details: Mapping[str, SymbolDetails] = field(default_factory=dict)
     """By symbol; of some, nothing may be known yet."""
+    members: AbstractSet[str] = frozenset()
+    """The symbols once more, for a look-up; found from `symbols` if not given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", self.members or frozenset(self.symbols))
 
 
 @dataclass(frozen=True, slots=True)

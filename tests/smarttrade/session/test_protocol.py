@@ -279,6 +279,14 @@ def test_symbol_that_is_left_out_is_refused_with_the_reason() -> None:
     assert caught.value.code == "unknown_symbol"
 
 
+def test_message_for_an_unknown_symbol_names_twenty_at_most() -> None:
+    """A thousand such entries would have an answer of megabytes with the whole exchange's."""
+    offered = Catalogue(tuple(f"S{n}USDT" for n in range(1500)), (Interval.MINUTE_1,))
+    with pytest.raises(RequestError, match=r"S18USDT, S19USDT and 1480 more$"):
+        find_series("NOPEUSDT", "1m", offered)
+    assert find_series("S1499USDT", "1m", offered) == Series("S1499USDT", Interval.MINUTE_1)
+
+
 # Bad entries
 
 
