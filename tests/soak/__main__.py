@@ -152,10 +152,9 @@ def _process(output: Path, module: str, argument: str) -> subprocess.Popen[bytes
 
 
 def print_notices(place: Path, running: Soak) -> None:
-    """What the regular client noticed: delays with the faults of the exchange in them."""
+    """What the regular client noticed."""
     seen = noticed(place / "regular", time.monotonic() - trio.current_time() + running.began)
     for name, values in (
-        ("updates late", seen.update_delays),
         ("/health", seen.health),
         ("chart", seen.charts),
     ):
@@ -169,8 +168,11 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
     tally, samples, begun = running.tally, running.samples, running.faults.begun
     empty, last = samples[0], samples[-1]
     full = [each for each in samples if each.clients >= clients * 0.9] or [last]
-    print(f"{tally.came} clients, {tally.lost} disconnected, {tally.updates} updates")
-    print(f"{tally.checked} charts compared, {len(begun)} faults")
+    print(f"{tally.came} clients, {tally.lost.total()} disconnected, {tally.updates} updates")
+    for reason, number in tally.lost.most_common():
+        print(f"  {number} x {reason}")
+    checked = tally.checked - tally.unanswered
+    print(f"{checked} charts compared, {tally.unanswered} not; {len(begun)} faults")
     print("            memory MB  descriptors  threads")
     for name, each in ("before", empty), ("full", full[-1]), ("after", last):
         print(f"{name:10}{each.memory:11.1f}{each.descriptors:13}{each.threads:9}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,11 +33,13 @@ class Tally:
 
     present: int = 0
     came: int = 0
-    lost: int = 0
-    """Disconnected by the server or the network."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Why the server or the network disconnected them."""
     updates: int = 0
     checked: int = 0
     """Charts that were compared in the end."""
+    unanswered: int = 0
+    """Charts that could not be, since the service did not answer."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -63,8 +66,8 @@ class HonestClient:
                 if self.charts:
                     await self._check()
                 nursery.cancel_scope.cancel()
-        except* CONNECTION_ERRORS:
-            self.tally.lost += 1
+        except* CONNECTION_ERRORS as errors:
+            self.tally.lost[_reason(errors)] += 1
         finally:
             self.tally.present -= 1
 
@@ -98,13 +101,16 @@ class HonestClient:
     async def _check(self) -> None:
         """Wait until the charts are what the service has; that they never are is wrong."""
         self.tally.checked += 1
-        differences = ["the service did not answer"]
+        differences: list[str] | None = None
         with trio.move_on_after(SETTLE_TIMEOUT):
-            while differences:
+            while differences != []:
                 with suppress(httpx.HTTPError):
                     differences = await self._differences()
                 await trio.sleep(CHECK_INTERVAL)
-        self.tally.wrong += differences[:3]
+        if differences is None:
+            self.tally.unanswered += 1
+        else:
+            self.tally.wrong += differences[:3]
 
     async def _differences(self) -> list[str]:
         found = []
@@ -130,3 +136,9 @@ class HonestClient:
             )
             async with websocket:
                 yield websocket
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"[:100]
