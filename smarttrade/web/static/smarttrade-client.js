@@ -110,9 +110,9 @@ export class SmartTradeClient {
   #watching;
   #ended = new AbortController();
 
-  constructor(url, options) {
+  constructor(url, options = {}) {
     this.#url = String(url);
-    this.#options = { WebSocket: globalThis.WebSocket, onState() {}, onError() {}, ...options };
+    this.#options = options;
     const wake = [() => this.#wakeUp(), { signal: this.#ended.signal }];
     globalThis.addEventListener?.("online", ...wake);
     globalThis.document?.addEventListener("visibilitychange", ...wake);
@@ -155,7 +155,8 @@ export class SmartTradeClient {
     this.#requested.clear();
     this.#openedAt = 0;
     this.#heardAt = Date.now();
-    const socket = (this.#socket = new this.#options.WebSocket(this.#url));
+    const Socket = this.#options.WebSocket ?? WebSocket;
+    const socket = (this.#socket = new Socket(this.#url));
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#connecting = setTimeout(() => this.#drop("no answer"), HANDSHAKE_TIMEOUT);
@@ -237,7 +238,7 @@ export class SmartTradeClient {
 
   #emit(changes) {
     this.#state = { ...this.#state, ...changes };
-    this.#options.onState(this.#state);
+    this.#options.onState?.(this.#state);
   }
 
   // -- requests --
@@ -287,7 +288,7 @@ export class SmartTradeClient {
       case "welcome": return this.#opened(message);
       case "status": return this.#emit({ feed: message.feed, feedSince: message.since });
       case "subscribed": return message.errors.forEach((error) => this.#refused(error));
-      case "error": return this.#options.onError(message);
+      case "error": return this.#options.onError?.(message);
       // Any other type is of a later server, or only a sign of life.
     }
   }
@@ -315,7 +316,7 @@ export class SmartTradeClient {
   #refused(error) {
     const series = this.#series.get(`${error.symbol} ${error.interval}`);
     for (const watcher of series?.watchers.keys() ?? []) watcher.onError?.(error);
-    this.#options.onError(error);
+    this.#options.onError?.(error);
   }
 }
 
