@@ -2,12 +2,13 @@
 
     listed, and trades                  trading
     listed, and does not trade          halted
-    listed, but its klines are refused  refused, until they are given or it is halted;
+    listed, but its klines are refused  refused, until they are given or it does not trade;
                                         so it is when requests for them alone keep failing
     not listed, but was before          delisted
     not listed, and never was           unknown
 
-Each may follow each. What follows from it for clients is the store's to say.
+Each may follow each. That klines are refused says nothing while a symbol does not trade; when it
+trades again, the store asks for them. What follows from it for clients is the store's to say.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ class Symbols:
     def __init__(self, configured: Sequence[str]) -> None:
         self.configured = tuple(configured)
         self.details: dict[str, SymbolDetails] = {}
-        self._refused: set[str] = set()
         self._failing_since: dict[str, float] = {}
 
     @property
@@ -55,8 +55,6 @@ class Symbols:
         for symbol in self.configured:
             if symbol in details and symbol not in self.details:
                 self.details[symbol] = details[symbol]
-                if details[symbol].state is SymbolState.REFUSED:
-                    self._refused.add(symbol)
 
     def update(
         self, asked: Sequence[str], found: Mapping[str, SymbolStatus], wall: float
@@ -67,10 +65,7 @@ class Symbols:
     def refuse(self, symbol: str, wall: float) -> bool:
         """Its klines were refused; whether that is news."""
         known = self.details.get(symbol)
-        if symbol in self._refused or known is None:
-            return False
-        self._refused.add(symbol)
-        if not known.is_trading:
+        if known is None or not known.is_trading:
             return False
         self.details[symbol] = SymbolDetails(
             known.status, known.tick_size, SymbolState.REFUSED, wall
@@ -88,9 +83,6 @@ class Symbols:
     def accept(self, symbol: str, wall: float) -> bool:
         """Its klines were given; whether that is news."""
         self._failing_since.pop(symbol, None)
-        if symbol not in self._refused:
-            return False
-        self._refused.discard(symbol)
         known = self.details.get(symbol)
         if known is None or known.state is not SymbolState.REFUSED:
             return False
@@ -106,6 +98,8 @@ class Symbols:
     def _set(self, symbol: str, found: SymbolStatus | None, wall: float) -> bool:
         before = self.details.get(symbol)
         state = self._next_state(symbol, found)
+        if found is None or not found.is_trading:
+            self._failing_since.pop(symbol, None)
         status = found.name if found is not None else None
         known = found or before
         tick_size = None if known is None else known.tick_size
@@ -115,9 +109,10 @@ class Symbols:
         return is_news
 
     def _next_state(self, symbol: str, found: SymbolStatus | None) -> SymbolState:
+        before = self._state(symbol)
         if found is None:
-            was_listed = self._state(symbol) not in (None, SymbolState.UNKNOWN)
+            was_listed = before not in (None, SymbolState.UNKNOWN)
             return SymbolState.DELISTED if was_listed else SymbolState.UNKNOWN
         if not found.is_trading:
             return SymbolState.HALTED
-        return SymbolState.REFUSED if symbol in self._refused else SymbolState.TRADING
+        return SymbolState.REFUSED if before is SymbolState.REFUSED else SymbolState.TRADING

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..market.series import Series
+from ..market.symbol_details import SymbolState
 from .events import Event
 from .lagging_series import mark_lagging
 from .messages import Overview, SeriesOverview
@@ -65,9 +66,13 @@ class Checks(Windows):
             )
 
     def _is_worth_asking(self, series: Series, state: SeriesState, now: float) -> bool:
-        """History of a symbol that does not trade grows no further, once it has been read."""
+        """History of a symbol that does not trade grows no further, once it has been read.
+
+        That of one whose candles are refused may grow; only an answer shows that they are given.
+        """
         is_read = state.window.is_ready and not state.freshness.settling.is_waiting(now)
-        return self._states.of(series.symbol).is_trading or not is_read
+        grows = self._states.of(series.symbol).state in (SymbolState.TRADING, SymbolState.REFUSED)
+        return grows or not is_read
 
     def overview(self, now: float) -> Overview:
         time = self._clock.estimate(now)

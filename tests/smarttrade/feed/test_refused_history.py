@@ -21,7 +21,7 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.freshness import MAX_REFUSED_PAUSE
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import ListSymbols, StoreMessage
+from smarttrade.store.messages import FindMissing, ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import LONG_AFTER, MAIN, ReceivedRequest, RestExchange
 from tests.fakes.exchange_streams import BTC, ETH, MINUTE
 
@@ -117,3 +117,47 @@ async def test_symbol_whose_requests_alone_fail_counts_as_refused_until_they_do_
     overviews = memory.symbol_overviews(memory.symbols, trio.current_time())
     assert {each.series: each.count for each in overviews} == {BTC: 100, ETH: 100}
     assert len(exchange.requests_for(ETH)) < 20
+
+
+async def test_refused_symbol_that_lacks_nothing_trades_again_when_its_klines_are_given(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = RestExchange()
+    for series in (BTC, ETH):
+        exchange.have(series, 0, 99 * MINUTE)
+    begins_at, over_at = 30.0, 120.0
+
+    def at_times(asked: ReceivedRequest) -> httpx.Response | None:
+        is_refused = asked.path.endswith("klines") and asked.series == ETH
+        if is_refused and begins_at <= asked.at < over_at:
+            return httpx.Response(400, json=REFUSAL)
+        return None
+
+    exchange.before = at_times
+    memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
+    symbols = Symbols(["BTCUSDT", "ETHUSDT"])
+    store = Mailbox[StoreMessage]("store", capacity=16)
+    gaps = Mailbox[CandlesMissing](
+        "gaps", capacity=2, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
+    )
+
+    def eth_state() -> str:
+        return memory.catalogue.details["ETHUSDT"].state.value
+
+    with capture_logs():
+        async with exchange.client() as http, trio.open_nursery() as nursery:
+            rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+            rest.clock.learn(LONG_AFTER, trio.current_time())
+            nursery.start_soon(partial(run_store, store, memory, hub=None, gaps=gaps))
+            nursery.start_soon(run_listing, symbols, store, rest)
+            await nursery.start(
+                partial(run_backfill, gaps, store, rest, progress=print, symbols=symbols)
+            )
+            await trio.sleep(begins_at + 1)
+            await store.tell(FindMissing((ETH,)))  # as when the stream is connected again
+            await trio.sleep(over_at - begins_at - 2)
+            assert eth_state() == "refused"
+            await trio.sleep(MAX_REFUSED_PAUSE)
+            assert eth_state() == "trading"
+            nursery.cancel_scope.cancel()
+    assert len(exchange.requests_for(ETH)) < 15

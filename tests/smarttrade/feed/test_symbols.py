@@ -41,6 +41,34 @@ def test_answer_ends_a_series_of_failures() -> None:
     assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.TRADING, 7.0)
 
 
+@pytest.mark.parametrize("found", [{}, {"BUSDT": SymbolStatus("BREAK", is_trading=False)}])
+def test_refusal_while_it_does_not_trade_is_over_when_it_trades_again(
+    found: dict[str, SymbolStatus],
+) -> None:
+    symbols = listed()
+    assert symbols.refuse("BUSDT", 2.0)  # before the listing shows why
+    symbols.fail("BUSDT", 0.0, 2.0)
+    assert symbols.update(["BUSDT"], found, 3.0) == ["BUSDT"]
+    assert not symbols.refuse("BUSDT", 4.0)
+    assert symbols.update(["BUSDT"], {"BUSDT": TRADING}, 5.0) == ["BUSDT"]
+    assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.TRADING, 5.0)
+    assert not symbols.fail("BUSDT", REFUSED_AFTER, 6.0)
+    assert symbols.refuse("BUSDT", 7.0)
+
+
+@pytest.mark.parametrize("is_listed_first", [True, False])
+def test_refusal_that_an_earlier_process_knew_is_over_with_the_next_answer(
+    *, is_listed_first: bool
+) -> None:
+    symbols = Symbols(["BUSDT"])
+    symbols.restore({"BUSDT": SymbolDetails("TRADING", None, SymbolState.REFUSED, 5.0)})
+    if is_listed_first:
+        symbols.update(["BUSDT"], {"BUSDT": TRADING}, 6.0)
+    assert symbols.accept("BUSDT", 7.0)
+    symbols.update(["BUSDT"], {"BUSDT": TRADING}, 8.0)
+    assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.TRADING, 7.0)
+
+
 def test_symbol_that_an_earlier_process_knew_is_delisted_and_not_unknown() -> None:
     known = SymbolDetails("TRADING", None, SymbolState.TRADING, 5.0)
     symbols = Symbols(["AUSDT", "BUSDT"])
