@@ -11,7 +11,8 @@ import trio
 
 from smarttrade.market.candle import Candle
 from smarttrade.role import Role
-from smarttrade.store.redis_format import candle_to_text
+from smarttrade.store.redis_format import FORMAT, candle_to_text
+from tests.fakes.database import BINANCE
 
 from .plan import Action
 from .redis import FaultyRedis
@@ -134,12 +135,14 @@ async def _damaged_entry(world: World, action: Action, rng: Random) -> None:
     server = rng.choice(world.servers)
     following = str(server.contents.seq + 1).encode()
     series = rng.choice(world.series)
-    fields: dict[bytes, bytes] = {b"seq": following}
+    origin = (server.contents.origin or BINANCE.name).encode()
+    fields = {b"format": FORMAT.encode(), b"origin": origin, b"seq": following}
+    fields[b"time"] = str(server.contents.time).encode()
     match action.arguments["with"]:
         case "nothing":
             fields = {}
         case "digits":
-            fields = {b"seq": b"9" * 5000}
+            fields[b"seq"] = b"9" * 5000
         case "state":
             fields[b"state"] = b"\xff"
         case "future":
