@@ -107,7 +107,7 @@ async def _endure(seed: int, hours: float, journal: Journal) -> Report:
         world.exchange.faults.clear()
         await trio.sleep(CALM)
         await world.ready()
-        await world.next_minute(plus=5)
+        await world.next_minute(plus=25)  # by then history is final
         await crowd.finish()
         wrong = [*await world.differences(), *crowd.faults(), *limits.check(), *journal.crashes]
         wrong += [f"not played: {kind}" for kind in FAULTS if not played[kind]]

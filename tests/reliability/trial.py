@@ -87,7 +87,7 @@ async def _play(fault: Fault, journal: Journal, seed: int) -> Result:
             journal.counts, journal.feeds, journal.hints, spending.skipped, crowd.corrections
         )
         weight = spending.weight
-        await world.next_minute(plus=5)
+        await world.next_minute(plus=25)  # by then history is final
         await crowd.finish()
         wrong = [*await world.differences(), *crowd.faults(), *limits.check(), *journal.crashes]
         if not watch.is_complete:
