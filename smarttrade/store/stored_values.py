@@ -153,6 +153,8 @@ def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
     if not seq > 0 or time > LAST_TIME or len(data) > MAX_DATA_TEXT:
         raise Damaged(f"entry {seq} of {time}, {len(data)} bytes")
     changes = _decoded(_decode_changes, data)
+    if not time and any(each.candles for each in changes):
+        raise Damaged("candles without the exchange's time")
     state = state_from_text(fields.get(b"state"))
     return Entry(seq, state, tuple(_change(each, time) for each in changes), origin, time)
 

@@ -150,6 +150,8 @@ async def _damaged_entry(world: World, action: Action, rng: Random) -> None:
             candle = Candle(open_time, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True, event_time=open_time)
             change = [series.symbol, series.interval.value, False, [candle], "0", None]
             fields[b"data"] = msgspec.json.encode([change])
+            if rng.random() < 0.5:
+                del fields[b"time"]
     server.damage(fields)
     await trio.lowlevel.checkpoint()
 

@@ -167,6 +167,14 @@ def test_entry_of_a_year_far_ahead_is_damaged() -> None:
         entry_from_fields(entry(data=soon))
 
 
+def test_entry_with_candles_and_without_a_time_is_damaged() -> None:
+    """Nothing would say whether they are of the future."""
+    data = json.dumps([["BTCUSDT", "1m", False, [candle(0)], "0", None]]).encode()
+    assert len(entry_from_fields(entry(data=data)).changes) == 1
+    with pytest.raises(Damaged, match="time"):
+        entry_from_fields(entry(data=data, time=b"0"))
+
+
 def test_correction_that_is_not_final_is_damaged() -> None:
     data = json.dumps([["BTCUSDT", "1m", False, [candle(0, closed=False)], "1", None]]).encode()
     with pytest.raises(Damaged):
