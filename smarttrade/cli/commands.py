@@ -25,7 +25,7 @@ COMMANDS = {
     "ingest": "the feed alone, into Redis, for gateways to follow",
     "gateway": "REST, WebSocket and pages alone, from what an ingest keeps in Redis",
     "simulator": "the built-in exchange simulator by itself",
-    "status": "show how a running backend does",
+    "status": "show the state of a running backend",
     "tail": "print live candles from a running backend",
     "check": "report configuration, exchange reachability, Redis and clock",
     "completion": "print a script that completes commands in your shell",

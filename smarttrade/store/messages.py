@@ -109,7 +109,7 @@ class RestoreWindows:
     listed: Sequence[str]
     """Symbols that the exchange listed then."""
     details: Mapping[str, SymbolDetails] = field(default_factory=dict)
-    """What it said of each symbol."""
+    """What it listed of each symbol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Each lane has a thread at a time, and a client of its own, so that none waits for another's. A call
 that is cancelled is left behind and keeps its lane until it has ended.
 
-After any failure every lane connects anew, as the name may lead to another server by now, and the
+After any failure every lane reconnects, as the name may lead to another server by now, and the
 library puts a connection back whose server has refused a command: one that leads to a demoted
 primary would be refused until this process ends. A server that is left alive by a fail-over refuses
 nothing, so no client of a name or of Sentinels is used for longer than `MAX_AGE`.

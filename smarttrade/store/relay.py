@@ -6,7 +6,7 @@ numbered; where a number is missing, or anything cannot be read, it begins again
 then is published to clients like any change, in order.
 
 A fail-over may leave the server alive that it is connected to, and write to another. So while the
-leader is silent the relay connects anew from time to time.
+leader is silent the relay reconnects from time to time.
 
 Candles go on being served from memory whatever happens. When the leader has not been heard for a
 while, clients receive status `stale`.
@@ -176,7 +176,7 @@ class _Feed:
 
 
 class _Reconnects:
-    """Connects anew while the leader is silent: it may be heard at another server."""
+    """Reconnects while the leader is silent: it may be on another server."""
 
     def __init__(self, database: Database, stale_after: float) -> None:
         self._database = database

@@ -38,7 +38,7 @@ from .regular_client import noticed
 
 LIMITS = {
     "LOG_LEVEL": "warning",
-    # The defaults; said, they hold for this machine's addresses too.
+    # The defaults; set explicitly, they hold for this machine's addresses too.
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": "200",
     "SMARTTRADE_REQUEST_BURST_PER_IP": "1000",
 }

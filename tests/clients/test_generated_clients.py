@@ -131,8 +131,10 @@ def test_python_client_of_the_rest_schema(service: Service, tmp_path: Path) -> N
     assert left_out == [], generated
     (tmp_path / "use_rest.py").write_text(USE_REST, "utf-8")
     run(str(programs / "mypy"), "--strict", "smart_trade", "use_rest.py", cwd=tmp_path)
-    said: Any = json.loads(run(str(programs / "python"), "use_rest.py", service.url, cwd=tmp_path))
-    assert said == EXPECTED
+    printed: Any = json.loads(
+        run(str(programs / "python"), "use_rest.py", service.url, cwd=tmp_path)
+    )
+    assert printed == EXPECTED
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
@@ -145,8 +147,8 @@ def test_typescript_clients_of_both_schemas(service: Service, tmp_path: Path) ->
     run("npx", "openapi-typescript", rest.name, "--output", "api.d.ts", cwd=directory)
     run("node", "models.mjs", messages.name, cwd=directory)
     run("npx", "tsc", cwd=directory)
-    said: Any = json.loads(run("node", "built/use-rest.js", service.url, cwd=directory))
-    assert said == EXPECTED
+    printed: Any = json.loads(run("node", "built/use-rest.js", service.url, cwd=directory))
+    assert printed == EXPECTED
     url = f"{service.url.replace('http', 'ws')}/ws/candles"
     node = ("node", "--experimental-websocket", "--no-warnings")
     heard: Any = json.loads(run(*node, "built/use-websocket.js", url, cwd=directory))

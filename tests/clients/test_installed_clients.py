@@ -142,11 +142,11 @@ def test_each_style_follows(
 
 def test_tables_for_pandas(installed: Installed, service: SimulatedService, tmp_path: Path) -> None:
     (tmp_path / "tables.py").write_text(TABLES, "utf-8")
-    said: Any = json.loads(run(installed.python, "tables.py", service.url, cwd=tmp_path))
-    assert len(said["times"]) == 49
-    assert said["times"] == said["read_times"]
-    assert said["closes"] == said["read_closes"]
-    assert said["days"] in (3, 4)
+    printed: Any = json.loads(run(installed.python, "tables.py", service.url, cwd=tmp_path))
+    assert len(printed["times"]) == 49
+    assert printed["times"] == printed["read_times"]
+    assert printed["closes"] == printed["read_closes"]
+    assert printed["days"] in (3, 4)
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")

@@ -197,7 +197,7 @@ async def _symbol_failing(world: World, action: Action, rng: Random) -> None:
 
 
 async def _symbols_failing(world: World, action: Action, rng: Random) -> None:
-    """REST fails for all symbols but one for good, and every process is started anew."""
+    """REST fails for all symbols but one for good, and every process is restarted."""
     symbols = world.plan.shape.afflicted
     world.broken.update(symbols)
     inject(world.exchange, "failing", {"value": list(symbols)})

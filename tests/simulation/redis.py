@@ -71,7 +71,7 @@ class FaultyRedis(VirtualRedis):
         self._reached.clear()
 
     def quarantine(self, series: Series) -> None:
-        """A list is out of the way, and begins anew."""
+        """A list is moved away, and begins again."""
         self._reached.pop(series, None)
         if self.damaged.pop(series, None) is not None:
             self.contents.lists.pop(series, None)

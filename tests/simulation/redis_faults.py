@@ -104,7 +104,7 @@ FUTURE = 10 * 365 * 86_400_000  # ms
 
 
 async def _damaged_list(world: World, action: Action, rng: Random) -> None:
-    """A list holds something else, and every process that may lead is started anew and reads it."""
+    """A list holds something else, and every process that may lead is restarted and reads it."""
     found = [(str(series), server) for server in world.servers for series in server.contents.lists]
     if not found:
         return

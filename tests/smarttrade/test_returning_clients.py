@@ -30,7 +30,7 @@ INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 AWAY = 600  # seconds
 TIMEOUT = 300.0  # seconds; what a busy machine takes
 LIMITS = {
-    # The defaults; said, they hold for this machine's addresses too.
+    # The defaults; set explicitly, they hold for this machine's addresses too.
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": "200",
     "SMARTTRADE_REQUEST_BURST_PER_IP": "1000",
 }

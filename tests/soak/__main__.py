@@ -42,7 +42,7 @@ INTERVALS = ("1m", "5m", "1h")
 SAMPLE_INTERVAL = 2.0  # seconds
 ADDRESSES = 10  # of the honest clients, who share each with others
 LIMITS = {
-    # The defaults; said, they hold for this machine's addresses too.
+    # The defaults; set explicitly, they hold for this machine's addresses too.
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": "200",
     "SMARTTRADE_REQUEST_BURST_PER_IP": "1000",
 }

@@ -66,7 +66,7 @@ def shorter_list_wins() -> Iterator[None]:
 
 @contextmanager
 def series_dropped() -> Iterator[None]:
-    """A series that another leader does not have is dropped, and begins anew when it returns."""
+    """A series that another leader does not have is dropped, and begins again when it returns."""
 
     def without_memory(self: SeriesCatalogue, *arguments: Any) -> None:
         change(self, *arguments)

@@ -299,7 +299,9 @@ async def test_a_hole_is_silent_and_stays_in_history(autojump_clock: Any) -> Non
         await receive_for(connection, 5)
         Hole(seconds=600).apply(venue)
         received = await receive_for(connection, 660)
-        after = [at for at in times(received) if at > START + 6_000]  # one tells what was before it
+        after = [
+            at for at in times(received) if at > START + 6_000
+        ]  # one closes the kline before it
         assert min(after) >= START + 605_000
         opened = {one["data"]["k"]["t"] for one in received}
     rows = (await get(venue, KLINES)).json

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 T = TypeVar("T")
-PATIENCE = 30.0  # seconds; a stream tells something every two
+PATIENCE = 30.0  # seconds; a stream sends something every two
 
 
 @pytest.fixture(autouse=True)
