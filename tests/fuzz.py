@@ -185,7 +185,7 @@ def stored(data: bytes) -> str:
     rows = candles_from_list([to_json(row) for row in items] if isinstance(items, list) else [], 0)
     state_from_text(values.get("state"))
     notes_from_text(values.get("notes"), NOON)
-    entry = entry_from_fields({name.encode(): value for name, value in values.items()})
+    entry = entry_from_fields({name.encode(): value for name, value in values.items()}, time.time())
     store = filled_store()
     store.put_history(BTC, rows, None, 0.0, 0.0)
     for change in entry.changes:

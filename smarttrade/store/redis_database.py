@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
 
 from ..market.series import Series
@@ -240,7 +241,8 @@ class RedisDatabase:
         entries = await self._following.run(
             lambda redis: redis.read_stream(self._keys.changes, after, ENTRIES_PER_READ, block)
         )
-        return [(readable(name), entry_from_fields(fields)) for name, fields in entries or ()]
+        wall = wall_clock()
+        return [(readable(name), entry_from_fields(fields, wall)) for name, fields in entries or ()]
 
     def reconnect(self) -> None:
         """See `Database`."""

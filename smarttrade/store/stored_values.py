@@ -22,7 +22,7 @@ from ..market.window import WINDOW_SIZE
 from ..market.window_state import Correction, SeriesNotes
 from .database import ForeignFormat
 from .events import Published
-from .exchange_clock import FUTURE_TOLERANCE
+from .exchange_clock import FUTURE_TOLERANCE, latest_credible
 from .feed import Feed, FeedStatus
 from .origin import is_origin
 from .redis_format import FORMAT, Entry, SeriesChange, StateText, StoreState
@@ -137,8 +137,10 @@ def state_from_text(text: bytes | None) -> StoreState | None:
     )
 
 
-def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
+def entry_from_fields(fields: Mapping[bytes, bytes], wall: float) -> Entry:
     """Read an entry of the change stream.
+
+    Without the exchange's time in it, candles are held against `wall`, the local clock in seconds.
 
     Raises:
         ForeignFormat: another version leads.
@@ -153,10 +155,9 @@ def entry_from_fields(fields: Mapping[bytes, bytes]) -> Entry:
     if not seq > 0 or time > LAST_TIME or len(data) > MAX_DATA_TEXT:
         raise Damaged(f"entry {seq} of {time}, {len(data)} bytes")
     changes = _decoded(_decode_changes, data)
-    if not time and any(each.candles for each in changes):
-        raise Damaged("candles without the exchange's time")
     state = state_from_text(fields.get(b"state"))
-    return Entry(seq, state, tuple(_change(each, time) for each in changes), origin, time)
+    known = time or latest_credible(0, wall)
+    return Entry(seq, state, tuple(_change(each, known) for each in changes), origin, time)
 
 
 # -- Inside ---------------------------------------------------------------------------------

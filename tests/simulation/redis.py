@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -217,7 +218,12 @@ class RedisLink(VirtualDatabase):
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
         entries: list[tuple[str, Any]] = [*await super().follow(after, within)]
         return [
-            (name, entry_from_fields(entry.fields) if isinstance(entry, DamagedEntry) else entry)
+            (
+                name,
+                entry_from_fields(entry.fields, time.time())
+                if isinstance(entry, DamagedEntry)
+                else entry,
+            )
             for name, entry in entries
         ]
 

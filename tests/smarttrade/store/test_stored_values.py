@@ -152,6 +152,9 @@ def test_details_of_a_symbol_are_within_bounds(change: dict[str, Any]) -> None:
         state_from_text(text(**change))
 
 
+WALL = at(1) / 1000
+
+
 def entry(**fields: bytes) -> dict[bytes, bytes]:
     good = {"seq": b"1", "format": b"3", "origin": b"binance.com", "time": str(at(1)).encode()}
     return {name.encode(): text for name, text in (good | fields).items()}
@@ -161,33 +164,32 @@ def test_entry_of_a_year_far_ahead_is_damaged() -> None:
     far = candle(0)._replace(open_time=221_900_000_000_000)
     data = json.dumps([["BTCUSDT", "1m", False, [far], "0", None]]).encode()
     with pytest.raises(Damaged):
-        entry_from_fields(entry(data=data))
+        entry_from_fields(entry(data=data), WALL)
     soon = json.dumps([["BTCUSDT", "1m", False, [candle(5)], "0", None]]).encode()
     with pytest.raises(Damaged, match="future"):
-        entry_from_fields(entry(data=soon))
+        entry_from_fields(entry(data=soon), WALL)
 
 
-def test_entry_with_candles_and_without_a_time_is_damaged() -> None:
-    """Nothing would say whether they are of the future."""
+def test_entry_without_a_time_is_held_against_the_local_clock() -> None:
     data = json.dumps([["BTCUSDT", "1m", False, [candle(0)], "0", None]]).encode()
-    assert len(entry_from_fields(entry(data=data)).changes) == 1
-    with pytest.raises(Damaged, match="time"):
-        entry_from_fields(entry(data=data, time=b"0"))
+    assert len(entry_from_fields(entry(data=data, time=b"0"), WALL).changes) == 1
+    with pytest.raises(Damaged, match="future"):
+        entry_from_fields(entry(data=data, time=b"0"), WALL - 2 * 86_400)
 
 
 def test_correction_that_is_not_final_is_damaged() -> None:
     data = json.dumps([["BTCUSDT", "1m", False, [candle(0, closed=False)], "1", None]]).encode()
     with pytest.raises(Damaged):
-        entry_from_fields(entry(data=data))
+        entry_from_fields(entry(data=data), WALL)
 
 
 @pytest.mark.parametrize(
     "fields", [{"seq": b"0"}, {"time": str(LAST_TIME + 1).encode()}, {"origin": b"a b"}]
 )
 def test_entry_is_numbered_and_of_an_exchange(fields: dict[str, bytes]) -> None:
-    assert entry_from_fields(entry()).changes == ()
+    assert entry_from_fields(entry(), WALL).changes == ()
     with pytest.raises(Damaged):
-        entry_from_fields(entry(**fields))
+        entry_from_fields(entry(**fields), WALL)
 
 
 def test_what_is_shown_of_a_value_moves_no_cursor() -> None:
@@ -224,9 +226,9 @@ def test_any_bytes_are_ours_or_damaged(text: bytes, texts: list[bytes], time: in
         lambda: state_from_text(text),
         lambda: notes_from_text(text, time),
         lambda: candles_from_list(texts, time),
-        lambda: entry_from_fields(entry(data=text)),
-        lambda: entry_from_fields(entry(state=text)),
-        lambda: entry_from_fields(entry(time=text, seq=text)),
+        lambda: entry_from_fields(entry(data=text), WALL),
+        lambda: entry_from_fields(entry(state=text), WALL),
+        lambda: entry_from_fields(entry(time=text, seq=text), WALL),
     ):
         with suppress(Damaged):
             read()
