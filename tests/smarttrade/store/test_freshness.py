@@ -57,7 +57,7 @@ def pair() -> MemoryStore:
     return store
 
 
-def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> list[int]:
+def not_ready_seconds(store: MemoryStore, until: int, close: float, begin: int = 4) -> list[int]:
     """When 5m is not ready while only 1m is updated."""
     found = []
     for now in range(begin, until, 2):
@@ -68,9 +68,9 @@ def troubles(store: MemoryStore, until: int, close: float, begin: int = 4) -> li
     return found
 
 
-def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while() -> None:
+def test_series_that_lacks_a_price_of_its_symbol_is_not_ready_after_a_while() -> None:
     store = pair()
-    found = troubles(store, 40, close=101.0)
+    found = not_ready_seconds(store, 40, close=101.0)
     assert found[0] == 4 + LAGGING_AFTER + 2
     assert found[-1] == 38
     assert overview(store, 39.0, BTC).not_ready_reason is None
@@ -78,14 +78,14 @@ def test_series_that_lacks_a_price_its_sibling_has_is_in_trouble_after_a_while()
 
 def test_series_is_ready_again_when_it_is_updated() -> None:
     store = pair()
-    troubles(store, 40, close=101.0)
+    not_ready_seconds(store, 40, close=101.0)
     store.put_updates([(BTC_5M, live(5, 39, 101.0, volume=50.0))], 39.0, 0.0)
     assert overview(store, 39.5, BTC_5M).not_ready_reason is None
 
 
 def test_rest_read_counts_as_an_update() -> None:
     store = pair()
-    troubles(store, 30, close=101.0)
+    not_ready_seconds(store, 30, close=101.0)
     row = live(5, 0, 101.0, volume=50.0)._replace(read=True)
     store.put_history(BTC_5M, [row], at(5), 0.0, 30.0)
     after = overview(store, 33.0, BTC_5M)
@@ -93,7 +93,7 @@ def test_rest_read_counts_as_an_update() -> None:
     assert after.age == 3.0
 
 
-def test_series_whose_sibling_has_no_trade_either_is_fresh() -> None:
+def test_series_of_a_symbol_without_trades_is_ready() -> None:
     """The minutes go on without a trade, and a longer interval says nothing of that."""
     store = pair()
     for minute in range(5, 9):
@@ -118,7 +118,7 @@ def test_trade_at_the_same_price_in_a_later_candle_counts() -> None:
 
 
 def standing_still() -> tuple[MemoryStore, float]:
-    """One whose newest candle ended, and the time at which that is a trouble."""
+    """One whose newest candle ended, and the time at which it is no longer ready."""
     store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
     store.put_history(BTC, rows(0, 3), None, 0.0, 0.0)
     store.put_updates([(BTC, candle(3, closed=False, event=2, volume=20.0))], 2.0, 0.0)
@@ -231,7 +231,7 @@ def test_what_follows_stored_candles_is_requested_without_an_update_of_the_strea
 # Siblings, more closely
 
 
-def trouble_of_5m(store: MemoryStore, since: float) -> str | None:
+def not_ready_reason_of_5m(store: MemoryStore, since: float) -> str | None:
     """Whether 5m turns out to be not ready when no update comes any more."""
     store.check_overdue(since, 0.0)
     return overview(store, since + LAGGING_AFTER + 1, BTC_5M).not_ready_reason
@@ -250,24 +250,24 @@ def test_series_updated_at_one_time_do_not_lag() -> None:
     store = pair()
     update = live(5, 10, 101.0, volume=9.0)
     store.put_updates([(BTC, update), (BTC_5M, update._replace(close=100.0))], 10.0, 0.0)
-    assert trouble_of_5m(store, 10.5) is None
+    assert not_ready_reason_of_5m(store, 10.5) is None
 
 
 def test_trades_at_the_same_price_in_the_same_candle_prove_nothing() -> None:
-    assert troubles(pair(), 40, close=100.0) == []
+    assert not_ready_seconds(pair(), 40, close=100.0) == []
 
 
 def test_candle_that_began_at_the_last_update_of_the_other_series_may_be_known_to_it() -> None:
     store = pair()
     store.put_updates([(BTC_5M, live(5, 60, 100.0, volume=9.0))], 60.0, 0.0)
     store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=3.0))], 70.0, 0.0)
-    assert trouble_of_5m(store, 70.5) is None
+    assert not_ready_reason_of_5m(store, 70.5) is None
 
 
 def test_smallest_trade_in_a_later_candle_counts() -> None:
     store = pair()
     store.put_updates([(BTC, candle(5)), (BTC, live(6, 10, 100.0, volume=0.001))], 70.0, 0.0)
-    assert trouble_of_5m(store, 70.5)
+    assert not_ready_reason_of_5m(store, 70.5)
 
 
 def test_range_that_history_does_not_list_yet_is_asked_for_until_it_is_settled() -> None:
