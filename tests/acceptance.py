@@ -16,7 +16,6 @@ import argparse
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.settings import DEFAULT_INTERVALS, DEFAULT_SYMBOLS
 from tests.fakes.chart import Chart, Charts, decode, numbers_of
+from tests.fakes.ports import free_port
 from tests.fakes.schemas import checked
 
 ROOT = Path(__file__).parents[1]
@@ -59,13 +59,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 # -- The two processes -------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @dataclass

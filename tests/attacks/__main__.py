@@ -29,8 +29,8 @@ from typing import NamedTuple
 
 import trio
 
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import free_port
 
 from . import crowds, floods, malformed
 from .attacker import Attacker

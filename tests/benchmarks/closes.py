@@ -20,8 +20,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import free_port
 
 from .load import Client, Reader
 from .processes import INTERVALS, Process, allow_many_files, redis

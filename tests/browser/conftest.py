@@ -12,8 +12,10 @@ pytest.importorskip(
 
 from playwright.sync_api import Browser
 
+from tests.fakes.ports import free_port
+
 from .chromium import find_chromium, launched
-from .processes import Exchange, Service, free_port
+from .processes import Exchange, Service
 from .watched import Watched
 
 

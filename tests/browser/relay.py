@@ -9,7 +9,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from .processes import free_port
+from tests.fakes.ports import free_port
 
 
 class Relay:

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Page
 
+from tests.fakes.ports import free_port
+
 from .chromium import launched
-from .processes import Exchange, Service, SimulatedService, free_port
+from .processes import Exchange, Service, SimulatedService
 
 SIZES = {"desktop": (1280, 760), "phone": (390, 780), "side": (844, 390)}
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC", "ADA", "ALGO", "ATOM", "POL")

@@ -9,7 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from .processes import SYMBOLS, Exchange, Service, eventually, free_port
+from tests.fakes.ports import free_port
+
+from .processes import SYMBOLS, Exchange, Service, eventually
 from .watched import Watched
 
 SIZES = [(360, 740), (740, 360), (844, 390), (768, 1024), (1024, 700), (1280, 760), (2560, 1400)]

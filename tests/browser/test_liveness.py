@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from .processes import Exchange, Service, SimulatedService, free_port
+from tests.fakes.ports import free_port
+
+from .processes import Exchange, Service, SimulatedService
 from .watched import Watched
 
 CHANGES_WITHIN = 5  # seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.processes import Exchange, Service, eventually, free_port
+from tests.browser.processes import Exchange, Service, eventually
 from tests.browser.relay import Relay
 from tests.docs.test_examples import (
     MINUTE,
@@ -20,6 +20,7 @@ from tests.docs.test_examples import (
     running,
     saved,
 )
+from tests.fakes.ports import free_port
 
 CLIENTS = Path(__file__).parents[2] / "clients" / "python"
 

@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.processes import INTERVALS, SYMBOLS, Exchange, Service, free_port
+from tests.browser.processes import INTERVALS, SYMBOLS, Exchange, Service
+from tests.fakes.ports import free_port
 
 SOURCES = Path(__file__).parent / "generated"
 QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")

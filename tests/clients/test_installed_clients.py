@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.browser.processes import SimulatedService, eventually, free_port
+from tests.browser.processes import SimulatedService, eventually
 from tests.docs.blocks import example
 from tests.docs.test_examples import (
     node_arguments,
@@ -26,6 +26,7 @@ from tests.docs.test_examples import (
     running,
     saved,
 )
+from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PYTHON_CLIENT = ROOT / "clients" / "python"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.processes import Exchange, Service, eventually, free_port
+from tests.browser.processes import Exchange, Service, eventually
 from tests.docs.blocks import example
 from tests.docs.test_examples import printed_candles, running
+from tests.fakes.ports import free_port
 
 PACKAGE = Path(__file__).parents[2] / "clients" / "js"
 TYPESCRIPT = PACKAGE / "node_modules" / ".bin" / "tsc"

@@ -27,7 +27,8 @@ from smarttrade_client import (
 )
 from smarttrade_client.asyncio import AsyncioClient
 from smarttrade_client.trio import TrioClient
-from tests.browser.processes import Exchange, Service, free_port
+from tests.browser.processes import Exchange, Service
+from tests.fakes.ports import free_port
 
 T = TypeVar("T")
 Series = list[tuple[str, str]]

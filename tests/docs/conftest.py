@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.processes import Exchange, Service, free_port
+from tests.browser.processes import Exchange, Service
+from tests.fakes.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.processes import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.redis_server import RedisServer, binaries
 
 from .blocks import blocks

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from redis.crc import key_slot
 
+from .ports import free_port
 from .redis_server import RedisServer
 
 SLOTS = 16384
+BUS = 10_000  # what the port of a node's bus is greater by
 NODE_TIMEOUT = 1000  # ms after which a primary that does not answer counts as failed
 
 
 class ClusterServer(RedisServer):
-    """One node; its bus has the port that is 10000 greater."""
+    """One node."""
 
     def __init__(self, binary: str, directory: Path, node_timeout: int, *options: str) -> None:
         directory.mkdir()
@@ -30,7 +30,7 @@ class ClusterServer(RedisServer):
             *("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"),
             *options,
         )
-        self.port = _free_pair()
+        self.port = free_port(bus=BUS)
 
     def ask(self, *command: Any) -> Any:
         with self.client() as client:
@@ -142,16 +142,6 @@ def running_cluster(
         cluster = Cluster(servers)
         cluster.form()
         yield cluster
-
-
-def _free_pair() -> int:
-    """A free port whose bus is free, too, below those that connections get."""
-    while True:
-        port = random.randrange(10_000, 20_000)
-        with suppress(OSError), socket.socket() as one, socket.socket() as bus:
-            one.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
 
 
 def _nodes(server: ClusterServer) -> Any:

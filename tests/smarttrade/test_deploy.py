@@ -12,8 +12,8 @@ import pytest
 import trio
 import trio_websocket
 
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program
-from tests.fakes.redis_server import free_port
 from tests.smarttrade.test_processes import SERIES, Deployment, deployment
 
 __all__ = ["deployment"]

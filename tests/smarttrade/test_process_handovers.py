@@ -19,8 +19,9 @@ import trio
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.redis_format import Keys
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program, history
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 from tests.smarttrade.test_processes import SERIES, SYMBOLS, Deployment, role
 
 CORRECTED = ("BTCUSDT", "1m")

@@ -15,8 +15,9 @@ import httpx
 import pytest
 import trio
 
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 from tests.smarttrade.test_processes import SPEED, SYMBOLS, Deployment, role
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import trio
 
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program, history
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ import pytest
 import trio
 
 from tests.attacks.regular_client import SYMBOLS
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import free_port
 from tests.smarttrade.web.raw_client import TEXT, frame, upgrade_request
 
 pytestmark = pytest.mark.slow

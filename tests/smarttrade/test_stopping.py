@@ -15,8 +15,9 @@ import pytest
 import trio
 
 from smarttrade.cli.signals import STOP_TIMEOUT
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 from tests.smarttrade.web.raw_client import TEXT, frame, upgrade_request
 
 SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT"

@@ -30,8 +30,9 @@ import httpx
 import trio
 
 from tests.attacks.regular_client import noticed
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import RedisServer, binaries, free_port
+from tests.fakes.redis_server import RedisServer, binaries
 
 from .faults import Faults
 from .honest_client import SYMBOLS, HonestClient, Tally

@@ -32,6 +32,7 @@ WORKS = "lease, scripts, change stream and reading back work"
 async def exchange(*symbols: str, ahead: float = 0.0, speed: float = 4) -> AsyncIterator[str]:
     """A simulated one, whose clock is so many seconds ahead at first; its address."""
     simulated = Exchange(symbols, start_ms=int((time.time() + ahead) * 1000), speed=speed)
+    simulated.clock.now()  # it runs from here on, however long the start takes
     async with trio.open_nursery() as nursery:
         port = await nursery.start(partial(serve_exchange, simulated))
         yield f"127.0.0.1:{port}"

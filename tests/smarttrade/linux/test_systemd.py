@@ -15,8 +15,8 @@ from smarttrade.linux.systemd import Notifier, run_watchdog
 from smarttrade.store.actor import run_store
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import StoreMessage
+from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import free_port
 
 
 class Listener:

@@ -11,9 +11,10 @@ import trio
 from smarttrade.store.database import DatabaseUnavailable, Leading
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.database import BINANCE
+from tests.fakes.ports import free_port
 from tests.fakes.redis_cluster import SLOTS, ClusterServer
 from tests.fakes.redis_sentinel import NAME, SentinelServer
-from tests.fakes.redis_server import RedisServer, free_port
+from tests.fakes.redis_server import RedisServer
 
 
 class Tls:
