@@ -1,3 +1,3 @@
 """SmartTrade: the backend behind crypto charts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
