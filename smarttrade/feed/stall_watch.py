@@ -30,6 +30,9 @@ REPLACEMENT_BACKOFF = Backoff(first=30.0, max_pause=600.0)
 """Seconds between two replacements. If the exchange itself does not send a series, another
 connection does not help, and REST reads bring what there is."""
 
+_Read = tuple[Series, Candle, float]
+"""A series, the candle that REST had last, and when."""
+
 
 class StallWatch:
     """Reads the suspects of `detector` over REST, and passes what was read to the store."""
@@ -48,17 +51,17 @@ class StallWatch:
         keep_until = float("-inf")
         while True:
             await trio.sleep(CHECK_INTERVAL)
-            now = trio.current_time()
             if not is_connected():
                 continue
-            stalled = await self._confirm(self._detector.suspects(now))
-            if not (stalled or self._is_silent()):
+            now, stalled = trio.current_time(), list[Series]()
+            if now < keep_until or not self._is_silent():
+                stalled = await self._confirm(self._detector.suspects(now))
+                self._context.counters.stalled += len(stalled)
+            now = trio.current_time()
+            if now < keep_until or not (stalled or self._is_silent()):
                 continue
-            self._context.counters.stalled += len(stalled)
             if now > keep_until + REPLACEMENT_BACKOFF.max_pause:
                 replacements = 0
-            if now < keep_until:
-                continue
             replacements += 1
             keep_until = now + REPLACEMENT_BACKOFF.pause(replacements, random.random())
             names = ", ".join(map(str, stalled)) or "all, and REST does not answer"
@@ -69,22 +72,26 @@ class StallWatch:
         return self._is_unconfirmed and self._detector.is_silent(trio.current_time())
 
     async def _confirm(self, suspects: Sequence[Series]) -> list[Series]:
-        """Which of `suspects` are stalled."""
+        """Which of `suspects` are stalled. They are read at once: each may have to wait."""
         if not suspects:
             return []
-        read = []
+        reads: list[_Read] = []
         self._is_unconfirmed = True
-        for series in suspects:
-            rows = await self._read(series)
-            if rows is not None:
-                self._is_unconfirmed = False
-            if rows:
-                await self._context.store.tell(PutHistory(series, rows, rows[0].open_time))
-                read.append((series, rows[-1], trio.current_time()))
-        if not read:
+        async with trio.open_nursery() as nursery:
+            for series in suspects:
+                nursery.start_soon(self._read_into, reads, series)
+        if not reads:
             return []
         await trio.sleep(DELIVERY_GRACE)
-        return [each for each, row, at in read if self._detector.is_stalled(each, row, at)]
+        return [each for each, row, at in reads if self._detector.is_stalled(each, row, at)]
+
+    async def _read_into(self, reads: list[_Read], series: Series) -> None:
+        rows = await self._read(series)
+        if rows is not None:
+            self._is_unconfirmed = False
+        if rows:
+            await self._context.store.tell(PutHistory(series, rows, rows[0].open_time))
+            reads.append((series, rows[-1], trio.current_time()))
 
     async def _read(self, series: Series) -> list[Candle] | None:
         """The newest candles; None when REST does not answer."""

@@ -7,9 +7,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from smarttrade.feed.stall_detector import UNCONFIRMED_TIMEOUT
+from smarttrade.feed.rest import REQUEST_TIMEOUT
+from smarttrade.feed.stall_detector import MAX_SUSPECTS, UNCONFIRMED_TIMEOUT
+from smarttrade.feed.stall_watch import CONFIRM_TIMEOUT
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
 from tests.fakes.exchange_streams import listening, refusing
-from tests.fakes.running_stream import MAIN, SPARE, running_stream, sending_updates
+from tests.fakes.running_stream import EVERY, MAIN, SPARE, running_stream, sending_updates
 
 
 async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: MockClock) -> None:
@@ -19,6 +23,24 @@ async def test_other_host_is_used_although_rest_does_not_answer(autojump_clock: 
         hosts = [url.partition("/stream")[0] for _, url in feed.exchange.dialled]
         assert hosts == [MAIN, SPARE]
         assert feed.exchange.times[1] <= 10 + UNCONFIRMED_TIMEOUT + 30
+
+
+async def test_how_long_it_is_kept_does_not_depend_on_how_many_series_it_has(
+    autojump_clock: MockClock,
+) -> None:
+    """Each is read over REST, whose refusals take long; all together take no longer than one."""
+
+    async def refusing_slowly(_: httpx.Request) -> httpx.Response:
+        await trio.sleep(REQUEST_TIMEOUT - 1)
+        return httpx.Response(503)
+
+    series = [Series("BTCUSDT", interval) for interval in list(Interval)[: 2 * MAX_SUSPECTS]]
+    async with running_stream(
+        sending_updates(*series, until=10), sending_updates(*series), series=series
+    ) as feed:
+        feed.history.hosts["api.exchange.test"] = refusing_slowly
+        await trio.sleep(10 + UNCONFIRMED_TIMEOUT + 120)
+        assert feed.exchange.times[1] <= 10 + UNCONFIRMED_TIMEOUT + CONFIRM_TIMEOUT + 2 * EVERY
 
 
 async def test_it_is_kept_while_rest_shows_that_nothing_is_traded(
