@@ -67,13 +67,16 @@ async def run_session(
     """
     idle_timeout = protocol.limits.idle_timeout
 
-    async def answer(message: str | bytes) -> End | None:
-        """Carry out one request; None when the session goes on."""
+    async def answer(scope: trio.CancelScope) -> End | None:
+        """Carry out the next request; None when the session goes on."""
+        message = await client.receive()
+        scope.deadline = inf
         await protocol.budget.settle()
         try:
             async with protocol.budget.turn():
                 catalogue = await ask(store, GetCatalogue)
                 actions = protocol.receive(message, catalogue, trio.current_time())
+            del message  # it may be large, and its client slow to take the answer
             for action in actions:
                 if isinstance(action, End):
                     return action
@@ -90,10 +93,7 @@ async def run_session(
             elif idle_since == inf:
                 idle_since = trio.current_time()
             scope.deadline = idle_since + idle_timeout
-            message = await client.receive()
-            scope.deadline = inf
-            end = await answer(message)
-            del message  # it may be large, and the next may be long in coming
+            end = await answer(scope)
         return end
 
     def end_idle() -> End:

@@ -53,7 +53,8 @@ class ServerLimits:
     """An HTTP connection without a request is closed then; proxies keep theirs for 60 s."""
 
     app_queue: int = 32
-    """Messages from one client that wait for the application before its socket is left unread."""
+    """Messages from one client that wait for the application before its socket is left unread; of
+    large ones as many as take `message_size` of memory."""
 
     app_timeout: float = 5.0
     """An application that takes none of them for so long, or does not end so long after its client

@@ -44,6 +44,19 @@ async def unread_snapshots(attacker: Attacker) -> None:
         await trio.sleep_forever()
 
 
+async def unread_requests(attacker: Attacker) -> None:
+    """Clients that read nothing, so that the large requests they send have to wait.
+
+    A character beyond the basic plane makes each of a text's 65,000 take four bytes.
+    """
+    request = frame(TEXT, "\N{GRINNING FACE}".encode() + b" " * 65_000)
+    async with await attacker.websocket(receive_buffer=4096) as stream:
+        await attacker.send(stream, subscriptions(lambda: 1000))
+        for _ in range(31):
+            await attacker.send(stream, request)
+        await trio.sleep_forever()
+
+
 async def request_floods(attacker: Attacker) -> None:
     """Clients that send requests as fast as they can, and read."""
     await _pour(attacker, b"", frame(TEXT, b'{"action":"list"}') * 50)

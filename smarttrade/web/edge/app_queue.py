@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any, cast
+
 import trio
 from hypercorn.typing import ASGIReceiveEvent
 
@@ -9,11 +12,16 @@ from hypercorn.typing import ASGIReceiveEvent
 class AppQueue:
     """For one sender and one receiver. A memory channel would do, but takes 2.3 KB a client."""
 
-    __slots__ = ("_arrived", "_events", "_is_closed", "_max_size", "_taken")
+    __slots__ = (
+        *("_arrived", "_bytes", "_events", "_is_closed", "_max_bytes", "_max_size", "_taken"),
+    )
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, max_bytes: int) -> None:
+        """At most `max_size` events, of `max_bytes` of memory; a larger one waits alone."""
         self._max_size = max_size
+        self._max_bytes = max_bytes
         self._events: list[ASGIReceiveEvent] = []
+        self._bytes = 0
         self._is_closed = False
         self._arrived: trio.Event | None = None  # there only while `receive` waits
         self._taken: trio.Event | None = None  # there only while `put` waits
@@ -27,9 +35,10 @@ class AppQueue:
         """
         if self._is_closed:
             raise trio.BrokenResourceError("the application has ended")
-        if len(self._events) >= self._max_size:
+        if not self._has_room(event):
             raise trio.WouldBlock
         self._events.append(event)
+        self._bytes += memory_of(event)
         if self._arrived is not None:
             self._arrived.set()
 
@@ -39,7 +48,7 @@ class AppQueue:
         Raises:
             trio.BrokenResourceError: the receiver has ended.
         """
-        while len(self._events) >= self._max_size and not self._is_closed:
+        while not self._has_room(event) and not self._is_closed:
             self._taken = trio.Event()
             try:
                 await self._taken.wait()
@@ -59,11 +68,27 @@ class AppQueue:
                 self._arrived = None
         if self._taken is not None:
             self._taken.set()
-        return self._events.pop(0)
+        event = self._events.pop(0)
+        self._bytes -= memory_of(event)
+        return event
 
     def close(self) -> None:
         """The receiver has ended: nothing more is kept."""
         self._is_closed = True
         self._events.clear()
+        self._bytes = 0
         if self._taken is not None:
             self._taken.set()
+
+    def _has_room(self, event: ASGIReceiveEvent) -> bool:
+        if len(self._events) >= self._max_size:
+            return False
+        size = memory_of(event)
+        return not (self._events and size) or self._bytes + size <= self._max_bytes
+
+
+def memory_of(event: ASGIReceiveEvent) -> int:
+    """What its text or bytes take: a text four bytes a character, if one of them is an emoji."""
+    fields = cast("dict[str, Any]", event)
+    content = fields.get("text") or fields.get("bytes") or fields.get("body")
+    return sys.getsizeof(content) if content else 0

@@ -42,7 +42,7 @@ class AppTask:
     __slots__ = ("_edge", "_events", "_running")
 
     def __init__(self, edge: Edge, queue_size: int) -> None:
-        self._events = AppQueue(queue_size)
+        self._events = AppQueue(queue_size, edge.limits.message_size)
         self._edge = edge
         self._running = trio.CancelScope()
 

@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, app: QuartTrio, path: str = "/ws") -> None:
         self.app = app
-        self.events = AppQueue(10)
+        self.events = AppQueue(10, 65536)
         self.sent: list[Any] = []
         self.scope: Any = {
             "type": "websocket",

@@ -8,13 +8,19 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from smarttrade.web.edge.app_queue import AppQueue
 
+MAX_BYTES = 65_536
+
 
 def event(number: int) -> Any:
-    return {"type": "websocket.receive", "text": str(number), "bytes": None}
+    return text_event(str(number))
+
+
+def text_event(text: str) -> Any:
+    return {"type": "websocket.receive", "text": text, "bytes": None}
 
 
 async def test_events_are_received_in_order() -> None:
-    queue = AppQueue(3)
+    queue = AppQueue(3, MAX_BYTES)
     for number in range(3):
         queue.put_nowait(event(number))
     for number in range(3):
@@ -23,7 +29,7 @@ async def test_events_are_received_in_order() -> None:
 
 
 async def test_receiver_waits_for_an_event(nursery: trio.Nursery) -> None:
-    queue = AppQueue(3)
+    queue = AppQueue(3, MAX_BYTES)
     received: list[Any] = []
 
     async def receive() -> None:
@@ -40,7 +46,7 @@ async def test_receiver_waits_for_an_event(nursery: trio.Nursery) -> None:
 
 
 async def test_full_queue_makes_the_sender_wait_until_one_is_taken(nursery: trio.Nursery) -> None:
-    queue = AppQueue(1)
+    queue = AppQueue(1, MAX_BYTES)
     queue.put_nowait(event(0))
     with pytest.raises(trio.WouldBlock):
         queue.put_nowait(event(1))
@@ -51,7 +57,7 @@ async def test_full_queue_makes_the_sender_wait_until_one_is_taken(nursery: trio
 
 
 async def test_closed_queue_takes_nothing_and_lets_its_sender_go() -> None:
-    queue = AppQueue(1)
+    queue = AppQueue(1, MAX_BYTES)
     queue.put_nowait(event(0))
     async with trio.open_nursery() as nursery:
 
@@ -67,7 +73,7 @@ async def test_closed_queue_takes_nothing_and_lets_its_sender_go() -> None:
 
 
 async def test_cancelled_receiver_loses_nothing(autojump_clock: MockClock) -> None:
-    queue = AppQueue(1)
+    queue = AppQueue(1, MAX_BYTES)
     with trio.move_on_after(1):
         await queue.receive()
     queue.put_nowait(event(0))
@@ -75,3 +81,27 @@ async def test_cancelled_receiver_loses_nothing(autojump_clock: MockClock) -> No
         scope.cancel()
         await queue.receive()
     assert await queue.receive() == event(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"), [("x" * 20_000, 3), ("x" * 70_000, 1), ("\N{GRINNING FACE}" * 8_000, 2)]
+)
+async def test_large_events_wait_by_the_memory_that_they_take(text: str, fitting: int) -> None:
+    """A client that sends much while its application is busy would fill our memory."""
+    queue = AppQueue(32, MAX_BYTES)
+    for _ in range(2):
+        for _ in range(fitting):
+            queue.put_nowait(text_event(text))
+        with pytest.raises(trio.WouldBlock):
+            queue.put_nowait(text_event(text))
+        for _ in range(fitting):
+            assert await queue.receive() == text_event(text)
+
+
+async def test_end_of_the_client_waits_for_no_memory() -> None:
+    queue = AppQueue(32, MAX_BYTES)
+    queue.put_nowait(text_event("x" * 70_000))
+    end: Any = {"type": "websocket.disconnect"}
+    queue.put_nowait(end)
+    await queue.receive()
+    assert await queue.receive() == end
