@@ -29,6 +29,7 @@ from .problem import ProblemError
 from .store_client import ask
 
 DEFAULT_LIMIT = 500
+PAGE_OVERHEAD = 2000  # bytes that a page takes in memory besides its text and its candles
 MAX_NAMES = 1024  # spellings of series that are kept resolved
 
 LIMIT = IntParam("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
@@ -102,7 +103,7 @@ class CandlePages:
         if page is None or page.revision != self._revision_of(series):
             await take_turn()
             page = self._encoded(key, await self._page(key), page)
-            self._cache.put(key, page, 2 * page.size)
+            self._cache.put(key, page, PAGE_OVERHEAD + 2 * page.size)
         return page
 
     async def _series(self, symbol: str, interval: str) -> Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,8 +17,11 @@ from trio.testing import MockClock
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.session.candle_texts import CandleTexts
+from smarttrade.session.encoded_cache import EncodedCache
 from smarttrade.store.events import CandlesMissing
 from smarttrade.store.messages import CheckOverdue
+from smarttrade.web.candles import CandlePages
 from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows, rows_at
 from tests.fakes.chart import decode
 from tests.smarttrade.web.backend import Backend, backend
@@ -412,6 +416,24 @@ async def test_more_pages_than_are_cached_are_all_answered() -> None:
         for limit in (*range(1, 300), 1):
             answer = await server.get(f"{PATH}?limit={limit}")
             assert len(answer.json()["candles"]) == limit
+
+
+async def test_pages_count_for_as_much_memory_as_they_take() -> None:
+    """Short ones as well: each of those is mostly the objects that hold it."""
+    async with backend() as server:
+        await server.history(BTC, rows(0, 999))
+        cache = EncodedCache()
+        pages = CandlePages(server.store, CandleTexts(), lambda _: 1, cache)
+        for limit, number in ((1, 300), (10, 300), (300, 30)):
+            counted = cache.bytes
+            tracemalloc.start()
+            for each in range(number):
+                query = {"limit": str(limit), "before": str(2_000_000_000 + each)}
+                page = await pages.find("BTCUSDT", "1m", query)
+                assert page.compressed
+            taken, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert taken < 1.1 * (cache.bytes - counted)
 
 
 async def test_head_has_the_headers_of_get_and_no_body() -> None:
