@@ -35,6 +35,7 @@ GAUGES = frozenset(
         "hub_subscriptions",
         "server_open",
         "server_waiting_bytes",
+        "server_cached_bytes",
         "exchange_weight_used",
         "exchange_weight_ceiling",
         "exchange_weight_others",
@@ -142,6 +143,7 @@ DESCRIPTIONS = {
     "outbox_overflowed": "Clients closed because too much waited for them.",
     "outbox_closed_for_memory": "Clients closed because too much waited for all of them.",
     "server_waiting_bytes": "Memory that holds what waits for clients.",
+    "server_cached_bytes": "Memory that holds encoded candles, pages and snapshots.",
     "server_flooding": "Connections closed for too many frames or small pieces.",
     "outbox_failed": "Connections found broken while writing.",
     # Actors and the process

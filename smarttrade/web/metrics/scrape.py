@@ -61,6 +61,7 @@ async def metrics(services: Services) -> str:
     into.histogram("push_delay_seconds", DESCRIPTIONS["push_delay_seconds"], counters.hub.delays)
     into.histogram("loop_delay_seconds", DESCRIPTIONS["loop_delay_seconds"], counters.loop_delays)
     _add(into, "server_waiting_bytes", counters.server.waiting_bytes())
+    _add(into, "server_cached_bytes", services.texts.cache.bytes)
     if counters.rest is not None:
         _add_exchange(into, counters.rest)
     _add_actors(into, services)

@@ -77,6 +77,7 @@ def test_every_description_is_of_something() -> None:
     others = {
         "info",
         "server_waiting_bytes",
+        "server_cached_bytes",
         "store_answers",
         "ready",
         "feed",
