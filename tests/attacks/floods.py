@@ -97,6 +97,16 @@ async def pages(attacker: Attacker) -> None:
     await _request(attacker, target, "Accept-Encoding: gzip")
 
 
+async def short_pages(attacker: Attacker) -> None:
+    """Pages of one candle, each another, all of which are kept."""
+
+    def target() -> str:
+        before = random.randrange(1_000_000_000, 2_000_000_000)
+        return f"/candles/{random.choice(SYMBOLS)}/1m?limit=1&before={before}"
+
+    await _request(attacker, target)
+
+
 async def handshakes(attacker: Attacker) -> None:
     """WebSockets that are closed as soon as they are open."""
     async with await attacker.websocket() as stream:

@@ -19,8 +19,12 @@ IN_TURN: tuple[tuple[Callable[[Attacker], Awaitable[None]], int], ...] = (
     *((floods.snapshots_unread, 200), (floods.snapshots_read, 20), (floods.bad_entries, 10)),
     *((floods.status, 50), (floods.metrics, 50), (floods.pages, 50), (floods.handshakes, 50)),
     *((crowds.slow_heads, 200), (crowds.bad_requests, 50), (crowds.endless_messages, 50)),
+    *((floods.short_pages, 50), (crowds.unread_requests, 200)),
     *((malformed.odd_frames, 50), (malformed.odd_requests, 50), (malformed.noise, 50)),
 )
+
+SECONDS, PAUSE = 15.0, 15.0  # of each attack, and after it
+ROUND = len(IN_TURN) * (SECONDS + PAUSE)  # until every attack had its turn
 
 
 async def main(port: int, seconds: float, pause: float) -> None:
@@ -37,7 +41,7 @@ async def main(port: int, seconds: float, pause: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
-    parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--pause", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--pause", type=float, default=PAUSE)
     arguments = parser.parse_args()
     trio.run(main, arguments.port, arguments.seconds, arguments.pause)

@@ -8,7 +8,11 @@ hangs, or is killed and started again, or Redis is. From another address comes a
 minute. Before a client leaves, its charts must be what the service has. At the end all clients
 leave. Memory, descriptors and threads are sampled every two seconds, reported, and plotted; the
 exit status is 1 if something grew that should not have, or a client was disconnected, or a chart
-was wrong.
+was wrong or could not be compared.
+
+Memory has two limits. All of it must stay below what the service's own limits allow. What it holds
+beside caches and bytes that wait, which have such limits, must not grow once every attack had its
+turn, or from the middle of a run that is too short for that.
 """
 
 from __future__ import annotations
@@ -20,15 +24,15 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from statistics import mean
 
 import httpx
 import trio
 
+from tests.attacks.in_turn import ROUND
 from tests.attacks.regular_client import noticed
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
@@ -37,7 +41,7 @@ from tests.fakes.redis_server import RedisServer, binaries
 from .faults import Faults
 from .honest_client import SYMBOLS, HonestClient, Tally
 from .plot import draw
-from .samples import Sample, take_sample
+from .samples import Sample, grows, growth, held_in, most_allowed, take_sample
 
 INTERVALS = ("1m", "5m", "1h")
 SAMPLE_INTERVAL = 2.0  # seconds
@@ -53,28 +57,35 @@ LIMITS = {
 class Soak:
     service: Program
     faults: Faults
+    rest: httpx.AsyncClient
     rng: random.Random
     tally: Tally = field(default_factory=Tally)
     samples: list[Sample] = field(default_factory=list)
     began: float = field(default_factory=trio.current_time)
     _numbers: count[int] = field(default_factory=count)
 
-    def sample(self) -> None:
+    async def sample(self) -> None:
+        """What the service does not answer is as it was."""
+        held = self.samples[-1].held if self.samples else 0.0
+        with trio.move_on_after(SAMPLE_INTERVAL), suppress(httpx.HTTPError):
+            held = held_in((await self.rest.get("/metrics")).text)
         at = trio.current_time() - self.began
-        self.samples.append(take_sample(self.service.pid, at, self.tally.present))
+        self.samples.append(take_sample(self.service.pid, at, held, self.tally.present))
 
     async def watch(self) -> None:
         while True:
-            self.sample()
+            await self.sample()
             await trio.sleep(SAMPLE_INTERVAL)
 
-    async def keep_clients(self, number: int, rest: httpx.AsyncClient) -> None:
+    async def keep_clients(self, number: int) -> None:
         """Keep about `number` clients connected."""
         async with trio.open_nursery() as nursery:
             while True:
                 for _ in range(min(25, number - self.tally.present)):
                     address = f"127.0.2.{next(self._numbers) % ADDRESSES + 1}"
-                    client = HonestClient(self.service.port, address, rest, self.tally, self.rng)
+                    client = HonestClient(
+                        self.service.port, address, self.rest, self.tally, self.rng
+                    )
                     nursery.start_soon(client.visit)
                 await trio.sleep(0.5)
 
@@ -109,8 +120,9 @@ async def soak(minutes: float, clients: int, seed: int, plot: Path | None, *, at
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         async with service_with_faults(place) as (service, faults):
-            running = Soak(service, faults, random.Random(seed))
-            await _run(running, place, minutes, clients, attacks=attacks)
+            async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as rest:
+                running = Soak(service, faults, rest, random.Random(seed))
+                await _run(running, place, minutes, clients, attacks=attacks)
             status = await service.stop()
         tracebacks = service.log.read_text().count("Traceback")
         if plot is not None:
@@ -122,24 +134,23 @@ async def soak(minutes: float, clients: int, seed: int, plot: Path | None, *, at
 
 async def _run(running: Soak, place: Path, minutes: float, clients: int, *, attacks: bool) -> None:
     await trio.sleep(SAMPLE_INTERVAL)
-    running.sample()
+    await running.sample()
     port, url = running.service.port, running.service.url
     regular = place / "regular"
     helpers = [_process(regular, "tests.attacks.regular_client", url)]
     if attacks:
         helpers.append(_process(place / "attacks", "tests.attacks.in_turn", str(port)))
-    rest = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
     try:
-        async with rest, trio.open_nursery() as watching:
+        async with trio.open_nursery() as watching:
             watching.start_soon(running.watch)
             with trio.move_on_after(minutes * 60):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(running.faults.run)
-                    nursery.start_soon(running.keep_clients, clients, rest)
+                    nursery.start_soon(running.keep_clients, clients)
             for helper in helpers:
                 helper.kill()
             await trio.sleep(15)
-            running.sample()
+            await running.sample()
             watching.cancel_scope.cancel()
     finally:
         for helper in helpers:
@@ -174,17 +185,26 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
         print(f"  {number} x {reason}")
     checked = tally.checked - tally.unanswered
     print(f"{checked} charts compared, {tally.unanswered} not; {len(begun)} faults")
-    print("            memory MB  descriptors  threads")
+    print("            memory MB  of it held  descriptors  threads")
     for name, each in ("before", empty), ("full", full[-1]), ("after", last):
-        print(f"{name:10}{each.memory:11.1f}{each.descriptors:13}{each.threads:9}")
-    early, late = _thirds(full)
-    print(f"memory with all clients: second third {early:.1f} MB, last third {late:.1f} MB")
+        print(f"{name:10}{each.memory:11.1f}{each.held:12.1f}{each.descriptors:13}{each.threads:9}")
+    settled, allowed = _settled(full), most_allowed(empty, clients)
+    most = max(each.memory for each in samples)
+    print(f"at most {most:.1f} MB, of {allowed:.0f} that are allowed")
+    print(
+        f"beside what is held: {settled[0].rest:.1f} MB after {settled[0].at / 60:.1f} min,"
+        f" and {growth(settled):+.1f} MB in {(settled[-1].at - settled[0].at) / 60:.1f} min"
+    )
     print(f"exit status {status}, {tracebacks} tracebacks logged")
     wrong = [*tally.wrong[:10]]
     if tally.lost:
         wrong.append("clients were disconnected")
-    if late > early * 1.1 + 5:
+    if tally.unanswered:
+        wrong.append("charts could not be compared")
+    if grows(settled):
         wrong.append("memory grows")
+    if most > allowed:
+        wrong.append("memory is over its limits")
     if last.descriptors > empty.descriptors + 8:
         wrong.append("descriptors are left")
     if last.threads > empty.threads + 8:
@@ -195,11 +215,10 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
     return int(bool(wrong))
 
 
-def _thirds(full: Sequence[Sample]) -> tuple[float, float]:
-    """Mean memory in the second and in the last third."""
-    third = max(1, len(full) // 3)
-    early, late = full[third : 2 * third] or full, full[2 * third :] or full
-    return mean(each.memory for each in early), mean(each.memory for each in late)
+def _settled(full: Sequence[Sample]) -> Sequence[Sample]:
+    """Those after every attack had its turn, or of the second half of a short run."""
+    since = full[0].at + min(ROUND, (full[-1].at - full[0].at) / 2)
+    return [each for each in full if each.at >= since]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def draw(samples: Sequence[Sample], faults: Sequence[tuple[float, str]]) -> str:
     end = samples[-1].at
     curves = {
         "memory, MB": [each.memory for each in samples],
+        "of it in caches or waiting, MB": [each.held for each in samples],
         "descriptors": [float(each.descriptors) for each in samples],
         "threads": [float(each.threads) for each in samples],
         "clients": [float(each.clients) for each in samples],

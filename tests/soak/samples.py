@@ -1,10 +1,22 @@
-"""What the service holds, sampled."""
+"""What the service holds, sampled, and whether that grows."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import linear_regression
+
+from smarttrade.session.encoded_cache import MAX_CACHED_BYTES
+from smarttrade.session.waiting_bytes import MAX_WAITING_BYTES_PER_ADDRESS
+
+HELD = re.compile(r"^smarttrade_server_(?:waiting|cached)_bytes (\d+)", re.MULTILINE)
+
+PER_CLIENT = 0.1  # megabytes; twice what one takes, see docs/performance.md
+MAX_GROWTH = 0.05  # share of the memory; 10 MB of it are 0.5 KB for each of an hour's clients
+TOLERANCE = 5.0  # megabytes; as much as it varies between two minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,18 +25,49 @@ class Sample:
     """Seconds since the start."""
     memory: float
     """Megabytes resident."""
+    held: float
+    """Megabytes of it that the service says it keeps within limits: caches, and what waits."""
     descriptors: int
     threads: int
     clients: int
 
+    @property
+    def rest(self) -> float:
+        """Megabytes that no limit allows to grow."""
+        return self.memory - self.held
 
-def take_sample(pid: int, at: float, clients: int) -> Sample:
+
+def take_sample(pid: int, at: float, held: float, clients: int) -> Sample:
     place = Path(f"/proc/{pid}")
     pages = int((place / "statm").read_text().split()[1])
     return Sample(
         at,
         pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+        held,
         sum(1 for _ in (place / "fd").iterdir()),
         sum(1 for _ in (place / "task").iterdir()),
         clients,
     )
+
+
+def held_in(metrics: str) -> float:
+    """Megabytes, from the text of `/metrics`."""
+    return sum(map(int, HELD.findall(metrics))) / 1e6
+
+
+def most_allowed(before: Sample, clients: int) -> float:
+    """Megabytes with so many clients, while one address attacks as it likes."""
+    limits = (MAX_CACHED_BYTES + MAX_WAITING_BYTES_PER_ADDRESS) / 1e6
+    return before.memory + limits + PER_CLIENT * clients
+
+
+def growth(samples: Sequence[Sample]) -> float:
+    """Megabytes by which the rest grew from the first sample to the last, along a straight line."""
+    times = [each.at for each in samples]
+    line = linear_regression(times, [each.rest for each in samples])
+    return line.slope * (times[-1] - times[0])
+
+
+def grows(samples: Sequence[Sample]) -> bool:
+    """Whether it grew by more than it varies anyway."""
+    return growth(samples) > MAX_GROWTH * samples[0].rest + TOLERANCE
