@@ -12,7 +12,7 @@ from http import HTTPStatus
 from ..feed.errors import ExchangeRefused
 from ..feed.hosts import FailureKind
 from ..feed.venue import HostFailure, Listing, RestRequest
-from ..market.candle import Candle
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from .limits import EXCHANGE_INFO_WEIGHT, KLINES_WEIGHT, TIME_WEIGHT
 from .wire import decode_error, decode_klines, decode_listing, decode_server_time
@@ -38,7 +38,7 @@ _REQUEST_ISSUES = range(-1199, -1099)
 
 def klines_request(
     series: Series, *, first: int | None, last: int | None, limit: int, as_of: int
-) -> RestRequest[list[Candle]]:
+) -> RestRequest[PackedCandles]:
     parameters = {
         "symbol": series.symbol,
         "interval": series.interval.value,

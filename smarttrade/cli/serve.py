@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..settings.sources import Loaded
 from ..telemetry.logs import configure_logs, writes_json
 from .error_text import matching_error_text
-from .gc_tuning import gc_paused, resume_gc
+from .gc_tuning import freezing, gc_paused, resume_gc
 from .messages import print_message
 from .offline_hint import OfflineHint
 from .options import add_options, add_simulated, settings_from, url_of
@@ -103,7 +103,7 @@ async def serve(
             await run_service(
                 settings,
                 stop=stop,
-                progress=progress,
+                progress=freezing(progress),
                 role=role,
                 simulated=simulated,
                 network=network,

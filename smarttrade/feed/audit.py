@@ -18,6 +18,7 @@ from actors import Mailbox
 from ..market.candle import Candle
 from ..market.differences import Difference
 from ..market.series import Series
+from ..market.settling import forming_from
 from ..store.messages import CorrectCandles, GetDifferences, GetListed, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .rest import RestClient
@@ -95,7 +96,7 @@ async def _audit(
     series: Series, store: Mailbox[StoreMessage], rest: RestClient, counters: AuditCounters
 ) -> None:
     rows = await rest.klines(series, purpose=Purpose.AUDIT)
-    settled = [row for row in rows if row.closed]
+    settled = rows[: forming_from(rows)]
     counters.turns += 1
     counters.compared += len(settled)
     found = await store.ask(partial(GetDifferences, series, settled))
@@ -114,11 +115,10 @@ async def _audit(
             exchange=difference.row[1:6],
         )
     if confirmed:
-        rows = [difference.row for difference in confirmed]
-        await store.tell(CorrectCandles(series, rows))
+        await store.tell(CorrectCandles(series, [difference.row for difference in confirmed]))
 
 
-def _confirmed(found: tuple[Difference, ...], again: list[Candle]) -> list[Difference]:
+def _confirmed(found: tuple[Difference, ...], again: Sequence[Candle]) -> list[Difference]:
     """Those that the exchange has reported twice with the same values."""
     reread = {row.open_time: row for row in again if row.closed}
     return [

@@ -13,7 +13,7 @@ import trio
 
 from actors import Mailbox
 
-from ..market.candle import Candle
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from ..store.events import CandlesMissing
 from ..store.messages import (
@@ -193,7 +193,7 @@ class _Backfill:
 
     async def _read(
         self, missing: CandlesMissing, *, is_beyond: bool
-    ) -> tuple[int | None, list[Candle]]:
+    ) -> tuple[int | None, PackedCandles]:
         """What is missing, or its oldest part, and from which open time on it was asked for.
 
         When more is missing than a window holds, the newest are read instead. `is_beyond`: read on
@@ -212,7 +212,7 @@ class _Backfill:
 
     async def _klines(
         self, missing: CandlesMissing, first: int | None, last: int | None
-    ) -> list[Candle]:
+    ) -> PackedCandles:
         purpose = Purpose.START if missing.first is None else Purpose.GAP
         return await self._rest.klines(
             missing.series, first=first, last=last, as_of=missing.as_of, purpose=purpose

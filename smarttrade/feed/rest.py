@@ -9,7 +9,7 @@ import httpx
 import structlog
 import trio
 
-from ..market.candle import Candle
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from ..market.settling import mark_unsettled
 from ..store.exchange_clock import ExchangeClock
@@ -70,7 +70,7 @@ class RestClient:
         limit: int = MAX_KLINES,
         as_of: int = 0,
         purpose: Purpose = Purpose.GAP,
-    ) -> list[Candle]:
+    ) -> PackedCandles:
         """Candles that open from `first` to `last` (ms, inclusive), or else the newest.
 
         Closed are those before the last that had closed `SETTLING_TIME` before they were read, by

@@ -93,7 +93,7 @@ class StallWatch:
             await self._context.store.tell(PutHistory(series, rows, rows[0].open_time))
             reads.append((series, rows[-1], trio.current_time()))
 
-    async def _read(self, series: Series) -> list[Candle] | None:
+    async def _read(self, series: Series) -> Sequence[Candle] | None:
         """The newest candles; None when REST does not answer."""
         with suppress(ExchangeUnavailable), trio.move_on_after(CONFIRM_TIMEOUT):
             try:

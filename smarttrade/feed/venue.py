@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from ..market.candle import Candle
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from .errors import ExchangeRefused
 from .hosts import FailureKind
@@ -153,7 +154,7 @@ class Venue(Protocol):
 
     def klines_request(
         self, series: Series, *, first: int | None, last: int | None, limit: int, as_of: int
-    ) -> RestRequest[list[Candle]]:
+    ) -> RestRequest[PackedCandles]:
         """Candles that open from `first` to `last`, inclusive; without either, the newest.
 
         Oldest first, strictly ascending. At most `limit` of them, which is 1000 or less; the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .candle import Candle
@@ -12,10 +13,10 @@ from .gaps import Missing
 class Change:
     """What a candle, or some history, did to a window."""
 
-    updates: tuple[Candle, ...] = ()
+    updates: Sequence[Candle] = ()
     """Published now, in order: the newest candle's new state, or candles after it."""
 
-    corrections: tuple[Candle, ...] = ()
+    corrections: Sequence[Candle] = ()
     """Changed or filled in before the newest candle, in order."""
 
     missing: Missing | None = None

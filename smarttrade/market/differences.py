@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .candle import Candle
 from .change import UNCHANGED, Change
+from .packed_candles import PackedCandles
 from .published_candles import PublishedCandles
 
 
@@ -27,9 +28,10 @@ def differences(window: PublishedCandles, rows: Sequence[Candle]) -> tuple[Diffe
     if not rows or oldest is None or newest is None:
         return ()
     published = window.candles.between(rows[0].open_time, rows[-1].open_time + 1)
-    published_at = {candle.open_time: candle for candle in published}
+    suspects = PackedCandles.of(rows).differing_from(published)
+    published_at = {candle.open_time: candle for candle in published} if suspects else {}
     found = []
-    for row in rows:
+    for row in suspects:
         current = published_at.get(row.open_time)
         if not row.closed or not oldest.open_time <= row.open_time <= newest.open_time:
             continue

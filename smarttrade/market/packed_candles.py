@@ -17,6 +17,7 @@ from .candle import Candle
 
 ROW = Struct("<q5d?q?")  # the fields of a candle, in its order; exact, as prices are float64
 SIZE = ROW.size
+_VALUES = Struct("<q5d?").size  # bytes of open time, prices, volume and `closed`, which come first
 _OPEN_TIME = Struct("<q")
 
 Rows: TypeAlias = bytes | bytearray
@@ -98,6 +99,32 @@ class PackedCandles(Sequence[Candle]):
     def __repr__(self) -> str:
         return f"PackedCandles.of({list(self)})"
 
+    def __add__(self, following: Iterable[Candle]) -> PackedCandles:
+        return PackedCandles(self.rows + pack_all(following))
+
     def index_of(self, open_time: int) -> int:
         """Of the first candle that opens at `open_time` (ms) or later."""
         return index_of(self.rows, open_time)
+
+    def between(self, first: int, end: int) -> PackedCandles:
+        """Those that open at `first` (ms) or later, and before `end`."""
+        return self[self.index_of(first) : self.index_of(end)]
+
+    def differing_from(self, other: PackedCandles) -> PackedCandles:
+        """Those that `other` has not closed with the same values: compared as bytes, in 0.2 ms.
+
+        Of a candle that forms in both, when it was known may count, so it is among them.
+        """
+        rows = self.rows
+        final = other.final_values()
+        values = [rows[at : at + _VALUES] for at in range(0, len(rows), SIZE)]
+        if final.issuperset(values):
+            return PackedCandles()
+        places = [at * SIZE for at, each in enumerate(values) if each not in final]
+        return PackedCandles(b"".join([rows[at : at + SIZE] for at in places]))
+
+    def final_values(self) -> set[bytes]:
+        """Open time, prices and volume of each closed candle."""
+        rows = self.rows
+        values = {rows[at : at + _VALUES] for at in range(0, len(rows), SIZE)}
+        return {each for each in values if each[-1]}

@@ -11,18 +11,27 @@ from collections.abc import Callable, Sequence
 
 from .candle import Candle
 from .interval import Interval
+from .packed_candles import PackedCandles
 
 SETTLING_TIME = 15_000
 """Milliseconds of exchange time after its close time from which on a row that is read is final. At
 Binance, history lags by 2 to 10 s around the turn of the minute."""
 
 
-def mark_unsettled(rows: list[Candle], interval: Interval, time: int) -> list[Candle]:
+def mark_unsettled(rows: PackedCandles, interval: Interval, time: int) -> PackedCandles:
     """`rows`, with those as forming that had not closed `SETTLING_TIME` before `time` (ms)."""
     end = len(rows)
     while end and interval.close_time(rows[end - 1].open_time) > time - SETTLING_TIME:
         end -= 1
     return rows[:end] + [row._replace(closed=False) for row in rows[end:]]
+
+
+def forming_from(rows: Sequence[Candle]) -> int:
+    """The index of the first of the forming rows at the end."""
+    first = len(rows)
+    while first > 0 and not rows[first - 1].closed:
+        first -= 1
+    return first
 
 
 def up_to_unsettled(rows: Sequence[Candle], is_closed: Callable[[int], bool]) -> Sequence[Candle]:
@@ -31,10 +40,7 @@ def up_to_unsettled(rows: Sequence[Candle], is_closed: Callable[[int], bool]) ->
     `is_closed` says whether the final state of the candle at an open time (ms) is known already.
     The last row forms, whatever is known of it.
     """
-    first = len(rows) - 1
-    while first > 0 and not rows[first - 1].closed:
-        first -= 1
-    for index in range(max(0, first), len(rows) - 1):
+    for index in range(forming_from(rows[:-1]), len(rows) - 1):
         if not is_closed(rows[index].open_time):
             return rows[: index + 1]
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .candle import Candle, supersedes
 from .change import UNCHANGED, Change
+from .packed_candles import PackedCandles
 from .window import Window
 from .window_state import WindowState
 
@@ -30,11 +31,10 @@ def merge_stored(window: Window, state: WindowState) -> Change:
     """
     updates: list[Candle] = []
     corrections: list[Candle] = []
-    known = {candle.open_time: candle for candle in window.candles}
-    for candle in state.candles:
-        current = known.get(candle.open_time)
+    for candle in PackedCandles.of(state.candles).differing_from(window.candles[:]):
+        current = window.candles.find(candle.open_time)
         if current is not None and current.closed and current.same_values(candle):
-            continue  # as nearly all are
+            continue
         newest = window.newest
         if newest is None or candle.open_time > newest.open_time:
             window.buffer(candle)

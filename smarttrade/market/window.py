@@ -164,7 +164,9 @@ class Window(PublishedCandles):
         live, self._buffered = self._buffered, {}
         for candle in live.values():
             self._add_live(candle)
-        return self.advance(self.candles)
+        first = self.candles[:]
+        change = self.advance()
+        return Change(first + change.updates, missing=change.missing)
 
     def _add_live(self, candle: Candle) -> None:
         """Put a live candle that came before the history into it, or buffer it if it follows."""

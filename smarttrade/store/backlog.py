@@ -17,6 +17,7 @@ from typing import NamedTuple
 import trio
 
 from ..market.candle import Candle, supersedes
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
 from ..market.window_state import WindowState
@@ -321,10 +322,11 @@ def _differences(mine: WindowState, stored: WindowState) -> list[PendingCandle] 
     """
     if not stored.candles or not mine.candles:
         return [] if stored.candles == mine.candles else None
-    before = {candle.open_time: candle for candle in stored.candles}
+    ours, theirs = PackedCandles.of(mine.candles), PackedCandles.of(stored.candles)
+    before = {candle.open_time: candle for candle in theirs.differing_from(ours)}
     newest = stored.candles[-1].open_time
     different = []
-    for candle in mine.candles:
+    for candle in ours.differing_from(theirs):
         current = before.pop(candle.open_time, None)
         if current is None or not _is_settled(candle, current):
             is_past = candle.open_time < newest or (current is not None and current.closed)

@@ -7,8 +7,9 @@ from functools import partial
 
 from ..market.candle import Candle
 from ..market.differences import Difference, differences
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
-from ..market.settling import SETTLING_TIME, up_to_unsettled
+from ..market.settling import SETTLING_TIME, forming_from, up_to_unsettled
 from ..market.window import WINDOW_SIZE
 from .events import CandlesPublished, Event, Published, SeriesReturned, WindowReplaced
 from .messages import SubscriptionSpec
@@ -71,7 +72,7 @@ class LiveCandles(Windows):
         window = state.window
         is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
         state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
-        rows = self._up_to_unsettled(state, [self._as_known(row) for row in rows], now)
+        rows = self._up_to_unsettled(state, self._as_known(PackedCandles.of(rows)), now)
         if not window.is_ready and state.would_go_back(rows):
             state.freshness.ask_later(now)
             return []
@@ -125,8 +126,9 @@ class LiveCandles(Windows):
         state = self._series.get(series)
         return () if state is None else differences(state.window, rows)
 
-    def _as_known(self, row: Candle) -> Candle:
+    def _as_known(self, rows: PackedCandles) -> PackedCandles:
         """A forming state counts as known now: events that were on their way are not later."""
-        if row.closed or row.event_time >= self._clock.latest:
-            return row
-        return row._replace(event_time=self._clock.latest)
+        first, latest = forming_from(rows), self._clock.latest
+        return rows[:first] + [
+            row._replace(event_time=max(row.event_time, latest)) for row in rows[first:]
+        ]

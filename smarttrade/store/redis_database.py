@@ -9,10 +9,12 @@ All keys are in one slot, and all calls but one are scripts, so all is atomic on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
+
+import trio
 
 from ..market.series import Series
 from ..market.window import WINDOW_SIZE
@@ -198,7 +200,9 @@ class RedisDatabase:
         for first in range(0, len(series), WINDOWS_PER_READ):
             some = series[first : first + WINDOWS_PER_READ]
             reply = await self._reading.run(partial(self._load, some))
-            windows += _stored_windows(some, reply, time)
+            for each in _stored_windows(some, reply, time):
+                windows.append(each)
+                await trio.lowlevel.checkpoint()
         return windows
 
     def _load(self, series: Sequence[Series], redis: RedisClient) -> Any:
@@ -291,12 +295,11 @@ def _group_arguments(group: Group) -> list[Any]:
 
 def _stored_windows(
     series: Sequence[Series], reply: Sequence[Any], time: int
-) -> list[StoredWindow]:
-    """See `lua/load.lua`."""
+) -> Iterator[StoredWindow]:
+    """See `lua/load.lua`. Each takes a millisecond when it is read."""
     number, notes_type = _number_or(reply[0], 0), readable(reply[2])
     time = time or _number_or(reply[1], 0)
     found = zip(series, *(reply[first::4] for first in range(3, 7)), strict=True)
-    windows = []
     for each, kind, count, text, notes in found:
         wrong = [
             kind
@@ -304,10 +307,9 @@ def _stored_windows(
             if kind not in (right, "none")
         ]
         if wrong:
-            windows.append(StoredWindow(each, None, f"WRONGTYPE: a {wrong[0]}", number))
+            yield StoredWindow(each, None, f"WRONGTYPE: a {wrong[0]}", number)
         else:
-            windows.append(_stored_window(each, count, text, notes, time)._replace(seq=number))
-    return windows
+            yield _stored_window(each, count, text, notes, time)._replace(seq=number)
 
 
 def _stored_window(

@@ -7,15 +7,15 @@ which is later than what the exchange's clock showed when it was stored. Anythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from ..market.candle import Candle
 from ..market.gaps import Missing, Span
 from ..market.interval import Interval
+from ..market.packed_candles import ROW, PackedCandles
 from ..market.series import Series, parse_symbol
 from ..market.symbol_details import SymbolDetails
 from ..market.window import WINDOW_SIZE
@@ -74,7 +74,7 @@ def origin_from_text(text: bytes | None) -> str:
     return shown
 
 
-def candles_from_list(texts: Sequence[bytes], time: int) -> tuple[Candle, ...]:
+def candles_from_list(texts: Sequence[bytes], time: int) -> PackedCandles:
     """A whole list, as of `time`, which the exchange's clock showed; 0 if that is not known.
 
     Raises:
@@ -85,8 +85,7 @@ def candles_from_list(texts: Sequence[bytes], time: int) -> tuple[Candle, ...]:
     candles = _decoded(_decode_candles, b"[" + b",".join(texts) + b"]")
     if len(candles) != len(texts):
         raise Damaged(f"{len(candles)} candles in {len(texts)} entries")
-    _check(candles, time)
-    return candles
+    return PackedCandles(b"".join(_checked(candles, time)))
 
 
 class StoredNotes(NamedTuple):
@@ -174,16 +173,30 @@ class _Notes(msgspec.Struct, array_like=True):
     is_empty: bool
 
 
+class _Candle(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """The fields of a `Candle`. A thousand at a time are none of the garbage collector's work."""
+
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    closed: bool
+    event_time: int = 0
+    read: bool = False
+
+
 class _Change(msgspec.Struct, array_like=True):
     symbol: str
     interval: str
     is_whole: bool
-    candles: list[Candle]
+    candles: list[_Candle]
     corrected: str
     notes: _Notes | None
 
 
-_decode_candles = msgspec.json.Decoder(tuple[Candle, ...]).decode
+_decode_candles = msgspec.json.Decoder(list[_Candle]).decode
 _decode_notes = msgspec.json.Decoder(_Notes).decode
 _decode_state = msgspec.json.Decoder(StateText).decode
 _decode_changes = msgspec.json.Decoder(list[_Change]).decode
@@ -200,17 +213,21 @@ def _latest(time: int) -> int:
     return min(time + FUTURE_TOLERANCE, LAST_TIME) if time else LAST_TIME
 
 
-def _check(candles: Sequence[Candle], time: int) -> None:
-    before, latest = -1, _latest(time)
+def _checked(candles: Iterable[_Candle], time: int) -> Iterator[bytes]:
+    """Each of them packed."""
+    before, latest, pack = -1, _latest(time), ROW.pack
     for candle in candles:
-        opens = candle.open_time
+        opens, known_at = candle.open_time, candle.event_time
+        open_, high, low = candle.open, candle.high, candle.low
+        close, volume = candle.close, candle.volume
         if not before < opens <= LAST_TIME:
             raise Damaged(f"candle out of order: {opens}")
-        if not (opens <= latest and 0 <= candle.event_time <= latest):
-            raise Damaged(f"candle from the future: {opens}, known at {candle.event_time}")
-        if not isfinite(sum(candle[1:6])) or not candle.low <= candle.high or candle.volume < 0:
+        if not (opens <= latest and 0 <= known_at <= latest):
+            raise Damaged(f"candle from the future: {opens}, known at {known_at}")
+        if not (isfinite(open_ + high + low + close + volume) and low <= high and volume >= 0):
             raise Damaged(f"impossible candle at {opens}")
         before = opens
+        yield pack(opens, open_, high, low, close, volume, candle.closed, known_at, candle.read)
 
 
 def _check_seconds(since: float) -> None:
@@ -264,12 +281,12 @@ def _notes(stored: _Notes, time: int) -> StoredNotes:
 
 
 def _change(change: _Change, time: int) -> SeriesChange:
-    candles, corrected = change.candles, change.corrected
+    corrected = change.corrected
     try:
         series = Series(parse_symbol(change.symbol), Interval(change.interval))
     except ValueError as error:
         raise Damaged(f"{error}"[:200]) from None
-    _check(candles, time)
+    candles = PackedCandles(b"".join(_checked(change.candles, time)))
     if len(candles) != len(corrected) or corrected.strip("01"):
         raise Damaged(f"{len(candles)} candles, corrected: {corrected!r:.50}")
     published = tuple(

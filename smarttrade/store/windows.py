@@ -139,7 +139,7 @@ class Windows:
         state.bump_revision()
         self.updated_at = wall
         events: list[Event] = []
-        if news is not None and (live := [c for c in change.updates if c.open_time >= news]):
+        if news is not None and (live := state.window.since(news)):
             events.append(CandlesPublished([Published(series, candle, False) for candle in live]))
         events += state.open_waiting(series, self._clock.latest)
         return events + self._request(series, state, change.missing, now)

@@ -11,10 +11,10 @@ import trio
 import smarttrade.feed.rest as rest_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.errors import ExchangeUnavailable
-from smarttrade.market.candle import Candle
+from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.store.events import CandlesMissing
 
-Read = tuple[int | None, list[Candle]]
+Read = tuple[int | None, PackedCandles]
 
 RETRY_PAUSE = 3.6  # seconds; 1,000 requests an hour
 

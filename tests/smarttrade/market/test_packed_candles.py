@@ -67,5 +67,32 @@ def test_place_of_an_open_time() -> None:
     assert PackedCandles().index_of(0) == 0
 
 
+def test_closed_candles_with_the_same_values_do_not_differ() -> None:
+    ours = PackedCandles.of(rows(0, 3))
+    read_again = PackedCandles.of([each._replace(read=True, event_time=9) for each in rows(0, 3)])
+    assert minutes(ours.differing_from(read_again)) == [3], "it forms"
+    assert minutes(ours.differing_from(ours[:2])) == [2, 3]
+    assert ours[:3].differing_from(read_again) == ()
+    assert minutes(PackedCandles.of(rows(0, 4)).differing_from(ours)) == [3, 4]
+
+
+@given(st.lists(candles, max_size=6), st.lists(candles, max_size=6), st.data())
+def test_what_differs_is_found(one: list[Candle], two: list[Candle], data: st.DataObject) -> None:
+    two += data.draw(st.lists(st.sampled_from(one), max_size=6)) if one else []
+    final = {repr(each[:7]) for each in two if each.closed}
+    found = PackedCandles.of(one).differing_from(PackedCandles.of(two))
+    assert list(found) == [each for each in one if repr(each[:7]) not in final]
+
+
+def test_candles_can_be_appended() -> None:
+    together = PackedCandles.of(rows(0, 1)) + PackedCandles.of([candle(2)])
+    assert together == [*rows(0, 1), candle(2)]
+
+
+def test_range_of_open_times() -> None:
+    packed = PackedCandles.of([candle(0), candle(2), candle(3)])
+    assert minutes(packed.between(at(1), at(3))) == [2]
+
+
 def test_shows_what_is_in_it() -> None:
     assert repr(PackedCandles.of([candle(0)])) == f"PackedCandles.of([{candle(0)!r}])"

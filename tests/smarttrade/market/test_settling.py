@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
+from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.market.settling import SETTLING_TIME, mark_unsettled, up_to_unsettled
 from tests.fakes.candles import BASE, at, minutes, rows, states
 
@@ -14,9 +15,9 @@ def nothing_is_closed(open_time: int) -> bool:
     return False
 
 
-def marked(last: int, time: int) -> list[Candle]:
+def marked(last: int, time: int) -> PackedCandles:
     """Minutes 0 to `last`, read at `time` (ms)."""
-    return mark_unsettled(rows(0, last), Interval.MINUTE_1, time)
+    return mark_unsettled(PackedCandles.of(rows(0, last)), Interval.MINUTE_1, time)
 
 
 def seconds(count: int) -> list[Candle]:
@@ -42,19 +43,19 @@ def test_rows_of_the_past_are_final_but_for_the_last() -> None:
 
 
 def test_of_a_short_interval_many_rows_are_not_final() -> None:
-    found = mark_unsettled(seconds(31), Interval.SECOND_1, BASE + 30_500)
+    found = mark_unsettled(PackedCandles.of(seconds(31)), Interval.SECOND_1, BASE + 30_500)
     assert closed(found) == [True] * 15 + [False] * 16
     assert len(up_to_unsettled(found, nothing_is_closed)) == 16
 
 
 def test_rows_none_of_which_is_final() -> None:
-    found = mark_unsettled(seconds(4), Interval.SECOND_1, BASE + 3_500)
+    found = mark_unsettled(PackedCandles.of(seconds(4)), Interval.SECOND_1, BASE + 3_500)
     assert closed(found) == [False] * 4
     assert up_to_unsettled(found, nothing_is_closed) == found[:1]
 
 
 def test_no_rows() -> None:
-    assert mark_unsettled([], Interval.MINUTE_1, BASE) == []
+    assert mark_unsettled(PackedCandles(), Interval.MINUTE_1, BASE) == []
     assert up_to_unsettled([], nothing_is_closed) == []
 
 

@@ -116,7 +116,7 @@ class Watched:
             newest = minutes(before)[-1]
             assert all(minute >= newest for minute in updated)
             assert all(minute < newest for minute in minutes(change.corrections))
-        for candle in change.updates + change.corrections:
+        for candle in (*change.updates, *change.corrections):
             assert candle.open_time not in self.closed, "a final state is published once"
             if candle.closed:
                 self.closed.add(candle.open_time)
@@ -160,7 +160,7 @@ class Watched:
                     assert candle.event_time >= was.event_time
 
     def _check_view(self, change: Change) -> None:
-        for candle in change.updates + change.corrections:
+        for candle in (*change.updates, *change.corrections):
             self.view[candle.open_time] = candle
         newest = sorted(self.view)[-self.size :]
         self.view = {open_time: self.view[open_time] for open_time in newest}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from smarttrade.market.candle import Candle
 from smarttrade.market.interval import Interval
+from smarttrade.market.packed_candles import PackedCandles
 from smarttrade.market.settling import SETTLING_TIME, mark_unsettled
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.events import CandlesMissing, Event, Published
@@ -27,7 +28,9 @@ def new_store() -> MemoryStore:
 
 def read(now: float, first: int = 0, *, last: int = 4) -> list[Candle]:
     """What REST lists at `now`; a row that has just ended lacks a trade."""
-    found = mark_unsettled(rows(first, last), BTC.interval, BASE + int(now * 1000))
+    found = mark_unsettled(
+        PackedCandles.of(rows(first, last)), BTC.interval, BASE + int(now * 1000)
+    )
     return [row if row.closed else row._replace(volume=5.0) for row in found]
 
 
