@@ -220,9 +220,9 @@ class Supervisor:
         error = await slot.collect(self._backoff)
         name, what = slot.child.name, format_error(error)
         if (fatal := fatal_part(error)) is not None:
-            self._log(
-                logging.ERROR, "actor_fatal", "%s: %s failed, which ends the tree: %s", name, what
-            )
+            # It is raised to whoever runs the tree, so that is where it is reported.
+            text = "%s: %s failed, which ends the tree: %s"
+            self._log(logging.DEBUG, "actor_fatal", text, name, what)
             slot.retire(error)
             raise fatal
         if not slot.child.restart.wanted(failed=error is not None):

@@ -11,7 +11,7 @@
     │   ├── backfill         history and gaps over REST -> store
     │   └── audit            compares published candles with the exchange
     ├── web                  accept loop, Quart-Trio; one session actor per client
-    ├── watchdog             under systemd only: notifies it while the store answers
+    ├── watchdog             under systemd only: notifies it of the state
     └── loop                 measures how late the scheduler is
 
 `ingest` is the same without hub and clients. `gateway` has a `relay` where the others have a
@@ -136,7 +136,7 @@ def build_service(
         access=partial(access_of, settings),
         tls=partial(tls_of, settings),
     )
-    watchdog = watchdog_children(environment.notifier, mailboxes.store)
+    watchdog = watchdog_children(environment.notifier, mailboxes.store, redis.describe)
     children += [web, *watchdog, Child("loop", partial(run_loop_delay, counters.loop_delays))]
     budget = RestartBudget(3, within=300)
     service = Supervisor("service", children, strategy=Strategy.REST_FOR_ONE, budget=budget)

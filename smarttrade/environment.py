@@ -94,8 +94,12 @@ async def open_environment(
     network: Network,
 ) -> AsyncIterator[Environment]:
     """The real world, as the settings name it, or with a simulated exchange in it."""
+    if simulated:
+        hint = "prices are invented; start without --simulated for real ones"
+        logger.warning("simulated", hint=hint)
+        settings = with_simulated_store(settings, role)
     async with (
-        _exchange_urls(settings, simulated=simulated) as (rest_urls, stream_urls),
+        exchange_urls(settings, simulated=simulated) as (rest_urls, stream_urls),
         network.http_client() as http,
     ):
         exchange, exchange_time = None, 0
@@ -129,8 +133,22 @@ async def _identify(access: VenueAccess, *, simulated: bool) -> tuple[Exchange, 
     return Exchange(name, names), now
 
 
+def with_simulated_store(settings: Settings, role: Role) -> Settings:
+    """Where simulated candles are stored, which is never beside real ones.
+
+    They have a namespace of their own, and `serve` stores them only in a Redis that is configured.
+    """
+    in_memory = role is Role.SERVE and settings.redis_url is None
+    return settings.model_copy(
+        update={
+            "redis_namespace": settings.redis_namespace + SIMULATED_SUFFIX,
+            "use_memory_store": settings.use_memory_store or in_memory,
+        }
+    )
+
+
 @asynccontextmanager
-async def _exchange_urls(
+async def exchange_urls(
     settings: Settings, *, simulated: bool
 ) -> AsyncIterator[tuple[Sequence[str], Sequence[str]]]:
     """The REST and stream endpoints: the configured ones, or a simulated exchange's."""
@@ -139,7 +157,6 @@ async def _exchange_urls(
         return
     from .simulator import Exchange, serve_exchange
 
-    logger.warning("simulated", hint="prices are invented; start without --simulated for real ones")
     exchange = Exchange(symbols=settings.symbols, start_ms=int(time.time() * 1000))
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_exchange, exchange, "127.0.0.1", 0)
@@ -159,23 +176,17 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
 async def _open_databases(
     settings: Settings, role: Role, exchange: Exchange | None
 ) -> Sequence[Database]:
-    """The configured Redis, or for `serve` the one at the default address; none for memory.
-
-    Simulated candles are never stored beside real ones: they have a namespace of their own, and
-    `serve` stores them only in a Redis that is configured.
-    """
-    simulated = exchange is not None and exchange.name == SIMULATED
-    if settings.use_memory_store or not await _has_redis(settings, role, simulated=simulated):
+    """The configured Redis, or for `serve` the one at the default address; none for memory."""
+    if settings.use_memory_store or not await _has_redis(settings, role):
         return ()
     from .store.redis_database import RedisDatabase  # takes as long to import as Trio
 
     url = settings.redis_url or DEFAULT_REDIS_URL
-    namespace = settings.redis_namespace + (SIMULATED_SUFFIX if simulated else "")
-    logger.info("redis", url=masked(url), namespace=namespace)
+    logger.info("redis", url=masked(url), namespace=settings.redis_namespace)
     return [
         RedisDatabase(
             url,
-            namespace,
+            settings.redis_namespace,
             within=settings.redis_timeout,
             stream_length=settings.max_stored_changes,
             exchange=exchange,
@@ -185,11 +196,9 @@ async def _open_databases(
     ]
 
 
-async def _has_redis(settings: Settings, role: Role, *, simulated: bool) -> bool:
+async def _has_redis(settings: Settings, role: Role) -> bool:
     if settings.redis_url is not None or role is not Role.SERVE:
         return True
-    if simulated:
-        return False
     if await redis_answers(DEFAULT_REDIS_URL):
         return True
     logger.warning(

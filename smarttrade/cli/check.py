@@ -9,7 +9,9 @@ from functools import partial
 
 import trio
 
+from ..environment import exchange_urls, with_simulated_store
 from ..feed.network import BadNetwork, Network
+from ..role import Role
 from ..settings import VARIABLES, Settings
 from ..settings.sources import Loaded
 from ..settings.values import shown
@@ -18,30 +20,33 @@ from .check_exchange import check_rest, check_streams
 from .check_redis import check_redis
 from .check_result import CheckResult, Level
 from .messages import print_message
-from .options import add_options, settings_from
+from .options import add_options, add_simulated, settings_from
 from .signals import run_until_signal, until_stopped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_simulated(parser)
     add_options(parser)
-    parser.usage = "%(prog)s [--OPTION VALUE ...]"
+    parser.usage = "%(prog)s [--simulated] [--OPTION VALUE ...]"
 
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = settings_from(arguments)
     configure_logs("error", "json" if loaded.settings.log_format == "json" else "text")
     try:
-        network = Network.from_environment(os.environ)
+        network = Network.from_environment({} if arguments.simulated else os.environ)
     except BadNetwork as error:
         for problem in error.problems:
             print_message(problem)
         return 2
-    return run_until_signal(partial(until_stopped, partial(report, loaded, network)))
+    work = partial(report, loaded, network, simulated=arguments.simulated)
+    return run_until_signal(partial(until_stopped, work))
 
 
-async def report(loaded: Loaded, network: Network) -> int:
+async def report(loaded: Loaded, network: Network, *, simulated: bool = False) -> int:
     """Print every result, what is wrong first; 1 when something is."""
-    results = [*_configuration(loaded), *await run_checks(loaded.settings, network)]
+    check = _check_simulated if simulated else run_checks
+    results = [*_configuration(loaded), *await check(loaded.settings, network)]
     for result in sorted(results, key=lambda result: result.level.order):
         print(result, flush=True)
     return int(any(result.level is Level.FAIL for result in results))
@@ -63,6 +68,16 @@ def _configuration(loaded: Loaded) -> Iterable[CheckResult]:
 
 def _count(loaded: Loaded) -> int:
     return len(VARIABLES) - len(loaded.origins)
+
+
+async def _check_simulated(settings: Settings, network: Network) -> Sequence[CheckResult]:
+    """What `serve --simulated` would find."""
+    text = "the built-in simulator, whose prices are invented"
+    async with exchange_urls(settings, simulated=True) as (rest_urls, stream_urls):
+        urls = {"binance_rest_url": tuple(rest_urls), "binance_ws_url": tuple(stream_urls)}
+        stored = with_simulated_store(settings, Role.SERVE)
+        found = await run_checks(stored.model_copy(update=urls), network)
+    return [CheckResult(Level.OK, "exchange", text), *found]
 
 
 async def run_checks(settings: Settings, network: Network) -> Sequence[CheckResult]:

@@ -25,12 +25,16 @@ from .tail_output import Output, SeriesName
 
 PAUSE = Backoff(first=0.5, max_pause=30.0)  # seconds between two attempts to connect
 MAX_PAUSE = 300.0  # seconds that a backend may ask for with Retry-After
+FIRST_TIMEOUT = 15.0
+"""Seconds for the first connection, when no timeout is given: longer than a backend takes to start,
+and short enough to say that the address is wrong."""
 PROBE_AFTER = (
     2.0  # seconds without a message until a ping, and from it until the connection is lost
 )
 PERMANENT_CLOSES = (CloseCode.POLICY, CloseCode.TOO_BIG)  # after which reconnecting is useless
 KNOWN_TYPES = ("welcome", "candle", "snapshot", "subscribed", "error", "status")
 PING = '{"action":"ping"}'
+ABSENT_HINT = "; is `smarttrade serve` running there? --url names another backend"
 UNAUTHORIZED_HINT = "; SMARTTRADE_TOKENS or SMARTTRADE_TOKENS_FILE must have a token of its"
 
 
@@ -74,8 +78,8 @@ class Refused(Exception):
 class Follower:
     """Prints every update of some series once, and when they are not live.
 
-    `count` limits the lines of candles; `timeout` is in seconds without a connection. `headers` go
-    with each handshake.
+    `count` limits the lines of candles; `timeout` is in seconds without a connection, None for
+    `FIRST_TIMEOUT` at first and no limit later. `headers` go with each handshake.
     """
 
     def __init__(
@@ -87,7 +91,7 @@ class Follower:
         dial: Dial,
         headers: Mapping[str, str] = MappingProxyType({}),
         count: int | None = None,
-        timeout: float = inf,
+        timeout: float | None = None,
     ) -> None:
         self._url = url
         self._dial = dial
@@ -95,7 +99,8 @@ class Follower:
         self._series = series
         self._output = output
         self._left = inf if count is None else count
-        self._timeout = timeout
+        self._given_timeout = timeout
+        self._was_connected = False
         self._newest: dict[SeriesName, tuple[Candle, bool]] = {}
         self._feed = "live"
         self._simulated = False
@@ -127,19 +132,34 @@ class Follower:
         if self._lost_at is None:
             self._lost_at = now
         self._failures += 1
-        asked = min(error.retry_after or 0.0, MAX_PAUSE)
-        pause = max(asked, PAUSE.pause(self._failures, random.random()))
         text = f"{self._url}: {root_cause_text(error)}"
         if _is_permanent(error):
             hint = UNAUTHORIZED_HINT if error.status == HTTPStatus.UNAUTHORIZED else ""
             self._notice(text + hint, type="connection", state="ended")
             return False
-        if now + pause > self._lost_at + self._timeout:
-            self._notice(f"{text}; giving up", type="connection", state="ended")
+        asked = min(error.retry_after or 0.0, MAX_PAUSE)
+        left = self._lost_at + self._timeout - now
+        if left <= asked:
+            text += f"; giving up, as --timeout is {self._timeout:g} s"
+            self._notice(text, type="connection", state="ended")
             return False
+        pause = min(max(asked, PAUSE.pause(self._failures, random.random())), left)
+        if self._is_absent(error):
+            text += ABSENT_HINT
         self._notice(f"{text}; trying again in {pause:.1f} s", type="connection", state="lost")
         await trio.sleep(pause)
         return True
+
+    @property
+    def _timeout(self) -> float:
+        """Seconds without a connection until it gives up."""
+        if self._given_timeout is not None:
+            return self._given_timeout
+        return inf if self._was_connected else FIRST_TIMEOUT
+
+    def _is_absent(self, error: StreamDown) -> bool:
+        """Whether no backend has been found at the first attempt."""
+        return self._failures == 1 and error.status is None and not self._was_connected
 
     async def _run_session(self, websocket: WebSocket) -> None:
         """Subscribe and print; returns when enough is printed."""
@@ -149,7 +169,7 @@ class Follower:
             message = _decode(await _receive(websocket))
             if self._lost_at is not None and self._failures:
                 self._notice(f"{self._url}: connected again", type="connection", state="open")
-            self._failures, self._lost_at = 0, None
+            self._failures, self._lost_at, self._was_connected = 0, None, True
             if isinstance(message, _Message):
                 self._handle(message)
 

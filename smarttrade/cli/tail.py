@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..feed.network import Network
 from ..settings.values import url
-from .follower import Follower
+from .follower import FIRST_TIMEOUT, Follower
 from .options import authorization, settings_from, url_of
 from .signals import run_until_signal, until_stopped
 from .tail_output import CsvOutput, JsonOutput, SeriesName, TableOutput
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=_positive(float, "a number of seconds"),
         metavar="SECONDS",
-        default=inf,
-        help="end with status 1 after so long without a connection; usually never",
+        help="end with status 1 after so long without a connection; usually after "
+        f"{FIRST_TIMEOUT:g} when there is none at first, and never later",
     )
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="a JSON object per line")

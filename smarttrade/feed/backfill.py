@@ -26,7 +26,7 @@ from ..store.messages import (
 )
 from .backfill_queue import Attempt, BackfillQueue
 from .errors import ExchangeRefused, ExchangeUnavailable
-from .listing import log_state, report_symbols
+from .listing import log_states, report_symbols
 from .network import CONNECTIONS
 from .rest import MAX_KLINES, RestClient
 from .symbols import Symbols
@@ -177,7 +177,7 @@ class _Backfill:
                 self._postpone(rest)
 
     async def _report(self, symbol: str) -> None:
-        log_state(symbol, self._symbols)
+        log_states([symbol], self._symbols)
         await report_symbols(self._symbols, self._store)
 
     def _postpone(self, rest: CandlesMissing, *, is_reachable: bool = True) -> None:

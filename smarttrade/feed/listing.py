@@ -27,6 +27,8 @@ PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 
+MAX_NAMES = 20  # symbols that a line of the log lists
+
 CHECK_INTERVAL = 60.0  # seconds between two looks at all symbols, while they trade
 HALTED_CHECK_INTERVAL = 20.0
 """Seconds between two looks while some listed symbol does not trade: one that trades again is live
@@ -78,8 +80,7 @@ async def run_listing(
 
 
 async def _report(symbols: Symbols, changed: Sequence[str], store: Mailbox[StoreMessage]) -> None:
-    for symbol in changed:
-        log_state(symbol, symbols)
+    log_states(changed, symbols)
     await report_symbols(symbols, store)
 
 
@@ -88,16 +89,21 @@ async def report_symbols(symbols: Symbols, store: Mailbox[StoreMessage]) -> None
     await store.tell(ListSymbols(symbols.served, dict(symbols.details)))
 
 
-def log_state(symbol: str, symbols: Symbols) -> None:
-    """One line for a change of a symbol's state."""
-    details = symbols.details[symbol]
-    if details.state is SymbolState.UNKNOWN:
-        hint = "see SMARTTRADE_SYMBOLS; it is served as soon as it is listed"
-        logger.error("symbol_left_out", symbol=symbol, reason=details.reason, hint=hint)
-    elif details.is_trading:
-        logger.info("symbol_trades", symbol=symbol)
-    else:
-        logger.error("symbol_stopped", symbol=symbol, reason=details.reason)
+def log_states(changed: Sequence[str], symbols: Symbols) -> None:
+    """One line for all symbols that are in the same state now, for the same reason."""
+    groups: dict[tuple[SymbolState, str | None], list[str]] = {}
+    for symbol in changed:
+        details = symbols.details[symbol]
+        groups.setdefault((details.state, details.reason), []).append(symbol)
+    for (state, reason), names in groups.items():
+        fields = {"count": len(names), "symbols": names[:MAX_NAMES]}
+        if state is SymbolState.UNKNOWN:
+            hint = "see SMARTTRADE_SYMBOLS; it is served as soon as it is listed"
+            logger.error("symbol_left_out", **fields, reason=reason, hint=hint)
+        elif state is SymbolState.TRADING:
+            logger.info("symbol_trades", **fields)
+        else:
+            logger.error("symbol_stopped", **fields, reason=reason)
 
 
 async def _ask_until_answered(

@@ -30,6 +30,10 @@ BATCH_SIZE = 1024  # candles in one message to the store
 HEALTH_INTERVAL = 1.0  # seconds between two checks of the feed's health
 FIRST_HEALTH_INTERVAL = 0.05  # the same until the feed is live once: clients wait for that
 
+START_TIMEOUT = 5.0
+"""Seconds for the first candle, before it is logged that there is none: every start is down, and
+stale for up to the 2 s in which the exchange sends each series."""
+
 LISTING_INTERVAL = 5.0  # seconds between two looks whether more series are listed
 
 
@@ -97,13 +101,18 @@ async def _report_feed(
     health: FeedHealth, store: Mailbox[StoreMessage], wall_clock: Callable[[], float]
 ) -> None:
     reported: Feed | None = None
+    logged: Feed | None = None
+    log_from = trio.current_time() + START_TIMEOUT
     interval = FIRST_HEALTH_INTERVAL
     while True:
-        feed = health.feed(trio.current_time())
+        now = trio.current_time()
+        feed = health.feed(now)
         if feed is not reported:
             reported = feed
-            logger.info("feed", state=feed.value)
             await store.tell(ReportFeed(FeedStatus(feed, wall_clock())))
         if feed is Feed.LIVE:
-            interval = HEALTH_INTERVAL
+            interval, log_from = HEALTH_INTERVAL, now
+        if feed is not logged and now >= log_from:
+            logged = feed
+            logger.info("feed", state=feed.value)
         await trio.sleep(interval)

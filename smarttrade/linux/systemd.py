@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
 
 from actors import ActorDied, Child, Mailbox, MailboxClosed
 
-from ..store.messages import GetCatalogue, StoreMessage
+from ..store.messages import GetOverview, Overview, StoreMessage
+from .status_line import status_line
 
 log = structlog.get_logger("smarttrade.systemd")
 
 NOTIFICATIONS_PER_TIMEOUT = 4  # so that one or two late ones do no harm
+STATUS_INTERVAL = 5.0  # seconds between two notifications of a service without a watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,13 @@ class Notifier:
             address = "\0" + address[1:]
         return cls(address, _watchdog_timeout(environment, os.getpid() if pid is None else pid))
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two notifications."""
+        if self.watchdog_timeout is None:
+            return STATUS_INTERVAL
+        return self.watchdog_timeout / NOTIFICATIONS_PER_TIMEOUT
+
     def notify(self, *lines: str) -> None:
         """Send one notification; never waits and never raises."""
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -56,43 +66,48 @@ class Notifier:
             sock.sendto("\n".join(lines).encode(), self.address)
 
 
-def watchdog_children(notifier: Notifier | None, store: Mailbox[StoreMessage]) -> list[Child]:
-    """The actor `watchdog` if systemd expects one; to be started last."""
-    if notifier is None or notifier.watchdog_timeout is None:
+def watchdog_children(
+    notifier: Notifier | None,
+    store: Mailbox[StoreMessage],
+    describe_store: Callable[[], Mapping[str, Any]],
+) -> list[Child]:
+    """The actor `watchdog` if systemd started this process; to be started last."""
+    if notifier is None:
         return []
-    watchdog = partial(run_watchdog, notifier, notifier.watchdog_timeout, store)
-    return [Child("watchdog", watchdog)]
+    return [Child("watchdog", partial(run_watchdog, notifier, store, describe_store))]
 
 
 async def run_watchdog(
     notifier: Notifier,
-    timeout: float,
     store: Mailbox[StoreMessage],
+    describe_store: Callable[[], Mapping[str, Any]],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Notify systemd for as long as the store answers; never returns.
 
-    `timeout` is systemd's, in seconds.
+    `describe_store` is for the line that `systemctl status` shows.
     """
     task_status.started()
-    answers = True
+    alive = [] if notifier.watchdog_timeout is None else ["WATCHDOG=1"]
+    answered = True
     while True:
-        answered, answers = answers, await _answers(store, timeout / NOTIFICATIONS_PER_TIMEOUT)
-        if answers:
-            notifier.notify("WATCHDOG=1")
+        overview = await _overview(store, notifier.interval)
+        if overview is not None:
+            notifier.notify(*alive, f"STATUS={status_line(overview, describe_store())}")
         elif answered:
-            log.error("store_silent", within=timeout / NOTIFICATIONS_PER_TIMEOUT)
-        await trio.sleep(timeout / NOTIFICATIONS_PER_TIMEOUT)
+            notifier.notify("STATUS=the store does not answer")
+            log.error("store_silent", within=notifier.interval)
+        answered = overview is not None
+        await trio.sleep(notifier.interval)
 
 
-async def _answers(store: Mailbox[StoreMessage], timeout: float) -> bool:
+async def _overview(store: Mailbox[StoreMessage], timeout: float) -> Overview | None:
     try:
         with trio.fail_after(timeout):
-            await store.ask(GetCatalogue)
+            return await store.ask(GetOverview)
     except (trio.TooSlowError, ActorDied, MailboxClosed):
-        return False
-    return True
+        return None
 
 
 def _watchdog_timeout(environment: Mapping[str, str], pid: int) -> float | None:

@@ -127,6 +127,21 @@ def test_series_that_is_not_there_is_an_error(service: Service, collect: Collect
     assert error.code == "unknown_symbol"
 
 
+def test_error_of_a_trio_consumer_comes_alone(service: Service) -> None:
+    """The connection, which waits to hand over its snapshot meanwhile, adds none of its own."""
+
+    async def main() -> None:
+        async with TrioClient(service.url) as client:
+            async with client.follow([("BTCUSDT", "1m")], snapshot=500) as events:
+                async for _ in events:
+                    await trio.sleep(0.1)
+                    raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as raised:
+        trio.run(main)
+    assert [type(each) for each in raised.value.exceptions] == [ZeroDivisionError]
+
+
 @STYLES
 def test_server_that_is_not_there_is_a_status_not_a_wait(collect: Collect) -> None:
     began = time.monotonic()

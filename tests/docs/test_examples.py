@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ import pytest
 from tests.browser.processes import Service, eventually
 from tests.browser.relay import Relay
 
-from .blocks import blocks, commands, example
+from .blocks import ROOT, blocks, commands, example
 
 HOST = "127.0.0.1:8000"
 MINUTE = 60  # seconds
@@ -141,6 +143,33 @@ def test_follower_in_python_misses_nothing_after_a_lost_network(
             relay.pass_on()
             eventually(lambda: newest_final(lines) > missed, "it has reconnected, and continues")
     assert_complete_and_equal(lines, service)
+
+
+def python_programs() -> list[str]:
+    """Examples that print until Ctrl-C."""
+    return sorted(name for name in RUN if name.endswith(".py") and "follow" in example(name).text)
+
+
+@pytest.mark.parametrize("name", python_programs())
+def test_ctrl_c_ends_an_example_without_a_traceback(
+    name: str, service: Service, tmp_path: Path
+) -> None:
+    file = saved(tmp_path, name, service.url)
+    process = subprocess.Popen(
+        [sys.executable, str(file)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (0, "")
 
 
 def node_arguments() -> list[str]:

@@ -72,7 +72,7 @@ class TrioClient:
         What `Client.follow` raises comes out of the block, in an exception group as from a nursery.
         """
         sender, receiver = trio.open_memory_channel[Event](WAITING_EVENTS)
-        async with trio.open_nursery() as nursery, receiver:
+        async with receiver, trio.open_nursery() as nursery:
             nursery.start_soon(self._run, Following(series, snapshot), sender)
             yield receiver
             nursery.cancel_scope.cancel()

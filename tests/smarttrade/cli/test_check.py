@@ -66,6 +66,18 @@ async def test_a_machine_without_faults() -> None:
     ]
 
 
+async def test_built_in_exchange_is_checked_without_a_network(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loaded = Loaded(settings(NOWHERE), {})
+    assert await report(loaded, Network.direct(), simulated=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.split()[:2] for line in lines]
+    assert found == [["ok", name] for name in
+                     ("setting", "exchange", "rest", "clock", "symbols", "stream", "redis")]  # fmt: skip
+    assert "simulator" in lines[1]
+
+
 async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> None:
     async with exchange("BTCUSDT") as address:
         found = await run_checks(settings(NOWHERE, address), Network.direct())

@@ -437,6 +437,14 @@ def test_a_task_that_cannot_be_cancelled_does_not_keep_the_process(tmp_path: Pat
     assert (status, err) == (1, "smarttrade: the child goes on\n")
 
 
+def test_service_whose_port_is_taken_says_so_once(tmp_path: Path, taken_port: int) -> None:
+    status, out, err = outcome(
+        *(tmp_path, "serve", "--simulated", "--memory", "--port", str(taken_port))
+    )
+    assert (status, out) == (1, "")
+    assert [line for line in err.splitlines() if "is taken" in line] == err.splitlines()[-1:]
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as taken:

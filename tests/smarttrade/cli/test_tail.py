@@ -17,7 +17,7 @@ import trio.testing
 import trio_websocket
 
 from smarttrade.cli.candle_table import Candle, Table
-from smarttrade.cli.follower import Follower
+from smarttrade.cli.follower import FIRST_TIMEOUT, Follower
 from smarttrade.cli.tail import endpoint
 from smarttrade.cli.tail_output import CsvOutput, JsonOutput, Output, SeriesName, TableOutput
 
@@ -98,7 +98,7 @@ async def update(line: Line, minute: int, close: float, *, closed: bool = False)
 async def follow(
     *scripts: Script | int,
     count: int | None = None,
-    timeout: float = inf,  # the follower's
+    timeout: float | None = None,  # the follower's
     output: Output | None = None,
 ) -> tuple[int, list[float]]:
     """The exit status, and when connections were tried."""
@@ -181,6 +181,7 @@ async def test_a_backend_that_is_away_is_retried_with_growing_pauses(
         follower = Follower(
             *("ws://backend/ws/candles", [WANTED], TableOutput(names_series=False)),
             dial=backend.dial,
+            timeout=inf,
         )
         with trio.move_on_after(300):
             await follower.follow()
@@ -372,6 +373,32 @@ async def test_retries_end_after_the_timeout(
     assert len(dialled) > 3
     assert dialled[-1] <= 20
     assert "giving up" in capsys.readouterr().err
+
+
+async def test_backend_that_is_not_there_is_said_once_and_given_up(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """With a wrong port, an operator would look at retries until the terminal is closed."""
+    status, dialled = await follow()
+    assert status == 1
+    assert dialled[-1] == FIRST_TIMEOUT
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert "is `smarttrade serve` running there? --url names another" in first
+    assert "giving up, as --timeout is 15 s" in last
+
+
+async def test_backend_that_was_there_is_awaited(
+    capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(line: Line) -> None:
+        await subscribed(line, candle(0))
+        await line.close(1001)
+
+    with trio.move_on_after(300):
+        await follow(script)
+    err = capsys.readouterr().err
+    assert "trying again in" in err.splitlines()[-1]
+    assert "running there" not in err
 
 
 async def test_one_unknown_series_does_not_end_the_others(

@@ -11,6 +11,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors import Fatal, Mailbox
@@ -162,6 +163,18 @@ async def test_start_in_the_middle_of_maintenance(autojump_clock: MockClock) -> 
         exchange.statuses = dict.fromkeys(exchange.statuses, "TRADING")
         with trio.fail_after(HALTED_CHECK_INTERVAL + 1):
             assert all(known.is_trading for known in (await received(store)).details.values())
+
+
+async def test_symbols_in_the_same_state_are_one_line(autojump_clock: MockClock) -> None:
+    names = [f"A{number}USDT" for number in range(100)]
+    with capture_logs() as logs:
+        await listed(exchange_with(*names, S1USDT="BREAK"), [*names, "S0USDT", "S1USDT", "S2USDT"])
+    found = {each["event"]: (each["count"], each["symbols"]) for each in logs}
+    assert found == {
+        "symbol_trades": (100, names[:20]),
+        "symbol_left_out": (2, ["S0USDT", "S2USDT"]),
+        "symbol_stopped": (1, ["S1USDT"]),
+    }
 
 
 async def test_configured_order_is_kept(autojump_clock: MockClock) -> None:

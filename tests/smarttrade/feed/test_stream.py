@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import Ping
 
@@ -17,6 +19,7 @@ from smarttrade.feed.stream import (
     FIRST_HEALTH_INTERVAL,
     HEALTH_INTERVAL,
     LISTING_INTERVAL,
+    START_TIMEOUT,
 )
 from smarttrade.feed.stream_connection import SUBSCRIBE_TIMEOUT
 from smarttrade.feed.stream_shard import HEALTHY_AFTER, RECONNECT_BACKOFF
@@ -40,7 +43,13 @@ from tests.fakes.exchange_streams import (
     silent,
     vanishing,
 )
-from tests.fakes.running_stream import MAIN, SPARE, RunningStream, running_stream
+from tests.fakes.running_stream import (
+    MAIN,
+    SPARE,
+    RunningStream,
+    running_stream,
+    sending_updates,
+)
 
 unwatched_stream = partial(running_stream, watched=False)
 
@@ -77,6 +86,33 @@ async def test_a_burst_is_handed_over_in_few_messages(autojump_clock: MockClock)
     async with unwatched_stream(sending(*texts)) as feed:
         await trio.sleep(1)
     assert feed.delivered == [(BTC, number * MINUTE, True) for number in range(200)]
+
+
+# What is logged of the feed
+
+
+def feed_states(logs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [each["state"] for each in logs if each["event"] == "feed"]
+
+
+async def test_states_on_the_way_to_the_first_candle_are_not_logged(
+    autojump_clock: MockClock,
+) -> None:
+    with capture_logs() as logs:
+        async with unwatched_stream(sending_updates(until=20.0), refusing(503)):
+            await trio.sleep(19)
+            assert feed_states(logs) == ["live"]
+            await trio.sleep(20)
+    assert feed_states(logs) == ["live", "stale"]
+
+
+async def test_start_without_an_exchange_is_logged(autojump_clock: MockClock) -> None:
+    with capture_logs() as logs:
+        async with unwatched_stream(*[refusing(503)] * 9):
+            await trio.sleep(START_TIMEOUT - 0.1)
+            assert feed_states(logs) == []
+            await trio.sleep(0.2)
+            assert feed_states(logs) == ["down"]
 
 
 # Connecting

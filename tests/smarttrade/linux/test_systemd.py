@@ -43,10 +43,12 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     listener.socket.close()
 
 
-def notifier(listener: Listener) -> Notifier:
-    found = Notifier.from_environment({"NOTIFY_SOCKET": listener.socket.getsockname()})
-    assert found is not None
-    return found
+def notifier(listener: Listener, watchdog_timeout: float | None = None) -> Notifier:
+    return Notifier(listener.socket.getsockname(), watchdog_timeout)
+
+
+def memory() -> dict[str, str]:
+    return {"kind": "memory"}
 
 
 def test_without_systemd_nothing_is_sent() -> None:
@@ -96,15 +98,26 @@ async def test_watchdog_is_notified_while_the_store_answers(
             await run_store(store, MemoryStore((), ()), hub=None, gaps=None)
 
     nursery.start_soon(answer)
-    await nursery.start(run_watchdog, notifier(listener), 20, store)
-    await trio.sleep(39)
-    assert listener.heard() == ["WATCHDOG=1"] * 8  # four times in 20 s; ten fit into the socket
+    await nursery.start(run_watchdog, notifier(listener, watchdog_timeout=20), store, memory)
+    await trio.sleep(39)  # four times in 20 s; ten fit into the socket
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 0 series"] * 8
     answering.cancel()
     await trio.sleep(60)
-    assert listener.heard() == []
+    assert listener.heard() == ["STATUS=the store does not answer"]
     nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
     await trio.sleep(10)
-    assert "WATCHDOG=1" in listener.heard()
+    assert "WATCHDOG=1\nSTATUS=down, 0 series" in listener.heard()
+    nursery.cancel_scope.cancel()
+
+
+async def test_unit_without_a_watchdog_shows_the_state(
+    autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
+) -> None:
+    store = Mailbox[StoreMessage]("store", capacity=1)
+    nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
+    await nursery.start(run_watchdog, notifier(listener), store, memory)
+    await trio.sleep(4)
+    assert listener.heard() == ["STATUS=down, 0 series"]
     nursery.cancel_scope.cancel()
 
 
@@ -121,8 +134,8 @@ async def test_the_program_reports_ready_watchdog_and_stopping(
     try:
         program.start()
         with trio.fail_after(20):
-            while "WATCHDOG=1" not in received or "READY=1" not in received:
-                received += listener.heard()
+            while not {"WATCHDOG=1", "READY=1", "STATUS=live, 1 series"} <= set(received):
+                received += "\n".join(listener.heard()).splitlines()
                 await trio.sleep(0.02)
         program.send(signal.SIGSTOP)
         await trio.sleep(0.1)
