@@ -131,11 +131,11 @@ def test_error_of_a_trio_consumer_comes_alone(service: Service) -> None:
     """The connection, which waits to hand over its snapshot meanwhile, adds none of its own."""
 
     async def main() -> None:
-        async with TrioClient(service.url) as client:
-            async with client.follow([("BTCUSDT", "1m")], snapshot=500) as events:
-                async for _ in events:
-                    await trio.sleep(0.1)
-                    raise ZeroDivisionError
+        client = TrioClient(service.url)
+        async with client, client.follow([("BTCUSDT", "1m")], snapshot=500) as events:
+            async for _ in events:
+                await trio.sleep(0.1)
+                raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup) as raised:
         trio.run(main)
