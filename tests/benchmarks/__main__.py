@@ -3,6 +3,8 @@
 python -m tests.benchmarks all
 python -m tests.benchmarks fanout rest --repeat 5 --json figures.json
 python -m tests.benchmarks all --quick
+python -m tests.benchmarks fanout --peers fastapi,ws,picows,nchan,uwebsockets
+python -m tests.benchmarks fanout --comparison
 """
 
 from __future__ import annotations
@@ -12,10 +14,19 @@ from importlib import import_module
 from pathlib import Path
 
 from .options import Options
+from .peers import FASTAPI, PEERS
 from .processes import allow_many_files
 from .report import Report, versions
 
+COLUMNS = ("CPU per message", "latency p50", "latency p99", "memory per client")
 BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "windows", "scale", "shards")
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(PEERS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return names
 
 
 def main() -> None:
@@ -26,10 +37,25 @@ def main() -> None:
     )
     parser.add_argument("benchmarks", nargs="+", choices=("all", *BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="few and short cases, once")
+    parser.add_argument(
+        "--comparison",
+        action="store_true",
+        help="of the fan-out, only the cases that are compared with all peers, once, 6 s each: 12 min",
+    )
+    parser.add_argument(
+        "--peers",
+        type=_peers,
+        help=f"measured in the fan-out, of {','.join(PEERS)}; {FASTAPI}, all with --comparison",
+    )
     parser.add_argument("--repeat", type=int, help="how often each case is measured (3)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     given = parser.parse_args()
-    options = Options(given.repeat or (1 if given.quick else 3), given.quick)
+    options = Options(
+        repeat=given.repeat or (1 if given.quick or given.comparison else 3),
+        quick=given.quick,
+        comparison=given.comparison,
+        peers=given.peers or (tuple(PEERS) if given.comparison else (FASTAPI,)),
+    )
     wanted = BENCHMARKS if "all" in given.benchmarks else given.benchmarks
     allow_many_files()
     report = Report()
@@ -40,6 +66,9 @@ def main() -> None:
     print()
     print("versions:", ", ".join(f"{name} {number}" for name, number in versions().items()))
     for line in report.table():
+        print(line)
+    print()
+    for line in report.columns("fan-out", COLUMNS):
         print(line)
 
 

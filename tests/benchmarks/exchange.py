@@ -9,6 +9,7 @@ the candle knows how long it was under way.
     GET /stream?streams=...                    a WebSocket, which understands SUBSCRIBE
     GET /flood?count=N                         N updates as fast as the receiver takes them
     GET /stats                                  requests and messages so far, as JSON
+    GET /pause, /resume                        no updates in between; answered as /stats
 """
 
 from __future__ import annotations
@@ -154,6 +155,8 @@ class Exchange:
         self.stats: dict[str, Any] = {"requests": 0, "first": None, "last": None, "sent": 0}
         self.streams: set[Peer] = set()
         self.ahead = 0
+        self._running = asyncio.Event()
+        self._running.set()
 
     def now(self) -> int:
         """The exchange's time in ms."""
@@ -181,7 +184,11 @@ class Exchange:
                 return json.dumps({"rateLimits": [allowed], "symbols": found}).encode()
             case "/api/v3/time":
                 return json.dumps({"serverTime": self.now()}).encode()
-            case "/stats":
+            case "/stats" | "/pause" | "/resume":
+                if parts.path == "/pause":
+                    self._running.clear()
+                elif parts.path == "/resume":
+                    self._running.set()
                 return json.dumps(self.stats).encode()
             case "/flood":
                 task = asyncio.get_running_loop().create_task(self.flood(int(query["count"])))
@@ -194,12 +201,15 @@ class Exchange:
         due = time.monotonic()
         while True:
             symbols = list(dict.fromkeys(s for peer in self.streams for s in peer.feeds))
-            gap = min(self.gap, 0.8 * self.period / max(1, len(symbols)))
-            for symbol in symbols:
+            gap = min(self.gap, self.period / max(1, len(symbols)))
+            for number, symbol in enumerate(symbols):
+                await asyncio.sleep(due + number * gap - time.monotonic())
+                if not self._running.is_set():
+                    await self._running.wait()
+                    due = time.monotonic() - number * gap  # nothing is made up for
                 for peer in tuple(self.streams):
                     if feeds := peer.feeds.get(symbol):
                         self._send(peer, feeds, self.now())
-                await asyncio.sleep(gap)
             due = max(due + self.period, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .options import Options
-from .processes import INTERVALS, PEER, PRODUCT, SYMBOLS, Overloaded, exchange, load, server
+from .peers import PEERS, Peer
+from .processes import (
+    BURST,
+    INTERVALS,
+    PEER,
+    PRODUCT,
+    SPREAD,
+    SYMBOLS,
+    Overloaded,
+    exchange,
+    load,
+    server,
+)
 from .report import Report
 
 ALL = [{"symbol": s, "interval": i} for s in SYMBOLS for i in INTERVALS]
@@ -17,27 +29,35 @@ class Case(NamedTuple):
     clients: int
     series: list[dict[str, str]] = ALL
     deflate: bool = False
+    gap: float = SPREAD
     goal: float | None = None
-    """Goal: ratio of the CPU per message."""
+    """Goal: ratio of the CPU per message to that of FastAPI."""
 
 
-CASES = (
-    Case("1 client", 1),
+COMPARISON = (
     Case("100 clients", 100),
     Case("300 clients", 300, goal=10),
     Case("1000 clients", 1000, goal=10),
     Case("4000 clients", 4000, goal=10),
     Case("300 clients, 10 series of 1m", 300, ONE_INTERVAL),
     Case("1000 clients, 10 series of 1m", 1000, ONE_INTERVAL),
+)
+CASES = (
+    Case("1 client", 1),
+    *COMPARISON,
+    Case("300 clients, all symbols at once", 300, gap=BURST),
+    Case("1000 clients, all symbols at once", 1000, gap=BURST),
     Case("300 clients that offer deflate", 300, deflate=True),
     Case("4000 clients, idle", 4000, []),
 )
-QUICK = (CASES[0], CASES[2], CASES[5], CASES[7])
+QUICK = (CASES[0], CASES[2], CASES[5])
 
 
 def measure(options: Options, report: Report) -> None:
-    for case in QUICK if options.quick else CASES:
-        for which in options.turns(PRODUCT, PEER):
+    peers = _installed(options, report)
+    cases = COMPARISON if options.comparison else QUICK if options.quick else CASES
+    for case in cases:
+        for which in options.turns(PRODUCT, *peers):
             try:
                 found = _measure(options, case, which)
             except Overloaded as failed:
@@ -46,8 +66,19 @@ def measure(options: Options, report: Report) -> None:
                 _add(report, case, which, found)
 
 
+def _installed(options: Options, report: Report) -> list[str]:
+    found = []
+    for name in options.peers:
+        if (missing := PEERS[name].find_missing()) is not None:
+            report.note(f"fan-out: {name} is left out: {missing}")
+        else:
+            found.append(name)
+    return found
+
+
 def _measure(options: Options, case: Case, which: str) -> dict[str, Any]:
-    with exchange() as venue, server(which, venue) as process:
+    peer: Peer | None = PEERS.get(which)
+    with exchange(gap=case.gap) as venue, server(which, venue) as process:
         return load(
             "load",
             clients=case.clients,
@@ -55,9 +86,11 @@ def _measure(options: Options, case: Case, which: str) -> dict[str, Any]:
             deflate=case.deflate,
             # The latency of one client is that of 30 messages a second.
             seconds=options.seconds * (2 if case.clients == 1 else 1),
-            settle=4,
+            settle=options.settle,
             ports=[process.port],
             pids=[process.pid],
+            **({"path": peer.path(case.series)} if peer else {}),
+            **({"venue": venue.port} if case.series else {}),
         )
 
 
@@ -70,15 +103,17 @@ def _add(report: Report, case: Case, which: str, found: dict[str, Any]) -> None:
         if not found["frames"]:
             report.note(f"fan-out, {case.name}: {which} delivered nothing")
             return
-        add("CPU per message", "µs", found["cpu"] / found["frames"] * 1e6, goal=case.goal)
+        beside = {"goal_beside": PEER}
+        add("CPU per message", "µs", found["cpu"] / found["frames"] * 1e6, goal=case.goal, **beside)
         add("latency p50", "ms", found["p50"])
-        add("latency p99", "ms", found["p99"], goal=1.0)
+        add("latency p99", "ms", found["p99"], goal=1.0, **beside)
         add("messages", "1/s", found["frames"] / found["seconds"], is_rate=True)
-    if case.clients >= 1000:
+    if case.clients >= 100:
         limit = None if case.series else 41.0
         add("memory per client", "KB", found["per_client"] / 1000, limit=limit)
-    if found["lost"]:
-        report.note(f"fan-out, {case.name}: {which} lost {found['lost']} clients")
+    for what in ("clients", "updates"):
+        if lost := found["lost" if what == "clients" else "lost_updates"]:
+            report.note(f"fan-out, {case.name}: {which} lost {lost:,} {what}")
     warn_if_busy(report, f"fan-out, {case.name}, {which}", found)
 
 

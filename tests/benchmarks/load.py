@@ -4,6 +4,9 @@ A JSON job on the command line, a JSON result on standard output. In a frame fro
 bytes 0x81 0x7e begin a frame of 126 bytes or more and occur nowhere else, as messages are ASCII;
 so most clients only count them. The measured ones, evenly spread, read each candle's moment of
 sending (see exchange.py) and compare it with the moment at which the event loop gave them the data.
+
+With the exchange's port as `venue` in the job, updates pause before and after the measurement until
+nothing arrives any more, and `lost_updates` counts those that clients have not received.
 """
 
 from __future__ import annotations
@@ -17,14 +20,27 @@ import socket
 import sys
 import time
 import zlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from tests.benchmarks.exchange import microseconds
-from tests.benchmarks.processes import allow_many_files, cpu_seconds, rss_bytes, waited_seconds
+from tests.benchmarks.peers import ENDPOINT
+from tests.benchmarks.processes import (
+    INTERVALS,
+    SYMBOLS,
+    Process,
+    allow_many_files,
+    cpu_seconds,
+    family,
+    rss_bytes,
+    waited_seconds,
+)
 
 CONNECT_AT_ONCE = 50
 MEASURED = 100  # clients of all
 SENT_AT = re.compile(rb'"volume":(\d+)')
+QUIET = 0.3  # seconds without a frame after which none is under way
+DRAIN_TIMEOUT = 15.0  # seconds, for a server that is behind
 TOO_BUSY = 0.7  # share of a processor from which on the load itself adds latency
 
 
@@ -94,6 +110,11 @@ class CompressedCounter(Reader):
         self.frames += first & 15 < 8
 
 
+class Receiver(Protocol):
+    @property
+    def counter(self) -> Counter | Reader: ...
+
+
 class Client(asyncio.Protocol):
     def __init__(self, job: dict[str, Any], counter: Counter | Reader, *, reads: bool) -> None:
         self.counter = counter
@@ -103,6 +124,7 @@ class Client(asyncio.Protocol):
         self._reads = reads
         self._head = b""
         self._is_open = False
+        self._asks = bool(job["series"]) and job.get("path", ENDPOINT) == ENDPOINT
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -116,7 +138,7 @@ class Client(asyncio.Protocol):
             else ""
         )
         transport.write(
-            f"GET /ws/candles HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+            f"GET {self._job.get('path', ENDPOINT)} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
             f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
             f"{offer}\r\n".encode()
         )
@@ -132,10 +154,10 @@ class Client(asyncio.Protocol):
                 self.is_ready.set_exception(RuntimeError(status.decode()))
                 return
             self._is_open = True
-            if self._job["series"]:
+            if self._asks:
                 request = {"action": "subscribe", "subscriptions": self._job["series"]}
                 self.transport.write(masked(json.dumps(request)))
-        if self._is_open and (not self._job["series"] or self._is_subscribed()):
+        if self._is_open and (not self._asks or self._is_subscribed()):
             if self._head:
                 self.counter.feed(self._head)
             self.is_ready.set_result(None)
@@ -177,34 +199,77 @@ async def connect(job: dict[str, Any], latencies: list[int], ports: list[int]) -
     return list(await asyncio.gather(*(one(number) for number in range(count + slow))))
 
 
+class Venue(Protocol):
+    """The exchange, see exchange.py."""
+
+    def get(self, target: str) -> bytes: ...
+
+
+class Updates:
+    """The exchange's updates, which can be paused, and what clients have received of them."""
+
+    def __init__(self, venue: Venue | None, share: float, clients: Sequence[Receiver]) -> None:
+        self._venue = venue
+        self._share = share
+        self._clients = clients
+        self._received = self._sent = 0
+
+    def received(self) -> int:
+        """Frames since the last resume."""
+        return sum(client.counter.frames for client in self._clients) - self._received
+
+    async def resume(self) -> None:
+        self._received += self.received()
+        if self._venue is not None:
+            self._sent = json.loads(await asyncio.to_thread(self._venue.get, "/resume"))["sent"]
+
+    async def pause(self) -> tuple[float, int]:
+        """Pause until nothing arrives: when the last frame came, and how many did not come."""
+        if self._venue is None:
+            return time.monotonic(), 0
+        sent = json.loads(await asyncio.to_thread(self._venue.get, "/pause"))["sent"] - self._sent
+        last, seen = time.monotonic(), self.received()
+        deadline = last + DRAIN_TIMEOUT
+        while last + QUIET > time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+            if self.received() != seen:
+                last, seen = time.monotonic(), self.received()
+        return last, round(sent * self._share * len(self._clients)) - seen
+
+
 async def run(job: dict[str, Any]) -> dict[str, Any]:
     latencies: list[int] = []
-    ports, pids = job["ports"], job["pids"]
+    ports, pids = job["ports"], [member for pid in job["pids"] for member in family(pid)]
     before = sum(map(rss_bytes, pids))
     started = sum(map(cpu_seconds, pids))
     clients = await connect(job, latencies, ports)
     connect_cpu = sum(map(cpu_seconds, pids)) - started
     await asyncio.sleep(job.get("settle", 3))
     healthy = clients[: job["clients"]]
+    venue = Process(0, job["venue"], 0.0) if "venue" in job else None
+    share = len(job["series"]) / (len(SYMBOLS) * len(INTERVALS))
+    updates = Updates(venue, share, healthy)
     memory = [sum(map(rss_bytes, pids))]
+    await updates.pause()
     for client in healthy:
         if isinstance(client.counter, Reader):
             client.counter.is_measuring = True
-    frames = sum(client.counter.frames for client in healthy)
     cpu = sum(map(cpu_seconds, pids))
     waited = sum(map(waited_seconds, pids))
     own, own_waited = time.process_time(), waited_seconds(os.getpid())
     began = time.monotonic()
+    await updates.resume()
     while (left := began + job["seconds"] - time.monotonic()) > 0:
         await asyncio.sleep(min(left, job.get("every", 1)))
         memory.append(sum(map(rss_bytes, pids)))
-    seconds = time.monotonic() - began
+    ended, lost_updates = await updates.pause()
+    seconds = ended - began
     cpu = sum(map(cpu_seconds, pids)) - cpu
-    frames = sum(client.counter.frames for client in healthy) - frames
     own = (time.process_time() - own) / seconds
     latencies.sort()
     return {
-        "frames": frames,
+        "frames": updates.received(),
+        "lost_updates": lost_updates,
         "seconds": seconds,
         "cpu": cpu,
         "connect_cpu": connect_cpu / len(clients),

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .peers import FASTAPI
+
 
 @dataclass(frozen=True)
 class Options:
     repeat: int = 3
     quick: bool = False
     """Few and short cases, as a smoke test and not for figures."""
+    comparison: bool = False
+    """Only the cases that are compared with every peer, for a shorter time each."""
+    peers: tuple[str, ...] = (FASTAPI,)
+    """What is measured beside SmartTrade in the fan-out."""
 
     @property
     def seconds(self) -> float:
-        """Seconds for which one case is measured."""
-        return 4.0 if self.quick else 10.0
+        """Seconds for which one case is measured; whole periods of the exchange."""
+        return 4.0 if self.quick else 6.0 if self.comparison else 10.0
+
+    @property
+    def settle(self) -> float:
+        """Seconds between the last client's subscription and the measurement."""
+        return 2.0 if self.quick or self.comparison else 4.0
 
     def turns(self, *who: str) -> Iterator[str]:
         """All candidates in turn, repeated, in reversed order every other time."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.peers import FASTAPI, PEERS
 from tests.fakes.ports import free_port
 from tests.fakes.redis_server import RedisServer, binaries
 
@@ -27,9 +28,10 @@ SYMBOLS = (
     *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
 )
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
+BURST, SPREAD = 0.005, 0.2  # seconds between symbols: all ten at once, or over the exchange's 2 s
 READY_TIMEOUT = 60.0  # seconds
 LOAD_TIMEOUT = 150.0  # seconds beside those of the measurement itself, for thousands to connect
-PRODUCT, PEER = "smarttrade", "fastapi"
+PRODUCT, PEER = "smarttrade", FASTAPI
 
 
 class Overloaded(Exception):
@@ -51,6 +53,20 @@ class Process:
         with urllib.request.urlopen(self.url + target, timeout=10) as answer:
             found: bytes = answer.read()
             return found
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name of a process, in parentheses, may contain spaces.
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for member in found:
+        found += parents.get(member, [])
+    return found
 
 
 def cpu_seconds(pid: int) -> float:
@@ -123,7 +139,7 @@ def _module(name: str, *arguments: object) -> list[str]:
 
 @contextmanager
 def exchange(
-    *, period: float = 2.0, gap: float = 0.005, latency: float = 0.0, weight: int = 6000
+    *, period: float = 2.0, gap: float = BURST, latency: float = 0.0, weight: int = 6000
 ) -> Iterator[Process]:
     port = free_port()
     arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
@@ -157,7 +173,7 @@ def server(
     steps: Path | None = None,
     variables: Mapping[str, str] = {},
 ) -> Iterator[Process]:
-    """The product or the peer, following `venue`; ready when this returns, unless `wait` is false.
+    """The product or a peer, following `venue`; ready when this returns, unless `wait` is false.
 
     With `steps` the steps of its tasks are timed, see `stepped`. `may_end`: it is to be killed.
     `variables` are more of the environment's.
@@ -170,8 +186,8 @@ def server(
         "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
         "PORT": str(port),
     }
-    if which == PEER:
-        started = _module("tests.benchmarks.peer")
+    if which in PEERS:
+        started: Sequence[str] = PEERS[which].command
         if redis_url:
             env["PEER_REDIS_URL"] = redis_url
     else:

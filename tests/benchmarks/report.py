@@ -7,11 +7,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from . import peers
 
 OURS = "smarttrade"
 
@@ -39,6 +41,13 @@ class Measure:
         pairs = zip(self.values.get(OURS, []), self.values[other], strict=False)
         found = [(ours, theirs) for ours, theirs in pairs if ours > 0 and theirs > 0]
         return [o / t if self.is_rate else t / o for o, t in found]
+
+    @property
+    def label(self) -> str:
+        return f"{self.metric}, {self.unit}"
+
+    def median(self, who: str) -> str:
+        return _short(statistics.median(self.values[who])) if who in self.values else "-"
 
     def is_goal_beside(self, other: str) -> bool:
         return other != OURS and self.goal_beside in ("", other)
@@ -102,14 +111,25 @@ class Report:
                     ratio += f" (goal {measure.goal:g})"
                 if measure.limit is not None and who == OURS:
                     ratio = f"(goal {measure.limit:g} {measure.unit})"
-                figure = f"{measure.metric}, {measure.unit}"
-                head = f"| {measure.benchmark} | {measure.case} | {figure} | {who}"
+                head = f"| {measure.benchmark} | {measure.case} | {measure.label} | {who}"
                 yield f"{head} | {_spread(values)} | {ratio} |"
         for measure in self.measures.values():
             for miss in measure.misses:
                 yield f"MISSED: {measure.benchmark}, {measure.case}, {measure.metric}: {miss}"
         for note in self.notes:
             yield f"NOTE: {note}"
+
+    def columns(self, benchmark: str, metrics: Sequence[str]) -> Iterator[str]:
+        """One row a case and one column a program, with the medians of `metrics` in each."""
+        found = {key: one for key, one in self.measures.items() if key[0] == benchmark}
+        everyone = list(dict.fromkeys(who for one in found.values() for who in one.values))
+        labels = dict.fromkeys(one.label for one in found.values() if one.metric in metrics)
+        yield f"| {benchmark}: {'; '.join(labels)} | {' | '.join(everyone)} |"
+        yield "| --- |" + " --- |" * len(everyone)
+        for case in dict.fromkeys(case for _, case, _ in found):
+            row = [found.get((benchmark, case, metric)) for metric in metrics]
+            cells = ["; ".join(one.median(who) if one else "-" for one in row) for who in everyone]
+            yield f"| {case} | {' | '.join(cells)} |"
 
     def write(self, path: Path) -> None:
         document = {
@@ -124,9 +144,13 @@ class Report:
 
 def versions() -> dict[str, str]:
     """Versions that matter: uvloop up to 0.22 joins the writes of one loop iteration, 0.23 does not."""
-    names = ("trio", "hypercorn", "quart", "fastapi", "uvicorn", "uvloop", "websockets", "redis")
-    installed = {distribution.name for distribution in metadata.distributions()}
-    return {name: metadata.version(name) for name in names if name in installed}
+    names = (
+        *("trio", "hypercorn", "quart", "fastapi", "uvicorn", "uvloop", "websockets", "picows"),
+        "redis",
+    )
+    installed = {distribution.name.lower() for distribution in metadata.distributions()}
+    found = {name: metadata.version(name) for name in names if name in installed}
+    return found | peers.versions()
 
 
 def _spread(values: list[float], unit: str = "") -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 import zlib
+from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.benchmarks.exchange import SeriesFeed, frame
-from tests.benchmarks.load import Counter, Reader
+from tests.benchmarks.load import Counter, Reader, Updates
+from tests.benchmarks.processes import family
 
 
 def update(volume: int) -> bytes:
@@ -52,3 +57,45 @@ def test_exchange_closes_a_candle_before_the_next() -> None:
     assert feed.frames(60_000).count(b'"x":false') == 1
     turned = feed.frames(120_000)
     assert turned.index(b'"x":true') < turned.index(b'"x":false')
+
+
+@dataclass
+class CountingVenue:
+    sent: int = 0
+
+    def get(self, target: str) -> bytes:
+        return json.dumps({"sent": self.sent}).encode()
+
+
+@dataclass
+class Subscriber:
+    counter: Counter
+
+
+async def lost(share: float, sent: int, received: tuple[int, int]) -> int:
+    """Of `sent` updates, when clients have frames from before as well."""
+    venue, clients = CountingVenue(), [Subscriber(Counter()), Subscriber(Counter())]
+    updates = Updates(venue, share, clients)
+    for client in clients:
+        client.counter.frames = 7
+    await updates.resume()
+    venue.sent += sent
+    for client, count in zip(clients, received, strict=True):
+        client.counter.frames += count
+    _, missing = await updates.pause()
+    return missing
+
+
+def test_updates_that_clients_have_not_received_are_counted() -> None:
+    assert asyncio.run(lost(1.0, 120, (120, 120))) == 0
+    assert asyncio.run(lost(1 / 6, 120, (20, 19))) == 1
+
+
+def test_descendants_of_a_process_are_measured_with_it() -> None:
+    with subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None
+        child = int(shell.stdout.readline())
+        assert family(shell.pid) == [shell.pid, child]
+        subprocess.run(["kill", str(child)], check=True)

@@ -44,6 +44,19 @@ def test_table_has_median_spread_and_ratio() -> None:
     assert "| fastapi | 12 (9 to 30) | 12 times (9 to 15) (goal 10) |" in lines[3]
 
 
+def test_columns_have_the_medians_of_all_figures_of_a_case() -> None:
+    made = report()
+    made.add("fan-out", "300", "latency p99", "ms", "smarttrade", 7.0)
+    made.add("fan-out", "idle", "memory", "KB", "smarttrade", 24)
+    made.add("REST", "hot", "requests", "1/s", "smarttrade", 300)
+    assert list(made.columns("fan-out", ("CPU", "latency p99"))) == [
+        "| fan-out: CPU, µs; latency p99, ms | smarttrade | fastapi |",
+        "| --- | --- | --- |",
+        "| 300 | 1; 7 | 12; - |",
+        "| idle | -; - | -; - |",
+    ]
+
+
 def test_figures_are_written(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     made = report()

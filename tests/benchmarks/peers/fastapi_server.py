@@ -14,27 +14,22 @@ import asyncio
 import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import orjson
 import redis.asyncio
 import uvicorn
-import websockets
 from fastapi import FastAPI, HTTPException, Response, WebSocket, WebSocketDisconnect
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 
-SYMBOLS = os.environ["SMARTTRADE_SYMBOLS"].split(",")
-INTERVALS = os.environ["SMARTTRADE_INTERVALS"].split(",")
+from tests.benchmarks.peers.feed import SERIES, Candle, Series, encode, updates
+
 REST_URL = os.environ["BINANCE_REST_URL"]
-WS_URL = os.environ["BINANCE_WS_URL"]
 REDIS_URL = os.environ.get("PEER_REDIS_URL")
 WINDOW = 1000
-
-Series = tuple[str, str]
-Candle = dict[str, Any]
 
 windows: dict[Series, deque[Candle]] = {}
 subscribers: dict[Series, set[WebSocket]] = defaultdict(set)
@@ -65,21 +60,8 @@ async def read_history(http: httpx.AsyncClient, series: Series) -> None:
 
 
 async def follow() -> None:
-    streams = "/".join(f"{s.lower()}@kline_{i}" for s in SYMBOLS for i in INTERVALS)
-    url = f"{WS_URL}/stream?streams={streams}"
-    async for stream in websockets.connect(url, compression=None):
-        with suppress(websockets.ConnectionClosed):
-            async for message in stream:
-                kline = orjson.loads(message)["data"]["k"]
-                candle = {
-                    "time": kline["t"] // 1000,
-                    "open": float(kline["o"]),
-                    "high": float(kline["h"]),
-                    "low": float(kline["l"]),
-                    "close": float(kline["c"]),
-                    "volume": float(kline["v"]),
-                }
-                await publish((kline["s"], kline["i"]), candle, closed=kline["x"])
+    async for series, candle, closed in updates():
+        await publish(series, candle, closed=closed)
 
 
 async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
@@ -100,9 +82,7 @@ async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
                 await pipe.execute()
     if not subscribers[series]:
         return
-    symbol, interval = series
-    message = {"type": "candle", "symbol": symbol, "interval": interval, "candle": candle}
-    text = orjson.dumps(message | {"closed": closed}).decode()
+    text = encode(series, candle, closed=closed).decode()
     for subscriber in tuple(subscribers[series]):
         try:
             await subscriber.send_text(text)
@@ -116,8 +96,7 @@ async def publish(series: Series, candle: Candle, *, closed: bool) -> None:
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=20)) as http:
-        wanted = [(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
-        await asyncio.gather(*(read_history(http, series) for series in wanted))
+        await asyncio.gather(*(read_history(http, series) for series in SERIES))
     following = asyncio.create_task(follow())
     yield
     following.cancel()
@@ -183,5 +162,6 @@ if __name__ == "__main__":
         loop="uvloop",
         ws=os.environ.get("PEER_WS", "auto"),  # type: ignore[arg-type, unused-ignore]
         log_level="warning",
+        ws_ping_interval=None,  # the load answers no pings
         backlog=4096,
     )
