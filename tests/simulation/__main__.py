@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from .plan import KINDS, NAMED, plan_for
+from .plan import KINDS, plan_for
 from .run import Outcome, run, run_seed
 from .seeds import FAILED
+from .shapes import DRAWN, NAMED
 from .shrink import described, shrink
 
 LINES = 60
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--failed", action="store_true", help="every seed that ever failed")
     parser.add_argument("--hours", type=float, default=0.5, help="simulated, for each seed")
     parser.add_argument("--liveness", action="store_true", help="one part is broken for good")
-    parser.add_argument("--shape", choices=sorted(NAMED), help="instead of the seed's own")
+    parser.add_argument(
+        "--shape", choices=sorted({*NAMED, *DRAWN}), help="instead of the seed's own"
+    )
     parser.add_argument("--kinds", type=_kinds, default=(), help="A,B,...: these faults alone")
     parser.add_argument("--shrink", type=int, metavar="SEED", help="find the fewest faults")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print the whole trace")

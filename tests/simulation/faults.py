@@ -22,6 +22,7 @@ from .network import KEEPALIVE_TIMEOUT
 from .plan import Action
 from .process import InjectedCrash, Process
 from .redis_faults import REDIS_FAULTS
+from .shard_faults import SHARD_FAULTS
 from .violation import Violation
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ UPDATE_TIMEOUT = 30.0
 CRASH_TIMEOUT = 20.0  # seconds in which an actor takes another message, or it is left alone
 
 ACTORS = ("store", "hub", "stream", "backfill", "audit", "listing", "web", "feed", "redis",
-          "journal", "journal-0", "journal-1", "relay", "relay-0", "relay-1")  # fmt: skip
+          "journal", "relay", *(f"{name}-{n}" for name in ("journal", "relay") for n in range(4)))  # fmt: skip
 
 
 async def perform(world: World, action: Action, rng: Random) -> None:
@@ -286,6 +287,7 @@ async def _ingest_dead(world: World, action: Action, rng: Random) -> None:
 
 KINDS: dict[str, Callable[[World, Action, Random], Awaitable[None]]] = {
     **REDIS_FAULTS,
+    **SHARD_FAULTS,
     "crash": _crash,
     "crash_on_message": _crash_on_message,
     "kill": _kill,

@@ -7,58 +7,18 @@ the others: that is how a failing run is shrunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf
 from random import Random
 from typing import Any
 
-from smarttrade.market.interval import Interval
 from smarttrade.role import Role
 from smarttrade.simulator import RANDOM_FAULTS
 from tests.fakes.unhandled import UNHANDLED
 
+from .shapes import Shape, shape_of
+
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
-
-
-USUAL: Mapping[str, Any] = {"audit_round": 60.0, "rotate_after": 300.0, "stop_timeout": 2.0}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What there is in a world."""
-
-    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
-    intervals: tuple[Interval, ...] = (Interval.MINUTE_1, Interval.MINUTE_5)
-    processes: tuple[Role, ...] = (Role.SERVE,)
-    has_redis: bool = False
-    symbols_of: tuple[tuple[str, ...], ...] = ()
-    """Of each process, where their settings differ; those with fewer symbols leave in the end."""
-    shards: int = 1
-    """Parts of which each has a server of its own, as in a cluster."""
-    shard_of: tuple[int | None, ...] = ()
-    """The one that each process feeds; None for all of them."""
-    foreign: frozenset[int] = frozenset()
-    """Numbers of the processes that read another exchange, at the same Redis."""
-    steady: int = 3
-    """Clients that stay until the end and reconnect whenever they lose their connection."""
-    series_each: int = 2
-    latency: float = 0.0
-    """Seconds in each direction between a client and a process."""
-    sockets: float = 0.8
-    """Share of client connections that look like sockets to the service."""
-    push_every: int = 2
-    """Seconds between two pushes of a series at the exchange; 2 is what it documents."""
-    quiet: bool = False
-    """Whether the last symbol has minutes without a trade."""
-    request_size: int = 0
-    """Bytes of a SUBSCRIBE that the exchange reads, if not as many as in production. Then few streams
-    are in the URL, too, so that a world of some series subscribes as others do with hundreds."""
-    settings: Mapping[str, Any] = field(default_factory=lambda: USUAL)
-
-    @property
-    def afflicted(self) -> tuple[str, ...]:
-        """The symbols that faults of single symbols happen to: all but the last of several."""
-        return self.symbols[:-1] or self.symbols
 
 
 @dataclass(frozen=True)
@@ -87,94 +47,15 @@ class Plan:
 
     @property
     def healthy(self) -> tuple[str, ...]:
-        """Symbols that no fault concerns, but cuts, where all others concern single symbols."""
+        """Symbols that no fault concerns, but cuts, where all others concern single symbols or shards."""
         kinds = {action.kind for action in self.actions} - {"client"}
-        return self.shape.symbols[len(self.shape.afflicted) :] if kinds <= {*SYMBOL, "cut"} else ()
+        if kinds <= {*SYMBOL, "cut"}:
+            return self.shape.symbols[len(self.shape.afflicted) :]
+        return self.shape.spared if kinds <= {*SHARD} else ()
 
     def only(self, actions: tuple[Action, ...]) -> Plan:
         return replace(self, actions=actions)
 
-
-_TEN = (
-    *("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT"),
-    *("LTCUSDT", "ADAUSDT", "ALGOUSDT", "ATOMUSDT", "POLUSDT"),
-)
-
-SHAPES: tuple[tuple[int, Shape], ...] = (
-    (4, Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=2, series_each=1)),
-    (3, Shape(("BTCUSDT", "ETHUSDT"), (Interval.MINUTE_1, Interval.MINUTE_3))),
-    (2, Shape(("BTCUSDT",), (Interval.MINUTE_1, Interval.MINUTE_5), has_redis=True)),
-    (
-        3,
-        Shape(
-            ("BTCUSDT",),
-            (Interval.MINUTE_1,),
-            processes=(Role.INGEST, Role.INGEST, Role.GATEWAY, Role.GATEWAY),
-            has_redis=True,
-            steady=3,
-            series_each=1,
-        ),
-    ),
-    (1, Shape(("BTCUSDT",), processes=(Role.SERVE, Role.SERVE), has_redis=True)),
-    (
-        1,
-        Shape(
-            intervals=(Interval.MINUTE_1,),
-            processes=(Role.INGEST, Role.INGEST, Role.GATEWAY),
-            has_redis=True,
-            symbols_of=(("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("BTCUSDT", "ETHUSDT")),
-        ),
-    ),
-    (
-        1,
-        Shape(
-            ("BTCUSDT",),
-            (Interval.MINUTE_1,),
-            processes=(Role.INGEST, Role.SERVE, Role.INGEST, Role.GATEWAY),
-            has_redis=True,
-            foreign=frozenset({1, 2}),
-            series_each=1,
-        ),
-    ),
-    (
-        1,
-        Shape(
-            _TEN,
-            (Interval.MINUTE_1, Interval.MINUTE_3, Interval.MINUTE_5),
-            series_each=6,
-            request_size=200,
-        ),
-    ),
-    (
-        1,
-        Shape(
-            intervals=(Interval.MINUTE_1,),
-            processes=(Role.INGEST, Role.INGEST, Role.INGEST, Role.GATEWAY),
-            has_redis=True,
-            shards=2,
-            shard_of=(0, 1, None, None),
-        ),
-    ),
-)
-
-_SIX = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
-
-NAMED = {
-    "full": Shape(_TEN, _SIX, steady=20, series_each=10, settings={"audit_round": 120.0}),
-    "thinned": Shape(("BTCUSDT",), (Interval.MINUTE_1,), steady=1, series_each=1, push_every=10),
-    "no rotation": Shape(settings={**USUAL, "rotate_after": 82800.0}),
-    "one": SHAPES[0][1],
-    "two": SHAPES[1][1],
-    "redis": SHAPES[2][1],
-    "deployment": SHAPES[3][1],
-    "pair": SHAPES[4][1],
-    "uneven": SHAPES[5][1],
-    "origins": SHAPES[6][1],
-    "many": SHAPES[7][1],
-    "shards": SHAPES[8][1],
-    "gateway": replace(SHAPES[3][1], processes=(Role.INGEST, Role.GATEWAY)),
-}
-"""To be asked for by name; the first two are those that speed is measured with."""
 
 CROWD = ("churn", "flood", "stall", "trickle", "vanish", "legacy", "poll", "herd", "visit")
 """What a client that is here for a while does; see clients.py."""
@@ -184,6 +65,9 @@ REDIS = ("redis_frozen", "redis_refusing", "redis_slow", "redis_emptied", "redis
          "redis_damaged_list", "redis_damaged_entry")  # fmt: skip
 SYMBOL = ("failing", "unknown", "halt_one", "roll_back", "stall_one")
 """What concerns one symbol alone: nothing else may notice."""
+SHARD = ("shard_silent", "shard_late", "shard_slow", "shard_frozen", "shard_lags", "shard_symbols",
+         "lease_lost")  # fmt: skip
+"""What concerns one shard alone: clients of the others' symbols must not notice."""
 PEER = ("peer_late", "peer_stall")
 """What one process alone sees of the exchange."""
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
@@ -192,9 +76,9 @@ EXCHANGE = {*RANDOM_FAULTS, *SYMBOL, *PEER, "hosts", "hole"}
 FEED = tuple(sorted(EXCHANGE - UNHANDLED))
 FOR_GOOD = ("endpoint_dead", "clients_dead", "symbol_silent", "symbol_failing", "symbols_failing",
             "symbol_unknown", "symbol_halted", "streams_silent", "redis_gone", "gateway_alone",
-            "ingest_dead")  # fmt: skip
+            "ingest_dead", "shard_dead")  # fmt: skip
 """What stays broken in the liveness mode."""
-KINDS = (*sorted(EXCHANGE), *REDIS, *PROCESS, *FOR_GOOD)
+KINDS = (*sorted(EXCHANGE), *REDIS, *SHARD, *PROCESS, *FOR_GOOD)
 """Of faults; to be asked for by name."""
 
 
@@ -208,12 +92,11 @@ def plan_for(
 ) -> Plan:
     """The plan of a seed; of the same seed, hours and so on it is always the same.
 
-    `named` is a world of `NAMED` instead of the seed's own; with `kinds` there are faults of these
+    `named` is a world of `NAMED` or `DRAWN` instead of the seed's own; with `kinds` there are faults of these
     kinds alone, one a minute, or one of them for good with `liveness`.
     """
     rng = Random(f"plan {seed}")
-    shape = rng.choices([s for _, s in SHAPES], weights=[w for w, _ in SHAPES])[0]
-    shape = _varied(shape, rng) if named is None else NAMED[named]
+    shape = shape_of(seed, rng, named)
     seconds = hours * 3600
     if kinds and not liveness:
         actions = _crowd(rng, seconds, per_minute=0.5)
@@ -230,33 +113,16 @@ def plan_for(
     return Plan(seed, shape, seconds, tuple(actions), is_liveness=liveness)
 
 
-def _varied(shape: Shape, rng: Random) -> Shape:
-    return replace(
-        shape,
-        latency=rng.choice((0.0, 0.0, 0.02, 0.3)),
-        push_every=rng.choice((2, 2, 4, 10)),
-        shards=_shards(shape, rng),
-        quiet=len(shape.symbols) > 1 and rng.random() < 0.3,
-        settings={
-            "audit_round": 60.0,
-            "rotate_after": rng.choice((300.0, 900.0, 82800.0)),
-            "stall_timeout": rng.choice((10.0, 30.0)),
-            "max_pending_bytes": rng.choice((256 * 1024, 16 * 1024 * 1024)),
-            "stop_timeout": rng.choice((2.0, 8.0)),
-        },
-    )
-
-
-def _shards(shape: Shape, rng: Random) -> int:
-    drawn = rng.choice((1, 1, 2))
-    can_be_drawn = shape.has_redis and not shape.foreign and shape.shards == 1
-    return drawn if can_be_drawn else shape.shards
-
-
 def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
     found = _crowd(rng, seconds, per_minute=rng.choice((0.3, 1.0)))
     if rng.random() < FAULT_FREE:
         return found
+    if shape.shard_of:
+        is_alone = rng.random() < 0.5
+        for at in _times(rng, seconds, 0.5 if is_alone else 0.2):
+            found.append(_shard_fault(rng, at, rng.choice(SHARD), shape))
+        if is_alone:
+            return found
     # Some runs have faults of all kinds, others many of one kind.
     feed, process, redis = rng.choice(((0.4, 0.1, 0.2), (1.2, 0, 0), (0, 0.4, 0), (0.2, 0.1, 0.6)))
     kinds = rng.sample(FEED, rng.choice((3, 8, len(FEED))))
@@ -351,6 +217,8 @@ def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) ->
         return _process_fault(rng, at, kind, shape)
     if kind in REDIS:
         return _redis_fault(rng, at, kind)
+    if kind in SHARD:
+        return _shard_fault(rng, at, kind, shape)
     return _feed_fault(rng, at, kind, shape, seconds)
 
 
@@ -395,6 +263,20 @@ def _redis_fault(rng: Random, at: float, kind: str) -> Action:
     return Action(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
+def _shard_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
+    arguments: dict[str, Any] = {"shard": rng.choice(shape.afflicted_shards)}
+    lasting = round(rng.uniform(2, 60), 1)
+    if kind == "shard_slow":
+        arguments["by"] = rng.choice((0.05, 0.4, 0.9))
+    elif kind == "shard_lags":
+        arguments["process"] = rng.randrange(len(shape.processes))
+        arguments["by"] = rng.choice((0.2, 0.5, 0.9))
+    elif kind == "lease_lost":
+        arguments["how"] = rng.choice(("expires", "is taken"))
+        lasting = 0.0
+    return Action(at, kind, arguments, lasting, rng.getrandbits(32))
+
+
 def _broken_for_good(rng: Random, shape: Shape, kinds: Sequence[str] = ()) -> Action:
     """One part that never works again: all others must go on."""
     kind = rng.choice(kinds or _can_break(shape))
@@ -409,6 +291,8 @@ def _can_break(shape: Shape) -> list[str]:
         kinds.append("streams_silent")
     if len(shape.symbols) > 1 and not shape.quiet:
         kinds += ["symbol_silent", "symbol_unknown", "symbol_halted"]
+    if shape.shard_of:
+        return [*kinds, "gateway_alone", *(["shard_dead"] if shape.spared else [])]
     if shape.symbols_of or shape.foreign:  # no other process can take over all that it does
         return kinds
     if shape.has_redis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from random import Random
@@ -21,7 +22,7 @@ from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.store.origin import Exchange as Origin
 from smarttrade.store.shards import make_shard
-from smarttrade.web.counters import Counters
+from smarttrade.web.counters import Counters as ServiceCounters
 from tests.fakes.database import BINANCE
 from tests.fakes.memory_net import _Backend, _Stream
 
@@ -86,7 +87,7 @@ class ProcessRun:
         self.ends: list[End] = []
         self.to_exchange: list[End] = []
         self.listeners: list[Listener] = []
-        self.counters = Counters()
+        self.counters = ServiceCounters()
         self.redis_links = process.connect_to_redis()
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
@@ -159,9 +160,10 @@ class ProcessRun:
         self.listeners.append(Listener())
         return self.listeners[-1:]
 
-    def cut_off_redis(self, *, is_cut: bool) -> None:
+    def cut_redis_links(self) -> None:
+        """As far as the process is cut off from Redis now."""
         for link in self.redis_links:
-            link.is_cut = is_cut
+            link.is_cut = self.process.is_cut_off_shard(link.shard.number)
 
     # What reaches it
 
@@ -209,8 +211,10 @@ class Process:
         truth: Truth,
         *,
         is_foreign: bool = False,
+        starts_after: float = 0.0,
     ) -> None:
         self._truth = truth
+        self._starts_after = starts_after
         self.is_foreign = is_foreign
         """Whether it reads another exchange: it must not serve what is stored, and may end."""
         self.name = f"{role.value}-{number}"
@@ -230,6 +234,7 @@ class Process:
         self._spawn = spawn
         self._rng = rng
         self._cut_off: set[str] = set()
+        self._cut_shards: Counter[int] = Counter()
 
     @property
     def site(self) -> str:
@@ -274,7 +279,7 @@ class Process:
         if current is None:
             return
         if what == "redis":
-            current.cut_off_redis(is_cut=True)
+            current.cut_redis_links()
         elif what == "exchange":
             for end in current.to_exchange:
                 end.cut()
@@ -304,7 +309,34 @@ class Process:
             self.troubled_at = trio.current_time()
         self._cut_off.clear()
         if self.current is not None:
-            self.current.cut_off_redis(is_cut=False)
+            self.current.cut_redis_links()
+
+    @property
+    def feeds(self) -> range:
+        """The shards that it writes while it leads."""
+        return self.settings.own_shards if self.role.has_feed else range(0)
+
+    def is_cut_off_shard(self, shard: int) -> bool:
+        return "redis" in self._cut_off or self._cut_shards[shard] > 0
+
+    def cut_off_shard(self, shard: int) -> None:
+        """A partition from the server of one shard, until as many calls of `rejoin_shard`."""
+        self._cut_shards[shard] += 1
+        self._cut_links()
+
+    def rejoin_shard(self, shard: int) -> None:
+        self._cut_shards[shard] -= 1
+        self._cut_links()
+
+    def _cut_links(self) -> None:
+        if self.current is not None:
+            self.current.cut_redis_links()
+
+    def restart_with(self, symbols: Sequence[str]) -> None:
+        """An operator changes the setting, and restarts it."""
+        self.settings = self.settings.model_copy(update={"symbols": tuple(symbols)})
+        if self.current is not None:
+            self.current.kill()
 
     def lose_connections(self) -> None:
         """All its clients' connections are reset."""
@@ -315,13 +347,14 @@ class Process:
 
     async def run(self) -> None:
         """Start it, again and again, until `finish`."""
+        await trio.sleep(self._starts_after)
         while not self.is_over:
             if self.is_foreign:
                 await self._until_namespace_is_taken()
             self.current = current = ProcessRun(self)
             self.starts += 1
             self._truth.last_started = trio.current_time()
-            current.cut_off_redis(is_cut="redis" in self._cut_off)
+            current.cut_redis_links()
             self._trace.note(self.name, "starts")
             await self._run(current)
             if self.has_left():

@@ -171,7 +171,7 @@ async def _write_overtaken(world: World, action: Action, rng: Random) -> None:
         await trio.sleep(action.seconds + 1)
     finally:
         link.late_by = 0.0
-        link.is_cut = process.is_cut_off("redis")
+        link.is_cut = process.is_cut_off_shard(link.shard.number)
 
 
 async def _answers_lost(world: World, action: Action, rng: Random) -> None:

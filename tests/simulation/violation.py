@@ -17,12 +17,14 @@ INVARIANTS = {
     " reported as an unfilled gap; what it has, the exchange has",
     "contract": "every message can be read, every status and close code is one of the contract's",
     "answers-in-time": "an answer takes no virtual time unless something is broken just then",
-    "healthy-unaffected": "where only single symbols have faults, clients of all others have every"
+    "healthy-unaffected": "where only single symbols or shards have faults, clients of all others have every"
     " candle within 30 s of its end",
     "bounded": "mailboxes and what is pending for a client are within their bounds",
     "budgets": "the exchange's limits are never exceeded; a process that it blocked asks nothing",
     "silence-ends": "a connection that is open and silent is replaced by one to another host, even"
     " if REST cannot prove that there were trades",
+    "silence-is-reported": "clients of a gateway learn that the feed is stale when one shard is not"
+    " written for longer than the setting allows",
     "stored-never-back": "no write undoes a stored close, or ends a stored list earlier",
     "one-writer": "nothing is written to Redis but by the one who leads",
     "no-failure-of-our-own": "no actor and no connection fails, but for crashes on purpose",

@@ -105,6 +105,8 @@ class World(LogReceiver):
         self.series = [Series(s, i) for s in shape.symbols for i in shape.intervals]
         self.broken: set[str] = set()
         """Processes and symbols that cannot work any more, by name."""
+        self.unready: set[str] = set()
+        """Processes that go on, but are not ready, because some of their symbols cannot work."""
         self._crowd = trio.CancelScope()
         self._nursery: trio.Nursery
 
@@ -154,12 +156,14 @@ class World(LogReceiver):
                 Random(f"process {self.plan.seed} {number}"),
                 self.truth,
                 is_foreign=is_foreign,
+                starts_after=shape.starts_after[number] if shape.starts_after else 0.0,
             )
             self.processes.append(process)
             if not is_foreign:
                 self._nursery.start_soon(process.run)
 
     async def _begin(self) -> None:
+        await trio.sleep(max(self.plan.shape.starts_after, default=0.0))
         for process in self.processes:
             if not process.is_foreign:
                 await self._until_ready(process, STARTS_TIMEOUT)
@@ -225,19 +229,25 @@ class World(LogReceiver):
         began, ready_timeout = trio.current_time(), READY_TIMEOUT + self._longest_pause()
         alive = [process for process in self.processes if self.must_work(process)]
         for process in alive:
-            await self._until_ready(process, ready_timeout - (trio.current_time() - began))
+            if process.name not in self.unready:
+                await self._until_ready(process, ready_timeout - (trio.current_time() - began))
         self.figures.ready_after = trio.current_time() - began
         await trio.sleep(SETTLE + self.settings.audit_round)
         minute = 60 - self.exchange.now() / 1000 % 60
         await trio.sleep(minute + 12)
         for process in alive:
-            await self._until_ready(process, 30)
+            if process.name not in self.unready:
+                await self._until_ready(process, 30)
             await self._compare_pages(process)
+        self._compare_views()
+
+    def _compare_views(self) -> None:
         for client in self.clients:
-            if client.process is not None and client.process.name in self.broken:
-                if client.feed != "stale":
-                    text = f"{client.name} does not know that {client.process.name} is stale"
-                    raise Violation("equal-once-calm", text)
+            name = "" if client.process is None else client.process.name
+            if name in {*self.broken, *self.unready} and client.feed != "stale":
+                text = f"{client.name} does not know that {name} is stale"
+                raise Violation("equal-once-calm", text)
+            if name in self.broken:
                 continue
             for series in client.wanted:
                 if series.symbol in self.broken:
@@ -261,10 +271,16 @@ class World(LogReceiver):
     def _stop_the_incomplete(self) -> None:
         """Stop processes with fewer symbols than others for good: what they publish is incomplete."""
         for process in self.processes:
-            if len(process.settings.symbols) < len(self.plan.shape.symbols):
+            if process.role.has_feed and len(process.settings.symbols) < len(
+                self.plan.shape.symbols
+            ):
                 process.stays_away = True
                 if process.current is not None:
                     process.current.kill()
+
+    def writers_of(self, shard: int) -> list[Process]:
+        """Processes that may lead it."""
+        return [p for p in self.processes if shard in p.feeds and not p.is_foreign]
 
     def process_of(self, action: Action) -> Process:
         number: int = action.arguments["process"]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.plan import NAMED, Action, Plan, plan_for
+from tests.simulation.plan import Action, Plan, plan_for
 from tests.simulation.plants import PLANTS, Plant, find
 from tests.simulation.run import Outcome, run, run_seed
 from tests.simulation.seeds import FAILED, Failed
+from tests.simulation.shapes import NAMED
 from tests.simulation.shrink import described, shrink
 
 HOURS = 0.03  # of trouble; the calm afterwards takes as long again
@@ -59,6 +60,16 @@ def test_same_seed_gives_the_same_trace_twice_and_another_one_does_not() -> None
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_breaks(seed: int) -> None:
     check(run_seed(seed, HOURS))
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_nothing_breaks_where_there_are_several_shards(seed: int) -> None:
+    check(run_seed(seed, HOURS, named="sharded"))
+
+
+def test_others_go_on_when_one_shard_is_not_written_any_more() -> None:
+    plan = plan_for(5, HOURS, named="sharded", kinds=("shard_dead",), liveness=True)
+    check(run(plan))
 
 
 def test_others_go_on_when_one_part_is_broken_for_good() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..plan import Plan, plan_for
 from ..run import Outcome, run
-from . import feed, history, hostile, kept, sessions, streams, symbols, takeover
+from . import feed, history, hostile, kept, sessions, shards, streams, symbols, takeover
 
 HOURS = 0.2
 
@@ -183,6 +183,28 @@ PLANTS = (
         streams.subscriptions_unconfirmed,
         3,
         "many",
+    ),
+    Plant(
+        "a gateway stops while one shard is silent",
+        shards.silence_stops_all,
+        10,
+        "sharded",
+        ("shard_silent",),
+    ),
+    Plant(
+        "the silence of one shard is not reported",
+        shards.silence_hidden,
+        10,
+        "sharded",
+        ("shard_silent",),
+    ),
+    Plant("the catalogue of one shard is taken for all", shards.one_catalogue, 10, "sharded"),
+    Plant(
+        "a shard that is not written at the start is given up",
+        shards.absent_shard_given_up,
+        10,
+        "sharded",
+        ("shard_late",),
     ),
 )
 
