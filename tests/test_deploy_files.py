@@ -1,9 +1,15 @@
-"""The deployment files are what Kubernetes and nginx take, and publish only what is public."""
+"""The deployment files are what Kubernetes, systemd and nginx take, and publish only what is public."""
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Iterator
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,10 @@ from smarttrade.web.metrics import scrape
 
 DEPLOY = Path(__file__).parents[1] / "docs" / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+KUBECTL = shutil.which("kubectl")
+ANALYZE = shutil.which("systemd-analyze")
+PROGRAM = "/opt/smarttrade/venv/bin/smarttrade"
+needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="no kubectl here")
 PUBLIC = (
     *("/", "/static/chart.js", "/candles/BTCUSDT/1m", "/symbols", "/intervals", "/health"),
     *("/streaming/status", "/udf/config", "/ws/candles", "/ws/candles/BTCUSDT", "/inspect"),
@@ -25,10 +35,18 @@ PRIVATE = ("/metrics", "/system", "/ready", "/metrics/", "/static", "/anything",
 
 
 def resources() -> Iterator[tuple[str, dict[str, Any]]]:
-    for file in sorted(KUBERNETES.glob("*.yaml")):
+    for file in sorted(KUBERNETES.rglob("*.yaml")):
         if file.name != "kustomization.yaml":
             for resource in yaml.safe_load_all(file.read_text("utf-8")):
                 yield file.name, resource
+
+
+def rendered(overlay: str) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` of that directory would send."""
+    assert KUBECTL is not None
+    command = [KUBECTL, "kustomize", str(KUBERNETES / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def resource(kind: str, name: str) -> dict[str, Any]:
@@ -45,9 +63,46 @@ def test_manifests_are_valid(file: str) -> None:
             kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_kustomization_has_every_manifest() -> None:
-    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text("utf-8"))
-    assert set(kustomization["resources"]) == {file for file, _ in resources()}
+@pytest.mark.parametrize("directory", ["base", "ingest"])
+def test_kustomization_has_every_manifest(directory: str) -> None:
+    there = {file.name for file in (KUBERNETES / directory).glob("*.yaml")}
+    kustomization = yaml.safe_load(
+        (KUBERNETES / directory / "kustomization.yaml").read_text("utf-8")
+    )
+    assert set(kustomization["resources"]) == there - {"kustomization.yaml"}
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", [".", "shards"])
+def test_rendered_overlay_is_valid(overlay: str) -> None:
+    for each in rendered(overlay):
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+
+
+@needs_kubectl
+def test_each_shard_has_its_own_ingests_and_budget() -> None:
+    every = rendered("shards")
+    (configuration,) = (each for each in every if each["kind"] == "ConfigMap")
+    shards = range(int(configuration["data"]["SMARTTRADE_SHARDS"]))
+    ingests = {
+        each["metadata"]["name"]: each
+        for each in every
+        if each["kind"] == "Deployment" and each["metadata"]["name"] != "gateway"
+    }
+    budgets = {
+        each["metadata"]["name"]: each["spec"]["selector"]
+        for each in every
+        if each["kind"] == "PodDisruptionBudget"
+    }
+    assert set(ingests) == {f"ingest-{number}" for number in shards}
+    for number in shards:
+        deployment = ingests[f"ingest-{number}"]["spec"]
+        (container,) = deployment["template"]["spec"]["containers"]
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        assert variables["SMARTTRADE_SHARD"] == str(number)
+        assert deployment["replicas"] == 2
+        assert deployment["selector"] == budgets[f"ingest-{number}"]
+        assert deployment["selector"]["matchLabels"]["smarttrade/shard"] == str(number)
 
 
 @pytest.mark.parametrize("name", ["ingest", "gateway"])
@@ -76,6 +131,52 @@ def test_autoscaler_uses_a_metric_that_exists() -> None:
     )
     assert metric == "smarttrade_hub_subscribers"
     assert "subscribers" in Path(scrape.__file__).with_name("descriptions.py").read_text("utf-8")
+
+
+def units() -> dict[str, Mapping[str, list[str]]]:
+    """The settings of each systemd unit, by its name."""
+    found = {}
+    for file in sorted(DEPLOY.glob("*.service")):
+        settings: dict[str, list[str]] = {}
+        for line in file.read_text("utf-8").splitlines():
+            if "=" in line and not line.startswith("#"):
+                name, _, value = line.partition("=")
+                settings.setdefault(name, []).append(value)
+        found[file.name] = settings
+    return found
+
+
+def test_units_differ_in_what_they_start_only() -> None:
+    first, *others = units().values()
+    own = ("Description", "ExecStart")
+    for other in others:
+        assert {name for name in first if first[name] != other.get(name)} == set(own)
+        assert first.keys() == other.keys()
+
+
+@pytest.mark.parametrize("name", units())
+def test_unit_starts_a_command_with_options_that_there_are(name: str) -> None:
+    (line,) = units()[name]["ExecStart"]
+    line = line.replace("%i", "63").replace("$$", "$").replace(PROGRAM, "echo")
+    done = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
+    command, *options = done.stdout.split()
+    parser = argparse.ArgumentParser()
+    import_module(f"smarttrade.cli.{command}").add_arguments(parser)
+    given = parser.parse_args(options)
+    if "%i" in units()[name]["ExecStart"][0]:
+        assert 0 < int(given.PORT) < 2**16
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="no systemd here")
+@pytest.mark.parametrize("name", units())
+def test_unit_is_what_systemd_takes(name: str, tmp_path: Path) -> None:
+    text = (DEPLOY / name).read_text("utf-8").replace(PROGRAM, sys.executable)
+    (tmp_path / name).write_text(text)
+    instance = tmp_path / name.replace("@", "@0")
+    done = subprocess.run(
+        [str(ANALYZE), "verify", str(instance)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["nginx.conf", "nginx-compose.conf"])
