@@ -133,7 +133,7 @@ def test_autoscaler_uses_a_metric_that_exists() -> None:
     assert "subscribers" in Path(scrape.__file__).with_name("descriptions.py").read_text("utf-8")
 
 
-def units() -> dict[str, Mapping[str, list[str]]]:
+def units() -> Mapping[str, Mapping[str, list[str]]]:
     """The settings of each systemd unit, by its name."""
     found = {}
     for file in sorted(DEPLOY.glob("*.service")):

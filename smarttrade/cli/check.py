@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
@@ -15,6 +16,7 @@ from ..role import Role
 from ..settings import VARIABLES, Settings
 from ..settings.sources import Loaded
 from ..settings.values import shown
+from ..store.shards import shard_of
 from ..telemetry.logs import configure_logs
 from .check_exchange import check_rest, check_streams
 from .check_redis import check_redis
@@ -59,11 +61,23 @@ def _configuration(loaded: Loaded) -> Iterable[CheckResult]:
             text = f"{variable.name} = {value} ({loaded.origins[variable.name]})"
             yield CheckResult(Level.OK, "setting", text)
     yield CheckResult(Level.OK, "setting", f"{_count(loaded)} have their defaults: see --help-all")
+    yield from _symbols_of_shards(loaded.settings)
     for name, meant in loaded.unknown.items():
         hint = f"; did you mean {meant}?" if meant else ""
         yield CheckResult(Level.WARN, "setting", f"{name} is unknown and ignored{hint}")
     for old, current in loaded.deprecated.items():
         yield CheckResult(Level.WARN, "setting", f"{old} is deprecated: use {current}")
+
+
+def _symbols_of_shards(settings: Settings) -> Iterable[CheckResult]:
+    if settings.shards == 1:
+        return
+    counts = Counter(shard_of(symbol, settings.shards) for symbol in settings.symbols)
+    numbers = [counts[number] for number in range(settings.shards)]
+    text = f"symbols of each: {', '.join(map(str, numbers))}"
+    if 0 in numbers:
+        text += "; one without needs no ingest"
+    yield CheckResult(Level.OK, "shards", text)
 
 
 def _count(loaded: Loaded) -> int:

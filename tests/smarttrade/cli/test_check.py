@@ -20,6 +20,7 @@ from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
 from smarttrade.store.redis_address import redis_address
 from smarttrade.store.rehearsal import unfit
+from smarttrade.store.shards import shard_of
 from tests.fakes.redis_cluster import running_cluster
 from tests.fakes.redis_sentinel import running_sentinels
 from tests.fakes.redis_server import RedisServer, binaries
@@ -76,6 +77,18 @@ async def test_built_in_exchange_is_checked_without_a_network(
     assert found == [["ok", name] for name in
                      ("setting", "exchange", "rest", "clock", "symbols", "stream", "redis")]  # fmt: skip
     assert "simulator" in lines[1]
+
+
+async def test_how_many_symbols_each_shard_has_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loaded = Loaded(Settings(use_memory_store=True, shards=4), {})
+    await report(loaded, Network.direct(), simulated=True)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if " shards " in line)
+    numbers = [0] * 4
+    for symbol in loaded.settings.symbols:
+        numbers[shard_of(symbol, 4)] += 1
+    assert line == f"ok    shards    symbols of each: {', '.join(map(str, numbers))}"
 
 
 async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> None:
