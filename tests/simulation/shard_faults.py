@@ -145,6 +145,7 @@ async def _dead(world: World, action: Action, rng: Random) -> None:
     world.unready.update(p.name for p in world.processes if p.role is Role.GATEWAY)
     for process in world.writers_of(shard):
         process.cut_off_shard(shard)
+        world.unready.add(process.name)
     await trio.lowlevel.checkpoint()
 
 
