@@ -55,6 +55,7 @@ class FrameQueue:
         "_memory",
         "_nursery",
         "_pending",
+        "_received",
         "_report_end",
         "_send_now",
         "_transport",
@@ -78,6 +79,7 @@ class FrameQueue:
         self._counters = counters
         self._memory = memory or WaitingBytes(max_pending_bytes)
         self._pending = Pending(self._memory)
+        self._received = 0
         self._memory.join(self)
         self._lock = trio.Lock()
         self._nursery: trio.Nursery | None = None
@@ -175,17 +177,29 @@ class FrameQueue:
     def count_for(self, memory: WaitingBytes) -> None:
         """From now on, `memory` counts what waits here; before anything does."""
         assert not self._pending
+        assert not self._received
         self._memory.leave(self)
         self._memory = memory
         self._pending = Pending(memory)
         memory.join(self)
 
+    def count_received(self, change: int) -> None:
+        """Count so many bytes more, or fewer, that the client sent and that wait to be handled.
+
+        Until the outbox ends: what its client sent is dropped soon after that.
+        """
+        if self.closed_reason is None:
+            self._received += change
+            self._memory.add(change)
+            if change > 0:
+                self._memory.enforce()
+
     def held(self, share: Callable[[bytes], float]) -> float:
-        return self._pending.held(share)
+        return self._received + self._pending.held(share)
 
     def exceed(self) -> None:
         """Overflow, because too much waits for all clients."""
-        if self.closed_reason is None and self._pending:
+        if self.closed_reason is None and (self._pending or self._received):
             self._counters.closed_for_memory += 1
             self.overflow()
 
@@ -320,6 +334,7 @@ class FrameQueue:
         if self._written is not None:
             self._written.set()
         if self.closed_reason is None:
+            self.count_received(-self._received)
             self.closed_reason = why
             if self._report_end is not None:
                 self._report_end(why)

@@ -1,4 +1,5 @@
-"""The memory that holds what waits for clients: counted and limited, for many of them together.
+"""The memory that holds what waits for clients, and what they sent that waits to be handled:
+counted and limited, for many of them together.
 
 Bytes that wait for several clients, such as a snapshot that all of them ask for, are in memory once
 and count once. That holds for large objects; a small frame counts for each client, since its place
@@ -21,7 +22,7 @@ necessary again: to find the largest, all are looked at."""
 
 
 class Waiter(Protocol):
-    """A client that bytes wait for."""
+    """A client that bytes wait for, or whose bytes wait."""
 
     def held(self, share: Callable[[bytes], float]) -> float:
         """Bytes that it holds; of an object that others hold too, its `share`."""

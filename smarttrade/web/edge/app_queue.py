@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 import trio
@@ -13,13 +14,20 @@ class AppQueue:
     """For one sender and one receiver. A memory channel would do, but takes 2.3 KB a client."""
 
     __slots__ = (
-        *("_arrived", "_bytes", "_events", "_is_closed", "_max_bytes", "_max_size", "_taken"),
+        *("_arrived", "_bytes", "_count", "_events", "_is_closed", "_max_bytes", "_max_size"),
+        "_taken",
     )
 
-    def __init__(self, max_size: int, max_bytes: int) -> None:
-        """At most `max_size` events, of `max_bytes` of memory; a larger one waits alone."""
+    def __init__(
+        self, max_size: int, max_bytes: int, count: Callable[[int], object] = lambda _: None
+    ) -> None:
+        """At most `max_size` events, of `max_bytes` of memory; a larger one waits alone.
+
+        `count` is called with the bytes by which what waits becomes more or less.
+        """
         self._max_size = max_size
         self._max_bytes = max_bytes
+        self._count = count
         self._events: list[ASGIReceiveEvent] = []
         self._bytes = 0
         self._is_closed = False
@@ -38,7 +46,7 @@ class AppQueue:
         if not self._has_room(event):
             raise trio.WouldBlock
         self._events.append(event)
-        self._bytes += memory_of(event)
+        self._add(memory_of(event))
         if self._arrived is not None:
             self._arrived.set()
 
@@ -48,12 +56,17 @@ class AppQueue:
         Raises:
             trio.BrokenResourceError: the receiver has ended.
         """
-        while not self._has_room(event) and not self._is_closed:
-            self._taken = trio.Event()
-            try:
-                await self._taken.wait()
-            finally:
-                self._taken = None
+        size = memory_of(event)
+        self._count(size)
+        try:
+            while not self._has_room(event) and not self._is_closed:
+                self._taken = trio.Event()
+                try:
+                    await self._taken.wait()
+                finally:
+                    self._taken = None
+        finally:
+            self._count(-size)
         self.put_nowait(event)
 
     async def receive(self) -> ASGIReceiveEvent:
@@ -69,16 +82,21 @@ class AppQueue:
         if self._taken is not None:
             self._taken.set()
         event = self._events.pop(0)
-        self._bytes -= memory_of(event)
+        self._add(-memory_of(event))
         return event
 
     def close(self) -> None:
         """The receiver has ended: nothing more is kept."""
         self._is_closed = True
         self._events.clear()
-        self._bytes = 0
+        self._add(-self._bytes)
         if self._taken is not None:
             self._taken.set()
+
+    def _add(self, size: int) -> None:
+        if size:
+            self._bytes += size
+            self._count(size)
 
     def _has_room(self, event: ASGIReceiveEvent) -> bool:
         if len(self._events) >= self._max_size:

@@ -11,6 +11,7 @@ from hypercorn.config import Config
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 
+from ...session.outbox import Outbox
 from .app_queue import AppQueue
 from .context import Edge, FloodedError
 
@@ -20,10 +21,11 @@ log = structlog.get_logger(__name__)
 class AppTasks(TaskGroup):
     """Runs the application once per request or WebSocket, in the connection's nursery."""
 
-    def __init__(self, nursery: trio.Nursery, edge: Edge) -> None:
+    def __init__(self, nursery: trio.Nursery, edge: Edge, outbox: Outbox) -> None:
         super().__init__()
         self._nursery = nursery
         self._edge = edge
+        self._outbox = outbox
 
     async def spawn_app(
         self,
@@ -32,7 +34,8 @@ class AppTasks(TaskGroup):
         scope: Scope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        task = AppTask(self._edge, config.max_app_queue_size)
+        limits = config.max_app_queue_size, self._edge.limits.message_size
+        task = AppTask(self._edge, AppQueue(*limits, self._outbox.count_received))
         assert self._nursery is not None
         self._nursery.start_soon(task.run, app, scope, send)
         return task.put
@@ -41,8 +44,8 @@ class AppTasks(TaskGroup):
 class AppTask:
     __slots__ = ("_edge", "_events", "_running")
 
-    def __init__(self, edge: Edge, queue_size: int) -> None:
-        self._events = AppQueue(queue_size, edge.limits.message_size)
+    def __init__(self, edge: Edge, events: AppQueue) -> None:
+        self._events = events
         self._edge = edge
         self._running = trio.CancelScope()
 

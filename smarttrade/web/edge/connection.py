@@ -95,7 +95,7 @@ class Connection:
         try:
             async with trio.open_nursery() as nursery:
                 self._outbox.write_in(nursery)
-                tasks = AppTasks(nursery, edge)
+                tasks = AppTasks(nursery, edge, self._outbox)
                 self._protocol = EdgeProtocol(
                     edge,
                     tasks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -61,7 +62,14 @@ def websocket_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
 
 
 class BoundedBuffer(WebsocketBuffer):
-    """A message being received; refuses before it stores."""
+    """A message being received; refuses before it stores, and counts the memory of what it has."""
+
+    def __init__(self, max_length: int, count: Callable[[int], object]) -> None:
+        super().__init__(max_length)
+        self._count = count
+        self._characters = 0
+        self._width = 1  # bytes for each; four for all of them when one is beyond ASCII
+        self._counted = 0
 
     def extend(self, event: Message[Any]) -> None:
         size = _size(event.data)
@@ -69,6 +77,21 @@ class BoundedBuffer(WebsocketBuffer):
             raise FrameTooLargeError
         super().extend(event)
         self.length += size - len(event.data)  # Hypercorn counts characters
+        if not event.message_finished:
+            self._characters += len(event.data)
+            if size > len(event.data):
+                self._width = 4
+            self._count_until(self._characters * self._width)
+
+    def clear(self) -> None:
+        super().clear()
+        self._characters, self._width = 0, 1
+        self._count_until(0)
+
+    def _count_until(self, memory: int) -> None:
+        if memory != self._counted:
+            change, self._counted = memory - self._counted, memory
+            self._count(change)
 
 
 class EdgeWebSocket(WSStream):
@@ -76,7 +99,7 @@ class EdgeWebSocket(WSStream):
         self, edge: Edge, outbox: Outbox, budget: Budget, arguments: tuple[Any, ...]
     ) -> None:
         super().__init__(*arguments)
-        self.buffer = BoundedBuffer(edge.limits.message_size)
+        self.buffer = BoundedBuffer(edge.limits.message_size, outbox.count_received)
         self._edge = edge
         self._outbox = outbox
         self._budget = budget

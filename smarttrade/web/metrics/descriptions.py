@@ -142,7 +142,7 @@ DESCRIPTIONS = {
     "outbox_evicted": "Clients cut off because they took nothing for too long.",
     "outbox_overflowed": "Clients closed because too much waited for them.",
     "outbox_closed_for_memory": "Clients closed because too much waited for all of them.",
-    "server_waiting_bytes": "Memory that holds what waits for clients.",
+    "server_waiting_bytes": "Memory that holds what waits for clients, and what waits of theirs.",
     "server_cached_bytes": "Memory that holds encoded candles, pages and snapshots.",
     "server_flooding": "Connections closed for too many frames or small pieces.",
     "outbox_failed": "Connections found broken while writing.",

@@ -18,6 +18,7 @@ from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 from smarttrade.session.pending import CHUNK
 from smarttrade.session.transport import STREAM_CHUNK
+from smarttrade.session.waiting_bytes import WaitingBytes
 from tests.fakes.outboxes import run
 
 STALL_LIMIT = 30.0
@@ -878,3 +879,22 @@ async def test_wait_for_room_ends_only_after_the_write_before_it(nursery: trio.N
     client.read()
     await wait_all_tasks_blocked()
     assert sorted(done) == ["room", "written"]
+
+
+async def test_client_whose_own_messages_take_most_memory_is_closed_first() -> None:
+    memory = WaitingBytes(100_000)
+    reasons: list[ClosedReason] = []
+    outboxes = [Outbox(Client(), counters=OutboxCounters(), memory=memory) for _ in range(3)]
+    for outbox in outboxes:
+        outbox.report_end(reasons.append)
+    for outbox, size in zip(outboxes, (20_000, 60_000, 30_000), strict=True):
+        outbox.count_received(size)
+    assert [outbox.closed_reason for outbox in outboxes] == [None, ClosedReason.OVERFLOWED, None]
+    assert reasons == [ClosedReason.OVERFLOWED]
+    assert memory.total == 50_000
+    outboxes[1].count_received(-60_000)  # what it sent is dropped now
+    outboxes[0].count_received(-20_000)
+    assert memory.total == 30_000
+    for outbox in outboxes:
+        await outbox.aclose()
+    assert memory.total == 0

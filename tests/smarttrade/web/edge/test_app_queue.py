@@ -105,3 +105,25 @@ async def test_end_of_the_client_waits_for_no_memory() -> None:
     queue.put_nowait(end)
     await queue.receive()
     assert await queue.receive() == end
+
+
+async def test_memory_of_what_waits_is_counted_until_it_is_taken_or_dropped(
+    autojump_clock: MockClock,
+) -> None:
+    changes: list[int] = []
+    queue = AppQueue(2, MAX_BYTES, changes.append)
+    large = text_event("x" * 40_000)
+    queue.put_nowait(large)
+    size = sum(changes)
+    assert 40_000 < size < 41_000
+    with trio.move_on_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(queue.put, large)
+            await wait_all_tasks_blocked()
+            assert sum(changes) == 2 * size
+    assert sum(changes) == size
+    queue.put_nowait(event(1))
+    await queue.receive()
+    assert 0 < sum(changes) < 100
+    queue.close()
+    assert sum(changes) == 0

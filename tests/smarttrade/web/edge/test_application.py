@@ -8,7 +8,11 @@ from hypercorn.protocol.ws_stream import FrameTooLargeError
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto.events import TextMessage
 
-from smarttrade.web.edge.application import AppTask
+from smarttrade.session.outbox import Outbox
+from smarttrade.session.outbox_counters import OutboxCounters
+from smarttrade.session.waiting_bytes import WaitingBytes
+from smarttrade.web.edge.app_queue import AppQueue
+from smarttrade.web.edge.application import AppTask, AppTasks
 from smarttrade.web.edge.context import Edge, FloodedError, edge_for
 from smarttrade.web.edge.websocket import BoundedBuffer
 from smarttrade.web.server_limits import ServerCounters, ServerLimits
@@ -45,7 +49,7 @@ def edge(app: Deaf) -> Edge:
 
 
 def started(app: Deaf, nursery: trio.Nursery) -> AppTask:
-    task = AppTask(edge(app), 3)
+    task = AppTask(edge(app), AppQueue(3, 65_536))
     nursery.start_soon(task.run, cast("Any", app), cast("Any", {}), app.send)
     return task
 
@@ -105,8 +109,27 @@ async def test_an_application_that_ended_blocks_no_sender(
     app.final_send.set()
 
 
+async def test_messages_that_an_application_does_not_take_count_as_memory(
+    nursery: trio.Nursery,
+) -> None:
+    app, memory = Deaf(), WaitingBytes(1_000_000)
+    stream, _ = trio.testing.memory_stream_pair()
+    outbox = Outbox(stream, counters=OutboxCounters(), memory=memory)
+    tasks = AppTasks(nursery, edge(app), outbox)
+    put = await tasks.spawn_app(
+        cast("Any", app), edge(app).config, cast("Any", {}), cast("Any", app.send)
+    )
+    large: Any = {"type": "websocket.receive", "text": "x" * 40_000, "bytes": None}
+    await put(large)
+    assert 40_000 < memory.total < 41_000
+    app.final_send.set()
+    app.end.set()
+    await wait_all_tasks_blocked()
+    assert memory.total == 0
+
+
 def test_a_message_that_is_too_long_is_not_stored() -> None:
-    buffer = BoundedBuffer(10)
+    buffer = BoundedBuffer(10, lambda _: None)
     buffer.extend(TextMessage("€€", message_finished=False))
     with pytest.raises(FrameTooLargeError):
         buffer.extend(TextMessage("12345"))

@@ -58,7 +58,7 @@ def protocol_for(
     stream, _ = trio.testing.memory_stream_pair()
     outbox = Outbox(stream, counters=OutboxCounters())
     guard = RequestGuard(edge, None, outbox, budget)
-    peers, tasks = Peers(None, None, secure=False), AppTasks(nursery, edge)
+    peers, tasks = Peers(None, None, secure=False), AppTasks(nursery, edge, outbox)
     return EdgeProtocol(edge, tasks, outbox, peers, guard, budget, client.send), counters
 
 

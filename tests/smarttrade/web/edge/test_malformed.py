@@ -400,6 +400,25 @@ async def test_messages_that_no_handler_takes_end_the_session(data: bytes) -> No
         await client.close()
 
 
+@pytest.mark.parametrize("fin", [True, False])
+async def test_memory_of_messages_that_wait_has_a_limit(fin: bool) -> None:
+    """With a character of four bytes all of a text takes four times its size."""
+    text = frame(TEXT, "\N{GRINNING FACE}".encode() + b" " * 40_000, fin=fin)
+    async with served(app_timeout=5, max_waiting_bytes=400_000) as server:
+        clients = [await server.websocket("/deaf") for _ in range(3)]
+        for client in clients:
+            await client.send(text)
+        while not server.counters.outbox.closed_for_memory:
+            await trio.sleep(0.01)
+        assert server.counters.outbox.closed_for_memory == 1
+        assert server.counters.waiting_bytes() < 400_000
+        for client in clients:
+            await client.close()
+        while server.counters.open:
+            await trio.sleep(0.01)
+        assert server.counters.waiting_bytes() == 0
+
+
 async def test_a_burst_of_messages_is_answered_in_order() -> None:
     async with served() as server:
         client = await server.websocket()
