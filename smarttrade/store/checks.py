@@ -55,6 +55,9 @@ class Checks(Windows):
         """Note which series of a symbol are ready."""
         mark_lagging((state for _, state in states), now)
         not_trading = self._states.of(symbol).reason
+        received = [at for _, state in states if (at := state.freshness.received_at) is not None]
+        is_sent = bool(received) and not not_trading
+        self._readiness.note_received(symbol, max(received) if is_sent else None)
         for series, state in states:
             is_loaded = state.window.is_ready
             self._readiness.note(
@@ -94,6 +97,7 @@ class Checks(Windows):
             excused=dict(found.excused),
             not_loaded=dict(found.not_loaded),
             gaps=dict(found.gaps),
+            symbol_ages={symbol: now - at for symbol, at in found.received_at.items()},
         )
 
     def symbol_overviews(self, symbols: Iterable[str], now: float) -> tuple[SeriesOverview, ...]:

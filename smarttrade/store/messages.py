@@ -294,6 +294,8 @@ class Overview:
     """Which series cannot be served at all, and why."""
     gaps: Mapping[str, int] = field(default_factory=dict)
     """Ranges absent inside the windows, by cause."""
+    symbol_ages: Mapping[str, float] = field(default_factory=dict)
+    """Of each symbol that trades: seconds since the exchange last sent it. Absent until it has."""
 
     @property
     def series_count(self) -> int:

@@ -14,7 +14,9 @@ from .freshness import NO_HISTORY
 class Readiness:
     """Each mapping has only series that are not as they should be, and why."""
 
-    __slots__ = ("_gaps_of", "_known", "excused", "gaps", "not_loaded", "not_ready")
+    __slots__ = (
+        *("_gaps_of", "_known", "excused", "gaps", "not_loaded", "not_ready", "received_at"),
+    )
 
     def __init__(self) -> None:
         self._known: set[Series] = set()
@@ -26,6 +28,8 @@ class Readiness:
         """Those whose candles cannot be served yet, not even stale ones."""
         self.gaps = {"exchange": 0, "unfilled": 0}
         """Ranges absent inside all windows, by cause."""
+        self.received_at: dict[str, float] = {}
+        """When the exchange last sent a symbol that trades, by the loop's clock."""
 
     def have(self, listed: Iterable[Series]) -> None:
         """There are these series and no others; a new one has no history until it is looked at."""
@@ -36,6 +40,15 @@ class Readiness:
             if new not in self._known:
                 self.not_ready[new] = self.not_loaded[new] = NO_HISTORY
         self._known = set(series)
+        symbols = {each.symbol for each in series}
+        self.received_at = {s: at for s, at in self.received_at.items() if s in symbols}
+
+    def note_received(self, symbol: str, at: float | None) -> None:
+        """A symbol was looked at; None if the exchange has not sent it, or does not trade it."""
+        if at is None:
+            self.received_at.pop(symbol, None)
+        else:
+            self.received_at[symbol] = at
 
     def note(
         self,

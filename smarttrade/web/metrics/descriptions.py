@@ -29,8 +29,6 @@ GAUGES = frozenset(
     {
         "store_answers",
         "ready",
-        "series",
-        "series_not_ready",
         "hub_subscribers",
         "hub_subscriptions",
         "server_open",
@@ -57,6 +55,10 @@ DESCRIPTIONS = {
     "feed": "1 for the state that the exchange's stream is in.",
     "series": "How many there are.",
     "series_not_ready": "How many are not complete and up to date, of symbols that trade.",
+    "symbol_age_seconds": (
+        "Since the exchange last sent a symbol that trades: of the newest (quantile 0), the "
+        "median, nine in ten, and the oldest (quantile 1)."
+    ),
     "series_age_seconds": (
         "Since the exchange last sent the series; absent until it does, and with more series than "
         "SMARTTRADE_MAX_SERIES_METRICS."

@@ -25,13 +25,13 @@ from ...feed.rest import RestClient
 from ...store.feed import Feed
 from ...store.messages import GetOverview, GetSymbolOverviews, Overview, StoreMessage
 from ...store.redis_report import RedisRole
-from ...store.shards import shard_of
 from ..problem import ProblemError
 from ..services import Services
 from ..status import check_ready
 from .descriptions import DESCRIPTIONS, GAUGES, GROUPS
 from .exposition import Exposition, labels
 from .process import process_numbers
+from .shards import add_series_of_shards, shard_label
 
 PREFIX = "smarttrade_"
 
@@ -99,8 +99,7 @@ async def _add_overview(into: Exposition, services: Services, overview: Overview
     _add(into, "ready", int(_is_ready(services, overview)))
     feed = [(labels({"state": each.value}), int(overview.feed.feed is each)) for each in Feed]
     into.gauges("feed", DESCRIPTIONS["feed"], feed)
-    _add(into, "series", overview.series_count)
-    _add(into, "series_not_ready", len(overview.not_ready))
+    add_series_of_shards(into, overview, services.shards)
     gaps = [(labels({"cause": cause}), count) for cause, count in overview.gaps.items()]
     into.gauges("gaps", DESCRIPTIONS["gaps"], gaps)
     if overview.series_count <= services.max_series_metrics:
@@ -126,11 +125,7 @@ async def _add_series(into: Exposition, services: Services, overview: Overview) 
 
 @lru_cache(10_000)
 def _series_labels(symbol: str, interval: str, shards: int) -> str:
-    return labels({"symbol": symbol, "interval": interval} | _shard_label(symbol, shards))
-
-
-def _shard_label(symbol: str, shards: int) -> dict[str, str]:
-    return {} if shards == 1 else {"shard": str(shard_of(symbol, shards))}
+    return labels({"symbol": symbol, "interval": interval} | shard_label(symbol, shards))
 
 
 def _is_ready(services: Services, overview: Overview) -> bool:

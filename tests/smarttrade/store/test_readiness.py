@@ -8,6 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors import Mailbox
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
+from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.actor import CHECKED_AT_A_TIME, MAX_CHECKED, run_store
 from smarttrade.store.checks import MAX_VISITED
 from smarttrade.store.events import CandlesMissing
@@ -44,6 +45,19 @@ def test_series_that_goes_leaves_nothing_behind() -> None:
     readiness.have([])
     assert readiness.gaps == {"exchange": 0, "unfilled": 0}
     assert readiness.not_ready == readiness.excused == readiness.not_loaded == {}
+
+
+def test_age_is_that_of_symbols_that_trade() -> None:
+    store = MemoryStore(["BTCUSDT", "ETHUSDT"], INTERVALS)
+    assert store.overview(0.0).symbol_ages == {}
+    store.put_history(BTC, rows(0, 9), None, 0.0, 1.0)
+    store.put_history(ETH, rows(0, 9), None, 0.0, 3.0)
+    assert store.overview(5.0).symbol_ages == {"BTCUSDT": 4.0, "ETHUSDT": 2.0}
+    halted = SymbolDetails("HALT", None, SymbolState.HALTED)
+    store.list_symbols(["BTCUSDT", "ETHUSDT"], {"BTCUSDT": halted}, 5.0)
+    assert store.overview(5.0).symbol_ages == {"ETHUSDT": 2.0}
+    store.list_symbols(["BTCUSDT"], {"BTCUSDT": halted}, 5.0)
+    assert store.overview(5.0).symbol_ages == {}
 
 
 def test_series_that_stays_keeps_what_was_found() -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+import trio
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
@@ -14,11 +15,12 @@ from trio.testing import MockClock
 from actors import ActorInfo, State
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
+from smarttrade.store.shards import shard_of
 from smarttrade.web.counters import Counters
 from smarttrade.web.metrics.descriptions import DESCRIPTIONS
 from smarttrade.web.metrics.scrape import numbers_in
 from tests.fakes.candles import BTC, ETH, at, candle, rows
-from tests.smarttrade.web.backend import WALL, Backend, backend
+from tests.smarttrade.web.backend import SYMBOLS, WALL, Backend, backend
 
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[tuple[str, Labels], float]
@@ -73,7 +75,7 @@ def test_every_counter_has_a_written_name() -> None:
 
 def test_every_description_is_of_something() -> None:
     """Names that are no longer there would be taken for documentation."""
-    own = re.compile("exchange_|redis_|actor_|mailbox_|process_|series_")
+    own = re.compile("exchange_|redis_|actor_|mailbox_|process_|series_|symbol_")
     others = {
         "info",
         "server_waiting_bytes",
@@ -113,6 +115,35 @@ async def test_with_too_many_series_only_their_numbers_are_exposed() -> None:
     assert of(found, "gaps", cause="unfilled") == 0
     assert not any(name in ("smarttrade_series_ready", "smarttrade_series_age_seconds")
                    for name, _ in found)  # fmt: skip
+
+
+async def test_ages_of_symbols_are_exposed_whatever_the_number_of_series(
+    autojump_clock: MockClock,
+) -> None:
+    async with backend(max_series_metrics=0) as server:
+        assert not any(name.endswith("symbol_age_seconds") for name, _ in await scrape(server))
+        await server.history(BTC, rows(0, 9))
+        await trio.sleep(60)
+        await server.history(ETH, rows(0, 9))
+        await trio.sleep(5)
+        found = await scrape(server)
+    ages = [of(found, "symbol_age_seconds", quantile=each) for each in ("0", "0.5", "0.9", "1")]
+    assert ages == [5, 5, 65, 65]
+
+
+async def test_series_are_counted_for_each_shard() -> None:
+    async with backend(max_series_metrics=0, shards=2) as server:
+        await server.history(BTC, rows(0, 9))
+        await server.live(BTC, candle(9, closed=False))
+        found = await scrape(server)
+    numbers = [sum(shard_of(symbol, 2) == shard for symbol in SYMBOLS) for shard in (0, 1)]
+    intervals = 10 // len(SYMBOLS)
+    own = shard_of("BTCUSDT", 2)
+    for shard, number in enumerate(numbers):
+        series = intervals * number
+        assert of(found, "series", shard=str(shard)) == series
+        assert of(found, "series_not_ready", shard=str(shard)) == series - (shard == own)
+    assert of(found, "symbol_age_seconds", shard=str(own), quantile="1") >= 0
 
 
 async def test_series_of_several_slices_are_all_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
