@@ -70,6 +70,7 @@ ATTACKS = {
     "metrics": Attack(floods.metrics, 50),
     "pages": Attack(floods.pages, 50),
     "short pages": Attack(floods.short_pages, 50),
+    "long heads": Attack(floods.long_heads, 200),
     "handshakes": Attack(floods.handshakes, 50),
     "TLS greetings": Attack(floods.tls_greetings, 200, tls=True),
     "slow heads": Attack(crowds.slow_heads, 1000),

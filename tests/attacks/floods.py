@@ -17,6 +17,7 @@ from tests.smarttrade.web.raw_client import PING, PONG, TEXT, frame
 from .attacker import Attacker, read_all
 from .regular_client import SYMBOLS
 
+MEDIA_TYPES = ",".join(f"a/b{number}" for number in range(1500))
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 
 
@@ -105,6 +106,12 @@ async def short_pages(attacker: Attacker) -> None:
         return f"/candles/{random.choice(SYMBOLS)}/1m?limit=1&before={before}"
 
     await _request(attacker, target)
+
+
+async def long_heads(attacker: Attacker) -> None:
+    """Requests of 3000 headers, or of one that names 1500 media types."""
+    headers = "a:\r\n" * 3000 if random.random() < 0.5 else f"Accept: {MEDIA_TYPES}\r\n"
+    await _request(attacker, lambda: "/candles/BTCUSDT/1m?limit=1", headers[:-2])
 
 
 async def handshakes(attacker: Attacker) -> None:

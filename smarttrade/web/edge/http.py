@@ -162,7 +162,7 @@ class EdgeProtocol(H11Protocol):
         if _content_length(event) > self._edge.limits.body_size:
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
-        self._guard.admit(request, opens_websocket=asks_for_websocket(event))
+        self._guard.admit(request, size, opens_websocket=asks_for_websocket(event))
         await self._edge.admissions.take(self._budget.address)
 
     def _check_form(self, request: h11.Request) -> None:
