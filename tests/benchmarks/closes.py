@@ -1,9 +1,11 @@
 """Many clients of several gateways, while the leading ingest is killed again and again.
 
-python -m tests.benchmarks.closes [clients] [kills] [symbols]
+python -m tests.benchmarks.closes [clients] [kills] [symbols]      six series for each symbol
 
 Every client must receive every close of its series once, in order, and equal to the exchange's
-history. The exchange is the simulator, whose minutes last 15 s here.
+history. The exchange's minutes last 15 s here, and each symbol is sent every two seconds. The
+leader is killed at the turn of a minute, while the closes of that minute are under way. Clients of
+each gateway are subscribed to every 1m and 5m series.
 """
 
 from __future__ import annotations
@@ -23,15 +25,17 @@ from typing import Any
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
 
+from .exchange import MINUTE
 from .load import Client, Reader
-from .processes import INTERVALS, Process, allow_many_files, redis
+from .processes import INTERVALS, Process, allow_many_files, exchange, redis
 
 SPEED = 4
 INTERVALS_OF_CLIENTS = ("1m", "5m")
 GATEWAYS = 3
-SERIES_OF_A_CLIENT = 2
-READY_TIMEOUT = 300.0  # seconds
+WEIGHT = 10_000_000
+READY_TIMEOUT = 600.0  # seconds
 BETWEEN_KILLS = 20.0  # seconds
+AFTER_TURN = 0.3  # seconds after which the leader is killed: a part of the closes is written
 CONNECT_AT_ONCE = 20
 
 Close = tuple[int, bytes]
@@ -88,28 +92,29 @@ class Deployment:
         self._symbols = ",".join(symbols)
         self._started = 0
         self._redis = stack.enter_context(redis())
-        self.simulator = self._start(
-            "simulator", "--speed", str(SPEED), "--symbols", self._symbols
-        )  # fmt: skip
-        _until(self.simulator, "/api/v3/time", lambda _: True)
+        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=SPEED))
 
     def start(self, command: str) -> Program:
-        return self._start(
+        self._started += 1
+        program = Program(
+            self._folder / f"{self._started}-{command}.log",
             command,
-            BINANCE_REST_URL=self.simulator.url,
-            BINANCE_WS_URL=self.simulator.url.replace("http", "ws"),
+            "--port",
+            str(free_port()),
+            BINANCE_REST_URL=self._exchange.url,
+            BINANCE_WS_URL=self._exchange.url.replace("http", "ws"),
             REDIS_URL=self._redis,
             SMARTTRADE_SYMBOLS=self._symbols,
             SMARTTRADE_INTERVALS=",".join(INTERVALS),
             SMARTTRADE_MAX_CONNECTIONS_PER_IP="10000",
         )
-
-    def _start(self, command: str, *options: str, **environment: str) -> Program:
-        self._started += 1
-        log = self._folder / f"{self._started}-{command}.log"
-        program = Program(log, command, "--port", str(free_port()), *options, **environment)
         self._stack.callback(program.kill)
         return program.start()
+
+    async def turn_of_minute(self) -> None:
+        """Wait for the exchange's next minute, and a moment longer."""
+        now = json.loads(self._exchange.get("/api/v3/time"))["serverTime"]
+        await asyncio.sleep((MINUTE - now % MINUTE) / 1000 / SPEED + AFTER_TURN)
 
     def truth(self, series: str) -> dict[int, bytes]:
         """Closed candles of the exchange's history, by open time."""
@@ -117,7 +122,7 @@ class Deployment:
         target = f"/api/v3/klines?symbol={symbol}&interval={interval}&limit=1000"
         names = ("open", "high", "low", "close", "volume")
         found = {}
-        for row in json.loads(_get(self.simulator, target))[:-1]:
+        for row in json.loads(self._exchange.get(target))[:-1]:
             values = zip(names, map(float, row[1:6]), strict=True)
             found[row[0] // 1000] = json.dumps({"time": row[0] // 1000, **dict(values)}).encode()
         return found
@@ -150,13 +155,15 @@ async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[
         _until(program, "/ready", lambda _: True)
     wanted = [f"{symbol} {interval}" for symbol in symbols for interval in INTERVALS_OF_CLIENTS]
     readers = await _connect(count, wanted, [gateway.port for gateway in gateways])
-    print(f"{count} clients are subscribed", flush=True)
+    print(f"{count} clients are subscribed to {len(wanted)} series", flush=True)
     for number in range(kills):
         await asyncio.sleep(BETWEEN_KILLS)
+        await deployment.turn_of_minute()
         leader.kill()
         killed_at = time.monotonic()
         await asyncio.to_thread(_until, standby, "/system", _has_role("leading"))
-        print(f"kill {number + 1}: another leads {time.monotonic() - killed_at:.1f} s later")
+        seconds = time.monotonic() - killed_at
+        print(f"kill {number + 1}: another leads {seconds:.1f} s later", flush=True)
         leader, standby = standby, deployment.start("ingest")
         await asyncio.to_thread(_until, standby, "/ready", lambda _: True)
     await asyncio.sleep(BETWEEN_KILLS)
@@ -167,11 +174,14 @@ async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[
 
 
 async def _connect(count: int, wanted: Sequence[str], ports: Sequence[int]) -> list[Closes]:
+    """Clients that follow each other in number have the same series, at another gateway each."""
     loop, gate = asyncio.get_running_loop(), asyncio.Semaphore(CONNECT_AT_ONCE)
+    each = max(2, -(-len(wanted) // (count // len(ports))))
 
     async def one(number: int) -> Closes:
         reader = Closes()
-        picked = [wanted[(number + 7 * n) % len(wanted)] for n in range(SERIES_OF_A_CLIENT)]
+        first = number // len(ports) * each
+        picked = [wanted[(first + n) % len(wanted)] for n in range(each)]
         entries = [dict(zip(("symbol", "interval"), s.split(), strict=True)) for s in picked]
         job = {"series": [entry | {"snapshot": 1} for entry in entries]}
         async with gate:

@@ -3,7 +3,8 @@
 Klines are made once. Every `period` each symbol's intervals are sent together, symbols `gap` apart.
 The volume of a live candle is the moment at which it was sent, in microseconds of the monotonic
 clock, which all processes of a machine share: every server passes it through, so any process that receives
-the candle knows how long it was under way.
+the candle knows how long it was under way. The closing state is that of the REST rows, in which
+symbols differ.
 
     GET /api/v3/exchangeInfo, /klines, /time   as the exchange answers them, `latency` later
     GET /stream?streams=...                    a WebSocket, which understands SUBSCRIBE
@@ -22,6 +23,7 @@ import itertools
 import json
 import socket
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,9 +33,10 @@ MINUTE = 60_000
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "1d")
 LENGTHS = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
 MIDNIGHT = 1_764_633_600_000  # 2025-12-02
-SLOWNESS = 10
-"""How much slower than the local clock the exchange's clock runs, so that no minute ends within a run:
-its last state would have to be the one in the REST rows."""
+SPEED = 0.1
+"""Of the exchange's clock, unless another is given: so slow that no minute ends within a run, whose
+last state says nothing about when it was sent."""
+VARIANTS = 16  # of the rows of an interval
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 CLOSES = [f"{96466.11 + step * 0.37:.2f}000000" for step in range(50)]
 FLOOD_AT_ONCE = 60
@@ -61,11 +64,25 @@ def frame_size(data: bytes) -> int | None:
     return size if len(data) >= size else None
 
 
-class Klines:
-    """The REST rows of one interval, the same for every symbol."""
+def variant_of(symbol: str) -> int:
+    """Which of the rows a symbol has."""
+    return zlib.crc32(symbol.encode()) % VARIANTS
 
-    def __init__(self, interval: str) -> None:
+
+def final_state(length: int, open_time: int, variant: int) -> tuple[str, ...]:
+    """Open, high, low, close and volume of a candle that is over."""
+    step = (open_time // length + 61 * variant) % 977
+    price = 96466.11 + step * 1.37
+    numbers = (price, price + 29.41, price - 26.11, price + 3.21, 6.6158 + step / 1e3)
+    return tuple(f"{number:.8f}" for number in numbers)
+
+
+class Klines:
+    """The REST rows of one interval, the same for all symbols of a variant."""
+
+    def __init__(self, interval: str, variant: int = 0) -> None:
         self._length = LENGTHS[interval] * MINUTE
+        self._variant = variant
         self._rows: dict[int, bytes] = {}
         self._whole: dict[int, bytes] = {}
 
@@ -90,12 +107,10 @@ class Klines:
     def _row(self, open_time: int) -> bytes:
         row = self._rows.get(open_time)
         if row is None:
-            step = open_time // self._length % 977
-            price = 96466.11 + step * 1.37
+            values = ",".join(f'"{n}"' for n in final_state(self._length, open_time, self._variant))
             end = open_time + self._length - 1
             row = self._rows[open_time] = (
-                f'[{open_time},"{price:.8f}","{price + 29.41:.8f}","{price - 26.11:.8f}",'
-                f'"{price + 3.21:.8f}","{6.6158 + step / 1e3:.8f}",{end},"638339.60000000",1408,'
+                f'[{open_time},{values},{end},"638339.60000000",1408,'
                 f'"3.21000000","309744.00000000","0"]'
             ).encode()
         return row
@@ -120,9 +135,9 @@ class SeriesFeed:
         last = b""
         if open_time != self.open_time:
             if self.open_time:
-                last = self._frame(now, closed=True)
+                last = self._closing_frame(now, length)
             self._open(open_time, open_time + length - 1)
-        return last + self._frame(now, closed=False)
+        return last + self._frame(now)
 
     def _open(self, open_time: int, close_time: int) -> None:
         self.open_time = open_time
@@ -131,27 +146,37 @@ class SeriesFeed:
         ).encode()
         self._middle = (
             f',"s":"{self.symbol}","k":{{"t":{open_time},"T":{close_time},"s":"{self.symbol}",'
-            f'"i":"{self.interval}","f":5361041,"L":5362310,"o":"96440.00000000","c":"'
+            f'"i":"{self.interval}","f":5361041,"L":5362310,"o":"'
         ).encode()
-        self._tail = b'","q":"638339.60000000","V":"3.21","Q":"309744.0","B":"0"}}}'
+        self._tail = b',"q":"638339.60000000","V":"3.21","Q":"309744.0","B":"0"}}}'
 
-    def _frame(self, now: int, *, closed: bool) -> bytes:
+    def _frame(self, now: int) -> bytes:
         rest = (
-            f'{next(self._closes)}","h":"96495.52000000","l":"96420.00000000",'
-            f'"v":"{microseconds()}.00000000","n":1270,"x":{"true" if closed else "false"}'
+            f'96440.00000000","c":"{next(self._closes)}","h":"96495.52000000","l":"96420.00000000",'
+            f'"v":"{microseconds()}.00000000","n":1270,"x":false'
         ).encode()
-        tail = self._tail[1:]
-        return frame(self._head + str(now).encode() + self._middle + rest + tail)
+        return frame(self._head + str(now).encode() + self._middle + rest + self._tail)
+
+    def _closing_frame(self, now: int, length: int) -> bytes:
+        state = final_state(length, self.open_time, variant_of(self.symbol))
+        open_, high, low, close, volume = state
+        rest = (
+            f'{open_}","c":"{close}","h":"{high}","l":"{low}","v":"{volume}","n":1270,"x":true'
+        ).encode()
+        return frame(self._head + str(now).encode() + self._middle + rest + self._tail)
 
 
 class Exchange:
-    def __init__(self, period: float, gap: float, latency: float, weight: int) -> None:
+    def __init__(
+        self, period: float, gap: float, latency: float, weight: int, speed: float
+    ) -> None:
         self.period = period
+        self.speed = speed
         self.weight = weight
         self.gap = gap
         self.latency = latency
         self.began = time.monotonic()
-        self.klines = {interval: Klines(interval) for interval in LENGTHS}
+        self.klines = {(i, v): Klines(i, v) for i in LENGTHS for v in range(VARIANTS)}
         self.stats: dict[str, Any] = {"requests": 0, "first": None, "last": None, "sent": 0}
         self.streams: set[Peer] = set()
         self.ahead = 0
@@ -160,7 +185,7 @@ class Exchange:
 
     def now(self) -> int:
         """The exchange's time in ms."""
-        return MIDNIGHT + 20_000 + int((time.monotonic() - self.began) * 1000 / SLOWNESS)
+        return MIDNIGHT + 20_000 + int((time.monotonic() - self.began) * 1000 * self.speed)
 
     def answer(self, target: str) -> bytes:
         parts = urlsplit(target)
@@ -171,7 +196,8 @@ class Exchange:
                     int(query[name]) if name in query else None for name in ("startTime", "endTime")
                 )
                 limit = int(query.get("limit", 500))
-                return self.klines[query["interval"]].body(self.now(), first, last, limit)
+                klines = self.klines[query["interval"], variant_of(query["symbol"])]
+                return klines.body(self.now(), first, last, limit)
             case "/api/v3/exchangeInfo":
                 names = json.loads(query["symbols"])
                 found = [{"symbol": name, "status": "TRADING"} for name in names]
@@ -338,8 +364,9 @@ async def main() -> None:
     parser.add_argument("--gap", type=float, default=0.005, help="seconds between two symbols")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--weight", type=int, default=6000, help="a minute, that is allowed")
+    parser.add_argument("--speed", type=float, default=SPEED, help="of its clock")
     given = parser.parse_args()
-    exchange = Exchange(given.period, given.gap, given.latency, given.weight)
+    exchange = Exchange(given.period, given.gap, given.latency, given.weight, given.speed)
     for interval in exchange.klines.values():
         interval.body(exchange.now(), None, None, 1000)
     loop = asyncio.get_running_loop()

@@ -139,11 +139,17 @@ def _module(name: str, *arguments: object) -> list[str]:
 
 @contextmanager
 def exchange(
-    *, period: float = 2.0, gap: float = BURST, latency: float = 0.0, weight: int = 6000
+    *,
+    period: float = 2.0,
+    gap: float = BURST,
+    latency: float = 0.0,
+    weight: int = 6000,
+    speed: float | None = None,
 ) -> Iterator[Process]:
     port = free_port()
     arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
-    command = _module("tests.benchmarks.exchange", *arguments, "--weight", weight)
+    arguments += ("--weight", weight, *(() if speed is None else ("--speed", speed)))
+    command = _module("tests.benchmarks.exchange", *arguments)
     with _started("exchange", command, {}, port) as process:
         _wait_until_answered(process, "/stats")
         yield process
