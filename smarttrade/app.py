@@ -95,7 +95,7 @@ def build_service(
         heartbeat=heartbeat,
         wall_clock=clock,
         cost_clock=environment.cost_clock,
-        feed=lambda: memory.feed,
+        feed=lambda: memory.feeds,
     )
     feed = build_feed(
         settings.feed_options,

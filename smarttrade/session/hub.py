@@ -19,7 +19,7 @@ from ..store.events import (
     SubscriptionsOpened,
     SymbolChanged,
 )
-from ..store.feed import Feed, FeedStatus
+from ..store.feed import FeedReport
 from .candle_texts import CandleTexts
 from .frames import Batch
 from .groups import Group, Groups
@@ -39,7 +39,7 @@ EVENTS_PER_TURN = 4  # other than candles; eight snapshots of 1000 candles take 
 
 PING_FRAME = b"\x89\x00"  # RFC 6455, 5.5.2; empty, and not masked
 
-UNKNOWN_FEED = FeedStatus(Feed.DOWN, 0.0)
+UNKNOWN = FeedReport()
 
 
 class Hub:
@@ -48,7 +48,7 @@ class Hub:
         texts: CandleTexts,
         counters: HubCounters,
         wall_clock: Callable[[], float] = time.time,
-        feed: FeedStatus = UNKNOWN_FEED,
+        feed: FeedReport = UNKNOWN,
     ) -> None:
         self.counters = counters
         self._wall_clock = wall_clock
@@ -107,9 +107,9 @@ class Hub:
                 self._close(event)
             case SeriesWithdrawn(series, waiting):
                 self._report_withdrawn(series, waiting)
-            case FeedChanged(status):
-                self._feed = status
-                self._broadcast("status", status_frame(status))
+            case FeedChanged(status, shards):
+                self._feed = FeedReport(status, shards)
+                self._report_feed()
             case SeriesReturned(snapshot):
                 for member in self._groups.members([snapshot.series]):
                     self._post_snapshot(member, snapshot)
@@ -167,17 +167,16 @@ class Hub:
         outbox = subscriber.outbox
         if outbox.closed_reason is not None:
             return
-        is_new = subscriber not in self._series
         if opened.acknowledgement:
             outbox.post_once(opened.acknowledgement)
+        series = self._series.get(subscriber, frozenset()).union(opened.series)
         if not subscriber.legacy:
-            if is_new:
-                outbox.post_once(status_frame(self._feed))
+            self._send_status(subscriber, series)
             for symbol, details in opened.not_trading:
                 outbox.post_once(symbol_frame(symbol, details))
         for snapshot in opened.snapshots:
             subscriber.budget.debit_bytes(self._post_snapshot(subscriber, snapshot))
-        self._subscribe(subscriber, self._series.get(subscriber, frozenset()).union(opened.series))
+        self._subscribe(subscriber, series)
 
     def _post_snapshot(self, subscriber: Subscriber, snapshot: Snapshot) -> int:
         """How many bytes it has."""
@@ -199,6 +198,8 @@ class Hub:
         self._subscribe(subscriber, self._series[subscriber].difference(closed.series))
         if closed.acknowledgement:
             subscriber.outbox.post_once(closed.acknowledgement)
+        if not subscriber.legacy:
+            self._send_status(subscriber, self._series[subscriber])
 
     def _subscribe(self, subscriber: Subscriber, series: frozenset[Series]) -> None:
         """To exactly these series."""
@@ -218,9 +219,27 @@ class Hub:
     def _remove(self, subscriber: Subscriber) -> None:
         self._unsubscribe(subscriber)
         del self._series[subscriber]
+        subscriber.feed = None
         self.counters.subscribers = len(self._series)
 
     # -- messages outside any series -------------------------------------------------------
+
+    def _report_feed(self) -> None:
+        for subscriber, series in self._series.items():
+            if not subscriber.legacy:
+                self._send_status(subscriber, series)
+
+    def _send_status(self, subscriber: Subscriber, series: frozenset[Series]) -> None:
+        """How the stream of these series is doing, if that is another than it was sent last."""
+        status = self._feed.of(each.symbol for each in series)
+        if status == subscriber.feed:
+            return
+        data, is_first = status_frame(status), subscriber.feed is None
+        subscriber.feed = status
+        if is_first:
+            subscriber.outbox.post_once(data)
+        else:
+            subscriber.outbox.post(Batch(data, (("status", data),)))
 
     def _report_symbol(self, changed: SymbolChanged) -> None:
         """To all who get, or wait for, some series of the symbol."""

@@ -16,9 +16,9 @@ import trio
 from actors import Child, Mailbox
 
 from ..store.events import HubEvent
-from ..store.feed import FeedStatus
+from ..store.feed import FeedReport
 from .candle_texts import CandleTexts
-from .hub import UNKNOWN_FEED, Hub
+from .hub import Hub
 from .hub_counters import HubCounters
 
 BATCH = 256  # events taken from the mailbox before a flush; whatever has come since the last one
@@ -40,7 +40,7 @@ async def run_hub(
     heartbeat: float,
     wall_clock: Callable[[], float] = time.time,
     cost_clock: Callable[[], float] = lambda: 0.0,
-    feed: Callable[[], FeedStatus] = lambda: UNKNOWN_FEED,
+    feed: Callable[[], FeedReport] = FeedReport,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Fan out what the store reports, and a heartbeat every `heartbeat` seconds.
@@ -91,7 +91,7 @@ def build_hub(
     heartbeat: float,
     wall_clock: Callable[[], float],
     cost_clock: Callable[[], float],
-    feed: Callable[[], FeedStatus],
+    feed: Callable[[], FeedReport],
 ) -> list[Child]:
     """The actor `hub`, not running yet; none in a process without clients."""
     if mailbox is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..store.feed import FeedStatus
 from .budget import Budget
 from .outbox import Outbox
 
@@ -15,3 +16,5 @@ class Subscriber:
     """Charged for what is sent on request."""
     legacy: bool = False
     """Whether it uses the legacy single-symbol endpoint: it gets nothing but legacy candles."""
+    feed: FeedStatus | None = None
+    """What it was sent last of the exchange's stream."""

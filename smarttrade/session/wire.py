@@ -7,6 +7,7 @@ client.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -90,6 +91,7 @@ def legacy_frame(series: Series, candle: Candle) -> bytes:
     )
 
 
+@lru_cache(64)
 def status_frame(status: FeedStatus) -> bytes:
     return message_frame(Status(status.feed.value, round(status.since, 3)))
 

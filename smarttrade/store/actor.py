@@ -16,6 +16,7 @@ from ..market.series import Series
 from .backlog import Backlog
 from .backlogs import Backlogs
 from .events import CandlesMissing, Event, HubEvent, JournalEvent
+from .feed import FeedReport
 from .memory import MemoryStore
 from .messages import (
     AdoptCatalogue,
@@ -213,8 +214,8 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.close_subscriptions(command)
         case FindMissing(series_wanted, skip_restored):
             return store.find_missing(series_wanted, skip_restored=skip_restored)
-        case ReportFeed(status):
-            return store.report_feed(status)
+        case ReportFeed(status, shards):
+            return store.report_feed(FeedReport(status, shards))
         case ReportExchangeTime(time_ms):
             return store.learn_time(time_ms, now)
         case ListSymbols(symbols, details):

@@ -67,7 +67,10 @@ class SubscriptionsClosed(Generic[SubscriberT]):
 
 @dataclass(frozen=True, slots=True)
 class FeedChanged:
+    """See `FeedReport`."""
+
     status: FeedStatus
+    shards: Sequence[FeedStatus | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

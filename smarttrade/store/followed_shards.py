@@ -8,7 +8,7 @@ from itertools import count
 import structlog
 
 from ..market.interval import Interval
-from .feed import Feed, FeedStatus
+from .feed import UNKNOWN_FEED, FeedReport, FeedStatus, worst
 from .messages import AdoptCatalogue
 from .redis_format import StoreState
 from .shards import shard_of
@@ -16,8 +16,6 @@ from .shards import shard_of
 logger = structlog.get_logger("store.relay")
 
 MAX_NAMED = 10  # symbols in a line of the log
-
-_BEST_FIRST = (Feed.LIVE, Feed.STALE, Feed.DOWN)
 
 
 class FollowedShards:
@@ -38,7 +36,7 @@ class FollowedShards:
         self._expected = expected
         self._states: dict[int, tuple[str, StoreState]] = {}
         self._feeds: dict[int, FeedStatus] = {}
-        self._reported: FeedStatus | None = None
+        self._reported = FeedReport()
         self._was_different = False
 
     # -- the catalogue -------------------------------------------------------------------------
@@ -94,21 +92,20 @@ class FollowedShards:
 
     # -- the feed ------------------------------------------------------------------------------
 
-    def report(self, number: int, status: FeedStatus) -> FeedStatus | None:
-        """A shard's feed has changed. Returns that of all, if it is news: the worst of them.
+    def report(self, number: int, status: FeedStatus) -> FeedReport | None:
+        """A shard's feed has changed. Returns those of all, if there is news.
 
         A shard without symbols does not count.
         """
         self._feeds[number] = status
-        feeds = [self._feeds.get(each) for each in self._populated() or {number}]
-        known = [each for each in feeds if each is not None]
-        if len(known) < len(feeds):
+        populated = self._populated() or {number}
+        feeds = {each: self._feeds.get(each, UNKNOWN_FEED) for each in populated}
+        shards = tuple(map(feeds.get, range(self._count))) if self._count > 1 else ()
+        report = FeedReport(worst(feeds.values()), shards)
+        if report == self._reported:
             return None
-        worst = max(known, key=lambda each: (_BEST_FIRST.index(each.feed), -each.since))
-        if worst == self._reported:
-            return None
-        self._reported = worst
-        return worst
+        self._reported = report
+        return report
 
     def _populated(self) -> set[int]:
         """Shards with symbols: by what is stored, or by this process's settings before that."""

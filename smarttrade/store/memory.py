@@ -12,7 +12,7 @@ from ..market.series import Series
 from .checks import Checks
 from .copied_windows import CopiedWindows
 from .events import Event, FeedChanged, SubscriptionsClosed, SubscriptionsOpened
-from .feed import FeedStatus
+from .feed import FeedReport
 from .listed_symbols import ListedSymbols
 from .live_candles import LiveCandles
 from .messages import CloseSubscriptions, OpenSubscriptions, Page, PageUnavailable
@@ -83,6 +83,6 @@ class MemoryStore(LiveCandles, CopiedWindows, ListedSymbols, Checks):
         closed = None if request.series is None else tuple(request.series)
         return [SubscriptionsClosed(request.subscriber, closed, request.acknowledgement)]
 
-    def report_feed(self, status: FeedStatus) -> list[Event]:
-        self.feed = status
-        return [FeedChanged(status)]
+    def report_feed(self, report: FeedReport) -> list[Event]:
+        self.feeds = report
+        return [FeedChanged(*report)]

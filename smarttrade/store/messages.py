@@ -85,9 +85,10 @@ class CheckOverdue:
 
 @dataclass(frozen=True, slots=True)
 class ReportFeed:
-    """Pass on how the exchange's stream is doing."""
+    """Pass on how the exchange's stream is doing. See `FeedReport`."""
 
     status: FeedStatus
+    shards: Sequence[FeedStatus | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,9 +170,9 @@ class _Feed:
     async def _report_status(self, status: FeedStatus) -> None:
         if status != self._reported:
             self._reported = status
-            of_all = self._shards.report(self._shard, status)
-            if of_all is not None:
-                await self._store.tell(ReportFeed(of_all))
+            report = self._shards.report(self._shard, status)
+            if report is not None:
+                await self._store.tell(ReportFeed(*report))
 
 
 class _Reconnects:

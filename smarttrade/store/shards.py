@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from zlib import crc32
 
 from .mismatch import NamespaceMismatch
@@ -26,6 +27,7 @@ class WrongShardCount(NamespaceMismatch):
         )
 
 
+@lru_cache(10_000)
 def shard_of(symbol: str, count: int) -> int:
     """Which of `count` shards a symbol belongs to. The same in all processes and versions."""
     return crc32(symbol.encode()) % count

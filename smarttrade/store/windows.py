@@ -15,7 +15,7 @@ from .catalogue import SeriesCatalogue
 from .counters import StoreCounters
 from .events import CandlesMissing, CandlesPublished, Event, GapsChanged, Published, SymbolChanged
 from .exchange_clock import FUTURE_TOLERANCE, ExchangeClock
-from .feed import Feed, FeedStatus
+from .feed import FeedReport, FeedStatus
 from .readiness import Readiness
 from .series_state import SeriesState
 from .symbols import SymbolStates
@@ -36,7 +36,7 @@ class Windows:
         self.origin = origin
         """Which exchange the candles are from; None while a follower does not know."""
         self.is_listed = False
-        self.feed = FeedStatus(Feed.DOWN, 0.0)
+        self.feeds = FeedReport()
         self.updated_at: float | None = None
         self._received_at: float | None = None
         """When the exchange last sent any series, by the loop's clock."""
@@ -55,6 +55,11 @@ class Windows:
     @property
     def _series(self) -> dict[Series, SeriesState]:
         return self._catalogue.states
+
+    @property
+    def feed(self) -> FeedStatus:
+        """How the exchange's stream is doing, for all series."""
+        return self.feeds.of_all
 
     @property
     def symbols(self) -> tuple[str, ...]:

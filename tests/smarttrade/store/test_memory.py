@@ -23,7 +23,7 @@ from smarttrade.store.events import (
     SubscriptionsOpened,
     WindowReplaced,
 )
-from smarttrade.store.feed import Feed, FeedStatus
+from smarttrade.store.feed import Feed, FeedReport, FeedStatus
 from smarttrade.store.freshness import (
     BUFFER_TIMEOUT,
     MAX_OVERDUE_PAUSE,
@@ -490,7 +490,7 @@ def test_series_that_stands_still_is_in_trouble() -> None:
 def test_feed_status_is_sent_and_kept() -> None:
     store = new_store()
     status = FeedStatus(Feed.LIVE, 12.0)
-    assert store.report_feed(status) == [FeedChanged(status)]
+    assert store.report_feed(FeedReport(status)) == [FeedChanged(status)]
     assert store.overview(0.0).feed == status
 
 

@@ -255,6 +255,8 @@ async def test_clients_are_told_when_one_shard_is_silent(autojump_clock: MockClo
         await ingests[0].update(5)
         await trio.sleep(1)
         assert gateway.feed.value == "stale"
+        feeds = [gateway.memory.feeds.of([symbol]).feed for symbol in ("ETHUSDT", "BTCUSDT")]
+        assert feeds == [Feed.LIVE, Feed.STALE]
         assert gateway.memory.state_of(MINUTES[1]) == ingests[0].memory.state_of(MINUTES[1])
 
 

@@ -24,7 +24,7 @@ from smarttrade.store.events import (
     Published,
     WindowReplaced,
 )
-from smarttrade.store.feed import Feed, FeedStatus
+from smarttrade.store.feed import UNKNOWN_FEED, Feed, FeedReport, FeedStatus
 from smarttrade.store.followed_shards import FollowedShards
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import AdoptCatalogue, RestoreWindows
@@ -163,7 +163,7 @@ def test_settings_do_not_stand_for_a_shard_that_has_no_symbols() -> None:
     followed = FollowedShards(2, SYMBOLS)
     adopted = followed.adopt(0, state("ETHUSDT", all_of=("ETHUSDT", "SOLUSDT")), ORIGIN)
     assert symbols_of(adopted) == ("ETHUSDT",)
-    assert followed.report(0, LIVE) == LIVE
+    assert followed.report(0, LIVE) == (LIVE, (LIVE, None))
 
 
 def test_shards_of_different_exchanges_are_never_served_together() -> None:
@@ -205,14 +205,30 @@ def test_shards_with_other_intervals_are_one_warning() -> None:
 def test_feed_is_as_well_as_the_worst_shards() -> None:
     followed = FollowedShards(2)
     followed.adopt(0, state("ETHUSDT"), ORIGIN)
-    assert followed.report(0, LIVE) is None  # the other one may be anything
+    assert followed.report(0, LIVE) == (UNKNOWN_FEED, (LIVE, UNKNOWN_FEED))
     followed.adopt(1, state("BTCUSDT"), ORIGIN)
-    assert followed.report(1, LIVE) == LIVE
-    assert followed.report(1, STALE) == STALE
+    assert followed.report(1, LIVE) == (LIVE, (LIVE, LIVE))
+    assert followed.report(1, LIVE) is None
+    assert followed.report(1, STALE) == (STALE, (LIVE, STALE))
     later = FeedStatus(Feed.STALE, 7.0)
-    assert followed.report(0, later) is None
-    assert followed.report(1, LIVE) == later
-    assert followed.report(0, LIVE) == LIVE
+    assert followed.report(0, later) == (STALE, (later, STALE))
+    assert followed.report(1, LIVE) == (later, (later, LIVE))
+    assert followed.report(0, LIVE) == (LIVE, (LIVE, LIVE))
+
+
+def test_feed_of_the_only_shard_is_that_of_all() -> None:
+    followed = FollowedShards(1)
+    followed.adopt(0, StoreState(("BTCUSDT",), (MINUTE,), LIVE), ORIGIN)
+    assert followed.report(0, STALE) == (STALE, ())
+
+
+def test_feed_of_symbols_is_that_of_the_worst_of_their_shards() -> None:
+    report = FeedReport(STALE, (LIVE, STALE))
+    assert report.of(["ETHUSDT", "SOLUSDT"]) == LIVE
+    assert report.of(["BTCUSDT"]) == report.of(["ETHUSDT", "BTCUSDT"]) == STALE
+    assert report.of([]) == STALE
+    assert FeedReport(LIVE, (LIVE, None)).of(["BTCUSDT"]) == LIVE
+    assert FeedReport(STALE).of(["ETHUSDT"]) == STALE
 
 
 def test_report_of_several_shards_is_that_of_the_worst() -> None:
