@@ -3,7 +3,7 @@
 python -m tests.benchmarks.closes [clients] [kills] [symbols]      six series for each symbol
 
 Every client must receive every close of its series once, in order, and equal to the exchange's
-history. The exchange's minutes last 15 s here, and each symbol is sent every two seconds. The
+history. The exchange's minutes last 30 s here, and each symbol is sent every four seconds. The
 leader is killed at the turn of a minute, while the closes of that minute are under way. Clients of
 each gateway are subscribed to every 1m and 5m series.
 """
@@ -29,7 +29,8 @@ from .exchange import MINUTE
 from .load import Client, Reader
 from .processes import INTERVALS, Process, allow_many_files, exchange, redis
 
-SPEED = 4
+SPEED = 2
+PERIOD = 4.0  # seconds
 INTERVALS_OF_CLIENTS = ("1m", "5m")
 GATEWAYS = 3
 WEIGHT = 10_000_000
@@ -92,7 +93,7 @@ class Deployment:
         self._symbols = ",".join(symbols)
         self._started = 0
         self._redis = stack.enter_context(redis())
-        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=SPEED))
+        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=SPEED, period=PERIOD))
 
     def start(self, command: str) -> Program:
         self._started += 1
@@ -149,6 +150,7 @@ def _has_role(name: str) -> Any:
 async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[str]) -> bool:
     leader = deployment.start("ingest")
     _until(leader, "/ready", lambda _: True)
+    print("the leader is ready", flush=True)
     standby = deployment.start("ingest")
     gateways = [deployment.start("gateway") for _ in range(GATEWAYS)]
     for program in (standby, *gateways):
