@@ -16,7 +16,7 @@ from ..session.requests import shown
 from ..session.wire import encode_json
 from ..store.messages import GetCatalogue, GetOverview
 from .candles import CandlePages
-from .cors import cors_of
+from .cors import Cors
 from .fast_path import FAST_PATH, CandleFastPath
 from .pages import add_chart, add_inspection
 from .problem import ProblemError
@@ -72,7 +72,7 @@ def _json(value: Any) -> Response:
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
     texts = services.texts
     candle_pages = CandlePages(services.store, texts, services.revision_of, texts.cache)
-    app.extensions[FAST_PATH] = CandleFastPath(candle_pages, cors_of(services)).answer
+    app.extensions[FAST_PATH] = CandleFastPath(candle_pages, Cors(services.cors_origins)).answer
 
     @app.get("/symbols")
     async def symbols() -> Response:
@@ -215,7 +215,7 @@ def _add_errors(app: QuartTrio) -> None:
 
 
 def _add_cors(app: QuartTrio, services: Services) -> None:
-    cors = cors_of(services)
+    cors = Cors(services.cors_origins)
 
     @app.after_request
     async def allow(response: Response) -> Response:

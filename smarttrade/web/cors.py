@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .services import Services
-
 _ALWAYS = ("Access-Control-Expose-Headers", "ETag, Retry-After")
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
@@ -31,7 +29,3 @@ class Cors:
             if origin is not None and origin in self._origins:
                 added.append(("Access-Control-Allow-Origin", origin))
         return [*added, *_PREFLIGHT] if method == "OPTIONS" else added
-
-
-def cors_of(services: Services) -> Cors:
-    return Cors(services.cors_origins)

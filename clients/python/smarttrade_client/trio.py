@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self
 
-import httpx
 import trio
 from trio_websocket import (
     ConnectionClosed,
@@ -17,9 +14,8 @@ from trio_websocket import (
     connect_websocket_url,
 )
 
-from . import rest
-from .errors import ServerUnavailable
-from .events import Candle, Event
+from .async_rest import AsyncRest
+from .events import Event
 from .following import CLOSE_TIMEOUT, CONNECT_TIMEOUT, MAX_MESSAGE, Following, Series
 from .loss import Loss
 
@@ -29,39 +25,8 @@ WAITING_MESSAGES = 256  # so that the library goes on answering pings
 Sender = trio.MemorySendChannel[Event]
 
 
-class TrioClient:
+class TrioClient(AsyncRest):
     """A SmartTrade server, for Trio; see `Client`."""
-
-    def __init__(self, url: str, *, token: str | None = None) -> None:
-        self._websocket_url = rest.websocket_url(url)
-        self._headers = rest.headers_of(token)
-        self._http = httpx.AsyncClient(
-            base_url=rest.base_url(url), headers=self._headers, timeout=rest.TIMEOUT
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._http.aclose()
-
-    async def symbols(self) -> list[str]:
-        return rest.read_names(await self._get("symbols"), "symbols")
-
-    async def intervals(self) -> list[str]:
-        return rest.read_names(await self._get("intervals"), "intervals")
-
-    async def candles(
-        self, symbol: str, interval: str, *, limit: int = 500, before: int | None = None
-    ) -> list[Candle]:
-        """See `Client.candles`."""
-        query = rest.candles_query(limit, before)
-        return rest.read_candles(await self._get(rest.candles_path(symbol, interval), query))
 
     @asynccontextmanager
     async def follow(
@@ -114,13 +79,6 @@ class TrioClient:
                 loss = _loss_of(error)
             nursery.cancel_scope.cancel()
         return loss
-
-    async def _get(self, path: str, query: dict[str, int] | None = None) -> httpx.Response:
-        try:
-            with trio.fail_after(rest.TIMEOUT):
-                return await self._http.get(path, params=query)
-        except (httpx.TransportError, trio.TooSlowError) as error:
-            raise ServerUnavailable(rest.reason_of(error)) from error
 
 
 async def _receive(websocket: WebSocketConnection, following: Following, sender: Sender) -> None:

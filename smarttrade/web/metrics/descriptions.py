@@ -27,8 +27,16 @@ GROUPS: dict[type, str] = {
 
 GAUGES = frozenset(
     {
+        "info",
         "store_answers",
         "ready",
+        "feed",
+        "series",
+        "series_not_ready",
+        "series_age_seconds",
+        "series_ready",
+        "symbol_age_seconds",
+        "gaps",
         "hub_subscribers",
         "hub_subscriptions",
         "server_open",
@@ -38,15 +46,19 @@ GAUGES = frozenset(
         "exchange_weight_ceiling",
         "exchange_weight_others",
         "audit_round_seconds",
+        "redis_role",
         "redis_waiting_candles",
         "redis_lag_seconds",
+        "actor_running",
+        "mailbox_depth",
+        "mailbox_capacity",
         "process_start_time_seconds",
         "process_max_fds",
         "process_resident_bytes",
         "process_open_fds",
     }
 )
-"""Those that do not only grow, of the numbers that are exported by their names alone."""
+"""Those that do not only grow."""
 
 DESCRIPTIONS = {
     "info": "Always 1; its labels are the version and which exchange the candles are from.",

@@ -9,51 +9,43 @@ Source: prometheus.io/docs/instrumenting/exposition_formats, "Text-based format"
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from collections.abc import Set as AbstractSet
 
 from ...telemetry.histogram import Histogram
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Kind(Enum):
-    COUNTER = "counter"
-    """Only grows, until the process ends; its name ends in `_total`."""
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
 class Exposition:
     """One scrape's answer in the making."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(
+        self, prefix: str, descriptions: Mapping[str, str], gauges: AbstractSet[str]
+    ) -> None:
+        """`descriptions` has every name; those that are not in `gauges` are counters."""
         self._prefix = prefix
+        self._descriptions = descriptions
+        self._gauges = gauges
         self._lines: list[str] = []
 
-    def counter(self, name: str, meaning: str, value: float) -> None:
-        self._family(f"{name}_total", Kind.COUNTER, meaning, [("", value)])
+    def add(self, name: str, value: float) -> None:
+        self.add_all(name, [("", value)])
 
-    def gauge(self, name: str, meaning: str, value: float) -> None:
-        self._family(name, Kind.GAUGE, meaning, [("", value)])
-
-    def gauges(self, name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> None:
+    def add_all(self, name: str, samples: Iterable[tuple[str, float]]) -> None:
         """One sample for each set of labels, which `labels` made."""
-        self._family(name, Kind.GAUGE, meaning, samples)
+        self.add_formatted(name, [self.sample(name, found, value) for found, value in samples])
 
-    def formatted_gauges(self, name: str, meaning: str, samples: Iterable[str]) -> None:
+    def add_formatted(self, name: str, samples: Iterable[str]) -> None:
         """The same of samples that `sample` has formatted before."""
-        self._begin(name, Kind.GAUGE, meaning)
+        self._begin(self._full(name), name, "gauge" if name in self._gauges else "counter")
         self._lines += samples
 
     def sample(self, name: str, found: str, value: float) -> str:
-        """One line of a family, for `formatted_gauges`."""
-        return f"{self._prefix}{name}{found} {_number(value)}"
+        return f"{self._full(name)}{found} {_number(value)}"
 
-    def counters(self, name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> None:
-        self._family(f"{name}_total", Kind.COUNTER, meaning, samples)
-
-    def histogram(self, name: str, meaning: str, histogram: Histogram) -> None:
-        full = self._begin(name, Kind.HISTOGRAM, meaning)
+    def histogram(self, name: str, histogram: Histogram) -> None:
+        full = self._prefix + name
+        self._begin(full, name, "histogram")
         count = 0
         for bound, count in histogram.cumulative():
             self._lines.append(f'{full}_bucket{{le="{_number(bound)}"}} {count}')
@@ -62,17 +54,12 @@ class Exposition:
     def text(self) -> str:
         return "\n".join((*self._lines, ""))
 
-    def _family(
-        self, name: str, kind: Kind, meaning: str, samples: Iterable[tuple[str, float]]
-    ) -> None:
-        full = self._begin(name, kind, meaning)
-        self._lines += [f"{full}{found} {_number(value)}" for found, value in samples]
+    def _full(self, name: str) -> str:
+        return self._prefix + name + ("" if name in self._gauges else "_total")
 
-    def _begin(self, name: str, kind: Kind, meaning: str) -> str:
-        full = self._prefix + name
-        text = meaning.replace("\\", r"\\").replace("\n", r"\n")
-        self._lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind.value}"]
-        return full
+    def _begin(self, full: str, name: str, kind: str) -> None:
+        text = self._descriptions[name].replace("\\", r"\\").replace("\n", r"\n")
+        self._lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
 
 
 def labels(named: Mapping[str, str]) -> str:

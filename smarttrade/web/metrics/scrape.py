@@ -49,25 +49,25 @@ T = TypeVar("T")
 async def metrics(services: Services) -> str:
     """All metrics, as one text."""
     overview = await _ask(services, GetOverview)
-    into = Exposition(PREFIX)
-    into.gauges("info", DESCRIPTIONS["info"], [(labels(_info_labels(services)), 1)])
-    _add(into, "store_answers", int(overview is not None))
+    into = Exposition(PREFIX, DESCRIPTIONS, GAUGES)
+    into.add_all("info", [(labels(_info_labels(services)), 1)])
+    into.add("store_answers", int(overview is not None))
     if overview is not None:
         await _add_overview(into, services, overview)
     counters = services.counters
     for each in fields(counters):
         for name, value in numbers_in(getattr(counters, each.name)):
-            _add(into, name, value)
-    into.histogram("push_delay_seconds", DESCRIPTIONS["push_delay_seconds"], counters.hub.delays)
-    into.histogram("loop_delay_seconds", DESCRIPTIONS["loop_delay_seconds"], counters.loop_delays)
-    _add(into, "server_waiting_bytes", counters.server.waiting_bytes())
-    _add(into, "server_cached_bytes", services.texts.cache.bytes)
+            into.add(name, value)
+    into.histogram("push_delay_seconds", counters.hub.delays)
+    into.histogram("loop_delay_seconds", counters.loop_delays)
+    into.add("server_waiting_bytes", counters.server.waiting_bytes())
+    into.add("server_cached_bytes", services.texts.cache.bytes)
     if counters.rest is not None:
         _add_exchange(into, counters.rest)
     _add_actors(into, services)
     _add_redis(into, services.describe_store())
     for name, value in process_numbers():
-        _add(into, name, value)
+        into.add(name, value)
     return into.text()
 
 
@@ -87,21 +87,16 @@ async def _ask(services: Services, make: Callable[[Reply[T]], StoreMessage]) -> 
         return None
 
 
-def _add(into: Exposition, name: str, value: float) -> None:
-    add = into.gauge if name in GAUGES else into.counter
-    add(name, DESCRIPTIONS[name], value)
-
-
 # -- candles ------------------------------------------------------------------------------------
 
 
 async def _add_overview(into: Exposition, services: Services, overview: Overview) -> None:
-    _add(into, "ready", int(_is_ready(services, overview)))
-    feed = [(labels({"state": each.value}), int(overview.feed.feed is each)) for each in Feed]
-    into.gauges("feed", DESCRIPTIONS["feed"], feed)
+    into.add("ready", int(_is_ready(services, overview)))
+    feed = overview.feed.feed
+    into.add_all("feed", [(labels({"state": each.value}), int(feed is each)) for each in Feed])
     add_series_of_shards(into, overview, services.shards)
-    gaps = [(labels({"cause": cause}), count) for cause, count in overview.gaps.items()]
-    into.gauges("gaps", DESCRIPTIONS["gaps"], gaps)
+    gaps = overview.gaps.items()
+    into.add_all("gaps", [(labels({"cause": cause}), count) for cause, count in gaps])
     if overview.series_count <= services.max_series_metrics:
         await _add_series(into, services, overview)
 
@@ -119,8 +114,8 @@ async def _add_series(into: Exposition, services: Services, overview: Overview) 
             ready.append(into.sample("series_ready", label, int(is_ready)))
             if each.age is not None:
                 ages.append(into.sample("series_age_seconds", label, round(each.age, 3)))
-    into.formatted_gauges("series_age_seconds", DESCRIPTIONS["series_age_seconds"], ages)
-    into.formatted_gauges("series_ready", DESCRIPTIONS["series_ready"], ready)
+    into.add_formatted("series_age_seconds", ages)
+    into.add_formatted("series_ready", ready)
 
 
 @lru_cache(10_000)
@@ -154,12 +149,12 @@ def numbers_in(counters: Any) -> Iterator[tuple[str, float]]:
 
 def _add_exchange(into: Exposition, rest: RestClient) -> None:
     budget = rest.budget
-    _add(into, "exchange_requests", rest.requests)
-    _add(into, "exchange_weight", budget.spent)
-    _add(into, "exchange_weight_used", budget.used)
-    _add(into, "exchange_weight_ceiling", budget.ceiling)
-    _add(into, "exchange_limited", rest.hosts.limited)
-    _add(into, "exchange_weight_others", budget.others)
+    into.add("exchange_requests", rest.requests)
+    into.add("exchange_weight", budget.spent)
+    into.add("exchange_weight_used", budget.used)
+    into.add("exchange_weight_ceiling", budget.ceiling)
+    into.add("exchange_limited", rest.hosts.limited)
+    into.add("exchange_weight_others", budget.others)
 
 
 # -- actors and Redis -----------------------------------------------------------------------------
@@ -167,29 +162,21 @@ def _add_exchange(into: Exposition, rest: RestClient) -> None:
 
 def _add_actors(into: Exposition, services: Services) -> None:
     actors = [(labels({"actor": "/".join(path)}), info) for path, info in walk(services.inspect())]
-    into.counters(
-        "actor_restarts", DESCRIPTIONS["actor_restarts"], [(name, i.restarts) for name, i in actors]
-    )
-    into.gauges(
-        "actor_running",
-        DESCRIPTIONS["actor_running"],
-        # One that has done what it was for is as well as one that runs.
+    into.add_all("actor_restarts", [(name, i.restarts) for name, i in actors])
+    into.add_all(
+        "actor_running",  # One that has done what it was for is as well as one that runs.
         [(name, int(i.state in (State.RUNNING, State.STOPPED))) for name, i in actors],
     )
     boxes = [(name, i) for name, i in actors if i.mailbox_capacity is not None]
-    into.gauges(
+    into.add_all(
         "mailbox_depth",
-        DESCRIPTIONS["mailbox_depth"],
         [(n, i.mailbox_depth or 0) for n, i in boxes],
     )
-    into.gauges(
+    into.add_all(
         "mailbox_capacity",
-        DESCRIPTIONS["mailbox_capacity"],
         [(n, i.mailbox_capacity or 0) for n, i in boxes],
     )
-    into.counters(
-        "mailbox_handled", DESCRIPTIONS["mailbox_handled"], [(n, i.handled or 0) for n, i in boxes]
-    )
+    into.add_all("mailbox_handled", [(n, i.handled or 0) for n, i in boxes])
 
 
 def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
@@ -201,13 +188,11 @@ def _add_redis(into: Exposition, report: Mapping[str, Any]) -> None:
         for each in shards
         for role in RedisRole
     ]
-    into.gauges("redis_role", DESCRIPTIONS["redis_role"], roles)
+    into.add_all("redis_role", roles)
     for name, value in report.items():
         if name != "since" and isinstance(value, int | float):
             metric = f"redis_{_REDIS_UNITS.get(name, name)}"
-            add = into.gauges if metric in GAUGES else into.counters
-            samples = [(labels(_shard_of(each)), each[name]) for each in shards]
-            add(metric, DESCRIPTIONS[metric], samples)
+            into.add_all(metric, [(labels(_shard_of(each)), each[name]) for each in shards])
 
 
 def _shard_of(report: Mapping[str, Any]) -> dict[str, str]:

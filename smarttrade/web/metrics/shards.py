@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...store.messages import Overview
 from ...store.shards import shard_of
-from .descriptions import DESCRIPTIONS
 from .exposition import Exposition, labels
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
@@ -24,16 +23,16 @@ def add_series_of_shards(into: Exposition, overview: Overview, shards: int) -> N
     not_ready = Counter(_shard(series.symbol, shards) for series in overview.not_ready)
     intervals = len(overview.intervals)
     series = [(_labels(shard), len(of) * intervals) for shard, of in symbols.items()]
-    into.gauges("series", DESCRIPTIONS["series"], series)
+    into.add_all("series", series)
     unready = [(_labels(shard), not_ready[shard]) for shard in symbols]
-    into.gauges("series_not_ready", DESCRIPTIONS["series_not_ready"], unready)
+    into.add_all("series_not_ready", unready)
     known = overview.symbol_ages
     ages = [
         (labels({"quantile": f"{quantile:g}"} | _named(shard)), round(age, 3))
         for shard, of in symbols.items()
         for quantile, age in quantiles(known[each] for each in of if each in known)
     ]
-    into.gauges("symbol_age_seconds", DESCRIPTIONS["symbol_age_seconds"], ages)
+    into.add_all("symbol_age_seconds", ages)
 
 
 def quantiles(values: Iterable[float]) -> Sequence[tuple[float, float]]:

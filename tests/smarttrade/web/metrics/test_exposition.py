@@ -21,8 +21,8 @@ def test_histogram_is_cumulative_and_a_bound_counts_what_is_equal_to_it() -> Non
 
 def test_labels_and_meanings_are_escaped() -> None:
     nasty = 'a"b\\c\nd'
-    exposition = Exposition("t_")
-    exposition.gauges("x", f"means {nasty}", [(labels({"name": nasty}), 1.5)])
+    exposition = Exposition("t_", {"x": f"means {nasty}"}, {"x"})
+    exposition.add_all("x", [(labels({"name": nasty}), 1.5)])
     [family] = text_string_to_metric_families(exposition.text())
     assert family.documentation == f"means {nasty}"
     [sample] = family.samples
