@@ -56,6 +56,9 @@ class KnownGaps:
         self.revision = 0
         """Grows when a gap is found, filled, or explained."""
 
+    def __bool__(self) -> bool:
+        return bool(self.holes or self.unfilled)
+
     def set(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
         """Know these and no others; another window of the series decides about them."""
         self.holes, self.unfilled = list(holes), list(unfilled)
@@ -110,7 +113,7 @@ class KnownGaps:
 
     def among(self, candles: Sequence[Candle]) -> tuple[Gap, ...]:
         """What is absent, or not final, between the oldest and the newest candle."""
-        if not self.holes and not self.unfilled:
+        if not self:
             return ()
         found = [Gap(span.first, span.last, self._cause(span)) for span in self._absences(candles)]
         found += [
