@@ -4,7 +4,7 @@ python -m tests.benchmarks all
 python -m tests.benchmarks fanout rest --repeat 5 --json figures.json
 python -m tests.benchmarks all --quick
 python -m tests.benchmarks fanout --peers fastapi,ws,picows,nchan,uwebsockets
-python -m tests.benchmarks fanout --comparison
+python -m tests.benchmarks fanout --comparison --former ../former/bin/python
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def main() -> None:
         type=_peers,
         help=f"measured in the fan-out, of {','.join(PEERS)}; {FASTAPI}, all with --comparison",
     )
+    parser.add_argument(
+        "--former",
+        metavar="PYTHON",
+        help="of an environment with a former version; for fanout, rest, feed, start and slow",
+    )
     parser.add_argument("--repeat", type=int, help="how often each case is measured (3)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     given = parser.parse_args()
@@ -55,6 +60,7 @@ def main() -> None:
         quick=given.quick,
         comparison=given.comparison,
         peers=given.peers or (tuple(PEERS) if given.comparison else (FASTAPI,)),
+        former=given.former,
     )
     wanted = BENCHMARKS if "all" in given.benchmarks else given.benchmarks
     allow_many_files()

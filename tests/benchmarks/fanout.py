@@ -10,7 +10,6 @@ from .processes import (
     BURST,
     INTERVALS,
     PEER,
-    PRODUCT,
     SPREAD,
     SYMBOLS,
     Overloaded,
@@ -19,6 +18,7 @@ from .processes import (
     server,
 )
 from .report import Report
+from .send_cost import microseconds_per_send
 
 ALL = [{"symbol": s, "interval": i} for s in SYMBOLS for i in INTERVALS]
 ONE_INTERVAL = [entry for entry in ALL if entry["interval"] == "1m"]
@@ -54,10 +54,11 @@ QUICK = (CASES[0], CASES[2], CASES[5])
 
 
 def measure(options: Options, report: Report) -> None:
+    report.note(f"fan-out: one send takes {microseconds_per_send():.1f} µs here, see send_cost.py")
     peers = _installed(options, report)
     cases = COMPARISON if options.comparison else QUICK if options.quick else CASES
     for case in cases:
-        for which in options.turns(PRODUCT, *peers):
+        for which in options.turns(*options.versions, *peers):
             try:
                 found = _measure(options, case, which)
             except Overloaded as failed:
@@ -78,7 +79,8 @@ def _installed(options: Options, report: Report) -> list[str]:
 
 def _measure(options: Options, case: Case, which: str) -> dict[str, Any]:
     peer: Peer | None = PEERS.get(which)
-    with exchange(gap=case.gap) as venue, server(which, venue) as process:
+    python = options.python(which)
+    with exchange(gap=case.gap) as venue, server(which, venue, python=python) as process:
         return load(
             "load",
             clients=case.clients,

@@ -15,9 +15,9 @@ def measure(options: Options, report: Report) -> None:
     for _ in range(options.repeat):
         for series in SERIES[:2] if options.quick else SERIES:
             _measure_stages(options, report, series)
-    for which in options.turns(PRODUCT, PEER):
+    for which in options.turns(*options.versions, PEER):
         _measure_process(options, report, which, None)
-    for which in options.turns(PRODUCT, PEER):
+    for which in options.turns(*options.versions, PEER):
         with redis() as url:
             _measure_process(options, report, which, url)
 
@@ -38,7 +38,11 @@ def _measure_stages(options: Options, report: Report, series: int) -> None:
 def _measure_process(options: Options, report: Report, which: str, url: str | None) -> None:
     """Updates as fast as the service accepts them, with one client subscribed to all series."""
     count = 20_000 if options.quick else 100_000
-    with exchange(period=0) as venue, server(which, venue, redis_url=url, wait=False) as process:
+    python = options.python(which)
+    with (
+        exchange(period=0) as venue,
+        server(which, venue, redis_url=url, wait=False, python=python) as process,
+    ):
         found = load(
             "flood",
             clients=1,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .peers import FASTAPI
+from .processes import PRODUCT
+
+FORMER = "former version"
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,8 @@ class Options:
     """Only the cases that are compared with every peer, for a shorter time each."""
     peers: tuple[str, ...] = (FASTAPI,)
     """What is measured beside SmartTrade in the fan-out."""
+    former: str | None = None
+    """The interpreter of an environment with a former version, which is then measured as well."""
 
     @property
     def seconds(self) -> float:
@@ -27,6 +33,15 @@ class Options:
     def settle(self) -> float:
         """Seconds between the last client's subscription and the measurement."""
         return 2.0 if self.quick or self.comparison else 4.0
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """SmartTrade, and its former version if that is measured as well."""
+        return (PRODUCT, FORMER) if self.former else (PRODUCT,)
+
+    def python(self, which: str) -> str:
+        """The interpreter that runs `which`."""
+        return self.former if which == FORMER and self.former else sys.executable
 
     def turns(self, *who: str) -> Iterator[str]:
         """All candidates in turn, repeated, in reversed order every other time."""

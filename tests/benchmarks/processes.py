@@ -178,11 +178,12 @@ def server(
     may_end: bool = False,
     steps: Path | None = None,
     variables: Mapping[str, str] = {},
+    python: str = sys.executable,
 ) -> Iterator[Process]:
     """The product or a peer, following `venue`; ready when this returns, unless `wait` is false.
 
     With `steps` the steps of its tasks are timed, see `stepped`. `may_end`: it is to be killed.
-    `variables` are more of the environment's.
+    `variables` are more of the environment's. `python` may be of an environment with another version.
     """
     port = free_port()
     env = {
@@ -197,7 +198,9 @@ def server(
         if redis_url:
             env["PEER_REDIS_URL"] = redis_url
     else:
-        started = _module("smarttrade" if steps is None else "tests.benchmarks.stepped", command)
+        module = "smarttrade" if steps is None else "tests.benchmarks.stepped"
+        started = (python, "-m", module, command)
+        env |= {} if python == sys.executable else {"PYTHONPATH": ""}
         env |= {} if steps is None else {"STEPS": str(steps)}
         env["SMARTTRADE_MAX_CONNECTIONS_PER_IP"] = "10000"
         env |= {"REDIS_URL": redis_url} if redis_url else {"USE_MEMORY_STORE": "1"}

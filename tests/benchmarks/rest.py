@@ -11,7 +11,6 @@ from .options import Options
 from .processes import (
     INTERVALS,
     PEER,
-    PRODUCT,
     SYMBOLS,
     Process,
     exchange,
@@ -58,20 +57,21 @@ QUICK = CASES[:3]
 
 def measure(options: Options, report: Report) -> None:
     for kind in ("Redis", "memory"):
-        for which in options.turns(PRODUCT, PEER):
-            with exchange() as venue, _server(which, venue, kind) as process:
+        for which in options.turns(*options.versions, PEER):
+            with exchange() as venue, _server(options, which, venue, kind) as process:
                 for prefix in ("", TUNED) if which == PEER else ("",):
                     for case in QUICK if options.quick else CASES:
                         _measure(options, report, case, which, kind, process, prefix)
 
 
 @contextmanager
-def _server(which: str, venue: Process, kind: str) -> Iterator[Process]:
+def _server(options: Options, which: str, venue: Process, kind: str) -> Iterator[Process]:
+    python = options.python(which)
     if kind == "memory":
-        with server(which, venue) as process:
+        with server(which, venue, python=python) as process:
             yield process
     else:
-        with redis() as url, server(which, venue, redis_url=url) as process:
+        with redis() as url, server(which, venue, redis_url=url, python=python) as process:
             yield process
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fanout import ALL, warn_if_busy
 from .options import Options
-from .processes import PEER, PRODUCT, Overloaded, exchange, load, server
+from .processes import PEER, Overloaded, exchange, load, server
 from .report import Report
 
 HEALTHY = 1000
@@ -15,11 +15,12 @@ def measure(options: Options, report: Report) -> None:
     healthy = 200 if options.quick else HEALTHY
     # Twice the timeout after which stalled clients are closed.
     seconds = 10.0 if options.quick else 60.0
-    for which in options.turns(PRODUCT, PEER):
+    for which in options.turns(*options.versions, PEER):
         for slow in (0, SLOW):
             case = f"{healthy} healthy, {slow} that read nothing"
             try:
-                with exchange() as venue, server(which, venue) as process:
+                python = options.python(which)
+                with exchange() as venue, server(which, venue, python=python) as process:
                     found = load(
                         "load",
                         clients=healthy,

@@ -23,13 +23,13 @@ RESTART_LIMIT = 1.0  # seconds
 def measure(options: Options, report: Report) -> None:
     for latency in LATENCIES[1:2] if options.quick else LATENCIES:
         case = f"{latency * 1000:.0f} ms of exchange latency"
-        for which in options.turns(PRODUCT, "bare requests", PEER):
-            _measure_one(report, case, which, latency)
+        for which in options.turns(*options.versions, "bare requests", PEER):
+            _measure_one(options, report, case, which, latency)
     for _ in range(options.repeat):
         _measure_restart(report)
 
 
-def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
+def _measure_one(options: Options, report: Report, case: str, which: str, latency: float) -> None:
     with exchange(latency=latency, period=0.25) as venue:
         if which == "bare requests":
             command = [sys.executable, "-m", "tests.benchmarks.bare", venue.url]
@@ -37,13 +37,13 @@ def _measure_one(report: Report, case: str, which: str, latency: float) -> None:
             seconds = float(done.stdout)
             report.add("start", case, "first request to ready", "s", which, seconds, goal=GOAL)
             return
-        with server(which, venue, wait=False) as process:
+        with server(which, venue, wait=False, python=options.python(which)) as process:
             ready = _until_answered(process, "/ready")
         stats = json.loads(venue.get("/stats"))
     first = ready - stats["first"] / 1e6
     total = ready - process.began
     print(f"start, {case}, {which}: {first=} {total=} {stats}", flush=True)
-    if which == PRODUCT:
+    if which != PEER:
         report.add("start", case, "first request to ready", "s", which, first)
     report.add("start", case, "process to ready", "s", which, total)
 
