@@ -71,7 +71,7 @@ MAX_CANDLES_PER_TURN = 8000
 
 
 def head_cost(size: int) -> float:
-    """What a request is charged for its head of so many bytes, beside the request itself."""
+    """What so many bytes of a head are charged, beside the request itself."""
     return size // HEAD_BYTES_PER_UNIT
 
 

@@ -16,7 +16,7 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ASGISendEvent, ConnectionState
 
-from ...session.budget import READ, Budget, Verdict
+from ...session.budget import READ, Budget, Verdict, head_cost
 from ...session.outbox import Outbox
 from ..access import RequestInfo, request_info
 from ..problem import ProblemError
@@ -25,7 +25,7 @@ from .application import AppTasks
 from .context import Closing, Edge, Peers, RefusedError
 from .parser import LenientConnection
 from .problems import problem_events, problem_for
-from .request_guard import RequestGuard
+from .request_guard import RETRY_AFTER, TOO_MANY_REQUESTS, RequestGuard
 from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
@@ -78,13 +78,35 @@ class EdgeProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         try:
-            if isinstance(event, RawData) and self._is_within_request:
-                await self._charge_read()
+            if isinstance(event, RawData):
+                await self._charge_data(event.data)
             await super().handle(event)
         except RefusedError as refused:
             await self._edge.admissions.take(self._budget.address)
             await self._refuse(refused)
             await self.send(Closed())
+
+    async def _charge_data(self, data: bytes) -> None:
+        if self._is_within_request:
+            await self._charge_read()
+        if head_cost(len(data)) and self._awaits_head:
+            await self._charge_head(data)
+
+    @property
+    def _awaits_head(self) -> bool:
+        connection = self.connection
+        return isinstance(connection, h11.Connection) and connection.their_state is h11.IDLE
+
+    async def _charge_head(self, data: bytes) -> None:
+        """A long head costs us much to parse; so it is paid before.
+
+        Raises:
+            RefusedError: its address sends too many.
+        """
+        if not self._budget.take(trio.current_time(), head_cost(len(data))):
+            self._edge.counters.refused_rate += 1
+            raise RefusedError(429, *TOO_MANY_REQUESTS, RETRY_AFTER)
+        await self._budget.take_turn()
 
     async def _charge_read(self) -> None:
         """A request that comes in many small pieces costs us much and its client little.
@@ -162,7 +184,7 @@ class EdgeProtocol(H11Protocol):
         if _content_length(event) > self._edge.limits.body_size:
             self._edge.counters.oversized_bodies += 1
             raise RefusedError(413, "body_too_large", "nothing here takes such a body")
-        self._guard.admit(request, size, opens_websocket=asks_for_websocket(event))
+        self._guard.admit(request, opens_websocket=asks_for_websocket(event))
         await self._edge.admissions.take(self._budget.address)
 
     def _check_form(self, request: h11.Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from ...session.budget import HANDSHAKE, REQUEST, Budget, head_cost
+from ...session.budget import HANDSHAKE, REQUEST, Budget
 from ...session.outbox import Outbox
 from ..access import RequestInfo
 from ..addresses import network_of
@@ -41,15 +41,14 @@ class RequestGuard:
     async def take_turn(self) -> None:
         await self._budget.take_turn()
 
-    def admit(self, request: RequestInfo, head_size: int, *, opens_websocket: bool) -> None:
+    def admit(self, request: RequestInfo, *, opens_websocket: bool) -> None:
         """Let a request through, or refuse it with a reason.
 
         Raises:
             RefusedError: its address sends too many, it lacks a token, or its origin is refused.
         """
         policy, counters = self._edge.policy, self._edge.counters
-        cost = HANDSHAKE if opens_websocket else REQUEST
-        if not self._pays(request, cost + head_cost(head_size)):
+        if not self._pays(request, HANDSHAKE if opens_websocket else REQUEST):
             counters.refused_rate += 1
             raise RefusedError(429, *TOO_MANY_REQUESTS, RETRY_AFTER)
         if not policy.is_authorized(request):
