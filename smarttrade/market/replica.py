@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .candle import Candle, supersedes
+from .candle_buffer import CandleBuffer
 from .change import UNCHANGED, Change
+from .packed_candles import PackedCandles
 from .published_candles import PublishedCandles
-from .window_state import WindowState, adopted
+from .window_state import Adopted, WindowState, adopted
 
 
 def adopt(replica: PublishedCandles, state: WindowState) -> Change:
@@ -15,21 +15,18 @@ def adopt(replica: PublishedCandles, state: WindowState) -> Change:
 
     Published is what differs, in order. It never goes back, though: what is newer here stays.
     """
-    if not replica.is_ready:
-        replica.is_ready = True
-        _take_over(replica, state.candles, state)
+    incoming = PackedCandles.of(state.candles)
+    was_ready, replica.is_ready = replica.is_ready, True
+    mine = replica.candles[:]
+    became = adopted(mine, incoming) if was_ready else Adopted(CandleBuffer(incoming), [], [])
+    replica.candles = became.candles
+    replica.known_gaps.set(state.holes, state.unfilled)
+    replica.trim()
+    if not was_ready:
         return UNCHANGED
-    became = adopted(replica.candles, state.candles)
-    _take_over(replica, became.candles, state)
     oldest = replica.oldest.open_time if replica.oldest else -1
     corrections = tuple(c for c in became.corrections if c.open_time >= oldest)
     return Change(tuple(became.updates), corrections)
-
-
-def _take_over(replica: PublishedCandles, candles: Sequence[Candle], state: WindowState) -> None:
-    replica.replace_all(candles)
-    replica.known_gaps.set(state.holes, state.unfilled)
-    replica.trim()
 
 
 def follow(replica: PublishedCandles, candle: Candle, *, corrected: bool) -> Change:

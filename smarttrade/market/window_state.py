@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .candle import Candle, supersedes
+from .candle_buffer import CandleBuffer
 from .gaps import Missing, Span
+from .packed_candles import PackedCandles
 
 
 class Correction(NamedTuple):
@@ -48,30 +50,31 @@ class WindowState(NamedTuple):
 class Adopted(NamedTuple):
     """What has become of a window that was made equal to another."""
 
-    candles: list[Candle]
+    candles: CandleBuffer
     updates: list[Candle]
     """The newest one's new state, and what follows it."""
     corrections: list[Candle]
     """What differs before it."""
 
 
-def adopted(mine: Sequence[Candle], incoming: Sequence[Candle]) -> Adopted:
+def adopted(mine: PackedCandles, incoming: PackedCandles) -> Adopted:
     """`incoming` in the place of `mine`, but for what is newer in `mine`: it never goes back."""
-    old = {candle.open_time: candle for candle in mine}
+    old = {candle.open_time: candle for candle in mine.differing_from(incoming)}
     newest = mine[-1].open_time if mine else -1
-    result = Adopted([], [], [])
-    for other in incoming:
+    result = Adopted(CandleBuffer(incoming), [], [])
+    for other in incoming.differing_from(mine):
         current = old.get(other.open_time)
         candle = other if current is None else _later(other, current)
-        result.candles.append(candle)
+        if candle is not other:
+            result.candles.put(candle)
         if current is not None and candle[:7] == current[:7]:
             continue
         if other.open_time >= newest and (current is None or not current.closed):
             result.updates.append(candle)
         elif candle.closed:
             result.corrections.append(candle)
-    last = incoming[-1].open_time if incoming else -1
-    result.candles.extend(candle for candle in mine if candle.open_time > last)
+    for candle in mine[mine.index_of(incoming[-1].open_time + 1) :] if incoming else mine:
+        result.candles.append(candle)
     return result
 
 
