@@ -75,7 +75,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 def waited_seconds(pid: int) -> float:
-    """Seconds for which a process was runnable while another one had the processor."""
+    """Seconds for which a process was runnable while another one had the processor.
+
+    Of its main thread, or of the thread that `pid` is.
+    """
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
