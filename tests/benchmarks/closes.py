@@ -1,9 +1,10 @@
 """Many clients of several gateways, while the leading ingest is killed again and again.
 
-python -m tests.benchmarks.closes [clients] [kills] [symbols]      six series for each symbol
+python -m tests.benchmarks.closes [clients] [kills] [symbols] [speed] [period]
 
 Every client must receive every close of its series once, in order, and equal to the exchange's
-history. The exchange's minutes last 30 s here, and each symbol is sent every four seconds. The
+history. The exchange's minutes last 60 s by its `speed`, and each symbol, of which there are six
+series, is sent every `period` seconds: 30 s and 4 s, unless the machine is too busy for that. The
 leader is killed at the turn of a minute, while the closes of that minute are under way. Clients of
 each gateway are subscribed to every 1m and 5m series.
 """
@@ -29,8 +30,6 @@ from .exchange import MINUTE
 from .load import Client, Reader
 from .processes import INTERVALS, Process, allow_many_files, exchange, redis
 
-SPEED = 2
-PERIOD = 4.0  # seconds
 INTERVALS_OF_CLIENTS = ("1m", "5m")
 GATEWAYS = 3
 WEIGHT = 10_000_000
@@ -87,13 +86,16 @@ def _series(message: dict[str, Any]) -> str:
 
 
 class Deployment:
-    def __init__(self, stack: ExitStack, symbols: Sequence[str]) -> None:
+    def __init__(
+        self, stack: ExitStack, symbols: Sequence[str], speed: float, period: float
+    ) -> None:
+        self._speed = speed
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self._stack = stack
         self._symbols = ",".join(symbols)
         self._started = 0
         self._redis = stack.enter_context(redis())
-        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=SPEED, period=PERIOD))
+        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=speed, period=period))
 
     def start(self, command: str) -> Program:
         self._started += 1
@@ -115,7 +117,7 @@ class Deployment:
     async def turn_of_minute(self) -> None:
         """Wait for the exchange's next minute, and a moment longer."""
         now = json.loads(self._exchange.get("/api/v3/time"))["serverTime"]
-        await asyncio.sleep((MINUTE - now % MINUTE) / 1000 / SPEED + AFTER_TURN)
+        await asyncio.sleep((MINUTE - now % MINUTE) / 1000 / self._speed + AFTER_TURN)
 
     def truth(self, series: str) -> dict[int, bytes]:
         """Closed candles of the exchange's history, by open time."""
@@ -209,11 +211,14 @@ def _report(
 
 
 def main() -> None:
-    count, kills, number = map(int, (*sys.argv[1:], *("1000", "3", "10")[len(sys.argv) - 1 :]))
+    defaults = ("1000", "3", "10", "2", "4")
+    given = (*sys.argv[1:], *defaults[len(sys.argv) - 1 :])
+    count, kills, number = map(int, given[:3])
+    speed, period = map(float, given[3:])
     symbols = [f"S{n:03}USDT" for n in range(number)]
     allow_many_files()
     with ExitStack() as stack:
-        is_good = asyncio.run(run(Deployment(stack, symbols), count, kills, symbols))
+        is_good = asyncio.run(run(Deployment(stack, symbols, speed, period), count, kills, symbols))
     sys.exit(not is_good)
 
 

@@ -1,6 +1,7 @@
 """Shards: an ingest for each, and one gateway that follows all of them.
 
 python -m tests.benchmarks.shards 2400 4         so many series over so many shards
+python -m tests.benchmarks.shards 24000 4 20     each series sent every 20 s instead of every 2 s
 
 As in `scale`, the exchange does not limit the weight.
 """
@@ -27,10 +28,10 @@ def measure(options: Options, report: Report) -> None:
         measure_one(series, shards, report)
 
 
-def measure_one(series: int, shards: int, report: Report) -> None:
+def measure_one(series: int, shards: int, report: Report, period: float = 2.0) -> None:
     symbols = names(series)
     with ExitStack() as stack:
-        venue = stack.enter_context(exchange(weight=WEIGHT))
+        venue = stack.enter_context(exchange(weight=WEIGHT, period=period))
         url = stack.enter_context(redis())
 
         def start(command: str, **more: str) -> Process:
@@ -53,7 +54,7 @@ def measure_one(series: int, shards: int, report: Report) -> None:
         }
         for process in ingests.values():
             until_ready(process)
-        case = f"{series} series, {shards} shards"
+        case = f"{series} series, {shards} shards, sent every {period:g} s"
         _add(report, case, "start to all ingests ready", "s", time.monotonic() - began)
         gateway = start("gateway")
         _add(report, case, "start to gateway ready", "s", until_ready(gateway))
@@ -78,7 +79,7 @@ def _add(report: Report, case: str, what: str, unit: str, value: float) -> None:
 
 def main() -> None:
     report = Report()
-    measure_one(int(sys.argv[1]), int(sys.argv[2]), report)
+    measure_one(int(sys.argv[1]), int(sys.argv[2]), report, *map(float, sys.argv[3:]))
     for line in report.table():
         print(line)
 
