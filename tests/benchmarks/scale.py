@@ -1,7 +1,9 @@
 """Scale: what a process costs, and how soon another takes over, from 60 to 8000 series.
 
-python -m tests.benchmarks.scale 2400 one        one process: start, memory, CPU, endpoints
-python -m tests.benchmarks.scale 2400 takeover   two ingests and a gateway; the leader is killed
+python -m tests.benchmarks.scale 2400 one             one process: start, memory, CPU, endpoints
+python -m tests.benchmarks.scale 8000 one 10          each series sent every 10 s, not every 2 s
+python -m tests.benchmarks.scale 2400 takeover        two ingests and a gateway; the leader is killed
+python -m tests.benchmarks.scale 2400 takeover SIGSTOP 10     stopped, each series sent every 10 s
 
 The exchange does not limit the weight, so a start takes as long as its requests and the program do.
 """
@@ -41,6 +43,7 @@ from .report import Report
 
 SERIES = (60, 600, 2400, 8000)
 WEIGHT = 10_000_000
+PERIOD = 2.0  # seconds between two updates of a series, as at the exchange
 READY_TIMEOUT = 600.0  # seconds
 HEALTH_INTERVAL = 0.05  # seconds
 SECONDS = 10.0  # for which the load of live updates is measured
@@ -75,10 +78,10 @@ def names(count: int) -> list[str]:
 # -- one process --------------------------------------------------------------------------------
 
 
-def measure_one(count: int, report: Report) -> None:
+def measure_one(count: int, report: Report, period: float = PERIOD) -> None:
     with ExitStack() as stack:
         steps = stack.enter_context(temporary_file())
-        venue = stack.enter_context(exchange(weight=WEIGHT))
+        venue = stack.enter_context(exchange(weight=WEIGHT, period=period))
         process = stack.enter_context(
             server(PRODUCT, venue, symbols=names(count), wait=False, steps=steps)
         )
@@ -86,8 +89,9 @@ def measure_one(count: int, report: Report) -> None:
         _longest(process, steps)  # of the imports, before anything is served
         with health_watched(process) as answers:
             ready = until_ready(process)
-        case = f"{count} series"
+        case = f"{count} series" + _every(period)
         add(report, case, "start to ready", "s", ready)
+        add(report, case, "CPU of the start", "s", cpu_seconds(process.pid))
         for what, seconds in (("", answers.seconds), (", without waits", answers.without_waits)):
             p99 = statistics.quantiles(seconds, n=100)[98] * 1000
             limit = {"limit": MAX_HEALTH} if what else {}
@@ -197,11 +201,11 @@ def _longest(process: Process, steps: Path) -> float:
 # -- takeover -----------------------------------------------------------------------------------
 
 
-def measure_takeover(count: int, report: Report, how: str) -> None:
+def measure_takeover(count: int, report: Report, how: str, period: float = PERIOD) -> None:
     """The leader is killed or stopped; when a gateway's client gets candles again."""
     symbols = names(count)
     with ExitStack() as stack:
-        venue = stack.enter_context(exchange(weight=WEIGHT))
+        venue = stack.enter_context(exchange(weight=WEIGHT, period=period))
         url = stack.enter_context(redis())
 
         def start(command: str) -> Process:
@@ -232,7 +236,7 @@ def measure_takeover(count: int, report: Report, how: str) -> None:
             standby=standby.port,
             seconds=GRACE,
         )
-    case = f"{count} series, {how}"
+    case = f"{count} series, {how}" + _every(period)
     print(f"scale, {case}: {found}", flush=True)
     add(report, case, "first candle after", "s", found["first"], limit=MAX_TAKEOVER)
     add(report, case, "candles of nine in ten series after", "s", found["most"],
@@ -255,18 +259,23 @@ def _until_written(leader: Process) -> None:
         time.sleep(0.2)
 
 
+def _every(period: float) -> str:
+    return "" if period == PERIOD else f" sent every {period:g} s"
+
+
 def add(report: Report, case: str, what: str, unit: str, value: float, **goal: float) -> None:
     print(f"scale, {case}: {what} {value:.3g} {unit}", flush=True)
     report.add("scale", case, what, unit, PRODUCT, value, **goal)
 
 
 def main() -> None:
-    count, what, *how = sys.argv[1:]
+    count, what, *more = sys.argv[1:]
     report = Report()
     if what == "one":
-        measure_one(int(count), report)
+        measure_one(int(count), report, *map(float, more))
     else:
-        measure_takeover(int(count), report, how[0] if how else "kill -9")
+        how = more[0] if more else "kill -9"
+        measure_takeover(int(count), report, how, *map(float, more[1:]))
     for line in report.table():
         print(line)
 
