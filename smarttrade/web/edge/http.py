@@ -30,6 +30,7 @@ from .websocket import EdgeWebSocket, asks_for_websocket, websocket_headers
 
 _OVER = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 _NO_REQUEST = RequestInfo(b"", b"")
+ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 _READABLE = EventWrapper()  # a WebSocket is always read, so no one waits for this one
 
 
@@ -174,7 +175,7 @@ class EdgeProtocol(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Refuse what no client of ours sends; runs before anything is built for the request."""
         self._request = request = request_info(event.method, event.target, event.headers)
-        if event.http_version > b"1.1":
+        if event.http_version not in (b"1.0", b"1.1"):
             raise RefusedError(505, "http_version_not_supported", "HTTP/1.1 is spoken here")
         self._check_form(event)
         size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
@@ -192,6 +193,8 @@ class EdgeProtocol(H11Protocol):
         names = {name for name, _ in request.headers}
         if {b"content-length", b"transfer-encoding"} <= names:  # RFC 9112, 6.1 and 11.2
             raise RefusedError(400, "bad_request", "a request has a length or chunks, not both")
+        if request.method.upper() != request.method:  # case-sensitive: RFC 9110, 9.1
+            raise RefusedError(405, "method_not_allowed", "there is no such method", ALLOW)
         hosts = [value for name, value in request.headers if name == b"host"]
         if not all(map(is_host, hosts)):  # RFC 9112, 3.2
             raise RefusedError(400, "bad_host", "the Host header names no host")
@@ -220,7 +223,7 @@ class EdgeProtocol(H11Protocol):
                 stream_id=STREAM_ID,
                 headers=headers,
                 http_version=request.http_version.decode(),
-                method=request.method.decode("ascii").upper(),
+                method=request.method.decode("ascii"),
                 raw_path=target,
                 state=self.connection_state,
             )

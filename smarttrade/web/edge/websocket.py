@@ -58,6 +58,8 @@ def websocket_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
     if not _KEY.fullmatch(found.get(b"sec-websocket-key", b"")):  # RFC 6455, 4.2.1
         detail = "Sec-WebSocket-Key must be 16 bytes in base64"
         raise RefusedError(400, "bad_handshake", detail)
+    if found.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in found:
+        raise RefusedError(400, "bad_handshake", "a handshake has no body")
     return [header for header in headers if header[0] != b"sec-websocket-extensions"]
 
 

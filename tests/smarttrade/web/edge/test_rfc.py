@@ -99,6 +99,19 @@ RULES = {
     "unknown method": Rule(
         b"BREW /health HTTP/1.1\r\nHost: test\r\n\r\n", 405, "method_not_allowed"
     ),
+    "method in lower case": refused(
+        HEALTH.replace(b"GET", b"head") + b"\r\n", 405, "method_not_allowed"
+    ),
+    "HTTP/0.9": refused(
+        HEALTH.replace(b"1.1", b"0.9") + b"\r\n", 505, "http_version_not_supported"
+    ),
+    "WebSocket with a body": refused(
+        upgrade_request("/ws/candles", "Content-Length: 5") + b"hello", 400, "bad_handshake"
+    ),
+    "WebSocket with chunks": refused(
+        upgrade_request("/ws/candles", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        *(400, "bad_handshake"),
+    ),
     "WebSocket without upgrade": Rule(
         b"GET /ws/candles HTTP/1.1\r\nHost: test\r\n\r\n", 426, "upgrade_required"
     ),
