@@ -36,20 +36,16 @@ class ListedSymbols(Windows):
         """
         served, configured = set(symbols), self._catalogue.configured
         waiting = self._catalogue.waiting_by_symbol()
-        before, was_listed, self.is_listed = set(self._series), self.is_listed, True
+        before, was_listed, self.is_listed = self._series, self.is_listed, True
         changed = self._states.update(details or {}, now)
         listed = [s for s in configured if s in served]
         events = self._change_catalogue(listed, self.intervals, changed)
-        returned = {symbol for symbol in changed if self._states.of(symbol).is_trading}
-        return [
-            *events,
-            *self._symbol_events(changed, waiting),
-            *self.find_missing(
-                series
-                for series in self._series
-                if series.symbol in returned or (was_listed and series not in before)
-            ),
-        ]
+        returned = [symbol for symbol in changed if self._states.of(symbol).is_trading]
+        lacking = [each for symbol in returned for each, _ in self._catalogue.of_symbol(symbol)]
+        if was_listed and self._series is not before:
+            lacking += [each for each in self._series if each not in before]
+        missing = self.find_missing(dict.fromkeys(lacking))
+        return [*events, *self._symbol_events(changed, waiting), *missing]
 
     def adopt_catalogue(
         self,
@@ -76,7 +72,8 @@ class ListedSymbols(Windows):
         """Of a symbol that is left out now, `SymbolChanged` says so; one event is enough."""
         before = self._series
         left_out = {s for s in changed if self._states.of(s).state is SymbolState.UNKNOWN}
-        self._catalogue.change(symbols, intervals)
+        if not self._catalogue.change(symbols, intervals):
+            return [CatalogueChanged()]
         self._readiness.have(self._series)
         withdrawn = _withdrawn(before, self._series)
         return [
