@@ -14,6 +14,7 @@ while, clients receive status `stale`.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..market.window_state import SeriesNotes
-from .database import Database, DatabaseUnavailable, ForeignFormat, Position
+from .database import Database, DatabaseUnavailable, ForeignFormat, Position, StoredWindow
 from .events import Published
 from .feed import Feed, FeedStatus
 from .followed_shards import FollowedShards
@@ -54,6 +55,10 @@ RECONNECT = Backoff(first=1.0, max_pause=30.0)
 """Seconds between new connections while the leader is silent."""
 
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
+
+DAMAGED_INTERVAL = 10.0
+"""Seconds between two looks at windows that could not be read. The leader replaces what it finds
+damaged; it may not find what was later than its clock when it was written, and no longer is."""
 
 WINDOWS_PER_READ = 25
 WINDOWS_PER_MESSAGE = 5  # handed to the store at a time: 6 ms
@@ -219,6 +224,8 @@ class _Relay:
         self._catalogue: tuple[object, object] | None = None
         self._loaded: dict[Series, int] = {}
         """The last entry that each window had when it was read: what it says is known."""
+        self._damaged: set[Series] = set()
+        self._look_again_at = math.inf
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -231,6 +238,8 @@ class _Relay:
         self._after, self._seq, self._time = position.after, position.seq, position.time
         self._origin, self._catalogue = position.origin, _catalogue(state)
         self._loaded.clear()
+        self._damaged.clear()
+        self._look_again_at = trio.current_time() + DAMAGED_INTERVAL
         await self._adopt(state)
         await self._read([Series(s, i) for s in state.symbols for i in state.intervals])
         self._feed.learn(state.feed)
@@ -257,13 +266,25 @@ class _Relay:
             some = series[first : first + WINDOWS_PER_READ]
             stored = await self._database.load(some)
             for each in stored:
-                if each.damage is not None:  # the leader finds that, too, and replaces it
-                    logger.error("damaged_series", series=str(each.series), damage=each.damage)
+                self._note_damage(each)
             windows = [(each.series, each.state) for each in stored if each.state is not None]
             self._loaded |= {each.series: each.seq for each in stored}
             for at in range(0, len(windows), WINDOWS_PER_MESSAGE):
                 part = windows[at : at + WINDOWS_PER_MESSAGE]
                 await self._store.tell(AdoptWindows(part, self._time))
+
+    def _note_damage(self, stored: StoredWindow) -> None:
+        if stored.damage is None:
+            self._damaged.discard(stored.series)
+        elif stored.series not in self._damaged:
+            self._damaged.add(stored.series)
+            logger.error("damaged_series", series=str(stored.series), damage=stored.damage)
+
+    async def _read_damaged(self) -> None:
+        """Read again, now and then, what could not be read."""
+        if trio.current_time() >= self._look_again_at:
+            self._look_again_at = trio.current_time() + DAMAGED_INTERVAL
+            await self._read(list(self._damaged))
 
     # -- following -----------------------------------------------------------------------------
 
@@ -274,6 +295,7 @@ class _Relay:
             FellBehind: begin again.
         """
         while True:
+            await self._read_damaged()
             entries = await self._database.follow(self._after, WAIT)
             for name, entry in entries:
                 if entry.seq != self._seq + 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -28,6 +29,7 @@ from smarttrade.store.messages import (
     SubscriptionSpec,
 )
 from smarttrade.store.redis_report import RedisRole
+from smarttrade.store.relay import DAMAGED_INTERVAL
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
 from tests.fakes.database import Contents, VirtualRedis
 from tests.fakes.journals import Process, running
@@ -264,3 +266,30 @@ async def test_later_versions_leader_is_not_followed(autojump_clock: MockClock) 
         await trio.sleep(10)
         assert_same(gateway, leader)
         assert gateway.feeds[-1] is Feed.LIVE
+
+
+async def test_window_that_could_not_be_read_is_read_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leader, whose clock is later by now, finds it in order and does not replace it."""
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    load, damaged = gateway.link.load, {BTC}
+
+    async def judge(series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        return [
+            StoredWindow(each.series, None, "from the future", each.seq)
+            if each.series in damaged
+            else each
+            for each in await load(series, time)
+        ]
+
+    monkeypatch.setattr(gateway.link, "load", judge)
+    async with following(server, gateway) as leader:
+        await leader.update(candle(6))
+        await trio.sleep(2 * DAMAGED_INTERVAL)
+        assert gateway.candles() == ()
+        assert len(gateway.candles(ETH)) > 0
+        damaged.clear()
+        await trio.sleep(DAMAGED_INTERVAL + 1)
+        assert_same(gateway, leader)
