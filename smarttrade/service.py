@@ -52,7 +52,7 @@ async def _stop_on(
     await stop.wait()
     logger.info("stopping", drain_delay=drain_delay)
     if environment.notifier is not None:
-        environment.notifier.notify("STOPPING=1")
+        environment.notifier.notify_stopping(drain_delay)
     environment.stopping.set()
     await trio.sleep(drain_delay)
     service.stop()

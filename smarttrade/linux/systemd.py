@@ -28,6 +28,8 @@ from .status_line import status_line
 log = structlog.get_logger("smarttrade.systemd")
 
 NOTIFICATIONS_PER_TIMEOUT = 4  # so that one or two late ones do no harm
+STARTING_INTERVAL = 1.0  # seconds between two of them until all is ready: a start is looked at
+STOP_RESERVE = 15.0  # seconds; a stop takes 10 at most, see cli/signals.py
 STATUS_INTERVAL = 5.0  # seconds between two notifications of a service without a watchdog
 
 
@@ -65,6 +67,11 @@ class Notifier:
             sock.setblocking(False)
             sock.sendto("\n".join(lines).encode(), self.address)
 
+    def notify_stopping(self, drain_delay: float) -> None:
+        """The stop takes longer than `TimeoutStopSec` may allow, by `drain_delay` in seconds."""
+        microseconds = int(1e6 * (drain_delay + STOP_RESERVE))
+        self.notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={microseconds}")
+
 
 def watchdog_children(
     notifier: Notifier | None,
@@ -90,16 +97,17 @@ async def run_watchdog(
     """
     task_status.started()
     alive = [] if notifier.watchdog_timeout is None else ["WATCHDOG=1"]
-    answered = True
+    interval, answered, is_starting = notifier.interval, True, True
     while True:
-        overview = await _overview(store, notifier.interval)
+        overview = await _overview(store, interval)
         if overview is not None:
             notifier.notify(*alive, f"STATUS={status_line(overview, describe_store())}")
         elif answered:
             notifier.notify("STATUS=the store does not answer")
-            log.error("store_silent", within=notifier.interval)
+            log.error("store_silent", within=interval)
         answered = overview is not None
-        await trio.sleep(notifier.interval)
+        is_starting = is_starting and (overview is None or bool(overview.not_ready))
+        await trio.sleep(min(STARTING_INTERVAL, interval) if is_starting else interval)
 
 
 async def _overview(store: Mailbox[StoreMessage], timeout: float) -> Overview | None:

@@ -14,7 +14,8 @@ from actors import Mailbox
 from smarttrade.linux.systemd import Notifier, run_watchdog
 from smarttrade.store.actor import run_store
 from smarttrade.store.memory import MemoryStore
-from smarttrade.store.messages import StoreMessage
+from smarttrade.store.messages import PutHistory, StoreMessage
+from tests.fakes.candles import BTC, rows
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
 
@@ -78,6 +79,27 @@ def test_watchdog_of_another_process_is_ignored() -> None:
     assert within(WATCHDOG_USEC="20000000", WATCHDOG_PID="8") is None
     assert within(WATCHDOG_USEC="0") is None
     assert within(WATCHDOG_USEC="soon") is None
+
+
+def test_stop_may_take_longer_by_the_drain_delay(listener: Listener) -> None:
+    notifier(listener).notify_stopping(20.0)
+    assert listener.heard() == ["STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000"]
+
+
+async def test_state_is_shown_each_second_until_all_is_ready(
+    autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
+) -> None:
+    store, series = (
+        Mailbox[StoreMessage]("store", capacity=1),
+        MemoryStore([BTC.symbol], [BTC.interval]),
+    )
+    nursery.start_soon(partial(run_store, store, series, hub=None, gaps=None))
+    await nursery.start(run_watchdog, notifier(listener, watchdog_timeout=20), store, memory)
+    await trio.sleep(2.5)
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 1 series, 1 not ready"] * 3
+    await store.tell(PutHistory(BTC, rows(0, 9), None))
+    await trio.sleep(10)
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 1 series"] * 2
 
 
 def test_socket_without_a_reader_is_harmless(listener: Listener) -> None:
@@ -144,6 +166,6 @@ async def test_the_program_reports_ready_watchdog_and_stopping(
         assert listener.heard() == []
         program.send(signal.SIGCONT)
         assert await program.stop() == 0
-        assert "STOPPING=1" in listener.heard()
+        assert "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000" in listener.heard()
     finally:
         program.kill()
