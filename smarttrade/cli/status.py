@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import trio
 
+from ..feed.network import Network
 from ..settings.values import url
 from ..web.response_schemas import Problem, StreamingStatus, System
 from .error_text import root_cause_text
@@ -57,7 +58,7 @@ class BackendUnavailable(Exception):
 
 
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False)
+    return Network.direct().http_client()
 
 
 class Status:
