@@ -101,7 +101,19 @@ def unfit(info: Mapping[str, Any], address: RedisAddress) -> str | None:
 
 
 def doubts(info: Mapping[str, Any], series: int) -> list[str]:
-    """What will hurt later: memory that is too small, and keys that are evicted."""
+    """What will hurt later: writes that a fail-over stops, memory that is too small, eviction."""
+    return [*_replica_doubts(info), *_memory_doubts(info, series)]
+
+
+def _replica_doubts(info: Mapping[str, Any]) -> list[str]:
+    # The field is there only with min-replicas-to-write.
+    if "min_slaves_good_slaves" not in info or int(info.get("connected_slaves", 0)) > 1:
+        return []
+    text = "min-replicas-to-write is set with a single replica, which refuses writes once promoted"
+    return [text]
+
+
+def _memory_doubts(info: Mapping[str, Any], series: int) -> list[str]:
     limit = int(info.get("maxmemory", 0))
     if not limit:
         return []

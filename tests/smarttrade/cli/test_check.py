@@ -92,7 +92,7 @@ async def test_how_many_symbols_each_shard_has_is_said(
 
 
 async def test_one_endpoint_that_answers_is_enough_and_the_other_is_named() -> None:
-    async with exchange("BTCUSDT") as address:
+    async with exchange("BTCUSDT", speed=1) as address:
         found = await run_checks(settings(NOWHERE, address), Network.direct())
     assert ("fail", "rest") not in brief(found)
     texts = [result.text for result in found if result.level is Level.WARN]
@@ -374,6 +374,17 @@ async def test_accounts_of_the_documentation_are_enough_for_sentinels(tmp_path: 
         levels = await found(f"{url}?sentinel_username=you&sentinel_password=hunter2")
         assert [level for level, _ in levels] == [Level.WARN, Level.OK]
         assert "INFO is refused" in levels[0][1]
+
+
+async def test_single_replica_that_would_refuse_writes_is_named(tmp_path: Path) -> None:
+    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+        for server in sentinels.servers:
+            with server.client() as client:
+                client.config_set("min-replicas-to-write", 1)
+                client.config_set("min-replicas-max-lag", 10)
+        levels = await found(sentinels.url)
+    assert [level for level, _ in levels] == [Level.WARN, Level.OK]
+    assert "single replica" in levels[0][1]
 
 
 @pytest.mark.parametrize("kind", ["redis+cluster://{}", "redis+sentinel://{}/name"])
