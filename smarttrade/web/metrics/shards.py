@@ -47,7 +47,7 @@ def _by_shard(symbols: Sequence[str], shards: int) -> Mapping[int | None, list[s
     found: dict[int | None, list[str]] = defaultdict(list, {None: []} if shards == 1 else {})
     for symbol in symbols:
         found[_shard(symbol, shards)].append(symbol)
-    return found
+    return dict(sorted(found.items(), key=lambda item: item[0] or 0))
 
 
 def _shard(symbol: str, shards: int) -> int | None:
