@@ -177,11 +177,13 @@ class FrameQueue:
     def count_for(self, memory: WaitingBytes) -> None:
         """From now on, `memory` counts what waits here; before anything does."""
         assert not self._pending
-        assert not self._received
+        received = self._received  # perhaps of the request before, whose answer is just over
+        self.count_received(-received)
         self._memory.leave(self)
         self._memory = memory
         self._pending = Pending(memory)
         memory.join(self)
+        self.count_received(received)
 
     def count_received(self, change: int) -> None:
         """Count so many bytes more, or fewer, that the client sent and that wait to be handled.

@@ -293,3 +293,14 @@ async def test_client_whose_own_messages_take_most_memory_is_closed_first() -> N
     for outbox in outboxes:
         await outbox.aclose()
     assert memory.total == 0
+
+
+async def test_what_was_received_goes_along_to_the_memory_of_another_address() -> None:
+    proxy, address = WaitingBytes(100_000), WaitingBytes(100_000)
+    outbox = Outbox(Client(), counters=OutboxCounters(), memory=proxy)
+    outbox.count_received(5)
+    outbox.count_for(address)
+    assert (proxy.total, address.total) == (0, 5)
+    outbox.count_received(-5)
+    assert (proxy.total, address.total) == (0, 0)
+    await outbox.aclose()
