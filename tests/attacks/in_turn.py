@@ -19,7 +19,7 @@ IN_TURN: tuple[tuple[Callable[[Attacker], Awaitable[None]], int], ...] = (
     *((floods.snapshots_unread, 200), (floods.snapshots_read, 20), (floods.bad_entries, 10)),
     *((floods.status, 50), (floods.metrics, 50), (floods.pages, 50), (floods.handshakes, 50)),
     *((crowds.slow_heads, 200), (crowds.bad_requests, 50), (crowds.endless_messages, 50)),
-    *((floods.short_pages, 50), (crowds.unread_requests, 200)),
+    *((floods.short_pages, 50), (floods.long_heads, 200), (crowds.unread_requests, 200)),
     *((malformed.odd_frames, 50), (malformed.odd_requests, 50), (malformed.noise, 50)),
 )
 

@@ -13,6 +13,11 @@ was wrong or could not be compared.
 Memory has two limits. All of it must stay below what the service's own limits allow. What it holds
 beside caches and bytes that wait, which have such limits, must not grow once every attack had its
 turn, or from the middle of a run that is too short for that.
+
+Beside other programs give it precedence, or its clients are late by themselves. On Linux `nice`
+alone does nothing against programs of other sessions (sched(7), "The autogroup feature"):
+
+    setsid sh -c 'echo -20 > /proc/self/autogroup; exec nice -n -20 python -m tests.soak'
 """
 
 from __future__ import annotations
