@@ -9,6 +9,7 @@ from .candle_buffer import CandleBuffer
 from .gaps import Gap, KnownGaps, Missing
 from .interval import Interval
 from .packed_candles import PackedCandles
+from .settling import SETTLED_AFTER
 from .window_state import WindowState
 
 
@@ -53,6 +54,27 @@ class PublishedCandles:
     def since(self, open_time: int) -> PackedCandles:
         """Every candle that opens at `open_time` (ms) or later."""
         return self.candles[self.candles.index_of(open_time) :]
+
+    def unsettled(self, time: int, since: int = 0) -> int | None:
+        """The open time in ms of the first candle that has ended and is not final yet.
+
+        Of those before the newest that open at `since` (ms) or later and ended less than
+        `SETTLED_AFTER` ms before `time`, which is exchange time in ms.
+        """
+        found = None
+        for index in range(len(self.candles) - 2, -1, -1):
+            candle = self.candles[index]
+            ended = self.interval.close_time(candle.open_time)
+            if candle.open_time < since or ended <= time - SETTLED_AFTER:
+                break
+            found = found if candle.closed else candle.open_time
+        return found
+
+    @property
+    def latest(self) -> int:
+        """The latest exchange time in ms that is known of this series; 0 for none."""
+        newest = self.newest
+        return 0 if newest is None else max(newest.event_time, newest.open_time)
 
     @property
     def unfilled(self) -> tuple[Missing, ...]:

@@ -41,11 +41,14 @@ def follow(replica: PublishedCandles, candle: Candle, *, corrected: bool) -> Cha
     if current is not None:
         if candle == current or not (corrected or supersedes(candle, current)):
             return UNCHANGED
-    elif newest is not None and oldest is not None and candle.open_time < newest.open_time:
-        if not corrected or (replica.is_full and candle.open_time < oldest.open_time):
-            return UNCHANGED
-    else:
+    elif newest is None or oldest is None or candle.open_time > newest.open_time:
         corrected = False
+    elif not corrected or (replica.is_full and candle.open_time < oldest.open_time):
+        return UNCHANGED
+    if newest is not None and candle.open_time < newest.open_time:
+        if not candle.closed:
+            return UNCHANGED
+        corrected = True
     replica.candles.put(candle)
     replica.trim()
     return Change(corrections=(candle,)) if corrected else Change((candle,))

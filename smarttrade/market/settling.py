@@ -2,7 +2,7 @@
 
 History lags behind the stream: for some seconds after its close time a row may not have its last
 trades yet, although a later row is listed already. Such a row counts as forming until it is read
-once more, or until the stream closes it.
+once more, or until the stream closes it. Later candles are published meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from .packed_candles import PackedCandles
 SETTLING_TIME = 15_000
 """Milliseconds of exchange time after its close time from which on a row that is read is final. At
 Binance, history lags by 2 to 10 s around the turn of the minute."""
+
+SETTLED_AFTER = SETTLING_TIME + 5_000
+"""Milliseconds of exchange time after its close time at which the final state of a candle is known,
+unless the exchange does not give it: a little for the answer."""
 
 
 def mark_unsettled(rows: PackedCandles, interval: Interval, time: int) -> PackedCandles:
@@ -35,7 +39,7 @@ def forming_from(rows: Sequence[Candle]) -> int:
 
 
 def up_to_unsettled(rows: Sequence[Candle], is_closed: Callable[[int], bool]) -> Sequence[Candle]:
-    """`rows` up to and with the first that is not final; nothing can be published after that one.
+    """`rows` up to and with the first that is not final: those after it may lack trades as well.
 
     `is_closed` says whether the final state of the candle at an open time (ms) is known already.
     The last row forms, whatever is known of it.

@@ -8,8 +8,9 @@ The rules, which nothing else in the program repeats:
 * A state replaces another of the same candle only when it is later (`candle.supersedes`).
 * Rows read over REST are one unbroken range of the exchange's history: an open time absent
   between two of them exists nowhere, and is remembered as a hole of the exchange.
-* When history cannot be had, `release` publishes what is buffered all the same. The range stays
-  unfilled until `merge` brings it; what it brings then lies in the past, and is a correction.
+* When history cannot be had, or is not final yet, `release` publishes what is buffered all the
+  same. The range stays unfilled until `merge` brings it; what it brings then lies in the past, and
+  is a correction.
 * At most `WINDOW_SIZE` candles are kept, the newest. When so much was missed that the newest rows
   begin after a gap, the window restarts from them.
 
@@ -26,6 +27,7 @@ from .change import UNCHANGED, Change
 from .gaps import Missing
 from .interval import Interval
 from .published_candles import PublishedCandles
+from .settling import up_to_unsettled
 
 WINDOW_SIZE = 1000  # candles; also the most that the exchange gives in one answer
 
@@ -110,9 +112,10 @@ class Window(PublishedCandles):
     def merge(self, rows: Sequence[Candle], first: int | None = None) -> Change:
         """Take one unbroken range of the exchange's history, ascending.
 
-        A row is `closed` when it is final; only the last one may be forming. `first` (ms) says
-        from which open time on the range was asked for, if from a certain one: what is absent
-        between it and the first row does not exist.
+        A row is `closed` when it is final. After the first that is not, rows are taken as live
+        candles are: they show what there is, and not what there is not. `first` (ms) says from
+        which open time on the range was asked for, if from a certain one: what is absent between
+        it and the first row does not exist.
 
         The first call makes the window ready; then it publishes everything. So does one that was
         asked for the newest and begins after a gap: what is in the gap would not fit in here.
@@ -124,8 +127,9 @@ class Window(PublishedCandles):
         if first is None and self._starts_after_gap(rows):
             self.known_gaps.set((), ())
             return self.take_first(rows)
-        self.known_gaps.remember_holes(rows, first)
-        updates, corrections = self._close_unlisted(rows, first)
+        certain = up_to_unsettled(rows, self.is_closed)
+        self.known_gaps.remember_holes(certain, first)
+        updates, corrections = self._close_unlisted(certain, first)
         known = self.candles.between(rows[0].open_time, rows[-1].open_time + 1)
         final = {candle.open_time for candle in known if candle.closed}
         for row in rows:
@@ -159,11 +163,14 @@ class Window(PublishedCandles):
     def take_first(self, rows: Sequence[Candle]) -> Change:
         """Have this history and no other, and publish all of it."""
         self.is_ready = True
+        certain = up_to_unsettled(rows, self.is_closed)
         self.replace_all(rows)
-        self.known_gaps.remember_holes(rows, None)
+        self.known_gaps.remember_holes(certain, None)
         live, self._buffered = self._buffered, {}
         for candle in live.values():
             self._add_live(candle)
+        if len(certain) < len(rows):
+            self.known_gaps.add_doubtful(self.candles)
         first = self.candles[:]
         change = self.advance()
         return Change(first + change.updates, missing=change.missing)

@@ -10,17 +10,19 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from ..market.series import Series
 from .frames import Batch
+from .legacy_order import LegacyOrder
 from .subscriber import Subscriber
 
 
 class Group:
     """Subscribers of exactly the same series, in the same form."""
 
-    __slots__ = ("frames", "legacy", "members", "series")
+    __slots__ = ("frames", "legacy", "legacy_orders", "members", "series")
 
     def __init__(self, series: frozenset[Series], *, legacy: bool) -> None:
         self.series = series
         self.legacy = legacy
+        self.legacy_orders = {each: LegacyOrder(each.interval) for each in series if legacy}
         self.members: set[Subscriber] = set()
         self.frames: dict[Hashable, bytes] = {}
         """What is to be posted next."""
@@ -43,6 +45,10 @@ class Groups:
 
     def of(self, series: Series) -> Iterable[Group]:
         return self._of_series.get(series, ())
+
+    def legacy_order(self, series: Series) -> LegacyOrder | None:
+        """None while no legacy client has this series."""
+        return next((g.legacy_orders[series] for g in self.of(series) if g.legacy), None)
 
     def members(self, series: Iterable[Series]) -> list[Subscriber]:
         """Each subscriber of some of these series, once."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import assert_never
 
+from ..market.candle import Candle
 from ..market.series import Series
 from ..store.events import (
     CandlesPublished,
@@ -111,8 +113,7 @@ class Hub:
                 self._feed = FeedReport(status, shards)
                 self._report_feed()
             case SeriesReturned(snapshot):
-                for member in self._groups.members([snapshot.series]):
-                    self._post_snapshot(member, snapshot)
+                self._return(snapshot)
             case SymbolChanged():
                 self._report_symbol(event)
             case CandlesPublished():
@@ -128,19 +129,23 @@ class Hub:
             groups = self._groups.of(series)
             if not groups:
                 continue
-            key = (series, candle.open_time)
-            frame = legacy = None
+            frame = None
             for group in groups:
-                if group.legacy:
-                    if corrected:
-                        continue  # such front ends append whatever comes
-                    legacy = legacy or legacy_frame(series, candle)
-                elif frame is None:
-                    frame = self._encoder.update(series, candle, corrected=corrected)
-                if key in group.frames:
-                    self._post(group)  # two states of one candle are two messages
-                group.frames[key] = legacy if group.legacy else frame  # type: ignore[assignment]
+                if not group.legacy:
+                    frame = frame or self._encoder.update(series, candle, corrected=corrected)
+                    self._add(group, series, candle, frame)
+                elif sent := group.legacy_orders[series].take(candle, corrected=corrected):
+                    for each in sent:
+                        self._add(group, series, each, legacy_frame(series, each))
+                else:
+                    continue
                 touched.add(group)
+
+    def _add(self, group: Group, series: Series, candle: Candle, frame: bytes) -> None:
+        key = (series, candle.open_time)
+        if key in group.frames:
+            self._post(group)  # two states of one candle are two messages
+        group.frames[key] = frame
 
     def _observe(self, batches: Iterable[Sequence[Published]]) -> None:
         """Once everything is posted, so that it delays no client."""
@@ -170,23 +175,45 @@ class Hub:
         if opened.acknowledgement:
             outbox.post_once(opened.acknowledgement)
         series = self._series.get(subscriber, frozenset()).union(opened.series)
-        if not subscriber.legacy:
-            self._send_status(subscriber, series)
-            for symbol, details in opened.not_trading:
-                outbox.post_once(symbol_frame(symbol, details))
+        if subscriber.legacy:
+            self._open_legacy(subscriber, opened.snapshots, series)
+            return
+        self._send_status(subscriber, series)
+        for symbol, details in opened.not_trading:
+            outbox.post_once(symbol_frame(symbol, details))
         for snapshot in opened.snapshots:
-            subscriber.budget.debit_bytes(self._post_snapshot(subscriber, snapshot))
+            subscriber.budget.debit_bytes(_post(subscriber, self._frames(snapshot)))
         self._subscribe(subscriber, series)
 
-    def _post_snapshot(self, subscriber: Subscriber, snapshot: Snapshot) -> int:
-        """How many bytes it has."""
-        if subscriber.legacy:
-            frames = [legacy_frame(snapshot.series, candle) for candle in snapshot.candles]
-        else:
-            frames = [self._snapshots.frame(snapshot)]
-        for frame in frames:
-            subscriber.outbox.post_once(frame)
-        return sum(map(len, frames))
+    def _open_legacy(
+        self, subscriber: Subscriber, snapshots: Iterable[Snapshot], wanted: frozenset[Series]
+    ) -> None:
+        """Begin where the others of its series are, who may wait for a close."""
+        begun: dict[Series, Candle] = {}
+        for series, candles, *_ in snapshots:
+            order = self._groups.legacy_order(series)
+            if first := (order and order.last) or (candles[-1] if candles else None):
+                begun[series] = first
+                subscriber.budget.debit_bytes(_post(subscriber, [legacy_frame(series, first)]))
+        self._subscribe(subscriber, wanted)
+        for series, first in begun.items():
+            if order := self._groups.legacy_order(series):
+                order.begin(first)
+
+    def _return(self, snapshot: Snapshot) -> None:
+        series, legacy = snapshot.series, []
+        if order := self._groups.legacy_order(series):
+            for candle in (*snapshot.candles, *snapshot.following):
+                legacy += order.take(candle, corrected=False)
+        members = self._groups.members([series])
+        shown = self._frames(snapshot) if members else []
+        appended = [legacy_frame(series, candle) for candle in legacy]
+        for member in members:
+            _post(member, appended if member.legacy else shown)
+
+    def _frames(self, snapshot: Snapshot) -> list[bytes]:
+        update = partial(self._encoder.update, snapshot.series, corrected=False)
+        return [self._snapshots.frame(snapshot), *map(update, snapshot.following)]
 
     def _close(self, closed: SubscriptionsClosed[Subscriber]) -> None:
         subscriber = closed.subscriber
@@ -262,3 +289,12 @@ class Hub:
         for subscriber in self._series:
             if not subscriber.legacy:
                 subscriber.outbox.post(batch)
+
+
+def _post(subscriber: Subscriber, frames: Iterable[bytes]) -> int:
+    """How many bytes they have."""
+    size = 0
+    for frame in frames:
+        subscriber.outbox.post_once(frame)
+        size += len(frame)
+    return size

@@ -81,6 +81,10 @@ class Backlog:
         self._is_state_new = False
         self._is_collecting = False
         self._is_following = False
+        self._led: dict[Series, Candle] = {}
+        """While another one leads: the newest that it has published of each series."""
+        self._skipped: dict[Series, dict[int, None]] = {}
+        """Open times of candles of which it has not published the final state, but later ones."""
         self._uncompared: set[Series] = set()
         """Nothing is collected of these: they are to be compared with what is stored first."""
         self._since: float | None = None
@@ -199,6 +203,8 @@ class Backlog:
         """Write from now on, and first what the former leader has not published."""
         self._is_following = False
         self._is_collecting = self._is_state_new = True
+        self._notes.update((series, None) for series, skipped in self._skipped.items() if skipped)
+        self._led, self._skipped = {}, {}
         self._work.set()
 
     def follow(self) -> None:
@@ -211,23 +217,35 @@ class Backlog:
         for candle in self._memory.newest_candles(series, UNPUBLISHED):
             self._note_unpublished(series, candle)
 
-    def settle(self, series: Series, published: Candle) -> None:
-        """The leader has published this state of a candle; it publishes in order."""
-        waiting = self._candles.get(series)
-        if not waiting:
+    def settle(self, series: Series, published: Candle, *, corrected: bool = False) -> None:
+        """The leader has published this state of a candle.
+
+        It publishes in order, but for a final state that it did not know when the next one came.
+        """
+        waiting, skipped = self._candles.get(series, {}), self._skipped.setdefault(series, {})
+        if corrected:
+            skipped.pop(published.open_time, None)
+            waiting.pop(published.open_time, None)
             return
+        before = self._led.get(series)
+        self._led[series] = published
+        if before is not None and not before.closed and before.open_time < published.open_time:
+            skipped[before.open_time] = None
+            if len(skipped) > MAX_DIFFERENCES:
+                del skipped[next(iter(skipped))]
         for open_time, pending in tuple(waiting.items()):
-            if open_time < published.open_time or (
-                open_time == published.open_time and not supersedes(pending.candle, published)
-            ):
+            is_before = open_time < published.open_time and open_time not in skipped
+            is_same = open_time == published.open_time
+            if is_before or (is_same and not supersedes(pending.candle, published)):
                 del waiting[open_time]
 
     def forget(self) -> None:
         """Collect nothing: another one writes."""
         self._is_collecting = self._is_following = self._is_state_new = False
         self._since = None
-        for waiting in (self._candles, self._whole, self._notes, self._uncompared):
-            waiting.clear()
+        for known in (self._candles, self._whole, self._notes, self._uncompared):
+            known.clear()
+        self._led, self._skipped = {}, {}
 
     def rewrite(self, series: Series) -> None:
         """The whole window is to be written, unless its comparison is going to decide that."""

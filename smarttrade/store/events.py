@@ -33,6 +33,9 @@ class Snapshot(NamedTuple):
     candles: Sequence[Candle]
     truncated: bool
     """True when the window no longer reaches back to the time that was asked for."""
+    following: Sequence[Candle] = ()
+    """Those after a candle that has ended and is not final yet. They are sent as updates are: a
+    snapshot says of its last candle alone whether it is final."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,8 @@ MAX_REFUSED_PAUSE = 300.0
 """And at most, since the pause doubles: a symbol may be listed in a moment, or never again."""
 
 LAGGING_AFTER = 20.0
-"""Seconds for which a series may be behind another of its symbol: one may wait for the final state
-of its newest candle for `SETTLING_TIME`, and the other not. Every trade changes them all, in the
-same push; and a series found to be stalled is read over REST more often than that."""
+"""Seconds for which a series may be behind another of its symbol. Every trade changes them all, in
+the same push; and a series found to be stalled is read over REST more often than that."""
 
 CONFIRMED_FOR = 90_000
 """Milliseconds of exchange time for which a REST read that brought nothing later is believed: one
@@ -47,6 +46,10 @@ BUFFER_TIMEOUT = 5.0
 """Seconds for which live candles wait for the history before them. Usually it is there within
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
 reported and filled later."""
+
+CLOSE_TIMEOUT = 1.0
+"""The same while history is not final: then they wait for the stream's closing event alone, which
+usually comes before any later candle."""
 
 
 class Freshness:
@@ -158,12 +161,13 @@ class Freshness:
 
     def has_buffered_too_long(self, now: float) -> bool:
         """Whether candles that wait for history are to be published without it."""
-        if not self._window.buffered or not self._window.is_ready or self.settling.is_waiting(now):
+        if not self._window.buffered or not self._window.is_ready:
             self._buffered_since = None
         elif self._buffered_since is None:
             self._buffered_since = now
         else:
-            return now > self._buffered_since + BUFFER_TIMEOUT
+            limit = CLOSE_TIMEOUT if self.settling.is_waiting(now) else BUFFER_TIMEOUT
+            return now > self._buffered_since + limit
         return False
 
     # -- what to say of it -----------------------------------------------------------------
@@ -175,13 +179,21 @@ class Freshness:
             return NO_HISTORY
         if self.unconfirmed_since is not None:
             return "stored candles; what came since is being read from the exchange"
-        if window.unfilled or (window.buffered and not self.settling.is_waiting(now)):
+        if self._has_gaps(time) or (window.buffered and not self.settling.is_waiting(now)):
             return "candles missing that are being read from the exchange"
         if window.is_overdue(time, NOT_READY_AFTER) and not self._is_confirmed(time):
             return "newest candle ended and nothing later is known"
         if self.lagging_since is not None and now > self.lagging_since + LAGGING_AFTER:
             return "its stream says nothing, although there were trades"
         return None
+
+    def _has_gaps(self, time: int) -> bool:
+        """Whether more is unfilled than the final state of candles that have just ended."""
+        unfilled = self._window.unfilled
+        if not unfilled:
+            return False
+        unsettled = self._window.unsettled(time)
+        return unsettled is None or any(missing.first < unsettled for missing in unfilled)
 
     def _is_confirmed(self, time: int) -> bool:
         """Whether the exchange had nothing later, when asked after the newest candle's end."""

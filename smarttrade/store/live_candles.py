@@ -61,8 +61,8 @@ class LiveCandles(Windows):
         """Merge rows that were read over REST; the first ones make the series ready.
 
         A part of the history does not: what is before it would never be asked for. Rows that reach
-        the newest candle count as news of the series, as the stream's do. Those after one that is
-        not final are left out: it is read once more.
+        the newest candle count as news of the series, as the stream's do. One that is not final
+        though later ones are listed is read once more.
         """
         state = self._series.get(series)
         if state is None or not (first is None or state.window.is_ready):
@@ -72,7 +72,8 @@ class LiveCandles(Windows):
         window = state.window
         is_extended = state.freshness.is_incomplete and first is None and window.extend(rows)
         state.freshness.note_answer(rows, first, now, self._clock.estimate(now))
-        rows = self._up_to_unsettled(state, self._as_known(PackedCandles.of(rows)), now)
+        rows = self._as_known(PackedCandles.of(rows))
+        self._settle_later(state, rows, now)
         if not window.is_ready and state.would_go_back(rows):
             state.freshness.ask_later(now)
             return []
@@ -96,15 +97,12 @@ class LiveCandles(Windows):
         return [SeriesReturned(snapshot), WindowReplaced(series)]
 
     @staticmethod
-    def _up_to_unsettled(
-        state: SeriesState, rows: Sequence[Candle], now: float
-    ) -> Sequence[Candle]:
-        """Leave out the rows after one that is not final, and have that one read once more."""
-        known = up_to_unsettled(rows, state.window.is_closed)
-        if len(known) < len(rows):
+    def _settle_later(state: SeriesState, rows: Sequence[Candle], now: float) -> None:
+        """Have the first row that is not final, though later ones are listed, read once more."""
+        certain = up_to_unsettled(rows, state.window.is_closed)
+        if len(certain) < len(rows):
             due = rows[-1].open_time + SETTLING_TIME
-            state.freshness.settling.begin(known[-1].open_time, due, now)
-        return known
+            state.freshness.settling.begin(certain[-1].open_time, due, now)
 
     def history_refused(self, series: Series, now: float) -> list[Event]:
         """Nothing came of a question: what is still missing is asked for again, ever later."""

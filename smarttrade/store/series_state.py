@@ -8,6 +8,7 @@ from typing import Any
 from ..market.candle import Candle
 from ..market.gaps import Gap, Missing
 from ..market.interval import Interval
+from ..market.packed_candles import PackedCandles
 from ..market.series import Series
 from ..market.window import Window
 from ..market.window_state import WindowState
@@ -79,16 +80,18 @@ class SeriesState:
         return state
 
     def would_go_back(self, candles: Sequence[Candle]) -> bool:
-        """Whether subscribers hold a later state than the last of these, of a series that returns.
+        """Whether subscribers hold a later state than these are, of a series that returns.
 
         What is stored may be old, and REST lags behind the stream.
         """
         if not self.resume_from or not candles:
             return False
-        newest = candles[-1]
-        if newest.open_time == self.resume_from:
-            return self.resume_closed and not newest.closed
-        return newest.open_time < self.resume_from
+        if candles[-1].open_time < self.resume_from:
+            return True
+        held = next((c for c in reversed(candles) if c.open_time <= self.resume_from), None)
+        return bool(
+            self.resume_closed and held and held.open_time == self.resume_from and not held.closed
+        )
 
     def bump_revision(self) -> None:
         """More than some candles have; the gaps are reported with it."""
@@ -96,16 +99,25 @@ class SeriesState:
         self.gaps_revision = self.window.known_gaps.revision
 
     def page(self, limit: int, before: int | None) -> Page | PageUnavailable:
+        """Candles that are final, and one that may not be.
+
+        So it ends at a candle that has just ended and is unsettled, as if the next had not begun.
+        """
         window = self.window
         if not window.is_ready:
             return PageUnavailable.HISTORY
-        candles = window.newest_candles(limit, before)
-        oldest, newest = window.oldest, window.newest
+        as_of, gaps = window.latest, self.gaps()
+        unsettled = window.unsettled(as_of)
+        if unsettled is not None and (last := window.candles.find(unsettled)) is not None:
+            as_of = max(last.event_time, last.open_time)
+            before = min(unsettled + 1, before or unsettled + 1)
+            gaps = tuple(gap for gap in gaps if gap.first <= unsettled)
+        candles, oldest = window.newest_candles(limit, before), window.oldest
         return Page(
             candles=candles,
-            as_of=max(newest.event_time, newest.open_time) if newest else 0,
+            as_of=as_of,
             has_more=bool(candles and oldest and candles[0].open_time > oldest.open_time),
-            gaps=self.gaps(),
+            gaps=gaps,
             revision=self.revision,
         )
 
@@ -144,12 +156,21 @@ class SeriesState:
         """What a subscriber wants, and what was corrected lately, perhaps while it was away."""
         window = self.window
         if wanted.since is None:
-            return Snapshot(wanted.series, window.newest_candles(wanted.snapshot or 0), False)
+            return self._divided(wanted.series, window.newest_candles(wanted.snapshot or 0))
         oldest = window.oldest
         truncated = window.is_full and oldest is not None and oldest.open_time > wanted.since
         corrected = self.corrections.oldest(exchange_time)
         begin = wanted.since if corrected is None else min(wanted.since, corrected)
-        return Snapshot(wanted.series, window.since(begin), truncated)
+        return self._divided(wanted.series, window.since(begin), truncated=truncated)
+
+    def _divided(
+        self, series: Series, candles: PackedCandles, *, truncated: bool = False
+    ) -> Snapshot:
+        """A snapshot says of its last candle alone whether it is final."""
+        first = candles[0].open_time if candles else 0
+        unsettled = self.window.unsettled(self.window.latest, first)
+        end = len(candles) if unsettled is None else candles.index_of(unsettled) + 1
+        return Snapshot(series, candles[:end], truncated, candles[end:])
 
     def open_waiting(
         self, series: Series, exchange_time: int

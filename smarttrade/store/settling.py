@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from math import inf
 
-from ..market.settling import SETTLING_TIME
+from ..market.settling import SETTLED_AFTER, SETTLING_TIME
 from ..market.window import Window
 
-ANSWER_TIMEOUT = 5.0
-"""Seconds from the question on for which the candles after it wait."""
+ANSWER_TIMEOUT = (SETTLED_AFTER - SETTLING_TIME) / 1000
+"""Seconds from the question on in which an answer is waited for."""
 
 
 class Settling:
-    """Of the newest candle of one series."""
+    """Of the first candle of one series that has ended and is not final."""
 
     __slots__ = ("_due", "_expires", "_is_asked", "_latest", "_open_time", "_window")
 
@@ -32,32 +32,33 @@ class Settling:
         self._is_asked = False
 
     def begin(self, open_time: int, due: float, now: float) -> None:
-        """The candle at `open_time` may lack its last trades: ask for it at `due`, both in ms."""
-        if open_time == self._open_time:
-            if not self._is_asked:
-                return
+        """The candle at `open_time` may lack its last trades: ask for it at `due`, both in ms.
+
+        One that is waited for already goes first: its answer shows those after it as well.
+        """
+        if not self._is_asked and self.is_waiting(now):
+            return
+        if open_time == self._open_time and self._is_asked:
             due = inf  # the exchange's clock is behind what was taken for it
         self._open_time, self._due, self._is_asked = open_time, due, False
         self._latest = now + SETTLING_TIME / 1000
         self._expires = self._latest + ANSWER_TIMEOUT
 
     def is_waiting(self, now: float) -> bool:
-        """Whether the newest candle has ended, and its final state is waited for.
+        """Whether a candle has ended, and its final state is waited for.
 
-        Nothing is missing then: the candles after it wait for no longer than that.
+        Nothing is missing then: it is known for when the answer is final.
         """
-        if now >= self._expires:  # of most series, most of the time
-            return False
-        newest = self._window.newest
-        return newest is not None and newest.open_time == self._open_time and not newest.closed
+        # Of most series, most of the time, the first is true.
+        return now < self._expires and not self._window.is_closed(self._open_time)
 
     def must_wait(self, now: float, time: int) -> bool:
         """Whether an answer about the newest candle would not be final yet; then wait for that."""
-        if self.is_waiting(now):
-            return True
         newest = self._window.newest
         if newest is None or newest.closed:
             return False
+        if self._open_time == newest.open_time and self.is_waiting(now):
+            return True
         due = self._window.interval.next(newest.open_time) + SETTLING_TIME
         if time < due:
             self.begin(newest.open_time, due, now)

@@ -9,6 +9,7 @@ import trio
 
 from smarttrade.market.interval import SECOND, Interval
 from smarttrade.market.series import Series
+from smarttrade.market.settling import SETTLED_AFTER
 from smarttrade.simulator import Exchange
 
 from .violation import Violation
@@ -50,6 +51,11 @@ class Truth:
             return
         text = f"{who}: {series} {time} is served as {values}, the exchange has {self._known[key]}"
         raise Violation("final-is-final", text)
+
+    def has_just_ended(self, series: Series, time: int) -> bool:
+        """Whether its final state may still be unknown to a service that asks in time."""
+        ended = series.interval.close_time(time * 1000)
+        return ended > self._exchange.now() - SETTLED_AFTER
 
     def _was_reported(self, series: Series, time: int, values: Values) -> bool:
         """Whether a candle had these values while it formed: what is final of one that history does

@@ -127,6 +127,12 @@ class Chart:
     def newest(self) -> int:
         return max(self.candles, default=0)
 
+    @property
+    def since(self) -> int:
+        """The oldest that is not final: usually the newest."""
+        forming = [time for time in self.candles if time not in self.closed]
+        return min(forming, default=self.newest)
+
 
 @dataclass
 class View:
@@ -205,7 +211,7 @@ class SessionView:
             subscription = self.subscribed.setdefault(series, _Subscription())
             self.leaving = {n: s for n, s in self.leaving.items() if s != series}
             if chart is not None and chart.candles:
-                subscription.since = entry["since"] = chart.newest
+                subscription.since = entry["since"] = chart.since
             elif snapshot is not None:
                 entry["snapshot"] = snapshot
             if is_new:
@@ -331,15 +337,17 @@ class SessionView:
         if message.truncated:
             chart.candles.clear()
             chart.closed.clear()
-        if times and times[-1] < subscription.newest:
+        # If its last one is not final, those after it follow as updates.
+        if times and times[-1] < subscription.newest and message.closed:
             raise self._wrong(
                 "never-back", series, f"snapshot to {times[-1]} after {subscription.newest}"
             )
         final = times if message.closed else times[:-1]
         for bar in message.candles[-4:]:
             self._check_bar(series, bar.time, bar.values)
-            # What is not final there and not the last is a candle that was published over.
-            if bar.time in final[-1:] and message.closed:
+            # What is not final there, not the last, and ended long ago was published over.
+            is_last = bar.time == times[-1]
+            if bar.time in final and (is_last or self.view.truth.has_just_ended(series, bar.time)):
                 self.view.truth.check_closed(series, bar.time, bar.values, self.view.name)
         for time in [time for time in chart.candles if times and time >= times[0]]:
             del chart.candles[time]

@@ -41,6 +41,12 @@ class _Held:
     def newest(self) -> int | None:
         return next(reversed(self.candles), None)
 
+    @property
+    def since(self) -> int | None:
+        """From where on to ask again: the oldest that is not final, which may not be the newest."""
+        forming = (time for time, candle in self.candles.items() if not candle.closed)
+        return next(forming, self.newest)
+
     def put(self, candle: Candle) -> tuple[bool, bool]:
         """Whether this is new, and whether it repairs the past."""
         newest, before = self.newest, self.candles.get(candle.time)
@@ -108,7 +114,7 @@ class Following:
         return []  # the server's status follows
 
     def _beginning(self, held: _Held) -> dict[str, int]:
-        return {"snapshot": self._snapshot} if held.newest is None else {"since": held.newest}
+        return {"snapshot": self._snapshot} if held.since is None else {"since": held.since}
 
     def _take_snapshot(self, message: dict[str, Any]) -> Iterator[Event]:
         series, candles = _name(message), message["candles"]

@@ -136,9 +136,8 @@ class Standby:
             await self._store.tell(PutUpdates(closes))
         if corrections:
             await self._store.tell(TakeCorrections(corrections, entry.time))
-        for each in published:
-            if not each.corrected:
-                self._journal.backlog.settle(each.series, each.candle)
+        for series, candle, corrected in published:
+            self._journal.backlog.settle(series, candle, corrected=corrected)
 
     def _compare_catalogues(self, position: Position) -> None:
         """Processes that take turns should have the same series: clients notice the change."""

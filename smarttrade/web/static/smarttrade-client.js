@@ -29,6 +29,7 @@ export function priceFormat({ tickSize, decimals }) {
 export class CandleList {
   keep;
   #candles = [];
+  #forming = new Set(); // times of those that are not final; usually of the newest alone
   #longest;
 
   constructor(interval, keep) {
@@ -39,14 +40,21 @@ export class CandleList {
   get candles() { return this.#candles; }
   get newest() { return this.#candles.at(-1); }
 
-  /** The newest time, or the last one before a gap, so that it gets filled. */
+  /** The newest time, or the first that is not final or before a gap, so that this gets filled. */
   get since() {
     const all = this.#candles;
-    return (all.find(({ time }, index) => all[index + 1]?.time - time > this.#longest) ?? this.newest)?.time;
+    const isOpen = ({ time }, index) => this.#forming.has(time) || all[index + 1]?.time - time > this.#longest;
+    return (all.find(isOpen) ?? this.newest)?.time;
   }
 
   replace(candles) {
     this.#candles = candles.slice(-this.keep);
+    this.#forming.clear();
+  }
+
+  note(time, closed) {
+    if (closed) this.#forming.delete(time);
+    else this.#forming.add(time);
   }
 
   /** The least that shows the candle; one from before the oldest is ignored: it would look like a gap. */
@@ -307,6 +315,7 @@ export class SmartTradeClient {
     if (truncated || !held || candles[0]?.time <= held.time) {
       // All that there is now, or all that was ever requested.
       series.list.replace(candles);
+      if (candles.length) series.list.note(candles.at(-1).time, closed);
       for (const watcher of series.watchers.keys()) reset(series, watcher);
     } else {
       handOver(series, candles, { closed, corrected: false });
@@ -324,6 +333,7 @@ export class SmartTradeClient {
 function handOver(series, candles, details) {
   const { list, watchers } = series;
   const effects = candles.map((candle) => list.put(candle));
+  candles.forEach(({ time }, index) => list.note(time, details.closed || index < candles.length - 1));
   const isWhole = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
   for (const [watcher, isReady] of watchers) {
     if (isWhole) reset(series, watcher);

@@ -141,6 +141,13 @@ PLANTS = (
         ("stale_rows", "cut"),
     ),
     Plant(
+        "a snapshot goes on after a candle that is not final",
+        history.unsettled_inside,
+        5,
+        "two",
+        ("missing_close",),
+    ),
+    Plant(
         "a failing series keeps its worker",
         history.worker_retries,
         3,

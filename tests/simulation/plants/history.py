@@ -12,6 +12,7 @@ import smarttrade.feed.rest as rest_module
 from smarttrade.feed.backfill import _Backfill
 from smarttrade.feed.errors import ExchangeUnavailable
 from smarttrade.market.packed_candles import PackedCandles
+from smarttrade.market.published_candles import PublishedCandles
 from smarttrade.store.events import CandlesMissing
 
 Read = tuple[int | None, PackedCandles]
@@ -23,6 +24,13 @@ RETRY_PAUSE = 3.6  # seconds; 1,000 requests an hour
 def settling_ignored() -> Iterator[None]:
     """A row is final because a later one is listed, even if history still lacks its last trades."""
     with patch.object(rest_module, "mark_unsettled", lambda rows, *_: rows):
+        yield
+
+
+@contextmanager
+def unsettled_inside() -> Iterator[None]:
+    """A page or snapshot goes on after a candle that has ended and is not final."""
+    with patch.object(PublishedCandles, "unsettled", lambda *_: None):
         yield
 
 

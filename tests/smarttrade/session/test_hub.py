@@ -21,6 +21,7 @@ from smarttrade.session.frames import Batch
 from smarttrade.session.hub import PING_FRAME, Hub
 from smarttrade.session.hub_actor import FLUSH_CPU_SHARE, MAX_FLUSH_PAUSE, run_hub
 from smarttrade.session.hub_counters import HubCounters
+from smarttrade.session.legacy_order import LegacyOrder
 from smarttrade.session.messages import Subscribed
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.subscriber import Subscriber
@@ -472,6 +473,8 @@ class Expected:
     ended: bool = False
     series: set[Series] = field(default_factory=set)
     got: list[tuple[object, ...]] = field(default_factory=list)
+    orders: dict[Series, LegacyOrder] = field(default_factory=dict)
+    """Of a legacy client: what is sent in which order."""
 
     def add(self, *message: object) -> None:
         if not self.ended:
@@ -488,12 +491,15 @@ class Expected:
         if not self.legacy:
             key = (series.symbol, series.interval.value, state.open_time // 1000)
             self.add("candle", *key, state.volume, state.closed, corrected)
-        elif not corrected:
-            self.add("legacy", series.symbol, state.open_time, state.volume, state.closed)
+            return
+        order = self.orders.setdefault(series, LegacyOrder(series.interval))
+        for each in order.take(state, corrected=corrected):
+            self.add("legacy", series.symbol, each.open_time, each.volume, each.closed)
 
     def forget(self) -> None:
         self.known = False
         self.series.clear()
+        self.orders.clear()
 
 
 class Model:
@@ -521,13 +527,20 @@ class Model:
             return
         is_new, must.known = not must.known, True
         must.add_spoken("subscribed")
+        begun: dict[Series, Candle] = {}
         if is_new:
             must.add_spoken("status", self.feed_is.value)
         for each in wanted:
             if must.legacy:
-                must.add("legacy", each.symbol, at(0), 5.0, True)
+                order = must.orders.get(each)
+                first = (order and order.last) or candle(0, volume=5.0)
+                begun[each] = first
+                must.add("legacy", each.symbol, first.open_time, first.volume, first.closed)
             must.add_spoken("snapshot", each.symbol, each.interval.value)
         must.series |= set(series)
+        must.orders.clear()
+        for each, first in begun.items():
+            must.orders.setdefault(each, LegacyOrder(each.interval)).begin(first)
 
     def close(self, number: int, series: list[Series], with_ack: bool) -> None:
         must = self.expected[number]
@@ -536,6 +549,7 @@ class Model:
         if with_ack:
             must.add_spoken("subscribed")
         must.series -= set(series)
+        must.orders.clear()
 
     def gone(self, number: int) -> None:
         self.events.append(gone(self.clients[number]))
