@@ -23,7 +23,7 @@ from .error_text import root_cause_text
 from .messages import printable
 from .tail_output import Output, SeriesName
 
-PAUSE = Backoff(first=0.5, max_pause=30.0)  # seconds between two attempts to connect
+RECONNECT_BACKOFF = Backoff(first=0.5, max_pause=30.0)  # seconds between two attempts to connect
 MAX_PAUSE = 300.0  # seconds that a backend may ask for with Retry-After
 FIRST_TIMEOUT = 15.0
 """Seconds for the first connection, when no timeout is given: longer than a backend takes to start,
@@ -143,7 +143,7 @@ class Follower:
             text += f"; giving up, as --timeout is {self._timeout:g} s"
             self._notice(text, type="connection", state="ended")
             return False
-        pause = min(max(asked, PAUSE.pause(self._failures, random.random())), left)
+        pause = min(max(asked, RECONNECT_BACKOFF.pause(self._failures, random.random())), left)
         if self._is_absent(error):
             text += ABSENT_HINT
         self._notice(f"{text}; trying again in {pause:.1f} s", type="connection", state="lost")

@@ -56,18 +56,18 @@ async def run_audit(
     rest: RestClient,
     *,
     counters: AuditCounters,
-    round_within: float = AUDIT_ROUND,
+    target_round: float = AUDIT_ROUND,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Compare each listed series in turn, and repair what differs.
 
-    `round_within` is in seconds. Request weight is shared with what is more urgent.
+    A round takes `target_round` seconds, or longer: requests that are more urgent come first.
     """
     task_status.started()
     while True:
         series = await store.ask(GetListed)
-        pause = _pause(series, rest, round_within)
-        _note_round(pause * len(series), counters, round_within)
+        pause = _pause(series, rest, target_round)
+        _note_round(pause * len(series), counters, target_round)
         for each in series:
             await trio.sleep(pause)
             try:
@@ -77,11 +77,11 @@ async def run_audit(
                 logger.info("audit_skipped", series=str(each), error=str(error))
 
 
-def _pause(series: Sequence[Series], rest: RestClient, round_within: float) -> float:
+def _pause(series: Sequence[Series], rest: RestClient, target_round: float) -> float:
     """Seconds between two turns."""
     if not series:
-        return round_within
-    return max(round_within / len(series), rest.klines_interval(series[0], Purpose.AUDIT))
+        return target_round
+    return max(target_round / len(series), rest.klines_interval(series[0], Purpose.AUDIT))
 
 
 def _note_round(seconds: float, counters: AuditCounters, wanted: float) -> None:

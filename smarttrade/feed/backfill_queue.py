@@ -17,10 +17,10 @@ from actors import Backoff
 from ..market.series import Series
 from ..store.events import CandlesMissing
 
-PAUSE = Backoff(first=0.5, max_pause=60.0)
+ATTEMPT_BACKOFF = Backoff(first=0.5, max_pause=60.0)
 """Between two attempts that bring nothing, of one series."""
 
-UNREACHABLE_PAUSE = Backoff(first=0.5, max_pause=5.0)
+UNREACHABLE_BACKOFF = Backoff(first=0.5, max_pause=5.0)
 """The same while the venue cannot be reached. Its hosts are not asked then by any series, and all
 series are to follow at once when one answers again."""
 
@@ -147,10 +147,10 @@ class BackfillQueue:
         record = self._records.setdefault(rest.series, _Record())
         if is_reachable:
             self._note_fruitless(rest.series, now)
-            record.due = max(record.due, now + PAUSE.pause(record.fruitless, chance))
+            record.due = max(record.due, now + ATTEMPT_BACKOFF.pause(record.fruitless, chance))
         else:
             record.fruitless += 1
-            record.due = now + UNREACHABLE_PAUSE.pause(record.fruitless, chance)
+            record.due = now + UNREACHABLE_BACKOFF.pause(record.fruitless, chance)
         self._put_back(rest)
 
     def give_up(self, series: Series, now: float) -> None:

@@ -23,7 +23,7 @@ from .venue import SymbolStatus
 
 logger = structlog.get_logger("feed.listing")
 
-PAUSE = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot be asked
+LISTING_BACKOFF = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot be asked
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
 
@@ -116,7 +116,7 @@ async def _ask_until_answered(
         except ExchangeUnavailable as error:
             failures += 1
             logger.warning("exchange_unavailable", error=str(error), tries=failures)
-            await trio.sleep(PAUSE.pause(failures, random.random()))
+            await trio.sleep(LISTING_BACKOFF.pause(failures, random.random()))
 
 
 async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Mapping[str, SymbolStatus]:

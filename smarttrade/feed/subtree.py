@@ -120,7 +120,7 @@ def build_feed(
         run_backfill, gaps, store, rest, progress=progress, symbols=symbols, wall_clock=wall_clock
     )
     audit = partial(
-        run_audit, store, rest, counters=audit_counters, round_within=options.audit_round
+        run_audit, store, rest, counters=audit_counters, target_round=options.audit_round
     )
     supervisor = Supervisor(
         "feed",

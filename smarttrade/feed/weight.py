@@ -20,8 +20,8 @@ from collections import deque
 from enum import Enum
 
 PERIOD = 60.0  # seconds in which a venue counts, unless it says otherwise
-MOST_COUNTED = 0.9  # of what the venue allows, that all programs of this address may use
-LEAST_OWN = 0.05  # of what the venue allows, that is asked for although others use too much
+MAX_COUNTED_SHARE = 0.9  # of what the venue allows, that all programs of this address may use
+MIN_OWN_SHARE = 0.05  # of what the venue allows, that is asked for although others use too much
 
 PROBES_PER_PERIOD = 20
 """Requests at most, evenly spread, while others have used the venue's minute up."""
@@ -83,7 +83,7 @@ class WeightBudget:
     def is_crowded(self) -> bool:
         """Whether others leave less than the start, gaps and the audit are sure of."""
         needed = self.ceiling * sum(SHARES[each] for each in Purpose if each is not Purpose.CHECK)
-        return MOST_COUNTED * self.allowed - self.others < needed
+        return MAX_COUNTED_SHARE * self.allowed - self.others < needed
 
     @property
     def own(self) -> int:
@@ -138,7 +138,9 @@ class WeightBudget:
     def _room(self, purpose: Purpose) -> float:
         """Weight that may be reserved now for `purpose`."""
         own = self.own
-        counted = max(MOST_COUNTED * self.allowed - self.used, LEAST_OWN * self.allowed - own)
+        counted = max(
+            MAX_COUNTED_SHARE * self.allowed - self.used, MIN_OWN_SHARE * self.allowed - own
+        )
         return self._room_of(min(self.ceiling, own + counted), purpose)
 
     def _room_of(self, most: float, purpose: Purpose) -> float:

@@ -104,7 +104,7 @@ async def run_watchdog(
             notifier.notify(*alive, f"STATUS={status_line(overview, describe_store())}")
         elif answered:
             notifier.notify("STATUS=the store does not answer")
-            log.error("store_silent", within=interval)
+            log.error("store_silent", silence_limit=interval)
         answered = overview is not None
         is_starting = is_starting and (overview is None or bool(overview.not_ready))
         await trio.sleep(min(STARTING_INTERVAL, interval) if is_starting else interval)

@@ -45,13 +45,13 @@ from .stored_values import Damaged
 
 logger = structlog.get_logger("store.relay")
 
-PAUSE = Backoff(first=0.1, max_pause=2.0)  # seconds before beginning again
+RELOAD_BACKOFF = Backoff(first=0.1, max_pause=2.0)  # seconds before beginning again
 
-WAIT = 0.5  # seconds for the next entry before asking again
+ENTRY_TIMEOUT = 0.5  # seconds for the next entry before asking again
 
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
-RECONNECT = Backoff(first=1.0, max_pause=30.0)
+RECONNECT_BACKOFF = Backoff(first=1.0, max_pause=30.0)
 """Seconds between new connections while the leader is silent."""
 
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
@@ -119,7 +119,7 @@ async def run_relay(
                     logger.warning("redis_unavailable", error=str(error))
             start()
             failures += 1
-            await trio.sleep(PAUSE.pause(failures, random.random()))
+            await trio.sleep(RELOAD_BACKOFF.pause(failures, random.random()))
 
 
 async def _check_overdue(store: Mailbox[StoreMessage]) -> None:
@@ -198,7 +198,7 @@ class _Reconnects:
             if self._tries:  # the first time there is only a pause: others lost the leader, too
                 self._database.reconnect()
             self._tries += 1
-            self._due_at = silence + RECONNECT.pause(self._tries, random.random())
+            self._due_at = silence + RECONNECT_BACKOFF.pause(self._tries, random.random())
 
 
 class _Relay:
@@ -296,7 +296,7 @@ class _Relay:
         """
         while True:
             await self._read_damaged()
-            entries = await self._database.follow(self._after, WAIT)
+            entries = await self._database.follow(self._after, ENTRY_TIMEOUT)
             for name, entry in entries:
                 if entry.seq != self._seq + 1:
                     raise FellBehind(f"entry {entry.seq} follows {self._seq}")
@@ -306,7 +306,7 @@ class _Relay:
                 self._time = max(self._time, entry.time)
             if entries:
                 await self._take([entry for _, entry in entries])
-            elif self._feed.silence > WAIT:
+            elif self._feed.silence > ENTRY_TIMEOUT:
                 self._reconnects.connect_if_due(self._feed.silence)
                 await self._check_stream()
 

@@ -43,7 +43,7 @@ class FrontEnd:
         self._services = services
         self._listen = listen
         self._limits = limits
-        self._drain_within = drain_timeout
+        self._drain_timeout = drain_timeout
         self._access = access
         self._tls = tls
         self._draining = Draining()
@@ -62,7 +62,7 @@ class FrontEnd:
             limits=self._limits,
             counters=self._services.counters.server,
             draining=self._draining.begun,
-            drain_timeout=self._drain_within,
+            drain_timeout=self._drain_timeout,
             access=access,
             ssl_context=ssl_context,
             task_status=task_status,

@@ -31,7 +31,7 @@ from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-PAUSE = Backoff(first=0.25, max_pause=2.0)  # seconds between two tries while Redis is away
+RETRY_BACKOFF = Backoff(first=0.25, max_pause=2.0)  # seconds between two tries while Redis is away
 
 CANDLES_PER_BATCH = 1000
 """Candles in one batch: 80 KB, and 3 ms in which Redis serves no one else."""
@@ -68,7 +68,7 @@ async def run_journal(
     journal.is_equal = False
     journal.backlog.reopen()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(writer.start_within, start_timeout)
+        nursery.start_soon(writer.start_after, start_timeout)
         nursery.start_soon(_end_in_time, journal, nursery.cancel_scope)
         await _write_until_closed(journal, writer)
         await writer.finish()
@@ -93,7 +93,7 @@ async def _write_until_closed(journal: Journal, writer: _Writer) -> None:
         except DatabaseUnavailable as error:
             failures = 1 if journal.report.batches > before else failures + 1
             writer.note_failure(error)
-            with trio.move_on_after(PAUSE.pause(failures, random.random())):
+            with trio.move_on_after(RETRY_BACKOFF.pause(failures, random.random())):
                 await journal.backlog.closing.wait()
         except MailboxClosed:  # the store, which starts after us, was stopped before it began
             return
@@ -113,7 +113,7 @@ class _Writer:
         self._reconciler = Reconciler(journal, store)
         self._standby = Standby(journal, store, self._reconciler)
 
-    async def start_within(self, timeout: float) -> None:
+    async def start_after(self, timeout: float) -> None:
         """A slow Redis does not delay the service."""
         await trio.sleep(timeout)
         self._start()

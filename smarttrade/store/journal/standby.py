@@ -26,7 +26,7 @@ from .state import Journal
 
 logger = structlog.get_logger("store.journal")
 
-WAIT = 0.25  # seconds for the next entry before asking whether the lease is free
+ENTRY_TIMEOUT = 0.25  # seconds for the next entry before asking whether the lease is free
 
 SERIES_AT_A_TIME = 200  # noted before others have a turn: 1 ms
 
@@ -105,7 +105,7 @@ class Standby:
                     return
                 left = 0.0
             if self._after is not None:
-                await self._follow(min(left, WAIT))
+                await self._follow(min(left, ENTRY_TIMEOUT))
             elif left:
                 with trio.move_on_after(left):
                     await closing.wait()

@@ -81,7 +81,7 @@ async def auditing(
         await store.tell(PutHistory(BTC, rows, None))
         before(made)
         await nursery.start(
-            partial(run_audit, store, made.rest, counters=made.counters, round_within=ROUND)
+            partial(run_audit, store, made.rest, counters=made.counters, target_round=ROUND)
         )
         yield made
         nursery.cancel_scope.cancel()

@@ -13,7 +13,7 @@ from smarttrade.feed.backfill import (
     MAX_ATTEMPTS,
     STREAM_FIRST,
 )
-from smarttrade.feed.backfill_queue import PAUSE
+from smarttrade.feed.backfill_queue import ATTEMPT_BACKOFF
 from smarttrade.feed.rest import MAX_KLINES
 from smarttrade.market.candle import Candle
 from smarttrade.store.events import CandlesMissing
@@ -220,9 +220,9 @@ async def test_history_that_lags_behind_the_stream_is_asked_again(
 def assert_growing_pauses(times: Sequence[float], latency: float) -> None:
     """Each pause between half of its longest and its longest."""
     for number, (one, other) in enumerate(pairwise(times), start=1):
-        longest = PAUSE.pause(number, 1.0)
+        longest = ATTEMPT_BACKOFF.pause(number, 1.0)
         pause = round(other - one - latency, 6)
-        assert longest * (1 - PAUSE.jitter) <= pause <= longest
+        assert longest * (1 - ATTEMPT_BACKOFF.jitter) <= pause <= longest
 
 
 async def test_history_that_never_lists_a_candle_is_left_to_the_store(

@@ -6,7 +6,7 @@ import httpx
 import trio
 from trio.testing import MockClock
 
-from smarttrade.feed.backfill_queue import MAX_FRUITLESS, PAUSE
+from smarttrade.feed.backfill_queue import ATTEMPT_BACKOFF, MAX_FRUITLESS
 from smarttrade.feed.network import CONNECTIONS
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
@@ -50,7 +50,7 @@ async def test_series_that_fail_do_not_hold_up_the_others(autojump_clock: MockCl
             await trio.sleep(0.1)
         assert trio.current_time() - before <= 1
         exchange.before = lambda _: None
-        await trio.sleep(PAUSE.max_pause + 5)
+        await trio.sleep(ATTEMPT_BACKOFF.max_pause + 5)
     assert {put.series for put in asking.store.history} == set(SIXTY)
     asked = [a for a in exchange.requests if a.parameters["symbol"] == SYMBOLS[0] and a.at < 3600]
     assert len(asked) <= 2 * 6 * (MAX_FRUITLESS + 1)  # both hosts, six series
@@ -105,11 +105,11 @@ async def test_exchange_that_is_down_for_minutes(autojump_clock: MockClock) -> N
     async with backfilling(exchange, *SIXTY) as asking:
         for series in SIXTY:
             await asking.gaps.tell(CandlesMissing(series, None, None, 0))
-        await trio.sleep(back_at + PAUSE.max_pause + 1)
+        await trio.sleep(back_at + ATTEMPT_BACKOFF.max_pause + 1)
     assert {put.series for put in asking.store.history} == set(SIXTY)
     assert asking.progress[-1] == (60, 60)
     calm = [asked.at for asked in exchange.requests if 60 <= asked.at < back_at]
-    most_a_second = 2 * CONNECTIONS / (PAUSE.max_pause * (1 - PAUSE.jitter))
+    most_a_second = 2 * CONNECTIONS / (ATTEMPT_BACKOFF.max_pause * (1 - ATTEMPT_BACKOFF.jitter))
     assert len(calm) / (back_at - 60) <= most_a_second
 
 

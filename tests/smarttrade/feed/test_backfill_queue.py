@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smarttrade.feed.backfill_queue import (
+    ATTEMPT_BACKOFF,
     HOUR,
     MAX_FAILING_AT_ONCE,
     MAX_FRUITLESS,
-    PAUSE,
-    UNREACHABLE_PAUSE,
+    UNREACHABLE_BACKOFF,
     Attempt,
     BackfillQueue,
 )
@@ -148,7 +148,7 @@ def test_pauses_of_a_series_that_fails_grow() -> None:
         assert taken(entries, now + wait - 0.001) is None
         pauses.append(wait)
         now += wait
-    assert pauses == [PAUSE.pause(number, 1.0) for number in range(1, 11)]
+    assert pauses == [ATTEMPT_BACKOFF.pause(number, 1.0) for number in range(1, 11)]
 
 
 def test_pauses_are_short_while_the_venue_cannot_be_reached_and_do_not_count() -> None:
@@ -158,15 +158,15 @@ def test_pauses_are_short_while_the_venue_cannot_be_reached_and_do_not_count() -
         fail(entries, now, is_reachable=False)
         now += entries.wait(now) or 0.0
     fail(entries, now, is_reachable=False)
-    assert entries.wait(now) == UNREACHABLE_PAUSE.max_pause
+    assert entries.wait(now) == UNREACHABLE_BACKOFF.max_pause
 
 
 def test_further_range_shortens_no_pause() -> None:
     entries = queue(missing(first=5, last=6))
     fail(entries, 0)
     entries.add(missing(first=9, last=9))
-    assert entries.wait(0) == PAUSE.first
-    assert taken(entries, PAUSE.first) == missing(first=5, last=9)
+    assert entries.wait(0) == ATTEMPT_BACKOFF.first
+    assert taken(entries, ATTEMPT_BACKOFF.first) == missing(first=5, last=9)
 
 
 def test_series_that_does_not_fail_is_never_behind_one_that_does() -> None:
@@ -185,7 +185,7 @@ def test_success_makes_the_next_failure_the_first_again() -> None:
     entries.settle(MINUTES, 6)
     entries.add(missing(first=7, last=8))
     fail(entries, 100)
-    assert entries.wait(100) == PAUSE.first
+    assert entries.wait(100) == ATTEMPT_BACKOFF.first
 
 
 def test_failing_series_leave_room_for_the_others() -> None:
@@ -309,7 +309,7 @@ class QueueModel(RuleBasedStateMachine):
         if is_kept:
             self.queue.postpone(entry, self.now, chance=1.0)
             self.tries[series] = self.tries.get(series, 0) + 1
-            self.pausing[series] = self.now + PAUSE.pause(self.tries[series], 1.0)
+            self.pausing[series] = self.now + ATTEMPT_BACKOFF.pause(self.tries[series], 1.0)
             self.wanted[series].update(self.covered(entry))
             self.waiting.add(series)
         else:

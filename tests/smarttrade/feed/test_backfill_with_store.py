@@ -17,7 +17,7 @@ from smarttrade.feed.backfill import (
     STREAM_FIRST,
     run_backfill,
 )
-from smarttrade.feed.backfill_queue import PAUSE
+from smarttrade.feed.backfill_queue import ATTEMPT_BACKOFF
 from smarttrade.feed.network import CONNECTIONS
 from smarttrade.feed.rest import RestClient
 from smarttrade.market.candle import Candle
@@ -318,4 +318,4 @@ async def test_newest_page_that_is_full_and_lags_behind_is_gone_on_from_at_once(
     assert [asked.range for asked in exchange.requests] == ranges
     times = [asked.at for asked in exchange.requests]
     assert times[1] == pytest.approx(exchange.latency)
-    assert times[2] > times[1] + exchange.latency + PAUSE.first / 2
+    assert times[2] > times[1] + exchange.latency + ATTEMPT_BACKOFF.first / 2

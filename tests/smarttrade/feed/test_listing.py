@@ -21,7 +21,7 @@ from smarttrade.feed.listing import (
     ABSENT_CHECK_INTERVAL,
     CHECK_INTERVAL,
     HALTED_CHECK_INTERVAL,
-    PAUSE,
+    LISTING_BACKOFF,
     run_listing,
     symbol_statuses,
 )
@@ -229,9 +229,9 @@ async def test_exchange_that_cannot_be_asked_is_asked_again(autojump_clock: Mock
     assert await listed(exchange, SYMBOLS) == SYMBOLS
     times = [asked.at for asked in exchange.requests]
     for number, (one, other) in enumerate(pairwise(times[:MAX_FAILURES]), start=1):
-        longest = PAUSE.pause(number, 1.0)
-        assert longest * (1 - PAUSE.jitter) <= round(other - one, 6) <= longest
-    assert 600 <= times[-1] <= 600 + 2 * PAUSE.max_pause
+        longest = LISTING_BACKOFF.pause(number, 1.0)
+        assert longest * (1 - LISTING_BACKOFF.jitter) <= round(other - one, 6) <= longest
+    assert 600 <= times[-1] <= 600 + 2 * LISTING_BACKOFF.max_pause
 
 
 async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None:
@@ -239,7 +239,7 @@ async def test_silent_exchange_is_asked_again(autojump_clock: MockClock) -> None
     exchange.hosts["api.exchange.test"] = silent
     with trio.move_on_after(300):
         await listed(exchange, SYMBOLS)
-    assert len(exchange.requests) >= 300 / (15 + PAUSE.max_pause)
+    assert len(exchange.requests) >= 300 / (15 + LISTING_BACKOFF.max_pause)
 
 
 @pytest.mark.parametrize("code", [-1000, -1001, -1003, -1008])

@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 
-from smarttrade.feed.weight import MOST_COUNTED, PERIOD, Purpose, WeightBudget
+from smarttrade.feed.weight import MAX_COUNTED_SHARE, PERIOD, Purpose, WeightBudget
 
 ALLOWED = 6000
 WEIGHT = 2  # of 1000 candles
@@ -58,7 +58,7 @@ def test_process_alone_uses_half_less_what_other_purposes_are_sure_of() -> None:
 @pytest.mark.parametrize("starts", [(0, 0, 0, 0), (0, 2, 20, 40), (0, 1, 2, 3), (5, 50, 51, 59)])
 def test_four_processes_get_equal_parts_whenever_they_begin(starts: Sequence[float]) -> None:
     minutes = used_by_minute(starts)
-    assert max(map(sum, minutes)) < (MOST_COUNTED + 4 * 0.01) * ALLOWED
+    assert max(map(sum, minutes)) < (MAX_COUNTED_SHARE + 4 * 0.01) * ALLOWED
     for minute in minutes[2:]:
         assert sum(minute) > 0.75 * ALLOWED
         assert min(minute) > 0.6 * sum(minute) / 4

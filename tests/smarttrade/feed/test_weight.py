@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from smarttrade.feed.weight import (
     IN_FLIGHT_RECHECK,
-    LEAST_OWN,
-    MOST_COUNTED,
+    MAX_COUNTED_SHARE,
+    MIN_OWN_SHARE,
     SHARES,
     Purpose,
     WeightBudget,
@@ -107,8 +107,8 @@ def test_something_is_asked_although_others_use_everything() -> None:
     assert ask(budget, 2, now=0, counted=5800) == 0
     for purpose in Purpose:
         spend_all(budget, purpose, 1, others=5798)
-    assert budget.spent == pytest.approx(LEAST_OWN * 6000, abs=6)
-    assert MOST_COUNTED + LEAST_OWN < 1
+    assert budget.spent == pytest.approx(MIN_OWN_SHARE * 6000, abs=6)
+    assert MAX_COUNTED_SHARE + MIN_OWN_SHARE < 1
 
 
 def test_new_minute_of_the_venue_is_recognised_by_its_count() -> None:
