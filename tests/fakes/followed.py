@@ -24,6 +24,7 @@ from .candles import BTC, candle, rows
 
 LEASE = 3.0
 INTERVAL = 0.05  # seconds between two candles
+MAX_PAUSE = 20.0  # seconds in which writes go on, whatever fails
 HISTORY = 5  # closed candles, and one that is not
 
 
@@ -112,11 +113,16 @@ def _minute(each: Candle) -> int:
 
 
 @asynccontextmanager
-async def followed(connect: Callable[[], Database]) -> AsyncGenerator[Followed]:
-    """Both run, and the gateway has the first closes."""
+async def followed(
+    connect: Callable[[], Database], *, max_pause: float = MAX_PAUSE
+) -> AsyncGenerator[Followed]:
+    """Both run, and the gateway has the first closes; in the end, it has all, and soon enough."""
     both = Followed(connect)
     async with trio.open_nursery() as nursery:
         await nursery.start(both.run)
         await both.until_followed()
         yield both
+        await both.until_followed()
+        both.assert_complete()
+        assert both.longest_pause < max_pause
         nursery.cancel_scope.cancel()

@@ -12,11 +12,9 @@ import pytest
 import trio
 import trio_websocket
 
+from tests.fakes.deployment import SERIES, Deployment
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program
-from tests.smarttrade.test_processes import SERIES, Deployment, deployment
-
-__all__ = ["deployment"]
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CONFIGURATION = Path(__file__).parents[2] / "docs" / "deploy" / "nginx-compose.conf"

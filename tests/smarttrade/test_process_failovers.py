@@ -6,7 +6,8 @@ The servers fail over as docs/operations.md recommends: after 5 s.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,19 @@ from typing import Any
 import pytest
 import trio
 
+from tests.fakes.deployment import SERIES, Processes
 from tests.fakes.processes import Client
-from tests.fakes.redis_cluster import Cluster, SlotMove, running_cluster
-from tests.fakes.redis_sentinel import Sentinels, running_sentinels
-from tests.fakes.redis_server import binaries
-from tests.smarttrade.test_processes import SERIES, Processes
+from tests.fakes.redis_cluster import Cluster, SlotMove
+from tests.fakes.redis_sentinel import Sentinels
 
 pytestmark = pytest.mark.slow
 
 META = "{smarttrade:0}:meta"
-FAILED_AFTER = 5000  # ms
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with running_cluster(next(binaries())[1], tmp_path, node_timeout=FAILED_AFTER) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
-    with running_sentinels(next(binaries())[1], tmp_path, down_after=FAILED_AFTER) as sentinels:
-        yield sentinels
+def failed_after() -> int:
+    return 5000
 
 
 class Watched:
@@ -98,51 +90,48 @@ def _leads(answer: Any) -> bool:
     return first == "leading"
 
 
-@pytest.mark.parametrize("shards", [1, 3])
-async def test_cluster(cluster: Cluster, tmp_path: Path, shards: int) -> None:
-    processes = Processes(cluster.url, tmp_path)
+@asynccontextmanager
+async def watched(url: str, directory: Path, shards: int = 1) -> AsyncGenerator[Watched]:
+    """Such processes around a Redis; in the end, each has every candle."""
+    processes = Processes(url, directory)
     try:
-        watched = Watched(processes, shards)
+        found = Watched(processes, shards)
         async with trio.open_nursery() as nursery:
-            await nursery.start(watched.run)
-            killed = cluster.primary_of(META)
-            killed.kill()
-            after_kill = await watched.until_live()
-            killed.start()
-            move = SlotMove(cluster, META, next(s for s in cluster.servers[:3] if s is not killed))
-            began = time.monotonic()
-            move.begin()
-            for key in move.left():
-                move.move(key)
-            move.end()
-            moving = time.monotonic() - began
-            after_move = await watched.until_live()
-            await watched.kill_leader()
-            after_leader = await watched.until_live()
-            print(f"primary killed {after_kill:.1f} s, slot moved in {moving:.2f} s:")
-            print(f"{after_move:.1f} s, leader killed {after_leader:.1f} s")
-            await watched.assert_complete()
+            await nursery.start(found.run)
+            yield found
+            await found.assert_complete()
             nursery.cancel_scope.cancel()
     finally:
-        for program in processes.programs:
-            program.kill()
+        processes.kill()
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_cluster(cluster: Cluster, tmp_path: Path, shards: int) -> None:
+    async with watched(cluster.url, tmp_path, shards) as processes:
+        killed = cluster.primary_of(META)
+        killed.kill()
+        after_kill = await processes.until_live()
+        killed.start()
+        move = SlotMove(cluster, META, next(s for s in cluster.servers[:3] if s is not killed))
+        began = time.monotonic()
+        move.begin()
+        for key in move.left():
+            move.move(key)
+        move.end()
+        moving = time.monotonic() - began
+        after_move = await processes.until_live()
+        await processes.kill_leader()
+        after_leader = await processes.until_live()
+        print(f"primary killed {after_kill:.1f} s, slot moved in {moving:.2f} s:")
+        print(f"{after_move:.1f} s, leader killed {after_leader:.1f} s")
 
 
 async def test_sentinels(sentinels: Sentinels, tmp_path: Path) -> None:
-    processes = Processes(sentinels.url, tmp_path)
-    try:
-        watched = Watched(processes)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(watched.run)
-            killed = sentinels.primary()
-            killed.kill()
-            after_kill = await watched.until_live()
-            killed.start()
-            await watched.kill_leader()
-            after_leader = await watched.until_live()
-            print(f"primary killed {after_kill:.1f} s, leader killed {after_leader:.1f} s")
-            await watched.assert_complete()
-            nursery.cancel_scope.cancel()
-    finally:
-        for program in processes.programs:
-            program.kill()
+    async with watched(sentinels.url, tmp_path) as processes:
+        killed = sentinels.primary()
+        killed.kill()
+        after_kill = await processes.until_live()
+        killed.start()
+        await processes.kill_leader()
+        after_leader = await processes.until_live()
+        print(f"primary killed {after_kill:.1f} s, leader killed {after_leader:.1f} s")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,26 +17,19 @@ import trio
 from smarttrade.market.interval import Interval
 from smarttrade.market.series import Series
 from smarttrade.store.redis_format import Keys
+from tests.fakes.deployment import SERIES, SYMBOLS, Deployment, role
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program, history
-from tests.fakes.redis_server import RedisServer, binaries
-from tests.smarttrade.test_processes import SERIES, SYMBOLS, Deployment, role
+from tests.fakes.redis_server import RedisServer
 
 CORRECTED = ("BTCUSDT", "1m")
 MINUTE = 60  # seconds, of the exchange
-SPEED = 30  # a minute of the exchange every two seconds
 COMPARED = 100  # candles at the end of each list
 
 
 @pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
-        made = Deployment(redis, tmp_path, SPEED)
-        try:
-            yield made
-        finally:
-            for program in made.programs:
-                program.kill()
+def speed() -> int:
+    return 30  # a minute of the exchange every two seconds
 
 
 class StoredLists:

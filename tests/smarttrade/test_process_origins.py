@@ -7,50 +7,23 @@ process.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import trio
 
+from tests.fakes.deployment import SPEED, SYMBOLS, Deployment, role, until_logged
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Client, Program
-from tests.fakes.redis_server import RedisServer, binaries
-from tests.smarttrade.test_processes import SPEED, SYMBOLS, Deployment, role
 
 pytestmark = pytest.mark.slow
 
 HOUR = 3_600_000  # ms
 
 
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
-        made = Deployment(redis, tmp_path)
-        try:
-            yield made
-        finally:
-            for program in made.programs:
-                program.kill()
-
-
 def origin_of(program: Program) -> str:
     return program.url.removeprefix("http://")
-
-
-async def ended(program: Program, within: float = 15.0) -> int:
-    with trio.fail_after(within):
-        while (status := program.status()) is None:
-            await trio.sleep(0.05)
-    return status
-
-
-async def until_logged(program: Program, text: str, within: float = 15.0) -> None:
-    with trio.fail_after(within):
-        while text not in program.log.read_text():
-            await trio.sleep(0.05)
 
 
 def stored_keys(deployment: Deployment) -> dict[bytes, Any]:
@@ -77,7 +50,7 @@ async def test_another_exchange_does_not_start_and_changes_nothing(deployment: D
     await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     await ingest.ready()
-    other = deployment._program("simulator", "--speed", str(SPEED)).start()
+    other = deployment.program("simulator", "--speed", str(SPEED)).start()
     await other.until("/api/v3/time", lambda _: True)
     urls: dict[str, Any] = {
         "BINANCE_REST_URL": other.url,
@@ -85,12 +58,12 @@ async def test_another_exchange_does_not_start_and_changes_nothing(deployment: D
     }
     for command in ("serve", "ingest"):
         wrong = deployment.start(command, **urls)
-        assert await ended(wrong) == 2
+        assert await wrong.ended() == 2
         assert "SMARTTRADE_REDIS_NAMESPACE" in wrong.log.read_text()
         assert origin_of(deployment.simulator) in wrong.log.read_text()
     assert await ingest.stop() == 0
     before = stored_keys(deployment)
-    assert await ended(deployment.start("serve", **urls)) == 2
+    assert await deployment.start("serve", **urls).ended() == 2
     assert stored_keys(deployment) == before
     fine = deployment.start("serve", SMARTTRADE_REDIS_NAMESPACE="other", **urls)
     await fine.ready()
@@ -106,7 +79,7 @@ async def test_gateway_begins_anew_when_the_exchange_changes(deployment: Deploym
     with deployment.redis.client() as redis:
         redis.flushall()
     deployment.simulator.kill()
-    deployment.simulator = deployment._program("simulator", "--speed", str(SPEED)).start()
+    deployment.simulator = deployment.program("simulator", "--speed", str(SPEED)).start()
     await deployment.simulator.until("/api/v3/time", lambda _: True)
     await deployment.start("ingest").ready()
     await until_logged(gateway, "relay_reloads")

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
 from smarttrade.store.shards import shard_of
+from tests.fakes.deployment import SERIES, SYMBOLS, Deployment, role, until_logged
 from tests.fakes.processes import Client
-from tests.fakes.redis_server import RedisServer, binaries
-from tests.smarttrade.test_process_origins import ended, until_logged
-from tests.smarttrade.test_processes import SERIES, SYMBOLS, Deployment, role
 
 pytestmark = pytest.mark.slow
 
 SHARDS: dict[str, Any] = {"SMARTTRADE_SHARDS": "2"}
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
-        made = Deployment(redis, tmp_path)
-        try:
-            yield made
-        finally:
-            for program in made.programs:
-                program.kill()
 
 
 async def test_leader_of_one_shard_is_killed_and_no_candle_is_lost(deployment: Deployment) -> None:
@@ -82,13 +67,13 @@ async def test_another_number_of_shards_does_not_start(deployment: Deployment) -
     await ingest.until("/system", role("leading"))
     for command in ("ingest", "serve", "gateway"):
         wrong = deployment.start(command, "--shards", "4")
-        assert await ended(wrong) == 2
+        assert await wrong.ended() == 2
         text = wrong.log.read_text()
         assert "SMARTTRADE_SHARDS=2" in text
         assert "Traceback" not in text
     for command in ("serve", "gateway"):
-        assert await ended(deployment.start(command, "--shard", "1", **SHARDS)) == 2
-    assert await ended(deployment.start("ingest", "--shard", "2", **SHARDS)) == 2
+        assert await deployment.start(command, "--shard", "1", **SHARDS).ended() == 2
+    assert await deployment.start("ingest", "--shard", "2", **SHARDS).ended() == 2
     beside = deployment.start("ingest", "--shards", "4", "--redis-namespace", "smarttrade-4")
     gateway = deployment.start("gateway", "--shards", "4", "--redis-namespace", "smarttrade-4")
     await beside.ready()

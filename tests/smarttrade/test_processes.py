@@ -8,121 +8,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
-from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
+from tests.fakes.deployment import SERIES, Deployment, role
 from tests.fakes.ports import free_port
-from tests.fakes.processes import Client, Program, history
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.processes import Client
 
 pytestmark = pytest.mark.slow
-
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-INTERVALS = ("1m", "5m")
-SERIES = [(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
-SPEED = 20
-
-LEASE = 3.0  # the default
-
-
-class Processes:
-    """An exchange, and whatever processes of ours, with one Redis."""
-
-    def __init__(self, redis_url: str, directory: Path, speed: int = SPEED) -> None:
-        self._redis_url = redis_url
-        self._directory = directory
-        self._numbers = count(1)
-        self.programs: list[Program] = []
-        self.simulator = self._program(
-            "simulator", "--speed", str(speed), "--control-token", "control"
-        ).start()
-
-    def _program(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
-        log = self._directory / f"{next(self._numbers)}-{command}.log"
-        port = port or free_port()
-        program = Program(log, command, "--port", str(port), *options, **environment)
-        self.programs.append(program)
-        return program
-
-    def start(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
-        settings = {
-            "BINANCE_REST_URL": self.simulator.url,
-            "BINANCE_WS_URL": self.simulator.url.replace("http", "ws"),
-            "REDIS_URL": self._redis_url,
-            "SMARTTRADE_SYMBOLS": ",".join(SYMBOLS),
-            "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
-            **environment,
-        }
-        return self._program(command, *options, port=port, **settings).start()
-
-    async def requests(self) -> int:
-        """Requests for candles that the exchange has had."""
-        stats = await self.simulator.get("/sim/stats", Authorization="Bearer control")
-        return sum(stats["requests"].get("/api/v3/klines", {}).values())
-
-    async def differences(
-        self, series: Sequence[tuple[str, str]], asked: Callable[[str, str], Any]
-    ) -> list[str]:
-        """Where closed candles are not the exchange's."""
-        faults = []
-        for symbol, interval in series:
-            ours = await asked(symbol, interval)
-            theirs = await history(self.simulator.url, symbol, interval)
-            closed = {moment: candle for moment, (candle, final) in ours.items() if final}
-            oldest = max(min(theirs), min(ours))
-            expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed, default=0)}
-            faults += [
-                f"{symbol} {interval} {t}: {closed.get(t)} is not {expected.get(t)}"
-                for t in sorted(expected.keys() | {t for t in closed if t >= oldest})
-                if expected.get(t) != closed.get(t)
-            ]
-        return faults
-
-    async def served_differences(
-        self, program: Program, series: Sequence[tuple[str, str]] = SERIES
-    ) -> list[str]:
-        async def asked(symbol: str, interval: str) -> Any:
-            page = await program.get(f"/candles/{symbol}/{interval}?limit=1000")
-            candles = {each["time"]: (each, True) for each in page["candles"]}
-            newest = page["candles"][-1]
-            candles[newest["time"]] = (newest, page["closed"])
-            return candles
-
-        return await self.differences(series, asked)
-
-    async def client_differences(self, client: Client) -> list[str]:
-        async def asked(symbol: str, interval: str) -> Any:
-            return client.charts[symbol, interval]
-
-        return await self.differences(client.series, asked)
-
-
-class Deployment(Processes):
-    """With a Redis of one server."""
-
-    def __init__(self, redis: RedisServer, directory: Path, speed: int = SPEED) -> None:
-        super().__init__(redis.url, directory, speed)
-        self.redis = redis
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
-        made = Deployment(redis, tmp_path)
-        try:
-            yield made
-        finally:
-            for program in made.programs:
-                program.kill()
-
-
-def role(name: str) -> Callable[[Any], bool]:
-    return lambda answer: answer["store"]["role"] == name
 
 
 async def test_restart_after_kill_9(deployment: Deployment) -> None:

@@ -1,0 +1,113 @@
+"""An exchange, a Redis, and processes of the program around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from .ports import free_port
+from .processes import Client, Program, history
+from .redis_server import RedisServer
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+INTERVALS = ("1m", "5m")
+SERIES = [(symbol, interval) for symbol in SYMBOLS for interval in INTERVALS]
+SPEED = 20
+
+
+class Processes:
+    """An exchange, and whatever processes of ours, with one Redis."""
+
+    def __init__(self, redis_url: str, directory: Path, speed: int = SPEED) -> None:
+        self._redis_url = redis_url
+        self._directory = directory
+        self._numbers = count(1)
+        self.programs: list[Program] = []
+        self.simulator = self.program(
+            "simulator", "--speed", str(speed), "--control-token", "control"
+        ).start()
+
+    def program(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
+        log = self._directory / f"{next(self._numbers)}-{command}.log"
+        port = port or free_port()
+        program = Program(log, command, "--port", str(port), *options, **environment)
+        self.programs.append(program)
+        return program
+
+    def start(self, command: str, *options: str, port: int = 0, **environment: str) -> Program:
+        settings = {
+            "BINANCE_REST_URL": self.simulator.url,
+            "BINANCE_WS_URL": self.simulator.url.replace("http", "ws"),
+            "REDIS_URL": self._redis_url,
+            "SMARTTRADE_SYMBOLS": ",".join(SYMBOLS),
+            "SMARTTRADE_INTERVALS": ",".join(INTERVALS),
+            **environment,
+        }
+        return self.program(command, *options, port=port, **settings).start()
+
+    def kill(self) -> None:
+        for program in self.programs:
+            program.kill()
+
+    async def requests(self) -> int:
+        """Requests for candles that the exchange has had."""
+        stats = await self.simulator.get("/sim/stats", Authorization="Bearer control")
+        return sum(stats["requests"].get("/api/v3/klines", {}).values())
+
+    async def differences(
+        self, series: Sequence[tuple[str, str]], asked: Callable[[str, str], Any]
+    ) -> list[str]:
+        """Where closed candles are not the exchange's."""
+        faults = []
+        for symbol, interval in series:
+            ours = await asked(symbol, interval)
+            theirs = await history(self.simulator.url, symbol, interval)
+            closed = {moment: candle for moment, (candle, final) in ours.items() if final}
+            oldest = max(min(theirs), min(ours))
+            expected = {t: theirs[t] for t in theirs if oldest <= t <= max(closed, default=0)}
+            faults += [
+                f"{symbol} {interval} {t}: {closed.get(t)} is not {expected.get(t)}"
+                for t in sorted(expected.keys() | {t for t in closed if t >= oldest})
+                if expected.get(t) != closed.get(t)
+            ]
+        return faults
+
+    async def served_differences(
+        self, program: Program, series: Sequence[tuple[str, str]] = SERIES
+    ) -> list[str]:
+        async def asked(symbol: str, interval: str) -> Any:
+            page = await program.get(f"/candles/{symbol}/{interval}?limit=1000")
+            candles = {each["time"]: (each, True) for each in page["candles"]}
+            newest = page["candles"][-1]
+            candles[newest["time"]] = (newest, page["closed"])
+            return candles
+
+        return await self.differences(series, asked)
+
+    async def client_differences(self, client: Client) -> list[str]:
+        async def asked(symbol: str, interval: str) -> Any:
+            return client.charts[symbol, interval]
+
+        return await self.differences(client.series, asked)
+
+
+class Deployment(Processes):
+    """With a Redis of one server."""
+
+    def __init__(self, redis: RedisServer, directory: Path, speed: int = SPEED) -> None:
+        super().__init__(redis.url, directory, speed)
+        self.redis = redis
+
+
+def role(name: str) -> Callable[[Any], bool]:
+    return lambda answer: answer["store"]["role"] == name
+
+
+async def until_logged(program: Program, text: str, within: float = 15.0) -> None:
+    with trio.fail_after(within):
+        while text not in program.log.read_text():
+            await trio.sleep(0.05)
