@@ -77,6 +77,7 @@ def build_service(
         stale_after=settings.stale_after,
         wall_clock=clock,
         expected=settings.set_catalogue,
+        progress=progress,
     )
     store = build_store(
         mailboxes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 import structlog
@@ -30,6 +30,7 @@ class FollowedShards:
         shards: int = 1,
         symbols: Sequence[str] = (),
         expected: tuple[Sequence[str], Sequence[Interval]] = ((), ()),
+        progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
     ) -> None:
         self._count = shards
         self._configured = tuple(symbols)
@@ -38,6 +39,8 @@ class FollowedShards:
         self._feeds: dict[int, FeedStatus] = {}
         self._reported = FeedReport()
         self._was_different = False
+        self._progress = progress
+        self._loaded: dict[int, tuple[int, int]] = {}
 
     # -- the catalogue -------------------------------------------------------------------------
 
@@ -89,6 +92,12 @@ class FollowedShards:
                 intervals=sorted(interval.value for interval in names),
                 hint="what the ingest has is served",
             )
+
+    def note_loaded(self, number: int, done: int, total: int) -> None:
+        """So many of a shard's windows have been read for the first time, of so many."""
+        self._loaded[number] = done, total
+        dones, totals = zip(*self._loaded.values(), strict=True)
+        self._progress(sum(dones), sum(totals))
 
     # -- the feed ------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ def build_redis(
     stale_after: float,
     wall_clock: Callable[[], float],
     expected: tuple[Sequence[str], Sequence[Interval]] = ((), ()),
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> RedisSubtree:
     """The supervisor `redis`, not running yet; empty without databases, of which each is a shard.
 
@@ -51,13 +52,14 @@ def build_redis(
     └── journal          stored candles -> store; then writes behind it. One for each shard
                          that this process writes: journal-0, journal-1, if there are several
 
-    In a process without a feed, relays have the place of journals.
+    In a process without a feed, relays have the place of journals, and report the `progress` of
+    reading all windows.
     """
     if not databases:
         return RedisSubtree()
     if has_feed:
         return _build_journals(databases, memory, store, lease=lease, wall_clock=wall_clock)
-    followed = FollowedShards(len(databases), memory.symbols, expected)
+    followed = FollowedShards(len(databases), memory.symbols, expected, progress)
     return _build_relays(databases, followed, store, stale_after, wall_clock)
 
 

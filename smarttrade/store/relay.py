@@ -41,6 +41,7 @@ from .mismatch import NamespaceMismatch, WrongNamespace
 from .redis_format import Entry, StoreState
 from .redis_report import RedisRole, RelayReport
 from .shard_logs import bind_shard
+from .starting import tell_or_start
 from .stored_values import Damaged
 
 logger = structlog.get_logger("store.relay")
@@ -64,6 +65,10 @@ WINDOWS_PER_READ = 25
 WINDOWS_PER_MESSAGE = 5  # handed to the store at a time: 6 ms
 
 
+Progress = Callable[[int, int], None]
+"""Called with the number of windows that have been read, and of all."""
+
+
 class FellBehind(Exception):
     """Entries are gone that were not read, or there are other series now."""
 
@@ -80,7 +85,8 @@ async def run_relay(
 ) -> None:
     """Load and follow a shard until cancelled; `shards` knows all that this process follows.
 
-    Has started when the store has all windows, or when they cannot be loaded.
+    Has started when the store has all windows, or has no room for more of them, as it starts after
+    this; or when they cannot be loaded.
     `stale_after` are seconds of silence after which clients receive status `stale`.
 
     Raises:
@@ -90,7 +96,6 @@ async def run_relay(
     shards = shards or FollowedShards()
     feed = _Feed(store, stale_after, wall_clock, shards, database.shard.number)
     reconnects = _Reconnects(database, stale_after)
-    relay = _Relay(database, store, report, feed, shards, reconnects)
     failures, has_started = 0, False
 
     def start() -> None:
@@ -98,6 +103,8 @@ async def run_relay(
         if not has_started:
             has_started = True
             task_status.started()
+
+    relay = _Relay(database, store, report, feed, shards, reconnects, start)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.watch)
@@ -210,6 +217,7 @@ class _Relay:
         feed: _Feed,
         shards: FollowedShards,
         reconnects: _Reconnects,
+        start: Callable[[], None],
     ) -> None:
         self._database = database
         self._shards = shards
@@ -217,6 +225,7 @@ class _Relay:
         self._report = report
         self._feed = feed
         self._reconnects = reconnects
+        self._start = start
         self._after = "0-0"
         self._seq = 0
         self._time = 0
@@ -241,7 +250,8 @@ class _Relay:
         self._damaged.clear()
         self._look_again_at = trio.current_time() + DAMAGED_INTERVAL
         await self._adopt(state)
-        await self._read([Series(s, i) for s in state.symbols for i in state.intervals])
+        progress = self._note_loaded if not self._report.loads else None
+        await self._read([Series(s, i) for s in state.symbols for i in state.intervals], progress)
         self._feed.learn(state.feed)
         self._report.loads += 1
         if self._report.change(RedisRole.FOLLOWING):
@@ -261,7 +271,10 @@ class _Relay:
         number = self._database.shard.number
         await self._store.tell(self._shards.adopt(number, state, self._origin))
 
-    async def _read(self, series: Sequence[Series]) -> None:
+    def _note_loaded(self, done: int, total: int) -> None:
+        self._shards.note_loaded(self._database.shard.number, done, total)
+
+    async def _read(self, series: Sequence[Series], progress: Progress | None = None) -> None:
         for first in range(0, len(series), WINDOWS_PER_READ):
             some = series[first : first + WINDOWS_PER_READ]
             stored = await self._database.load(some)
@@ -271,7 +284,9 @@ class _Relay:
             self._loaded |= {each.series: each.seq for each in stored}
             for at in range(0, len(windows), WINDOWS_PER_MESSAGE):
                 part = windows[at : at + WINDOWS_PER_MESSAGE]
-                await self._store.tell(AdoptWindows(part, self._time))
+                await tell_or_start(self._store, AdoptWindows(part, self._time), self._start)
+            if progress is not None:
+                progress(first + len(some), len(series))
 
     def _note_damage(self, stored: StoredWindow) -> None:
         if stored.damage is None:

@@ -33,6 +33,7 @@ class Process:
         *symbols: str,
         exchange: Exchange = BINANCE,
         wall: float = at(5) / 1000,
+        capacity: int = 100,
     ) -> None:
         self.link: VirtualDatabase = server.connect(exchange)
         self.memory = MemoryStore(
@@ -40,7 +41,7 @@ class Process:
         )
         self.journal = Journal(self.memory, self.link, lease=LEASE, wall_clock=lambda: wall)
         self.report = self.journal.report
-        self.store = Mailbox[StoreMessage]("store", capacity=100)
+        self.store = Mailbox[StoreMessage]("store", capacity=capacity)
         self.gaps = Mailbox[CandlesMissing]("gaps", capacity=1000)
         self.scope = trio.CancelScope()
         self.ended = trio.Event()

@@ -60,8 +60,8 @@ async def run_journal(
 ) -> None:
     """Offer the store what is stored, then write behind it until the backlog is closed.
 
-    Has started when the store has what is stored, or when Redis cannot be reached. Losing Redis is
-    no failure here: it is retried until stopped.
+    Has started when the store has what is stored, or has no room for more of it, or when Redis
+    cannot be reached. Losing Redis is no failure here: it is retried until stopped.
     """
     bind_shard(journal.memory.shard)
     writer = _Writer(journal, store, task_status)
@@ -110,7 +110,7 @@ class _Writer:
         self._task_status = task_status
         self._has_started = False
         self._batches = Batches(journal)
-        self._reconciler = Reconciler(journal, store)
+        self._reconciler = Reconciler(journal, store, self._start)
         self._standby = Standby(journal, store, self._reconciler)
 
     async def start_after(self, timeout: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -16,6 +16,7 @@ from ..database import DatabaseUnavailable, StoredWindow
 from ..exchange_clock import latest_credible
 from ..messages import MergeWindows, RestoreWindows, StoreMessage
 from ..redis_format import StoreState
+from ..starting import tell_or_start
 from ..stored_values import Damaged
 from .state import Journal
 
@@ -35,9 +36,13 @@ class Reconciler:
     It goes on in steps, between which a leader writes what is live, and a standby follows.
     """
 
-    def __init__(self, journal: Journal, store: Mailbox[StoreMessage]) -> None:
+    def __init__(
+        self, journal: Journal, store: Mailbox[StoreMessage], start: Callable[[], None]
+    ) -> None:
         self._journal = journal
         self._store = store
+        self._start = start
+        """Called when the store must have started for this to go on."""
         self._left: list[Series] = []
         self._time = 0
         self._restored = 0
@@ -119,7 +124,8 @@ class Reconciler:
         is_known = self._journal.memory.state_of(stored.series) is not None
         if stored.state is not None and not is_known and self._is_credible(stored):
             self._restored += 1
-            await self._store.tell(RestoreWindows([(stored.series, stored.state)], ()))
+            restore = RestoreWindows([(stored.series, stored.state)], ())
+            await tell_or_start(self._store, restore, self._start)
 
     def _is_credible(self, stored: StoredWindow) -> bool:
         """Whether it is not later than the clocks.
@@ -152,7 +158,7 @@ class Reconciler:
             await self._note_former_format()
         restored = self._journal.stored_symbols.add(number, self._stored_state)
         if restored is not None:
-            await self._store.tell(restored)
+            await tell_or_start(self._store, restored, self._start)
 
     async def _note_former_format(self) -> None:
         with suppress(DatabaseUnavailable):  # an account may be allowed no other keys than ours

@@ -33,11 +33,11 @@ STALE_AFTER = 3.0
 
 
 class Gateway:
-    def __init__(self, server: VirtualRedis) -> None:
+    def __init__(self, server: VirtualRedis, *, capacity: int = 1000) -> None:
         self.link: VirtualDatabase = server.connect()
         self.memory = MemoryStore(("DOGEUSDT",), (BTC.interval,))
         self.report = RelayReport(lambda: 0.0)
-        self.store = Mailbox[StoreMessage]("store", capacity=1000)
+        self.store = Mailbox[StoreMessage]("store", capacity=capacity)
         self.hub = Mailbox[HubEvent]("hub", capacity=100_000)
         self.received: list[HubEvent] = []
 

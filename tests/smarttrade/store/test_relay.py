@@ -60,6 +60,28 @@ async def test_everything_is_loaded_and_then_followed(autojump_clock: MockClock)
         assert gateway.report.describe()["loads"] == 1
 
 
+MANY = [f"S{number}USDT" for number in range(60)]
+
+
+async def test_more_windows_than_the_store_has_room_for_are_loaded(
+    autojump_clock: MockClock,
+) -> None:
+    """The store starts after the relay, which must not wait for it then."""
+    server = VirtualRedis()
+    leader = Process(server, *MANY)
+    gateway = Gateway(server, capacity=2)
+    async with running(leader), trio.open_nursery() as nursery:
+        for series in leader.memory.listed:
+            await leader.history(series, rows(0, 5))
+        await trio.sleep(1)
+        with trio.fail_after(0.5):
+            await nursery.start(gateway.run)
+        await trio.sleep(0.5)
+        assert_same(gateway, leader)
+        assert gateway.report.loads == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_subscriber_of_a_series_without_history_gets_it_when_it_comes(
     autojump_clock: MockClock,
 ) -> None:

@@ -202,6 +202,16 @@ def test_shards_with_other_intervals_are_one_warning() -> None:
     assert tuple(adopted.intervals) == (MINUTE, HOUR)
 
 
+def test_progress_is_that_of_all_shards() -> None:
+    progress: list[tuple[int, int]] = []
+    followed = FollowedShards(2, progress=lambda done, total: progress.append((done, total)))
+    followed.note_loaded(0, 25, 60)
+    followed.note_loaded(1, 25, 40)
+    followed.note_loaded(0, 60, 60)
+    followed.note_loaded(1, 40, 40)
+    assert progress == [(25, 60), (50, 100), (85, 100), (100, 100)]
+
+
 def test_feed_is_as_well_as_the_worst_shards() -> None:
     followed = FollowedShards(2)
     followed.adopt(0, state("ETHUSDT"), ORIGIN)

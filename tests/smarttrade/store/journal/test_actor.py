@@ -56,6 +56,27 @@ async def test_changes_are_written_behind_the_store(autojump_clock: MockClock) -
         assert process.report.describe()["waiting"] == 0
 
 
+async def test_more_windows_than_the_store_has_room_for_are_restored(
+    autojump_clock: MockClock,
+) -> None:
+    """The store starts after the journal, which must not wait for it then."""
+    server = VirtualRedis()
+    symbols = [f"S{number}USDT" for number in range(30)]
+    first, second = Process(server, *symbols), Process(server, *symbols, capacity=2)
+    async with running(first):
+        for series in first.memory.listed:
+            await first.history(series, rows(0, 5))
+        await trio.sleep(1)
+    async with trio.open_nursery() as nursery:
+        await trio.sleep(LEASE)
+        with trio.fail_after(START_TIMEOUT / 2):
+            await nursery.start(second.run)
+        await trio.sleep(1)
+        for series in second.memory.listed:
+            assert second.memory.state_of(series) == first.memory.state_of(series)
+        nursery.cancel_scope.cancel()
+
+
 async def test_states_between_two_batches_are_left_out_and_final_ones_are_not(
     autojump_clock: MockClock,
 ) -> None:
