@@ -34,6 +34,7 @@ class Mailbox(Generic[M]):
 
     Attributes:
         handled: number of messages received since it was created.
+        failures: how often the actor has failed; each time may have lost messages.
 
     Raises:
         ValueError: the capacity is below 1, or only one of `key` and `Overflow.CONFLATE`
@@ -55,6 +56,7 @@ class Mailbox(Generic[M]):
         self.name = name
         self.capacity = capacity
         self.handled = 0
+        self.failures = 0
         self._overflow = overflow
         self._send, self._receive = trio.open_memory_channel[Envelope[M]](capacity)
         self._closed = False
@@ -176,7 +178,11 @@ class Mailbox(Generic[M]):
     # Called by supervisors
 
     def fail_unanswered(self, cause: Exception | None = None) -> None:
-        """Fail the questions that the actor received and did not answer: it has stopped."""
+        """Fail the questions that the actor received and did not answer: it has stopped.
+
+        With a `cause`, which is why, it has failed.
+        """
+        self.failures += cause is not None
         for reply in tuple(self._unanswered):
             died = ActorDied(f"{self.name} stopped before it answered")
             died.__cause__ = cause

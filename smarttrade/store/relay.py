@@ -2,8 +2,9 @@
 
 It notes the end of the change stream first, reads all windows second, and then follows the stream.
 So nothing is missing, and what comes twice changes nothing. The entries of the stream are
-numbered; where a number is missing, or anything cannot be read, it begins again. What is different
-then is published to clients like any change, in order.
+numbered; where a number is missing, or anything cannot be read, it begins again. It does so, too,
+when the store has failed with something in its hands. What is different then is published to
+clients like any change, in order.
 
 A fail-over may leave the server alive that it is connected to, and write to another. So while the
 leader is silent the relay reconnects from time to time.
@@ -231,6 +232,7 @@ class _Relay:
         self._time = 0
         self._origin = ""
         self._catalogue: tuple[object, object] | None = None
+        self._store_failures = store.failures
         self._loaded: dict[Series, int] = {}
         """The last entry that each window had when it was read: what it says is known."""
         self._damaged: set[Series] = set()
@@ -240,6 +242,7 @@ class _Relay:
 
     async def load(self) -> None:
         """Note the position, and read everything."""
+        self._store_failures = self._store.failures
         position = await self._position()
         state = position.state
         if state is None or position.origin is None:
@@ -312,6 +315,8 @@ class _Relay:
         while True:
             await self._read_damaged()
             entries = await self._database.follow(self._after, ENTRY_TIMEOUT)
+            if self._store.failures != self._store_failures:
+                raise FellBehind("the store has failed: what it was about to take is lost")
             for name, entry in entries:
                 if entry.seq != self._seq + 1:
                     raise FellBehind(f"entry {entry.seq} follows {self._seq}")

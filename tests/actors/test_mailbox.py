@@ -190,6 +190,7 @@ async def test_received_question_fails_with_its_actor_and_a_queued_one_waits(
     nursery.start_soon(second)
     await wait_all_tasks_blocked()
     mailbox.fail_unanswered(cause)
+    assert mailbox.failures == 1
     await wait_all_tasks_blocked()
     await answer_one(mailbox, "yes")
     await wait_all_tasks_blocked()

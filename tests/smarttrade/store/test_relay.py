@@ -315,3 +315,19 @@ async def test_window_that_could_not_be_read_is_read_again(
         damaged.clear()
         await trio.sleep(DAMAGED_INTERVAL + 1)
         assert_same(gateway, leader)
+
+
+async def test_all_is_loaded_again_when_the_store_has_failed(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    async with following(server, gateway) as leader:
+        with monkeypatch.context() as lost:
+            lost.setattr(gateway.memory, "follow", lambda *_: [])
+            await leader.update(candle(5), candle(6, closed=False))
+            await trio.sleep(0.1)
+        gateway.store.fail_unanswered(RuntimeError("with candles in its hands"))
+        await trio.sleep(2)
+        assert_same(gateway, leader)
+        assert [each for each, _ in gateway.published()] == [candle(5), candle(6, closed=False)]
