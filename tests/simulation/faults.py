@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING
@@ -55,7 +55,16 @@ async def perform(world: World, action: Action, rng: Random) -> None:
             world.trace.note("exchange", str(error))
         world.truth.note_alterations()
         return
+    if world.site is not None and (found := _wire_faults().get(kind)):
+        await found(world, action, rng)
+        return
     await KINDS[kind](world, action, rng)
+
+
+def _wire_faults() -> Mapping[str, Callable[[World, Action, Random], Awaitable[None]]]:
+    from .wire.faults import WIRE_FAULTS  # needs packages that other worlds do not
+
+    return WIRE_FAULTS
 
 
 async def _crash(world: World, action: Action, rng: Random) -> None:

@@ -51,7 +51,7 @@ class Plan:
         kinds = {action.kind for action in self.actions} - {"client"}
         if kinds <= {*SYMBOL, "cut"}:
             return self.shape.symbols[len(self.shape.afflicted) :]
-        return self.shape.spared if kinds <= {*SHARD} else ()
+        return self.shape.spared if kinds <= {*SHARD, *WIRE} else ()
 
     def only(self, actions: tuple[Action, ...]) -> Plan:
         return replace(self, actions=actions)
@@ -68,6 +68,10 @@ SYMBOL = ("failing", "unknown", "halt_one", "roll_back", "stall_one")
 SHARD = ("shard_silent", "shard_late", "shard_slow", "shard_frozen", "shard_lags", "shard_symbols",
          "lease_lost")  # fmt: skip
 """What concerns one shard alone: clients of the others' symbols must not notice."""
+WIRE = ("primary_killed", "primary_isolated", "primary_demoted", "primary_frozen",
+        "primary_refusing", "primary_slow", "slots_unserved", "replies_lost")  # fmt: skip
+"""What happens to one primary and its replica, where redis-py is part of the world."""
+CLUSTER = ("slot_moved", "cluster_down")
 PEER = ("peer_late", "peer_stall")
 """What one process alone sees of the exchange."""
 PROCESS = ("crash", "crash_on_message", "kill", "stop", "cut_off", "clock_jump", "connections_lost")
@@ -78,7 +82,7 @@ FOR_GOOD = ("endpoint_dead", "clients_dead", "symbol_silent", "symbol_failing", 
             "symbol_unknown", "symbol_halted", "streams_silent", "redis_gone", "gateway_alone",
             "ingest_dead", "shard_dead")  # fmt: skip
 """What stays broken in the liveness mode."""
-KINDS = (*sorted(EXCHANGE), *REDIS, *SHARD, *PROCESS, *FOR_GOOD)
+KINDS = (*sorted(EXCHANGE), *REDIS, *SHARD, *WIRE, *CLUSTER, *PROCESS, *FOR_GOOD)
 """Of faults; to be asked for by name."""
 
 
@@ -119,8 +123,9 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
         return found
     if shape.shard_of:
         is_alone = rng.random() < 0.5
+        own = _own_kinds(shape, with_all=not is_alone)
         for at in _times(rng, seconds, 0.5 if is_alone else 0.2):
-            found.append(_shard_fault(rng, at, rng.choice(SHARD), shape))
+            found.append(_of_kind(rng, at, rng.choice(own), shape, seconds))
         if is_alone:
             return found
     # Some runs have faults of all kinds, others many of one kind.
@@ -131,11 +136,20 @@ def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
     for at in _times(rng, seconds, process):
         kind = rng.choices(PROCESS, weights=(6, 4, 1, 1, 1, 1, 2))[0]
         found.append(_process_fault(rng, at, kind, shape))
-    if shape.has_redis:
+    if shape.has_redis and not shape.wire:
         for at in _times(rng, seconds, redis):
             kinds_of_redis = [kind for kind in REDIS if kind not in UNHANDLED]
             found.append(_redis_fault(rng, at, rng.choice(kinds_of_redis)))
     return found
+
+
+def _own_kinds(shape: Shape, *, with_all: bool) -> Sequence[str]:
+    """Of faults of shards, or of their servers; perhaps such that concern all of a Cluster."""
+    if not shape.wire:
+        return SHARD
+    if shape.wire == "sentinel":
+        return WIRE
+    return (*WIRE, *CLUSTER) if with_all else (*WIRE, "slot_moved")
 
 
 def _times(rng: Random, seconds: float, per_minute: float) -> list[float]:
@@ -219,6 +233,8 @@ def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) ->
         return _redis_fault(rng, at, kind)
     if kind in SHARD:
         return _shard_fault(rng, at, kind, shape)
+    if kind in (*WIRE, *CLUSTER):
+        return _wire_fault(rng, at, kind, shape)
     return _feed_fault(rng, at, kind, shape, seconds)
 
 
@@ -277,6 +293,33 @@ def _shard_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
     return Action(at, kind, arguments, lasting, rng.getrandbits(32))
 
 
+def _wire_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
+    arguments: dict[str, Any] = {"group": rng.choice(shape.afflicted_groups)}
+    lasting = round(rng.uniform(1, 40), 1)
+    if kind == "slot_moved":
+        arguments = {"shard": rng.choice(shape.afflicted_shards)}
+        lasting = round(rng.uniform(0.3, 15), 1)
+    elif kind == "primary_refusing":
+        arguments["with"] = rng.choice(
+            ("OOM command not allowed when used memory > 'maxmemory'.",
+             "LOADING Redis is loading the dataset in memory",
+             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+             "READONLY You can't write against a read only replica.",
+             "TRYAGAIN Multiple keys request during rehashing of slot",
+             "CLUSTERDOWN Hash slot not served")
+        )  # fmt: skip
+    elif kind == "primary_slow":
+        arguments["by"] = rng.choice((0.05, 0.2, 0.8))
+    elif kind == "replies_lost":
+        arguments["count"] = rng.randint(1, 4)
+        lasting = 0.0
+    else:
+        arguments["lag"] = round(rng.uniform(0, 1), 3)
+        arguments["promoted_after"] = round(rng.uniform(0.2, 6), 1)
+        arguments["named_after"] = round(rng.uniform(0, 4), 1)
+    return Action(at, kind, arguments, lasting, rng.getrandbits(32))
+
+
 def _broken_for_good(rng: Random, shape: Shape, kinds: Sequence[str] = ()) -> Action:
     """One part that never works again: all others must go on."""
     kind = rng.choice(kinds or _can_break(shape))
@@ -292,7 +335,8 @@ def _can_break(shape: Shape) -> list[str]:
     if len(shape.symbols) > 1 and not shape.quiet:
         kinds += ["symbol_silent", "symbol_unknown", "symbol_halted"]
     if shape.shard_of:
-        return [*kinds, "gateway_alone", *(["shard_dead"] if shape.spared else [])]
+        has_spared = shape.spared and not shape.wire
+        return [*kinds, "gateway_alone", *(["shard_dead"] if has_spared else [])]
     if shape.symbols_of or shape.foreign:  # no other process can take over all that it does
         return kinds
     if shape.has_redis:

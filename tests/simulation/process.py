@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
@@ -21,6 +21,7 @@ from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.store.origin import Exchange as Origin
+from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.shards import make_shard
 from smarttrade.web.counters import Counters as ServiceCounters
 from tests.fakes.database import BINANCE
@@ -33,6 +34,10 @@ from .trace import Trace
 from .truth import Truth
 from .violation import Violation
 
+if TYPE_CHECKING:
+    from .wire.site import Site
+
+STREAM_LENGTH = 300  # entries of a change stream: less than a minute
 STARTED_AGAIN_AFTER = (1.0, 5.0)  # seconds, as a service manager would
 CRASH_FORGOTTEN = 90.0
 """Seconds after which a crash but the last one makes no restart pause longer: `Backoff`."""
@@ -89,6 +94,7 @@ class ProcessRun:
         self.listeners: list[Listener] = []
         self.counters = ServiceCounters()
         self.redis_links = process.connect_to_redis()
+        databases = self.redis_links or process.open_databases()
         self.scope = trio.CancelScope()
         self.stop_began: float | None = None
         self.began = trio.current_time()
@@ -109,7 +115,7 @@ class ProcessRun:
             self._dial,
             [f"ws://{process.site}stream-1", f"ws://{process.site}stream-2"],
             self._listen,
-            databases=self.redis_links,
+            databases=databases,
             exchange=process.origin,
             wall_clock=lambda: START + trio.current_time() + process.clock_error,
         )
@@ -135,6 +141,11 @@ class ProcessRun:
         for end in self.ends:
             end.reset()
         self.scope.cancel()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing gets through to Redis."""
+        return self.process.is_cut_off("redis")
 
     def stop(self) -> None:
         if self.stop_began is None:
@@ -212,6 +223,7 @@ class Process:
         *,
         is_foreign: bool = False,
         starts_after: float = 0.0,
+        site: Site | None = None,
     ) -> None:
         self._truth = truth
         self._starts_after = starts_after
@@ -231,7 +243,9 @@ class Process:
         """Not started again any more."""
         self._exchange = exchange
         self._trace = trace
-        self._spawn = spawn
+        self.site_of_redis = site
+        """The servers that redis-py reaches, where that is part of the world."""
+        self.spawn = spawn
         self._rng = rng
         self._cut_off: set[str] = set()
         self._cut_shards: Counter[int] = Counter()
@@ -260,8 +274,24 @@ class Process:
             for number in (settings.own_shards if servers else ())
         ]
 
+    def open_databases(self) -> list[RedisDatabase]:
+        """The product's own, where redis-py is part of the world."""
+        settings, site = self.settings, self.site_of_redis
+        return [
+            RedisDatabase(
+                site.url,
+                settings.redis_namespace,
+                within=settings.redis_timeout,
+                stream_length=STREAM_LENGTH,
+                exchange=self.origin,
+                shard=make_shard(number, settings.shards, settings.symbols),
+            )
+            for number in settings.own_shards
+            if site is not None
+        ]
+
     def serve_stream(self, theirs: End) -> None:
-        self._spawn(serve_connection, self._exchange, theirs, self.name)
+        self.spawn(serve_connection, self._exchange, theirs, self.name)
 
     async def reach(self, what: str) -> None:
         """Return when it can be reached."""

@@ -80,6 +80,7 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
         pushes_every(plan.shape.push_every),
         plant or nullcontext(),
         deterministic(plan.seed),
+        _wire(plan),
     ):
         try:
             trio.run(main, clock=MockClock(autojump_threshold=0))
@@ -96,6 +97,14 @@ def run(plan: Plan, plant: AbstractContextManager[object] | None = None) -> Outc
         trace.note("world", outcome.reason)
     outcome.digest = trace.digest
     return outcome
+
+
+def _wire(plan: Plan) -> AbstractContextManager[object]:
+    if not plan.shape.wire:
+        return nullcontext()
+    from .wire.patches import redis_by_wire  # needs packages that other worlds do not
+
+    return redis_by_wire()
 
 
 def _watched(world: World) -> AbstractContextManager[object]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from redis.crc import key_slot
+
 from smarttrade.market.interval import Interval
 from smarttrade.role import Role
 from smarttrade.store.shards import shard_of
+
+SLOTS = 16384  # of a Redis Cluster
 
 USUAL: Mapping[str, Any] = {"audit_round": 60.0, "rotate_after": 300.0, "stop_timeout": 2.0}
 
@@ -28,6 +32,8 @@ class Shape:
     """Parts of which each has a server of its own, as in a cluster."""
     shard_of: tuple[int | None, ...] = ()
     """The one that each process feeds; None for all of them."""
+    wire: str = ""
+    """"cluster" or "sentinel" if redis-py is part of it; then the shards are in its servers."""
     starts_after: tuple[float, ...] = ()
     """Seconds, of each process."""
     foreign: frozenset[int] = frozenset()
@@ -65,11 +71,29 @@ class Shape:
 
     @property
     def spared(self) -> tuple[str, ...]:
-        """Symbols of the shard that no fault of single shards happens to; none if there is one."""
-        if len(self.populated) == 1:
-            return ()
-        spared = self.populated[-1]
-        return tuple(s for s in self.symbols if shard_of(s, self.shards) == spared)
+        """Symbols that no fault of single shards, or of their servers, happens to."""
+        return tuple(
+            symbol
+            for symbol in self.symbols
+            if (shard := shard_of(symbol, self.shards)) not in self.afflicted_shards
+            and (not self.wire or self.group_of(shard) not in self.afflicted_groups)
+        )
+
+    @property
+    def groups(self) -> int:
+        """Primaries with the replica of each."""
+        return 3 if self.wire == "cluster" else 1
+
+    def group_of(self, shard: int) -> int:
+        """Where a Cluster has it, unless its slot is moved."""
+        return key_slot(f"{{smarttrade:{shard}}}".encode()) * self.groups // SLOTS
+
+    @property
+    def afflicted_groups(self) -> tuple[int, ...]:
+        """The groups of servers that faults happen to: all but the one of the last shard."""
+        last = self.group_of(self.populated[-1])
+        found = {self.group_of(shard) for shard in self.populated} - {last}
+        return tuple(sorted(found)) or (last,)
 
 
 _TEN = (
@@ -183,7 +207,40 @@ def sharded(rng: Random) -> Shape:
     )
 
 
-DRAWN: Mapping[str, Callable[[Random], Shape]] = {"sharded": sharded}
+def clustered(rng: Random) -> Shape:
+    """Shards in a Redis Cluster: fed by processes of their own, or by two that feed them all."""
+    count = rng.choice((1, 2, 3, 4))
+    symbols = sorted(rng.sample(_TEN, 3), key=_TEN.index)
+    populated = sorted({shard_of(symbol, count) for symbol in symbols})
+    of_all: list[int | None] = [None, None]
+    return _by_wire("cluster", symbols, count, rng.choice((of_all, [*populated, None])))
+
+
+def behind_sentinels(rng: Random) -> Shape:
+    """One primary behind Sentinels that has all shards."""
+    symbols = sorted(rng.sample(_TEN, 2), key=_TEN.index)
+    return _by_wire("sentinel", symbols, rng.choice((1, 1, 2)), [None, None])
+
+
+def _by_wire(wire: str, symbols: Sequence[str], count: int, feeds: Sequence[int | None]) -> Shape:
+    return Shape(
+        tuple(symbols),
+        (Interval.MINUTE_1,),
+        processes=(*(Role.INGEST for _ in feeds), Role.GATEWAY, Role.GATEWAY),
+        has_redis=True,
+        wire=wire,
+        shards=count,
+        shard_of=(*feeds, None, None),
+        steady=3,
+        series_each=2,
+    )
+
+
+DRAWN: Mapping[str, Callable[[Random], Shape]] = {
+    "sharded": sharded,
+    "cluster": clustered,
+    "sentinel": behind_sentinels,
+}
 """Worlds that a seed draws, to be asked for by name too."""
 
 SHARE_OF_DRAWN = 0.25

@@ -51,18 +51,25 @@ def _without_writers(world: World, shard: int) -> Iterator[None]:
 
 
 def _check_reported(world: World, shard: int) -> None:
-    """Clients that have been there for a while, and read at once, know that the feed is stale."""
+    """Clients that have been there for a while, and read at once, know that the feed is stale.
+
+    Those that only have series of shards that no fault concerns know that theirs is live.
+    """
+    count = world.plan.shape.shards
     for client in world.steady[:-1]:
         process = client.process
+        is_concerned = any(shard_of(series.symbol, count) == shard for series in client.wanted)
+        is_spared = all(series.symbol in world.plan.healthy for series in client.wanted)
         if (
             process is not None
             and process.role is Role.GATEWAY
             and process.must_answer(process.current)
             and client.connected_at < trio.current_time() - REPORT_TIMEOUT
-            and client.feed not in ("stale", "down")
         ):
-            text = f"{client.name} does not know that shard {shard} is silent: {client.feed!r}"
-            raise Violation("silence-is-reported", text)
+            is_live = client.feed == "live"
+            if (is_concerned and is_live) or (is_spared and not is_live):
+                text = f"{client.name} has received {client.feed!r}; shard {shard} is silent"
+                raise Violation("silence-is-reported", text)
 
 
 async def _late(world: World, action: Action, rng: Random) -> None:

@@ -23,8 +23,8 @@ INVARIANTS = {
     "budgets": "the exchange's limits are never exceeded; a process that it blocked asks nothing",
     "silence-ends": "a connection that is open and silent is replaced by one to another host, even"
     " if REST cannot prove that there were trades",
-    "silence-is-reported": "clients of a gateway learn that the feed is stale when one shard is not"
-    " written for longer than the setting allows",
+    "silence-is-reported": "clients of a gateway learn that their feed is stale when a shard of theirs"
+    " is not written for longer than the setting allows, and no others do",
     "stored-never-back": "no write undoes a stored close, or ends a stored list earlier",
     "one-writer": "nothing is written to Redis but by the one who leads",
     "no-failure-of-our-own": "no actor and no connection fails, but for crashes on purpose",

@@ -6,8 +6,9 @@ import gc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -24,10 +25,14 @@ from .network import End
 from .plan import Action, Plan
 from .process import CURRENT_RUN, Process, is_injected, leaves
 from .redis import FaultyRedis
+from .shapes import Shape
 from .trace import LogReceiver, Trace
 from .truth import Truth
 from .violation import Violation
 from .watch import Requests, watch
+
+if TYPE_CHECKING:
+    from .wire.site import Site
 
 READY_TIMEOUT = 150.0
 """Seconds of calm after which every process must be ready, beyond what hosts are left alone for.
@@ -60,6 +65,14 @@ class Figures:
     stopped_after: float = 0.0
 
 
+def _site_of(shape: Shape, note: Callable[[str], None]) -> Site | None:
+    if not shape.wire:
+        return None
+    from .wire.site import Site  # needs packages that other worlds do not
+
+    return Site(shape.groups, note)
+
+
 class World(LogReceiver):
     """Build it inside `trio.run`; `live` runs it from start to stop."""
 
@@ -80,8 +93,11 @@ class World(LogReceiver):
         for exchange in (self.exchange, self.foreign_exchange):
             remember_history(exchange)
             exchange.now()  # their time starts together
-        self.servers = [FaultyRedis(self.later) for _ in range(shape.shards * shape.has_redis)]
+        has_links = shape.has_redis and not shape.wire
+        self.servers = [FaultyRedis(self.later) for _ in range(shape.shards * has_links)]
         """Of Redis: one for each shard."""
+        self.site = _site_of(shape, partial(self.trace.note, "redis"))
+        """Of Redis, where redis-py is part of the world."""
         self.truth = Truth(self.exchange)
         self.requests = Requests()
         self.figures = Figures()
@@ -156,6 +172,7 @@ class World(LogReceiver):
                 Random(f"process {self.plan.seed} {number}"),
                 self.truth,
                 is_foreign=is_foreign,
+                site=self.site,
                 starts_after=shape.starts_after[number] if shape.starts_after else 0.0,
             )
             self.processes.append(process)
@@ -217,6 +234,8 @@ class World(LogReceiver):
         self.exchange.faults.clear()
         for server in self.servers:
             server.heal()
+        if self.site is not None:
+            self.site.heal()
         for process in self.processes:
             process.rejoin()
 
@@ -244,7 +263,9 @@ class World(LogReceiver):
     def _compare_views(self) -> None:
         for client in self.clients:
             name = "" if client.process is None else client.process.name
-            if name in {*self.broken, *self.unready} and client.feed != "stale":
+            is_broken = any(series.symbol in self.broken for series in client.wanted)
+            must_know = name in self.broken or (name in self.unready and is_broken)
+            if must_know and client.feed != "stale":
                 text = f"{client.name} does not know that {name} is stale"
                 raise Violation("equal-once-calm", text)
             if name in self.broken:

@@ -67,6 +67,16 @@ def test_nothing_breaks_where_there_are_several_shards(seed: int) -> None:
     check(run_seed(seed, HOURS, named="sharded"))
 
 
+@pytest.mark.parametrize("named", ["cluster", "sentinel"])
+def test_nothing_breaks_where_primaries_fail(named: str) -> None:
+    check(run_seed(3, HOURS, named=named))
+
+
+def test_same_seed_gives_the_same_trace_with_redis_py() -> None:
+    first, second = (run_seed(3, 0.01, named="sentinel").digest for _ in range(2))
+    assert first == second
+
+
 def test_others_go_on_when_one_shard_is_not_written_any_more() -> None:
     plan = plan_for(5, HOURS, named="sharded", kinds=("shard_dead",), liveness=True)
     check(run(plan))

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import trio
 
-import smarttrade.store.followed_shards as followed_module
+import smarttrade.store.feed as feed_module
 from smarttrade.store.database import Position
 from smarttrade.store.feed import Feed
 from smarttrade.store.followed_shards import FollowedShards
@@ -40,7 +40,7 @@ def silence_stops_all() -> Iterator[None]:
 @contextmanager
 def silence_hidden() -> Iterator[None]:
     """The feed is live while that of one shard is."""
-    with patch.object(followed_module, "_BEST_FIRST", (Feed.DOWN, Feed.STALE, Feed.LIVE)):
+    with patch.object(feed_module, "_BEST_FIRST", (Feed.DOWN, Feed.STALE, Feed.LIVE)):
         yield
 
 
