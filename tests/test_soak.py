@@ -20,6 +20,10 @@ def test_memory_that_varies_does_not_grow() -> None:
     assert not grows(samples(lambda at: 110 + 20 * sin(at / 30)))
 
 
+def test_memory_that_the_allocator_keeps_for_minutes_is_no_growth() -> None:
+    assert not grows(samples(lambda at: 140 if at % 570 > 300 else 110))
+
+
 def test_cache_that_fills_is_no_growth() -> None:
     assert not grows(samples(lambda _: 110, held=lambda at: min(64, at / 20)))
 

@@ -196,9 +196,10 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
     settled, allowed = _settled(full), most_allowed(empty, clients)
     most = max(each.memory for each in samples)
     print(f"at most {most:.1f} MB, of {allowed:.0f} that are allowed")
+    floor, top = min(each.rest for each in settled), max(each.rest for each in settled)
     print(
-        f"beside what is held: {settled[0].rest:.1f} MB after {settled[0].at / 60:.1f} min,"
-        f" and {growth(settled):+.1f} MB in {(settled[-1].at - settled[0].at) / 60:.1f} min"
+        f"beside what is held: {floor:.1f} to {top:.1f} MB from {settled[0].at / 60:.1f} min on;"
+        f" the lowest of the last quarter is {growth(settled):+.1f} MB above that of the first"
     )
     print(f"exit status {status}, {tracebacks} tracebacks logged")
     wrong = [*tally.wrong[:10]]

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import linear_regression
 
 from smarttrade.session.encoded_cache import MAX_CACHED_BYTES
 from smarttrade.session.waiting_bytes import MAX_WAITING_BYTES_PER_ADDRESS
@@ -15,8 +14,8 @@ from smarttrade.session.waiting_bytes import MAX_WAITING_BYTES_PER_ADDRESS
 HELD = re.compile(r"^smarttrade_server_(?:waiting|cached)_bytes (\d+)", re.MULTILINE)
 
 PER_CLIENT = 0.1  # megabytes; twice what one takes, see docs/performance.md
-MAX_GROWTH = 0.05  # share of the memory; 10 MB of it are 0.5 KB for each of an hour's clients
-TOLERANCE = 5.0  # megabytes; as much as it varies between two minutes
+MAX_GROWTH = 0.03  # share of the memory
+TOLERANCE = 4.0  # megabytes; with that share of 140 MB it is 0.6 KB for each of an hour's clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,14 @@ def most_allowed(before: Sample, clients: int) -> float:
 
 
 def growth(samples: Sequence[Sample]) -> float:
-    """Megabytes by which the rest grew from the first sample to the last, along a straight line."""
-    times = [each.at for each in samples]
-    line = linear_regression(times, [each.rest for each in samples])
-    return line.slope * (times[-1] - times[0])
+    """Megabytes by which the lowest rest of the last quarter is above that of the first.
+
+    What an attack allocated may stay with the allocator for minutes: peaks come and go. What is
+    left behind by clients raises the floor, too.
+    """
+    quarter = max(1, len(samples) // 4)
+    first, last = samples[:quarter], samples[-quarter:]
+    return min(each.rest for each in last) - min(each.rest for each in first)
 
 
 def grows(samples: Sequence[Sample]) -> bool:
