@@ -22,6 +22,7 @@ import trio
 
 from actors import ActorDied, Child, Mailbox, MailboxClosed
 
+from ..store.feed import Feed
 from ..store.messages import GetOverview, Overview, StoreMessage
 from .status_line import status_line
 
@@ -106,8 +107,12 @@ async def run_watchdog(
             notifier.notify("STATUS=the store does not answer")
             log.error("store_silent", silence_limit=interval)
         answered = overview is not None
-        is_starting = is_starting and (overview is None or bool(overview.not_ready))
+        is_starting = is_starting and not _is_settled(overview)
         await trio.sleep(min(STARTING_INTERVAL, interval) if is_starting else interval)
+
+
+def _is_settled(overview: Overview | None) -> bool:
+    return overview is not None and overview.feed.feed is Feed.LIVE and not overview.not_ready
 
 
 async def _overview(store: Mailbox[StoreMessage], timeout: float) -> Overview | None:

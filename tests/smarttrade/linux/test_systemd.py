@@ -12,7 +12,9 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from smarttrade.linux.systemd import Notifier, run_watchdog
+from smarttrade.market.series import Series
 from smarttrade.store.actor import run_store
+from smarttrade.store.feed import Feed, FeedReport, FeedStatus
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, StoreMessage
 from tests.fakes.candles import BTC, rows
@@ -46,6 +48,12 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 def notifier(listener: Listener, watchdog_timeout: float | None = None) -> Notifier:
     return Notifier(listener.socket.getsockname(), watchdog_timeout)
+
+
+def live(*series: Series) -> MemoryStore:
+    store = MemoryStore([each.symbol for each in series], [each.interval for each in series])
+    store.report_feed(FeedReport(FeedStatus(Feed.LIVE, 0.0)))
+    return store
 
 
 def memory() -> dict[str, str]:
@@ -89,17 +97,15 @@ def test_stop_may_take_longer_by_the_drain_delay(listener: Listener) -> None:
 async def test_state_is_shown_each_second_until_all_is_ready(
     autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
 ) -> None:
-    store, series = (
-        Mailbox[StoreMessage]("store", capacity=1),
-        MemoryStore([BTC.symbol], [BTC.interval]),
-    )
-    nursery.start_soon(partial(run_store, store, series, hub=None, gaps=None))
+    store = Mailbox[StoreMessage]("store", capacity=1)
+    nursery.start_soon(partial(run_store, store, live(BTC), hub=None, gaps=None))
     await nursery.start(run_watchdog, notifier(listener, watchdog_timeout=20), store, memory)
     await trio.sleep(2.5)
-    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 1 series, 1 not ready"] * 3
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=live, 1 series, 1 not ready"] * 3
     await store.tell(PutHistory(BTC, rows(0, 9), None))
     await trio.sleep(10)
-    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 1 series"] * 2
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=live, 1 series"] * 2
+    nursery.cancel_scope.cancel()
 
 
 def test_socket_without_a_reader_is_harmless(listener: Listener) -> None:
@@ -117,18 +123,18 @@ async def test_watchdog_is_notified_while_the_store_answers(
 
     async def answer() -> None:
         with answering:
-            await run_store(store, MemoryStore((), ()), hub=None, gaps=None)
+            await run_store(store, live(), hub=None, gaps=None)
 
     nursery.start_soon(answer)
     await nursery.start(run_watchdog, notifier(listener, watchdog_timeout=20), store, memory)
     await trio.sleep(39)  # four times in 20 s; ten fit into the socket
-    assert listener.heard() == ["WATCHDOG=1\nSTATUS=down, 0 series"] * 8
+    assert listener.heard() == ["WATCHDOG=1\nSTATUS=live, 0 series"] * 8
     answering.cancel()
     await trio.sleep(60)
     assert listener.heard() == ["STATUS=the store does not answer"]
-    nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
+    nursery.start_soon(partial(run_store, store, live(), hub=None, gaps=None))
     await trio.sleep(10)
-    assert "WATCHDOG=1\nSTATUS=down, 0 series" in listener.heard()
+    assert "WATCHDOG=1\nSTATUS=live, 0 series" in listener.heard()
     nursery.cancel_scope.cancel()
 
 
@@ -136,10 +142,10 @@ async def test_unit_without_a_watchdog_shows_the_state(
     autojump_clock: MockClock, nursery: trio.Nursery, listener: Listener
 ) -> None:
     store = Mailbox[StoreMessage]("store", capacity=1)
-    nursery.start_soon(partial(run_store, store, MemoryStore((), ()), hub=None, gaps=None))
+    nursery.start_soon(partial(run_store, store, live(), hub=None, gaps=None))
     await nursery.start(run_watchdog, notifier(listener), store, memory)
     await trio.sleep(4)
-    assert listener.heard() == ["STATUS=down, 0 series"]
+    assert listener.heard() == ["STATUS=live, 0 series"]
     nursery.cancel_scope.cancel()
 
 
