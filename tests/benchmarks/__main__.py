@@ -18,7 +18,13 @@ from .peers import FASTAPI, PEERS
 from .processes import allow_many_files
 from .report import Report, versions
 
-COLUMNS = ("CPU per message", "latency p50", "latency p99", "memory per client")
+COLUMNS = {
+    "fan-out": ("CPU per message", "latency p50", "latency p99", "memory per client"),
+    "REST": ("requests", "CPU per request", "p99"),
+    "feed": ("updates", "CPU per update"),
+    "start": ("first request to ready", "process to ready"),
+}
+"""Tables with one column for each program, as in docs/performance.md."""
 BENCHMARKS = ("fanout", "rest", "feed", "start", "slow", "gateways", "windows", "scale", "shards")
 
 
@@ -65,17 +71,23 @@ def main() -> None:
     wanted = BENCHMARKS if "all" in given.benchmarks else given.benchmarks
     allow_many_files()
     report = Report()
-    for name in wanted:
-        import_module(f"tests.benchmarks.{name}").measure(options, report)
-        if given.json:
-            report.write(given.json)  # after each, in case a later one fails
+    try:
+        for name in wanted:
+            import_module(f"tests.benchmarks.{name}").measure(options, report)
+            if given.json:
+                report.write(given.json)  # after each, in case a later one fails
+    except KeyboardInterrupt:
+        report.note("interrupted: not everything was measured")
+    if given.json:
+        report.write(given.json)
     print()
     print("versions:", ", ".join(f"{name} {number}" for name, number in versions().items()))
     for line in report.table():
         print(line)
-    print()
-    for line in report.columns("fan-out", COLUMNS):
-        print(line)
+    for benchmark, metrics in COLUMNS.items():
+        print()
+        for line in report.columns(benchmark, metrics):
+            print(line)
 
 
 if __name__ == "__main__":

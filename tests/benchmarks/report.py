@@ -122,6 +122,8 @@ class Report:
     def columns(self, benchmark: str, metrics: Sequence[str]) -> Iterator[str]:
         """One row a case and one column a program, with the medians of `metrics` in each."""
         found = {key: one for key, one in self.measures.items() if key[0] == benchmark}
+        if not found:
+            return
         everyone = list(dict.fromkeys(who for one in found.values() for who in one.values))
         labels = dict.fromkeys(one.label for one in found.values() if one.metric in metrics)
         yield f"| {benchmark}: {'; '.join(labels)} | {' | '.join(everyone)} |"
