@@ -13,8 +13,8 @@ import trio
 from ..environment import VENUE
 from ..feed.dial import Dial
 from ..feed.errors import ExchangeError, ExchangeRefused, StreamDown
-from ..feed.listing import NOT_LISTED, symbol_statuses
 from ..feed.rest import RestClient
+from ..feed.symbol_statuses import NOT_ANSWERED, NOT_LISTED, symbol_statuses
 from ..feed.venue import SymbolStatus
 from ..feed.websocket_client import WebSocket, run_connection
 from ..feed.weight import WeightBudget
@@ -112,6 +112,8 @@ async def _check_symbols(settings: Settings, http: httpx.AsyncClient) -> Sequenc
 
 
 def _what_of(status: SymbolStatus) -> str:
+    if status is NOT_ANSWERED:
+        return "is not known to be traded"
     return "is left out" if status is NOT_LISTED else "is served, and not traded now"
 
 

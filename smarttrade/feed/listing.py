@@ -7,37 +7,40 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 
 import structlog
 import trio
 
 from actors import Backoff, Mailbox
 
+from ..market.interval import Interval
+from ..market.series import Series
 from ..market.symbol_details import SymbolState
 from ..store.messages import GetCatalogue, ListSymbols, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
+from .symbol_statuses import NOT_ANSWERED, Statuses, symbol_statuses
 from .symbols import Symbols
-from .venue import SymbolStatus
+from .weight import Purpose
 
 logger = structlog.get_logger("feed.listing")
 
 LISTING_BACKOFF = Backoff(first=0.5, max_pause=10.0)  # seconds, while the exchange cannot be asked
 
-MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
-
 MAX_NAMES = 20  # symbols that a line of the log lists
 
 CHECK_INTERVAL = 60.0  # seconds between two looks at all symbols, while they trade
 HALTED_CHECK_INTERVAL = 20.0
-"""Seconds between two looks while some listed symbol does not trade: one that trades again is live
-within a minute."""
+"""Seconds between two looks while some listed symbol does not trade, or is refused: one that trades
+again is live within a minute."""
 ABSENT_CHECK_INTERVAL = 300.0
 """Seconds between two looks at symbols that are not listed. Each look costs a request a symbol: one
 that is not listed fails the question about all."""
 
-NOT_LISTED = SymbolStatus("not listed", is_trading=False)
+MAX_PROBED = 10
+"""Refused symbols of which each look asks for a candle, 2 of the weight each."""
 
 
 async def run_listing(
@@ -56,16 +59,16 @@ async def run_listing(
         NoSymbolLeft: none is listed, and none ever was; no restart would help.
     """
     task_status.started()
-    symbols.restore((await store.ask(GetCatalogue)).details)
-    changed = symbols.update(
-        symbols.configured, await _ask_until_answered(symbols.configured, rest), wall_clock()
-    )
-    if not symbols.served:
+    catalogue = await store.ask(GetCatalogue)
+    symbols.restore(catalogue.details)
+    found = await _ask_until_answered(symbols.configured, rest)
+    changed = _update(symbols, symbols.configured, found, wall_clock())
+    if not symbols.served and not _unanswered(found):
         names = ", ".join(symbols.configured)
         raise NoSymbolLeft(f"the exchange lists none of: {names}; see SMARTTRADE_SYMBOLS")
     await _report(symbols, changed, store)
     absent_at = trio.current_time()
-    while True:
+    for look in count():
         await trio.sleep(CHECK_INTERVAL if symbols.is_all_trading else HALTED_CHECK_INTERVAL)
         asked: Sequence[str] = symbols.listed
         if trio.current_time() >= absent_at + ABSENT_CHECK_INTERVAL:
@@ -74,9 +77,51 @@ async def run_listing(
             found = await symbol_statuses(asked, rest)
         except ExchangeUnavailable:
             continue
-        changed = symbols.update(asked, found, wall_clock())
+        changed = _update(symbols, asked, found, wall_clock())
+        changed += await _given_again(symbols, catalogue.intervals, rest, look, wall_clock)
         if changed:
             await _report(symbols, changed, store)
+
+
+def _unanswered(found: Statuses) -> set[str]:
+    return {symbol for symbol, status in found.items() if status is NOT_ANSWERED}
+
+
+def _update(symbols: Symbols, asked: Sequence[str], found: Statuses, wall: float) -> list[str]:
+    """Note what was found; what questions about a symbol do not show stays as it was."""
+    if unanswered := _unanswered(found):
+        names = sorted(unanswered)[:MAX_NAMES]
+        logger.warning("symbol_not_answered", count=len(unanswered), symbols=names)
+    answered = [symbol for symbol in asked if symbol not in unanswered]
+    return symbols.update(answered, found, wall)
+
+
+async def _given_again(
+    symbols: Symbols,
+    intervals: Sequence[Interval],
+    rest: RestClient,
+    look: int,
+    wall_clock: Callable[[], float],
+) -> list[str]:
+    """Which of the refused symbols have their klines again: some are asked about at each look."""
+    refused = symbols.refused
+    if not refused or not intervals:
+        return []
+    begin = look * MAX_PROBED % len(refused)
+    shortest = min(intervals, key=lambda each: each.typical_length)
+    given = []
+    for symbol in [*refused[begin:], *refused[:begin]][:MAX_PROBED]:
+        try:
+            await rest.klines(Series(symbol, shortest), limit=1, purpose=Purpose.CHECK)
+        except ExchangeRefused:
+            continue
+        except ExchangeUnavailable as error:
+            if error.kind is not None:
+                break  # it is the exchange that does not answer
+            continue
+        if symbols.accept(symbol, wall_clock()):
+            given.append(symbol)
+    return given
 
 
 async def _report(symbols: Symbols, changed: Sequence[str], store: Mailbox[StoreMessage]) -> None:
@@ -106,9 +151,7 @@ def log_states(changed: Sequence[str], symbols: Symbols) -> None:
             logger.error("symbol_stopped", **fields, reason=reason)
 
 
-async def _ask_until_answered(
-    symbols: Sequence[str], rest: RestClient
-) -> Mapping[str, SymbolStatus]:
+async def _ask_until_answered(symbols: Sequence[str], rest: RestClient) -> Statuses:
     failures = 0
     while True:
         try:
@@ -117,22 +160,3 @@ async def _ask_until_answered(
             failures += 1
             logger.warning("exchange_unavailable", error=str(error), tries=failures)
             await trio.sleep(LISTING_BACKOFF.pause(failures, random.random()))
-
-
-async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Mapping[str, SymbolStatus]:
-    """The status of each symbol that the exchange knows.
-
-    One unknown symbol fails the whole question, and the answer does not say which: the question
-    is halved until the bad ones stand alone. So is one that is too long.
-    """
-    if len(symbols) <= MAX_AT_ONCE:
-        try:
-            return await rest.symbol_statuses(symbols)
-        except ExchangeRefused:
-            if len(symbols) <= 1:
-                return {}
-    middle = len(symbols) // 2
-    return {
-        **await symbol_statuses(symbols[:middle], rest),
-        **await symbol_statuses(symbols[middle:], rest),
-    }

@@ -47,6 +47,11 @@ class Symbols:
         return [symbol for symbol in self.configured if self._state(symbol) not in absent]
 
     @property
+    def refused(self) -> list[str]:
+        """Those whose klines are refused, in the configured order."""
+        return [s for s in self.configured if self._state(s) is SymbolState.REFUSED]
+
+    @property
     def is_all_trading(self) -> bool:
         return all(self._state(symbol) is SymbolState.TRADING for symbol in self.listed)
 

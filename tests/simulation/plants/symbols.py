@@ -12,8 +12,9 @@ import trio
 import smarttrade.feed.subtree as feed_module
 from actors import Mailbox
 from smarttrade.feed.errors import NoSymbolLeft
-from smarttrade.feed.listing import report_symbols, symbol_statuses
+from smarttrade.feed.listing import report_symbols
 from smarttrade.feed.rest import RestClient
+from smarttrade.feed.symbol_statuses import symbol_statuses
 from smarttrade.feed.symbols import Symbols
 from smarttrade.store.messages import StoreMessage
 from smarttrade.store.symbols import SymbolStates

@@ -16,21 +16,21 @@ from trio.testing import MockClock
 
 from actors import Fatal, Mailbox
 from smarttrade.binance.venue import BINANCE
-from smarttrade.feed.errors import NoSymbolLeft
+from smarttrade.feed.errors import ExchangeUnavailable, NoSymbolLeft
 from smarttrade.feed.listing import (
     ABSENT_CHECK_INTERVAL,
     CHECK_INTERVAL,
     HALTED_CHECK_INTERVAL,
     LISTING_BACKOFF,
     run_listing,
-    symbol_statuses,
 )
 from smarttrade.feed.rest import MAX_FAILURES, RestClient
+from smarttrade.feed.symbol_statuses import NOT_ANSWERED, symbol_statuses
 from smarttrade.feed.symbols import Symbols
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.messages import Catalogue, GetCatalogue, ListSymbols, StoreMessage
-from tests.fakes.exchange_rest import MAIN, RestExchange, Scripted, silent
+from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange, Scripted, silent
 
 SYMBOLS = [f"S{number}USDT" for number in range(10)]
 
@@ -258,6 +258,68 @@ async def test_failure_inside_the_exchange_says_nothing_about_symbols(
 
         nursery.start_soon(recover)
         assert await listed(exchange, SYMBOLS) == SYMBOLS
+
+
+def failing_for(*bad: str) -> Callable[[ReceivedRequest], httpx.Response | None]:
+    """A question about one of these symbols is answered by something before the exchange."""
+
+    def answer(asked: ReceivedRequest) -> httpx.Response | None:
+        is_bad = any(f'"{symbol}"' in asked.parameters.get("symbols", "") for symbol in bad)
+        return httpx.Response(400, text="<html>Bad Request</html>") if is_bad else None
+
+    return answer
+
+
+@pytest.mark.parametrize("bad", SYMBOLS)
+async def test_symbol_whose_question_fails_does_not_hide_the_others(
+    bad: str, autojump_clock: MockClock
+) -> None:
+    good = [symbol for symbol in SYMBOLS if symbol != bad]
+    exchange = exchange_with(*SYMBOLS)
+    exchange.before = failing_for(bad)
+    async with listing(exchange, SYMBOLS) as store:
+        message = await received(store)
+        assert message.symbols == good
+        assert bad not in message.details
+        assert len(exchange.requests) <= 1 + 2 * math.ceil(math.log2(len(SYMBOLS)))
+        exchange.before = lambda _: None
+        message = await received(store)
+    assert message.symbols == SYMBOLS
+
+
+async def test_symbol_whose_question_fails_later_stays_what_it_was(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    async with listing(exchange, SYMBOLS) as store:
+        await received(store)
+        exchange.before = failing_for("S3USDT")
+        exchange.statuses["S4USDT"] = "HALT"
+        message = await received(store)
+    assert message.symbols == SYMBOLS
+    states = {symbol for symbol, known in message.details.items() if not known.is_trading}
+    assert states == {"S4USDT"}
+
+
+async def test_failures_about_all_symbols_are_not_looked_into(autojump_clock: MockClock) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    exchange.before = lambda _: httpx.Response(500)
+    async with exchange.client() as http:
+        rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+        with pytest.raises(ExchangeUnavailable):
+            await symbol_statuses(SYMBOLS, rest)
+    assert len(exchange.requests) == 3
+
+
+async def test_several_whose_questions_fail_are_found_beside_those_that_are_answered(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    exchange.before = failing_for("S0USDT", "S1USDT")
+    async with exchange.client() as http:
+        rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
+        found = await symbol_statuses(SYMBOLS, rest)
+    assert [symbol for symbol in SYMBOLS if found[symbol] is NOT_ANSWERED] == SYMBOLS[:2]
 
 
 async def test_so_many_symbols_that_no_url_holds_them(autojump_clock: MockClock) -> None:

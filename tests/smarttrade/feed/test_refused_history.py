@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from actors import Mailbox, Overflow
 from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.backfill import run_backfill
-from smarttrade.feed.listing import run_listing
+from smarttrade.feed.listing import HALTED_CHECK_INTERVAL, run_listing
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.symbols import REFUSED_AFTER, Symbols
 from smarttrade.feed.weight import WeightBudget
@@ -116,7 +116,7 @@ async def test_symbol_whose_requests_alone_fail_counts_as_refused_until_they_do_
             nursery.cancel_scope.cancel()
     overviews = memory.symbol_overviews(memory.symbols, trio.current_time())
     assert {each.series: each.count for each in overviews} == {BTC: 100, ETH: 100}
-    assert len(exchange.requests_for(ETH)) < 20
+    assert len(exchange.requests_for(ETH)) < 20 + over_at / HALTED_CHECK_INTERVAL
 
 
 async def test_refused_symbol_that_lacks_nothing_trades_again_when_its_klines_are_given(
@@ -157,7 +157,7 @@ async def test_refused_symbol_that_lacks_nothing_trades_again_when_its_klines_ar
             await store.tell(FindMissing((ETH,)))  # as when the stream is connected again
             await trio.sleep(over_at - begins_at - 2)
             assert eth_state() == "refused"
-            await trio.sleep(MAX_REFUSED_PAUSE)
+            await trio.sleep(2 + HALTED_CHECK_INTERVAL)
             assert eth_state() == "trading"
             nursery.cancel_scope.cancel()
     assert len(exchange.requests_for(ETH)) < 15
