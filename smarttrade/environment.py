@@ -129,7 +129,7 @@ async def _identify(access: VenueAccess, *, simulated: bool) -> tuple[Exchange, 
         return Exchange(SIMULATED), now
     names = frozenset(map(exchange_name, access.rest_urls))
     name = exchange_name(access.rest_urls[0] if identity is None else identity.url)
-    logger.info("exchange", origin=name)
+    logger.info("exchange", origin=name, answered=identity is not None)
     return Exchange(name, names), now
 
 
