@@ -29,7 +29,7 @@ from .role import Role
 from .settings import DEFAULT_REDIS_URL, Settings
 from .settings.values import masked
 from .store.database import Database
-from .store.origin import Exchange
+from .store.origin import OwnExchange
 from .store.probe import redis_answers
 from .store.shards import make_shard
 from .store.steady_clock import suspended_time
@@ -63,7 +63,7 @@ class Environment:
     """systemd, if it started this process."""
     stopping: trio.Event = field(default_factory=trio.Event)
     """Set before the service stops: from then on it is not ready."""
-    exchange: Exchange | None = None
+    exchange: OwnExchange | None = None
     """The exchange that this process reads; None for a gateway, which serves what is stored."""
     exchange_time: int = 0
     """What the exchange's clock showed at the start, in ms; 0 if it did not answer."""
@@ -121,16 +121,16 @@ async def open_environment(
         )
 
 
-async def _identify(access: VenueAccess, *, simulated: bool) -> tuple[Exchange, int]:
+async def _identify(access: VenueAccess, *, simulated: bool) -> tuple[OwnExchange, int]:
     """The exchange by the host that answers, and its time."""
     identity = await identify(access)
     now = 0 if identity is None else identity.time
     if simulated:
-        return Exchange(SIMULATED), now
+        return OwnExchange(SIMULATED), now
     names = frozenset(map(exchange_name, access.rest_urls))
     name = exchange_name(access.rest_urls[0] if identity is None else identity.url)
     logger.info("exchange", origin=name, answered=identity is not None)
-    return Exchange(name, names), now
+    return OwnExchange(name, names), now
 
 
 def with_simulated_store(settings: Settings, role: Role) -> Settings:
@@ -174,7 +174,7 @@ async def _listen(settings: Settings) -> Sequence[trio.SocketListener]:
 
 
 async def _open_databases(
-    settings: Settings, role: Role, exchange: Exchange | None
+    settings: Settings, role: Role, exchange: OwnExchange | None
 ) -> Sequence[Database]:
     """The configured Redis, or for `serve` the one at the default address; none for memory."""
     if settings.use_memory_store or not await _has_redis(settings, role):
@@ -187,7 +187,7 @@ async def _open_databases(
         RedisDatabase(
             url,
             settings.redis_namespace,
-            within=settings.redis_timeout,
+            timeout=settings.redis_timeout,
             stream_length=settings.max_stored_changes,
             exchange=exchange,
             shard=make_shard(number, settings.shards, settings.symbols),

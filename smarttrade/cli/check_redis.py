@@ -12,7 +12,7 @@ from ..settings import DEFAULT_REDIS_URL, Settings
 from ..settings.values import masked
 from ..store.database import Database, DatabaseUnavailable, ForeignFormat
 from ..store.mismatch import NamespaceMismatch
-from ..store.origin import Exchange
+from ..store.origin import OwnExchange
 from ..store.probe import redis_answers
 from ..store.redis_address import ClusterAddress, RedisAddress, redis_address
 from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
@@ -54,14 +54,14 @@ async def _check_shard(settings: Settings, url: str, number: int) -> list[tuple[
         RedisDatabase,
         url,
         settings.redis_namespace,
-        within=settings.redis_timeout,
+        timeout=settings.redis_timeout,
         stream_length=settings.max_stored_changes,
         shard=shard,
     )
     symbols = settings.own_symbols
     if isinstance(address, ClusterAddress):
         symbols = tuple(filter(shard.has, symbols))
-    rehearsed = open_database(part=":check", exchange=Exchange("check"))
+    rehearsed = open_database(part=":check", exchange=OwnExchange("check"))
     levels = await _try_out(rehearsed, address, len(symbols) * len(settings.intervals))
     if all(level is not Level.FAIL for level, _ in levels):
         levels += [(Level.FAIL, text) for text in await _misfits(open_database())]

@@ -29,7 +29,7 @@ from .errors import ExchangeRefused, ExchangeUnavailable
 from .listing import log_states, report_symbols
 from .network import CONNECTIONS
 from .rest import MAX_KLINES, RestClient
-from .symbols import Symbols
+from .symbols import SymbolTracker
 from .weight import Purpose
 
 logger = structlog.get_logger("feed.backfill")
@@ -54,7 +54,7 @@ async def run_backfill(
     rest: RestClient,
     *,
     progress: Progress,
-    symbols: Symbols | None = None,
+    symbols: SymbolTracker | None = None,
     wall_clock: Callable[[], float] = time.time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -65,7 +65,7 @@ async def run_backfill(
     that was missing is forgotten.
     """
     task_status.started()
-    backfill = _Backfill(store, rest, progress, symbols or Symbols(()), wall_clock)
+    backfill = _Backfill(store, rest, progress, symbols or SymbolTracker(()), wall_clock)
     async with trio.open_nursery() as nursery:
         # Before anything is asked: a store that waits for room in `gaps` does not answer.
         nursery.start_soon(backfill.collect, gaps)
@@ -93,7 +93,7 @@ class _Backfill:
         store: Mailbox[StoreMessage],
         rest: RestClient,
         progress: Progress,
-        symbols: Symbols,
+        symbols: SymbolTracker,
         wall_clock: Callable[[], float],
     ) -> None:
         self._store = store

@@ -22,7 +22,7 @@ from ..store.messages import GetCatalogue, ListSymbols, StoreMessage
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
 from .symbol_statuses import NOT_ANSWERED, Statuses, symbol_statuses
-from .symbols import Symbols
+from .symbols import SymbolTracker
 from .weight import Purpose
 
 logger = structlog.get_logger("feed.listing")
@@ -44,7 +44,7 @@ MAX_PROBED = 10
 
 
 async def run_listing(
-    symbols: Symbols,
+    symbols: SymbolTracker,
     store: Mailbox[StoreMessage],
     rest: RestClient,
     *,
@@ -87,7 +87,9 @@ def _unanswered(found: Statuses) -> set[str]:
     return {symbol for symbol, status in found.items() if status is NOT_ANSWERED}
 
 
-def _update(symbols: Symbols, asked: Sequence[str], found: Statuses, wall: float) -> list[str]:
+def _update(
+    symbols: SymbolTracker, asked: Sequence[str], found: Statuses, wall: float
+) -> list[str]:
     """Note what was found; what questions about a symbol do not show stays as it was."""
     if unanswered := _unanswered(found):
         names = sorted(unanswered)[:MAX_NAMES]
@@ -97,7 +99,7 @@ def _update(symbols: Symbols, asked: Sequence[str], found: Statuses, wall: float
 
 
 async def _given_again(
-    symbols: Symbols,
+    symbols: SymbolTracker,
     intervals: Sequence[Interval],
     rest: RestClient,
     look: int,
@@ -124,17 +126,19 @@ async def _given_again(
     return given
 
 
-async def _report(symbols: Symbols, changed: Sequence[str], store: Mailbox[StoreMessage]) -> None:
+async def _report(
+    symbols: SymbolTracker, changed: Sequence[str], store: Mailbox[StoreMessage]
+) -> None:
     log_states(changed, symbols)
     await report_symbols(symbols, store)
 
 
-async def report_symbols(symbols: Symbols, store: Mailbox[StoreMessage]) -> None:
+async def report_symbols(symbols: SymbolTracker, store: Mailbox[StoreMessage]) -> None:
     """Let the store know of each symbol."""
     await store.tell(ListSymbols(symbols.served, dict(symbols.details)))
 
 
-def log_states(changed: Sequence[str], symbols: Symbols) -> None:
+def log_states(changed: Sequence[str], symbols: SymbolTracker) -> None:
     """One line for all symbols that are in the same state now, for the same reason."""
     groups: dict[tuple[SymbolState, str | None], list[str]] = {}
     for symbol in changed:

@@ -22,7 +22,7 @@ from .listing import run_listing
 from .rest import RestClient
 from .stream import run_stream
 from .stream_context import StreamCounters
-from .symbols import Symbols
+from .symbols import SymbolTracker
 from .venue import Venue
 from .weight import WeightBudget
 
@@ -114,7 +114,7 @@ def build_feed(
         rotate_after=options.rotate_after,
         wall_clock=wall_clock,
     )
-    symbols = Symbols(options.symbols)
+    symbols = SymbolTracker(options.symbols)
     listing = partial(run_listing, symbols, store, rest, wall_clock=wall_clock)
     backfill = partial(
         run_backfill, gaps, store, rest, progress=progress, symbols=symbols, wall_clock=wall_clock

@@ -23,7 +23,7 @@ REFUSED_AFTER = 30.0
 symbol's klines. Failures inside of it are usually over by then."""
 
 
-class Symbols:
+class SymbolTracker:
     """What is known of each symbol; outlives restarts of the actors that find it out."""
 
     def __init__(self, configured: Sequence[str]) -> None:

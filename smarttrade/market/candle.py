@@ -37,7 +37,7 @@ class Candle(NamedTuple):
     """Exchange time in ms. Of the event that brought this state; or, when it was read over REST,
     which does not say, of the latest event known by then."""
 
-    read: bool = False
+    from_rest: bool = False
     """True when read over REST, False when from an event of the stream."""
 
     def same_values(self, other: Candle) -> bool:
@@ -60,14 +60,14 @@ def supersedes(candidate: Candle, current: Candle) -> bool:
     """
     if current.closed or candidate.closed:
         return candidate.closed and not current.closed
-    if candidate.read:
+    if candidate.from_rest:
         return candidate.volume > current.volume
-    if current.read and candidate.volume > current.volume:
+    if current.from_rest and candidate.volume > current.volume:
         return True
     if candidate.event_time <= current.event_time:
         return False
     return (
-        not current.read
+        not current.from_rest
         or candidate.volume == current.volume
         or candidate.event_time > current.event_time + MAX_EVENT_DELAY
     )
@@ -75,6 +75,6 @@ def supersedes(candidate: Candle, current: Candle) -> bool:
 
 def with_event_time_of(candidate: Candle, current: Candle) -> Candle:
     """A forming state read over REST is at least as late as the event that it supersedes."""
-    if candidate.read and current.event_time > candidate.event_time:
+    if candidate.from_rest and current.event_time > candidate.event_time:
         return candidate._replace(event_time=current.event_time)
     return candidate

@@ -79,7 +79,7 @@ class Window(PublishedCandles):
         if self._buffered and candle.closed:
             return self.advance((candle,))
         # A state that was read before its event arrived was published then.
-        is_known = newest.read and not candle.closed and candle.same_values(newest)
+        is_known = newest.from_rest and not candle.closed and candle.same_values(newest)
         return UNCHANGED if is_known else Change((candle,))
 
     def _apply_late(self, candle: Candle) -> Change:

@@ -23,7 +23,7 @@ from enum import Enum
 
 import trio
 
-from .frames import Batch, Frame
+from .frames import Frame, FrameBatch
 from .outbox_counters import OutboxCounters
 from .pending import Pending
 from .transport import Transport
@@ -99,7 +99,7 @@ class FrameQueue:
 
     # -- what the hub calls ----------------------------------------------------------------
 
-    def post(self, batch: Batch) -> None:
+    def post(self, batch: FrameBatch) -> None:
         """Send frames now if the client is up to date, else keep the newest of each key.
 
         Never waits and never raises; does nothing once the outbox has ended.

@@ -10,7 +10,7 @@ Frame = tuple[Hashable, bytes]
 
 
 @dataclass(slots=True)
-class Batch:
+class FrameBatch:
     """Frames for a group of clients, built once by the hub and shared by all their outboxes."""
 
     data: bytes

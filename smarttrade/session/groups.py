@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 
 from ..market.series import Series
-from .frames import Batch
+from .frames import FrameBatch
 from .legacy_order import LegacyOrder
 from .subscriber import Subscriber
 
 
-class Group:
+class SubscriberGroup:
     """Subscribers of exactly the same series, in the same form."""
 
     __slots__ = ("frames", "legacy", "legacy_orders", "members", "series")
@@ -30,20 +30,20 @@ class Group:
     def post(self) -> None:
         frames = tuple(self.frames.items())
         self.frames = {}
-        batch = Batch(b"".join([frame for _, frame in frames]), frames)
+        batch = FrameBatch(b"".join([frame for _, frame in frames]), frames)
         for member in self.members:
             member.outbox.post(batch)
 
 
 class Groups:
     def __init__(self) -> None:
-        self._groups: dict[tuple[frozenset[Series], bool], Group] = {}
-        self._of_series: dict[Series, dict[Group, None]] = {}
+        self._groups: dict[tuple[frozenset[Series], bool], SubscriberGroup] = {}
+        self._of_series: dict[Series, dict[SubscriberGroup, None]] = {}
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[SubscriberGroup]:
         return iter(self._groups.values())
 
-    def of(self, series: Series) -> Iterable[Group]:
+    def of(self, series: Series) -> Iterable[SubscriberGroup]:
         return self._of_series.get(series, ())
 
     def legacy_order(self, series: Series) -> LegacyOrder | None:
@@ -64,7 +64,7 @@ class Groups:
         name = (series, subscriber.legacy)
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(series, legacy=subscriber.legacy)
+            group = self._groups[name] = SubscriberGroup(series, legacy=subscriber.legacy)
             for each in series:
                 self._of_series.setdefault(each, {})[group] = None
         group.members.add(subscriber)

@@ -23,8 +23,8 @@ from ..store.events import (
 )
 from ..store.feed import FeedReport
 from .candle_texts import CandleTexts
-from .frames import Batch
-from .groups import Group, Groups
+from .frames import FrameBatch
+from .groups import Groups, SubscriberGroup
 from .hub_counters import HubCounters
 from .snapshots import SnapshotFrames
 from .subscriber import Subscriber
@@ -68,7 +68,7 @@ class Hub:
 
     def steps(self, events: Iterable[HubEvent]) -> Iterator[None]:
         """The same in steps of at most `EVENTS_PER_TURN`, between which others run."""
-        touched: set[Group] = set()
+        touched: set[SubscriberGroup] = set()
         batches: list[Sequence[Published]] = []
         others = 0
         for event in events:
@@ -123,7 +123,7 @@ class Hub:
 
     # -- candles ---------------------------------------------------------------------------
 
-    def _collect(self, published: Sequence[Published], touched: set[Group]) -> None:
+    def _collect(self, published: Sequence[Published], touched: set[SubscriberGroup]) -> None:
         self.counters.published += len(published)
         for series, candle, corrected in published:
             groups = self._groups.of(series)
@@ -141,7 +141,7 @@ class Hub:
                     continue
                 touched.add(group)
 
-    def _add(self, group: Group, series: Series, candle: Candle, frame: bytes) -> None:
+    def _add(self, group: SubscriberGroup, series: Series, candle: Candle, frame: bytes) -> None:
         key = (series, candle.open_time)
         if key in group.frames:
             self._post(group)  # two states of one candle are two messages
@@ -153,15 +153,15 @@ class Hub:
         observe = self.counters.delays.observe
         for published in batches:
             for _, candle, corrected in published:
-                if candle.event_time and not (candle.read or corrected):
+                if candle.event_time and not (candle.from_rest or corrected):
                     observe(max(0.0, now - candle.event_time / 1000))
 
-    def _flush(self, touched: set[Group]) -> None:
+    def _flush(self, touched: set[SubscriberGroup]) -> None:
         for group in touched:
             self._post(group)
         touched.clear()
 
-    def _post(self, group: Group) -> None:
+    def _post(self, group: SubscriberGroup) -> None:
         self.counters.delivered += len(group.frames) * len(group.members)
         group.post()
 
@@ -266,13 +266,13 @@ class Hub:
         if is_first:
             subscriber.outbox.post_once(data)
         else:
-            subscriber.outbox.post(Batch(data, (("status", data),)))
+            subscriber.outbox.post(FrameBatch(data, (("status", data),)))
 
     def _report_symbol(self, changed: SymbolChanged) -> None:
         """To all who get, or wait for, some series of the symbol."""
         members = self._groups.members(self._groups.served(changed.symbol))
         data = symbol_frame(changed.symbol, changed.details)
-        batch = Batch(data, ((("symbol", changed.symbol), data),))
+        batch = FrameBatch(data, ((("symbol", changed.symbol), data),))
         for subscriber in dict.fromkeys((*members, *changed.waiting)):
             if not subscriber.legacy:
                 subscriber.outbox.post(batch)
@@ -285,7 +285,7 @@ class Hub:
 
     def _broadcast(self, key: str, data: bytes) -> None:
         """Only the newest of a key counts."""
-        batch = Batch(data, ((key, data),))
+        batch = FrameBatch(data, ((key, data),))
         for subscriber in self._series:
             if not subscriber.legacy:
                 subscriber.outbox.post(batch)

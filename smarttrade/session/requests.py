@@ -28,7 +28,7 @@ MAX_SECONDS = 10**11  # the year 5138; milliseconds given for seconds are beyond
 # than that it is wrong.
 
 
-class Entry(msgspec.Struct):
+class SubscriptionEntry(msgspec.Struct):
     """One series, and where to begin."""
 
     symbol: Annotated[
@@ -100,11 +100,11 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def parse_entry(entry: Any) -> Entry:
+def parse_entry(entry: Any) -> SubscriptionEntry:
     if isinstance(entry, dict) and isinstance(entry.get("snapshot"), float):
         entry = {**entry, "snapshot": _whole(entry["snapshot"])}
     try:
-        return msgspec.convert(entry, Entry)
+        return msgspec.convert(entry, SubscriptionEntry)
     except msgspec.ValidationError as error:
         raise RequestError("bad_request", f"not a subscription: {error}") from None
 

@@ -9,7 +9,7 @@ uses no clock but Trio's, so it runs under a `MockClock` too. `faults.py` and `i
 what can go wrong; `control.py` is how to cause it from outside.
 """
 
-from .clock import ExchangeClock
+from .clock import SimulatedClock
 from .exchange import Exchange
 from .faults import Faults
 from .incidents import (
@@ -41,7 +41,6 @@ __all__ = [
     "Cut",
     "Delist",
     "Exchange",
-    "ExchangeClock",
     "Expire",
     "Faults",
     "HalfOpen",
@@ -53,6 +52,7 @@ __all__ = [
     "RollBack",
     "Row",
     "ServerShutdown",
+    "SimulatedClock",
     "Step",
     "inject",
     "play_random",

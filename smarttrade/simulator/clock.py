@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 
-class ExchangeClock:
+class SimulatedClock:
     """Milliseconds since the epoch, `speed` times as fast as Trio's seconds.
 
     It starts at `start_ms` when it is first read. What the exchange promises by its own time

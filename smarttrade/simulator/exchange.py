@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from .calendar import Interval
-from .clock import ExchangeClock
+from .clock import SimulatedClock
 from .connections import Connections
 from .faults import Faults
 from .history import Closure, History, Kline
@@ -64,7 +64,7 @@ class Exchange:
         if start_ms < OPENED:
             raise ValueError(f"the exchange did not exist before {OPENED}; start_ms: {start_ms}")
         self.seed = seed
-        self.clock = ExchangeClock(start_ms, speed)
+        self.clock = SimulatedClock(start_ms, speed)
         self.faults = faults or Faults()
         self.history = History()
         self.stream_events = StreamEvents(self.history, quiet_closes=quiet_closes)

@@ -61,7 +61,7 @@ With more, a round over all of them takes some seconds."""
 MAX_TURN = 0.003
 """Seconds of processor time after which others have a turn. While history is loaded, twenty tasks
 decode it; a store with one message a turn would answer in seconds."""
-MAX_MESSAGES = 64  # messages in one turn
+MAX_MESSAGES_PER_TURN = 64  # messages in one turn
 EVENTS_AT_A_TIME = 500  # events of one message that are sent before others have a turn: 1 ms
 
 
@@ -89,7 +89,7 @@ async def run_store(
     async for message in mailbox:
         began = cost_clock()
         await actor.handle(message)
-        for _ in range(MAX_MESSAGES):
+        for _ in range(MAX_MESSAGES_PER_TURN):
             if cost_clock() > began + MAX_TURN:
                 break
             try:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from ..market.candle import Candle
 from ..market.series import Series
 from ..market.window_state import SeriesNotes, WindowState
-from .origin import Exchange
+from .origin import OwnExchange
 from .redis_format import Entry, StoreState
 from .shards import Shard
 
@@ -145,7 +145,7 @@ class Database(Protocol):
     those of the origin that `acquire` or `position` found last.
     """
 
-    exchange: Exchange | None
+    exchange: OwnExchange | None
     """This process's own. A gateway has none, and reads what there is."""
     shard: Shard
     """Which one this is."""

@@ -12,7 +12,7 @@ MAX_ORIGIN = 260  # characters: a host name of 253 and a port
 _ORIGIN = re.compile(r"[a-z0-9_.:\[\]-]{1,260}")
 
 
-class Exchange(NamedTuple):
+class OwnExchange(NamedTuple):
     """The exchange of a process that has a feed."""
 
     name: str
@@ -29,7 +29,7 @@ class Exchange(NamedTuple):
 class ForeignOrigin(NamespaceMismatch):
     """What is stored came from another exchange; the message says what to do."""
 
-    def __init__(self, found: str, exchange: Exchange, namespace: str) -> None:
+    def __init__(self, found: str, exchange: OwnExchange, namespace: str) -> None:
         super().__init__(
             f"namespace {namespace!r} in Redis holds candles of {found}, and this process reads "
             f"{exchange.name}; set SMARTTRADE_REDIS_NAMESPACE, to {namespace}-{_suffix(exchange)} "
@@ -41,5 +41,5 @@ def is_origin(text: str) -> bool:
     return _ORIGIN.fullmatch(text) is not None
 
 
-def _suffix(exchange: Exchange) -> str:
+def _suffix(exchange: OwnExchange) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", exchange.name).strip("-")

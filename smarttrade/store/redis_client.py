@@ -158,14 +158,14 @@ class _ClusterClient(RedisClient):
         return {"target_nodes": self.redis.get_node_from_key(key)}
 
 
-def open_client(address: RedisAddress, within: float, known: Sequence[Host] = ()) -> RedisClient:
-    """A client; `within` is the time limit in seconds for connecting, and for each answer.
+def open_client(address: RedisAddress, timeout: float, known: Sequence[Host] = ()) -> RedisClient:
+    """A client; `timeout` is the time limit in seconds for connecting, and for each answer.
 
     `known` are nodes of a Cluster that were there before: those in its URL may be gone.
     """
     limits: dict[str, Any] = {
-        "socket_timeout": within,
-        "socket_connect_timeout": within,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
         "protocol": 2,  # the only one that every server speaks without being asked
     }
     retry = Retry(NoBackoff(), 0)

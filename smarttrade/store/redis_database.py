@@ -33,7 +33,7 @@ from .database import (
     StoredWindow,
     Written,
 )
-from .origin import MAX_ORIGIN, Exchange, ForeignOrigin
+from .origin import MAX_ORIGIN, ForeignOrigin, OwnExchange
 from .redis_format import (
     FORMAT,
     QUARANTINE_TTL,
@@ -63,7 +63,7 @@ from .stored_values import (
 if TYPE_CHECKING:
     from .redis_client import RedisClient
 
-WINDOWS_PER_READ = 50  # windows in one round trip: 5 MB, which is 10 ms of a server's time
+WINDOWS_PER_ROUND_TRIP = 50  # windows in one round trip: 5 MB, which is 10 ms of a server's time
 ENTRIES_PER_READ = 200  # of the change stream
 MAX_LEASE = 60.0  # seconds; as long as the setting allows, and no lease of ours lasts longer
 ONLY_SHARD = Shard()
@@ -73,7 +73,7 @@ WAITING_SHARE = 0.5  # of the time limit; a server that waits for longer counts 
 class RedisDatabase:
     """A shard of a namespace in the Redis at `url`. Connects when it is first used.
 
-    `within` is the time limit in seconds for connecting, and for each answer.
+    `timeout` is the time limit in seconds for connecting, and for each answer.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class RedisDatabase:
         url: str,
         namespace: str,
         *,
-        within: float,
+        timeout: float,
         stream_length: int,
-        exchange: Exchange | None = None,
+        exchange: OwnExchange | None = None,
         shard: Shard = ONLY_SHARD,
         part: str = "",
     ) -> None:
@@ -91,10 +91,10 @@ class RedisDatabase:
         self.shard = shard
         self._origin = "" if exchange is None else exchange.name
         self._has_compared_count = False
-        self._within = within
+        self._timeout = timeout
         self._stream_length = stream_length
         self._keys = Keys(namespace, shard.number, part)
-        self._connections = RedisConnections(url, within)
+        self._connections = RedisConnections(url, timeout)
         self._writing = RedisLane(self._connections)
         self._reading = RedisLane(self._connections)
         self._following = RedisLane(self._connections)
@@ -197,8 +197,8 @@ class RedisDatabase:
     async def load(self, series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
         """See `Database`."""
         windows: list[StoredWindow] = []
-        for first in range(0, len(series), WINDOWS_PER_READ):
-            some = series[first : first + WINDOWS_PER_READ]
+        for first in range(0, len(series), WINDOWS_PER_ROUND_TRIP):
+            some = series[first : first + WINDOWS_PER_ROUND_TRIP]
             reply = await self._reading.run(partial(self._load, some))
             for each in _stored_windows(some, reply, time):
                 windows.append(each)
@@ -241,7 +241,7 @@ class RedisDatabase:
 
     async def follow(self, after: str, within: float) -> list[tuple[str, Entry]]:
         """See `Database`."""
-        block = max(1, _ms(min(within, self._within * WAITING_SHARE)))
+        block = max(1, _ms(min(within, self._timeout * WAITING_SHARE)))
         entries = await self._following.run(
             lambda redis: redis.read_stream(self._keys.changes, after, ENTRIES_PER_READ, block)
         )
@@ -274,7 +274,7 @@ class RedisDatabase:
     # -- Inside --------------------------------------------------------------------------------
 
     @property
-    def _own_exchange(self) -> Exchange:
+    def _own_exchange(self) -> OwnExchange:
         assert self.exchange is not None, "one that has no exchange does not write"
         return self.exchange
 

@@ -35,9 +35,9 @@ is used until a failure: a primary that its cluster has left refuses by itself."
 class RedisConnections:
     """What all lanes to the Redis at `url` have in common."""
 
-    def __init__(self, url: str, within: float) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         self._address = redis_address(url)
-        self._within = within
+        self._timeout = timeout
         self._nodes: Sequence[Host] = ()
         self.generation = 0
 
@@ -49,7 +49,7 @@ class RedisConnections:
         """In a worker thread."""
         from .redis_client import open_client  # takes as long to import as Trio
 
-        client = open_client(self._address, self._within, self._nodes)
+        client = open_client(self._address, self._timeout, self._nodes)
         self._nodes = client.nodes
         return client
 

@@ -11,7 +11,7 @@ from math import inf
 from ..market.settling import SETTLED_AFTER, SETTLING_TIME
 from ..market.window import Window
 
-ANSWER_TIMEOUT = (SETTLED_AFTER - SETTLING_TIME) / 1000
+HISTORY_TIMEOUT = (SETTLED_AFTER - SETTLING_TIME) / 1000
 """Seconds from the question on in which an answer is waited for."""
 
 
@@ -42,7 +42,7 @@ class Settling:
             due = inf  # the exchange's clock is behind what was taken for it
         self._open_time, self._due, self._is_asked = open_time, due, False
         self._latest = now + SETTLING_TIME / 1000
-        self._expires = self._latest + ANSWER_TIMEOUT
+        self._expires = self._latest + HISTORY_TIMEOUT
 
     def is_waiting(self, now: float) -> bool:
         """Whether a candle has ended, and its final state is waited for.
@@ -68,5 +68,5 @@ class Settling:
         """Whether to ask for what is waited for; true once."""
         if self._is_asked or (time < self._due and now < self._latest):
             return False
-        self._is_asked, self._expires = True, now + ANSWER_TIMEOUT
+        self._is_asked, self._expires = True, now + HISTORY_TIMEOUT
         return True

@@ -184,7 +184,7 @@ class _Candle(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=Fa
     volume: float
     closed: bool
     event_time: int = 0
-    read: bool = False
+    from_rest: bool = False
 
 
 class _Change(msgspec.Struct, array_like=True):
@@ -227,7 +227,9 @@ def _checked(candles: Iterable[_Candle], time: int) -> Iterator[bytes]:
         if not (isfinite(open_ + high + low + close + volume) and low <= high and volume >= 0):
             raise Damaged(f"impossible candle at {opens}")
         before = opens
-        yield pack(opens, open_, high, low, close, volume, candle.closed, known_at, candle.read)
+        yield pack(
+            opens, open_, high, low, close, volume, candle.closed, known_at, candle.from_rest
+        )
 
 
 def _check_seconds(since: float) -> None:

@@ -30,7 +30,7 @@ from .store_client import ask
 
 DEFAULT_LIMIT = 500
 PAGE_OVERHEAD = 2000  # bytes that a page takes in memory besides its text and its candles
-MAX_NAMES = 1024  # spellings of series that are kept resolved
+MAX_SPELLINGS = 1024  # spellings of series that are kept resolved
 
 LIMIT = IntParam("limit", 1, WINDOW_SIZE, "How many candles at most, the newest.", DEFAULT_LIMIT)
 BEFORE = IntParam(
@@ -115,7 +115,7 @@ class CandlePages:
             series = find_series(symbol, interval, catalogue)
         except RequestError as error:
             raise ProblemError(404, error.code, error.message) from None
-        if len(self._names) >= MAX_NAMES:
+        if len(self._names) >= MAX_SPELLINGS:
             self._names.clear()
         self._names[symbol, interval] = series
         return series

@@ -63,7 +63,7 @@ def window(series: Series) -> list[Candle]:
 async def measure(server: RedisServer, symbols: int, rate: float, seconds: float) -> Found:
     names = [f"S{n:05}USDT" for n in range(symbols)]
     memory = MemoryStore(names, INTERVALS)
-    database = RedisDatabase(server.url, "bench", within=1.0, stream_length=10_000)
+    database = RedisDatabase(server.url, "bench", timeout=1.0, stream_length=10_000)
     journal = Journal(memory, database, lease=3.0)
     store = Mailbox[StoreMessage]("store", capacity=1024)
     hub = Mailbox[HubEvent]("hub", capacity=1024)

@@ -29,7 +29,7 @@ def candle(
     close: float = 100.0,
     volume: float | None = None,
     event: int | None = None,
-    read: bool = False,
+    from_rest: bool = False,
 ) -> Candle:
     """A live candle. Its event time is 2 s after it opened, or at its end if it is closed.
 
@@ -45,7 +45,7 @@ def candle(
         (10.0 if closed else 1.0) if volume is None else volume,
         closed,
         at(minute) + seconds * 1000,
-        read,
+        from_rest,
     )
 
 
@@ -60,7 +60,7 @@ def rows(first: int, last: int, *, closed: bool = False, as_of: int = 0) -> list
 def rows_at(minutes: Iterable[int], *, closed: bool = False, as_of: int = 0) -> list[Candle]:
     """The same for the given minutes, which need not follow each other."""
     answer = [
-        candle(minute, read=True)._replace(event_time=at(as_of) if as_of else 0)
+        candle(minute, from_rest=True)._replace(event_time=at(as_of) if as_of else 0)
         for minute in minutes
     ]
     if answer and not closed:

@@ -28,7 +28,7 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.events import Published
 from smarttrade.store.exchange_clock import FUTURE_TOLERANCE
-from smarttrade.store.origin import Exchange, ForeignOrigin
+from smarttrade.store.origin import ForeignOrigin, OwnExchange
 from smarttrade.store.redis_format import FORMAT, Entry, SeriesChange, StoreState, state_to_text
 from smarttrade.store.shards import Shard, WrongShardCount
 
@@ -36,7 +36,7 @@ LATENCY = 0.001
 
 ONLY_SHARD = Shard()
 
-BINANCE = Exchange("binance.com")
+BINANCE = OwnExchange("binance.com")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class VirtualRedis:
         self.changed = trio.Event()
 
     def connect(
-        self, exchange: Exchange | None = BINANCE, shard: Shard = ONLY_SHARD
+        self, exchange: OwnExchange | None = BINANCE, shard: Shard = ONLY_SHARD
     ) -> VirtualDatabase:
         return VirtualDatabase(self, exchange, shard)
 
@@ -88,7 +88,7 @@ class VirtualDatabase:
     def __init__(
         self,
         server: VirtualRedis,
-        exchange: Exchange | None = BINANCE,
+        exchange: OwnExchange | None = BINANCE,
         shard: Shard = ONLY_SHARD,
     ) -> None:
         self.server = server
@@ -103,7 +103,7 @@ class VirtualDatabase:
         """So many writes are done without an answer."""
 
     @property
-    def _own_exchange(self) -> Exchange:
+    def _own_exchange(self) -> OwnExchange:
         assert self.exchange is not None
         return self.exchange
 

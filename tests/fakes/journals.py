@@ -16,7 +16,7 @@ from smarttrade.store.events import CandlesMissing
 from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, StoreMessage
-from smarttrade.store.origin import Exchange
+from smarttrade.store.origin import OwnExchange
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, at
 from tests.fakes.database import BINANCE, VirtualDatabase, VirtualRedis
@@ -31,7 +31,7 @@ class Process:
         self,
         server: VirtualRedis,
         *symbols: str,
-        exchange: Exchange = BINANCE,
+        exchange: OwnExchange = BINANCE,
         wall: float = at(5) / 1000,
         capacity: int = 100,
     ) -> None:

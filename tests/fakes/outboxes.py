@@ -6,7 +6,7 @@ import trio
 import trio.testing
 
 from smarttrade.session.frame_queue import ClosedReason
-from smarttrade.session.frames import Batch
+from smarttrade.session.frames import FrameBatch
 from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 
@@ -37,10 +37,10 @@ class RecordingOutbox(Outbox):
     def __init__(self) -> None:
         stream, _ = trio.testing.memory_stream_pair()
         super().__init__(stream, counters=OutboxCounters())
-        self.batches: list[Batch] = []
+        self.batches: list[FrameBatch] = []
         self.data = b""
 
-    def post(self, batch: Batch) -> None:
+    def post(self, batch: FrameBatch) -> None:
         if self.closed_reason is None:
             keys = [key for key, _ in batch.frames]
             assert keys, "nothing to post"

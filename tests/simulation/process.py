@@ -20,7 +20,7 @@ from smarttrade.feed.network import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
-from smarttrade.store.origin import Exchange as Origin
+from smarttrade.store.origin import OwnExchange
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.shards import make_shard
 from smarttrade.web.counters import Counters as ServiceCounters
@@ -79,7 +79,7 @@ class _ByHost(_Backend):
             raise httpcore.ConnectError(str(error)) from error
 
 
-FOREIGN = Origin("foreign.example")
+FOREIGN = OwnExchange("foreign.example")
 
 
 class ProcessRun:
@@ -256,7 +256,7 @@ class Process:
         return "foreign-" if self.is_foreign else ""
 
     @property
-    def origin(self) -> Origin | None:
+    def origin(self) -> OwnExchange | None:
         """The exchange that it reads, as what it stores says."""
         if not self.role.has_feed:
             return None
@@ -281,7 +281,7 @@ class Process:
             RedisDatabase(
                 site.url,
                 settings.redis_namespace,
-                within=settings.redis_timeout,
+                timeout=settings.redis_timeout,
                 stream_length=STREAM_LENGTH,
                 exchange=self.origin,
                 shard=make_shard(number, settings.shards, settings.symbols),

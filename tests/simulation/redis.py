@@ -21,7 +21,7 @@ from smarttrade.store.database import (
     StoredWindow,
     Written,
 )
-from smarttrade.store.origin import Exchange
+from smarttrade.store.origin import OwnExchange
 from smarttrade.store.redis_format import Entry
 from smarttrade.store.shards import Shard
 from smarttrade.store.stored_values import Damaged, candles_from_list, entry_from_fields
@@ -115,7 +115,7 @@ class RedisLink(VirtualDatabase):
     def __init__(
         self,
         server: FaultyRedis,
-        exchange: Exchange | None = BINANCE,
+        exchange: OwnExchange | None = BINANCE,
         shard: Shard = ONLY_SHARD,
     ) -> None:
         super().__init__(server, exchange, shard)

@@ -47,7 +47,7 @@ from .http import EdgeProtocol
 from .request_guard import RequestGuard
 
 
-class State(Enum):
+class ConnectionState(Enum):
     AWAITING_REQUEST = "awaiting request"  # between requests
     READING_HEAD = "reading head"
     ANSWERING = "answering"  # a request, or a WebSocket for as long as it is open
@@ -78,7 +78,7 @@ class Connection:
         self._guard = RequestGuard(edge, peer, outbox, self._budget)
         self._reading = trio.CancelScope()
         self._protocol: EdgeProtocol
-        self._state = State.AWAITING_REQUEST
+        self._state = ConnectionState.AWAITING_REQUEST
         self._done: trio.Event | None = None  # there only while the end of an answer is awaited
 
     def pays_for_tls(self) -> bool:
@@ -118,28 +118,28 @@ class Connection:
     def end_if_idle(self) -> None:
         """Close now if no request is under way; else after its answer, if the server is ending."""
         if self._is_idle:
-            self._state = State.CLOSING
+            self._state = ConnectionState.CLOSING
             self._reading.cancel()
 
     @property
     def _is_idle(self) -> bool:
         """Whether there is no whole request that must be answered."""
-        return self._state in (State.AWAITING_REQUEST, State.READING_HEAD)
+        return self._state in (ConnectionState.AWAITING_REQUEST, ConnectionState.READING_HEAD)
 
     def _count_timeout(self) -> None:
-        if self._state is State.READING_HEAD:
+        if self._state is ConnectionState.READING_HEAD:
             self._edge.counters.slow_heads += 1
-        elif self._state is State.AWAITING_REQUEST:
+        elif self._state is ConnectionState.AWAITING_REQUEST:
             self._edge.counters.idle_closed += 1
 
     async def _read(self) -> None:
-        while self._state is not State.CLOSING:
+        while self._state is not ConnectionState.CLOSING:
             try:
                 data = bytes(await self._outbox.receive_some(READ_SIZE))
-                if data and self._state is State.AWAITING_REQUEST:
+                if data and self._state is ConnectionState.AWAITING_REQUEST:
                     if await self._try_fast_path(data):
                         continue
-                    self._state = State.READING_HEAD
+                    self._state = ConnectionState.READING_HEAD
                     self._reading.deadline = trio.current_time() + self._edge.limits.head_timeout
                 await self._protocol.handle(RawData(data))
                 if self._is_idle and not self._protocol.has_begun:
@@ -157,7 +157,7 @@ class Connection:
 
     async def _finish_answer(self) -> None:
         """A client that sends no more may still read (RFC 9112, 9.6): complete its answer."""
-        if self._protocol.is_http and self._state is State.ANSWERING:
+        if self._protocol.is_http and self._state is ConnectionState.ANSWERING:
             self._reading.deadline = trio.current_time() + self._edge.limits.stall_limit
             self._done = trio.Event()
             await self._done.wait()
@@ -167,7 +167,7 @@ class Connection:
         edge = self._edge
         if edge.fast_path is None or self._protocol.has_begun or edge.context.terminated.is_set():
             return False
-        self._state = State.ANSWERING
+        self._state = ConnectionState.ANSWERING
         self._reading.deadline = inf
         try:
             answer = await edge.fast_path(data, self._guard)
@@ -194,21 +194,21 @@ class Connection:
             await self._end()
         elif isinstance(event, Closing):
             self._reading.deadline = trio.current_time() + self._edge.limits.app_timeout
-        elif isinstance(event, Updated) and self._state is not State.CLOSING:
+        elif isinstance(event, Updated) and self._state is not ConnectionState.CLOSING:
             if event.idle:
                 self._await_request()
             else:
-                self._state = State.ANSWERING
+                self._state = ConnectionState.ANSWERING
                 self._reading.deadline = inf
 
     def _await_request(self) -> None:
-        self._state = State.AWAITING_REQUEST
+        self._state = ConnectionState.AWAITING_REQUEST
         self._reading.deadline = trio.current_time() + self._edge.limits.keep_alive
 
     async def _end(self) -> None:
-        if self._state is State.CLOSING:
+        if self._state is ConnectionState.CLOSING:
             return
-        self._state = State.CLOSING
+        self._state = ConnectionState.CLOSING
         if self._done is not None:
             self._done.set()
         # The application's own task may be here, handling what came before its accept; it is

@@ -40,7 +40,7 @@ ANSWER_TIMEOUT = 2.0
 must be seen here."""
 
 
-SLICE = 256
+SERIES_PER_QUESTION = 256
 """Series that are described at a time: about 2 ms in the store, and 1 ms here."""
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ async def _add_overview(into: Exposition, services: Services, overview: Overview
 async def _add_series(into: Exposition, services: Services, overview: Overview) -> None:
     ages: list[str] = []
     ready: list[str] = []
-    symbols = max(1, SLICE // max(1, len(overview.intervals)))
+    symbols = max(1, SERIES_PER_QUESTION // max(1, len(overview.intervals)))
     for first in range(0, len(overview.symbols), symbols):
         ask = partial(GetSymbolOverviews, overview.symbols[first : first + symbols])
         for each in await _ask(services, ask) or ():

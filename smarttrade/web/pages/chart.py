@@ -6,7 +6,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from .chart_library import ChartLibrary
-from .page import Page
+from .page import HtmlPage
 from .static_files import NEVER_CHANGES, StaticFiles, static_directory
 
 
@@ -21,7 +21,7 @@ def add_chart(app: QuartTrio) -> None:
     if (content := library.bundled(static)) is not None:
         static_files.add(library.bundled_name, content, NEVER_CHANGES)
         address, source = f"static/{library.bundled_name}", "'self'"
-    page = Page(
+    page = HtmlPage(
         (static / "index.html").read_text("utf-8"), script=source, style="'self'", img="'self'"
     )
 

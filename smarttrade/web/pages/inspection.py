@@ -11,7 +11,7 @@ import re
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from .page import Page
+from .page import HtmlPage
 from .static_files import static_directory
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9.\-_]+(:\d{1,5})?")
@@ -20,8 +20,8 @@ _HOST_IPV6 = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
 def add_inspection(app: QuartTrio) -> None:
     static = static_directory()
-    inspect_page = Page((static / "inspect.html").read_text("utf-8"))
-    inspect_ws_page = Page((static / "inspect-ws.html").read_text("utf-8"))
+    inspect_page = HtmlPage((static / "inspect.html").read_text("utf-8"))
+    inspect_ws_page = HtmlPage((static / "inspect-ws.html").read_text("utf-8"))
 
     @app.get("/inspect")
     async def inspect() -> Response:

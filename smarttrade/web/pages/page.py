@@ -16,7 +16,7 @@ from quart import Response
 _BLOCK = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-class Page:
+class HtmlPage:
     """One HTML file and the policy that fits it."""
 
     def __init__(self, text: str, **allowed: str) -> None:

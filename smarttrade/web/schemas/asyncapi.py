@@ -9,7 +9,7 @@ from werkzeug.routing import Map
 from ... import __version__
 from ...session import messages
 from ...session.errors import CloseCode
-from ...session.requests import Entry, Request
+from ...session.requests import Request, SubscriptionEntry
 from .names import REFERENCE, SCHEMA_NAMES, schema_components
 from .routes import path_of
 
@@ -62,7 +62,7 @@ def asyncapi_document(url_map: Map) -> dict[str, Any]:
     """The whole document of an application; each channel's address is that of its function."""
     addresses = {rule.endpoint: path_of(rule) for rule in url_map.iter_rules() if rule.websocket}
     sent = get_args(messages.Message)
-    _, schemas = schema_components([*sent, messages.LegacyCandle, Request, Entry])
+    _, schemas = schema_components([*sent, messages.LegacyCandle, Request, SubscriptionEntry])
     schemas["Request"]["properties"] |= {
         "id": {
             "anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}],

@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 from werkzeug.routing import Map
 
 from ...session.wire import encode_json
-from ..pages.page import Page
+from ..pages.page import HtmlPage
 from ..pages.static_files import static_directory
 from ..services import Services
 
@@ -42,8 +42,8 @@ def add_documents(app: QuartTrio, services: Services) -> None:
         return _document(asyncapi)
 
 
-def _page() -> Page:
-    return Page((static_directory() / "docs.html").read_text("utf-8"))
+def _page() -> HtmlPage:
+    return HtmlPage((static_directory() / "docs.html").read_text("utf-8"))
 
 
 def _openapi(url_map: Map) -> dict[str, Any]:

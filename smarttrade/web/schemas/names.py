@@ -30,7 +30,7 @@ SCHEMA_NAMES: dict[Any, str] = {
     messages.SubscriptionError: "SubscriptionError",
     messages.SymbolUpdate: "SymbolUpdate",
     messages.Welcome: "Welcome",
-    requests.Entry: "Subscription",
+    requests.SubscriptionEntry: "Subscription",
     requests.Request: "Request",
     # REST
     response_schemas.Actor: "Actor",

@@ -65,7 +65,7 @@ def superseding(rule: Callable[[Candle, Candle], bool]) -> Iterator[None]:
 @contextmanager
 def staler_row_wins() -> Iterator[None]:
     def by_age(candidate: Candle, current: Candle) -> bool:
-        if candidate.read and not current.closed and not candidate.closed:
+        if candidate.from_rest and not current.closed and not candidate.closed:
             return candidate.volume != current.volume
         return supersedes(candidate, current)
 

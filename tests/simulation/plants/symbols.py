@@ -15,7 +15,7 @@ from smarttrade.feed.errors import NoSymbolLeft
 from smarttrade.feed.listing import report_symbols
 from smarttrade.feed.rest import RestClient
 from smarttrade.feed.symbol_statuses import symbol_statuses
-from smarttrade.feed.symbols import Symbols
+from smarttrade.feed.symbols import SymbolTracker
 from smarttrade.store.messages import StoreMessage
 from smarttrade.store.symbols import SymbolStates
 
@@ -25,7 +25,7 @@ def listed_once() -> Iterator[None]:
     """The exchange is asked at the start; what does not trade then is unknown from then on."""
 
     async def ask_once(
-        symbols: Symbols,
+        symbols: SymbolTracker,
         store: Mailbox[StoreMessage],
         rest: RestClient,
         *,

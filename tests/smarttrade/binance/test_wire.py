@@ -249,7 +249,7 @@ def rows(*open_times: object) -> bytes:
 def test_every_row_but_the_last_is_closed() -> None:
     candles = decode_klines(rows(0, 60_000, 120_000), 5)
     assert [c.closed for c in candles] == [True, True, False]
-    assert {(c.event_time, c.read) for c in candles} == {(5, True)}
+    assert {(c.event_time, c.from_rest) for c in candles} == {(5, True)}
 
 
 def test_no_rows() -> None:

@@ -229,7 +229,7 @@ async def test_gap_is_looked_after_until_history_lists_it_although_the_stream_go
         for minute in range(10, 70):
             for second in range(2, 62, 2):
                 sent = candle(minute * MINUTE, closed=second == 60)._replace(
-                    read=False, event_time=minute * MINUTE + second * 1000
+                    from_rest=False, event_time=minute * MINUTE + second * 1000
                 )
                 await w.store.tell(PutUpdates([(BTC, sent)]))
                 await trio.sleep(2)
@@ -267,7 +267,7 @@ async def test_crash_forgets_nothing(autojump_clock: MockClock) -> None:
         for each in SIXTY:
             exchange.have(each, *around(each.interval, NOW + 5 * each.interval.typical_length, 55))
         newest = exchange.history[series][-1]
-        live = newest._replace(event_time=newest.open_time + 1, read=False)
+        live = newest._replace(event_time=newest.open_time + 1, from_rest=False)
         await w.store.tell(PutUpdates([(series, live)]))
         await trio.sleep(1)
         async with trio.open_nursery() as nursery:

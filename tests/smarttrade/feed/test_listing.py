@@ -26,7 +26,7 @@ from smarttrade.feed.listing import (
 )
 from smarttrade.feed.rest import MAX_FAILURES, RestClient
 from smarttrade.feed.symbol_statuses import NOT_ANSWERED, symbol_statuses
-from smarttrade.feed.symbols import Symbols
+from smarttrade.feed.symbols import SymbolTracker
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.messages import Catalogue, GetCatalogue, ListSymbols, StoreMessage
@@ -61,7 +61,9 @@ async def listing(
         trio.open_nursery() as nursery,
     ):
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
-        nursery.start_soon(partial(run_listing, Symbols(symbols), store, rest, wall_clock=wall))
+        nursery.start_soon(
+            partial(run_listing, SymbolTracker(symbols), store, rest, wall_clock=wall)
+        )
         await answer_catalogue(store, stored or {})
         yield store
         nursery.cancel_scope.cancel()
@@ -190,7 +192,7 @@ async def test_nothing_left_is_fatal_and_says_where_to_change_it(
     store = Mailbox[StoreMessage]("store", capacity=4)
     async with exchange.client() as http:
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
-        run = partial(run_listing, Symbols(symbols), store, rest)
+        run = partial(run_listing, SymbolTracker(symbols), store, rest)
         with pytest.raises(ExceptionGroup) as raised:
             await beside(run, partial(answer_catalogue, store, {}))
     assert raised.group_contains(NoSymbolLeft, match=r"S0USDT.*SMARTTRADE_SYMBOLS", depth=1)

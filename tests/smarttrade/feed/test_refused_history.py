@@ -15,7 +15,7 @@ from smarttrade.binance.venue import BINANCE
 from smarttrade.feed.backfill import run_backfill
 from smarttrade.feed.listing import HALTED_CHECK_INTERVAL, run_listing
 from smarttrade.feed.rest import RestClient
-from smarttrade.feed.symbols import REFUSED_AFTER, Symbols
+from smarttrade.feed.symbols import REFUSED_AFTER, SymbolTracker
 from smarttrade.feed.weight import WeightBudget
 from smarttrade.store.actor import run_store
 from smarttrade.store.events import CandlesMissing
@@ -89,7 +89,7 @@ async def test_symbol_whose_requests_alone_fail_counts_as_refused_until_they_do_
 
     exchange.before = at_first
     memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
-    symbols = Symbols(["BTCUSDT", "ETHUSDT"])
+    symbols = SymbolTracker(["BTCUSDT", "ETHUSDT"])
     store = Mailbox[StoreMessage]("store", capacity=16)
     gaps = Mailbox[CandlesMissing](
         "gaps", capacity=2, overflow=Overflow.CONFLATE, key=lambda gap: gap.series
@@ -135,7 +135,7 @@ async def test_refused_symbol_that_lacks_nothing_trades_again_when_its_klines_ar
 
     exchange.before = at_times
     memory = MemoryStore(["BTCUSDT", "ETHUSDT"], [BTC.interval])
-    symbols = Symbols(["BTCUSDT", "ETHUSDT"])
+    symbols = SymbolTracker(["BTCUSDT", "ETHUSDT"])
     store = Mailbox[StoreMessage]("store", capacity=16)
     gaps = Mailbox[CandlesMissing](
         "gaps", capacity=2, overflow=Overflow.CONFLATE, key=lambda gap: gap.series

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from smarttrade.feed.symbols import REFUSED_AFTER, Symbols
+from smarttrade.feed.symbols import REFUSED_AFTER, SymbolTracker
 from smarttrade.feed.venue import SymbolStatus
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 
 TRADING = SymbolStatus("TRADING", is_trading=True)
 
 
-def listed() -> Symbols:
-    symbols = Symbols(["AUSDT", "BUSDT"])
+def listed() -> SymbolTracker:
+    symbols = SymbolTracker(["AUSDT", "BUSDT"])
     symbols.update(symbols.configured, {"AUSDT": TRADING, "BUSDT": TRADING}, 1.0)
     return symbols
 
 
-def state(symbols: Symbols, symbol: str = "BUSDT") -> SymbolState:
+def state(symbols: SymbolTracker, symbol: str = "BUSDT") -> SymbolState:
     return symbols.details[symbol].state
 
 
@@ -60,7 +60,7 @@ def test_refusal_while_it_does_not_trade_is_over_when_it_trades_again(
 def test_refusal_that_an_earlier_process_knew_is_over_with_the_next_answer(
     *, is_listed_first: bool
 ) -> None:
-    symbols = Symbols(["BUSDT"])
+    symbols = SymbolTracker(["BUSDT"])
     symbols.restore({"BUSDT": SymbolDetails("TRADING", None, SymbolState.REFUSED, 5.0)})
     if is_listed_first:
         symbols.update(["BUSDT"], {"BUSDT": TRADING}, 6.0)
@@ -71,7 +71,7 @@ def test_refusal_that_an_earlier_process_knew_is_over_with_the_next_answer(
 
 def test_symbol_that_an_earlier_process_knew_is_delisted_and_not_unknown() -> None:
     known = SymbolDetails("TRADING", None, SymbolState.TRADING, 5.0)
-    symbols = Symbols(["AUSDT", "BUSDT"])
+    symbols = SymbolTracker(["AUSDT", "BUSDT"])
     symbols.restore({"BUSDT": known, "OTHER": known})
     assert symbols.update(symbols.configured, {"AUSDT": TRADING}, 9.0) == ["AUSDT", "BUSDT"]
     assert (state(symbols), symbols.details["BUSDT"].since) == (SymbolState.DELISTED, 9.0)
@@ -81,7 +81,7 @@ def test_symbol_that_an_earlier_process_knew_is_delisted_and_not_unknown() -> No
 
 @pytest.mark.parametrize("kept", [SymbolState.DELISTED, SymbolState.REFUSED])
 def test_state_that_lasts_over_a_restart_is_no_news(kept: SymbolState) -> None:
-    symbols = Symbols(["BUSDT"])
+    symbols = SymbolTracker(["BUSDT"])
     symbols.restore({"BUSDT": SymbolDetails(None, None, kept, 5.0)})
     found = {} if kept is SymbolState.DELISTED else {"BUSDT": TRADING}
     assert symbols.update(symbols.configured, found, 9.0) == []

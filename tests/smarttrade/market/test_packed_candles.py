@@ -11,7 +11,7 @@ from tests.fakes.candles import at, candle, minutes, rows
 times = st.integers(0, 2**62)
 numbers = st.floats(allow_nan=False)
 candles = st.builds(
-    Candle, times, *[numbers] * 5, closed=st.booleans(), event_time=times, read=st.booleans()
+    Candle, times, *[numbers] * 5, closed=st.booleans(), event_time=times, from_rest=st.booleans()
 )
 
 
@@ -69,7 +69,9 @@ def test_place_of_an_open_time() -> None:
 
 def test_closed_candles_with_the_same_values_do_not_differ() -> None:
     ours = PackedCandles.of(rows(0, 3))
-    read_again = PackedCandles.of([each._replace(read=True, event_time=9) for each in rows(0, 3)])
+    read_again = PackedCandles.of(
+        [each._replace(from_rest=True, event_time=9) for each in rows(0, 3)]
+    )
     assert minutes(ours.differing_from(read_again)) == [3], "it forms"
     assert minutes(ours.differing_from(ours[:2])) == [2, 3]
     assert ours[:3].differing_from(read_again) == ()

@@ -50,7 +50,7 @@ def test_adopted_candle_that_was_absent_is_a_correction() -> None:
 def test_adopting_never_goes_back() -> None:
     newer = candle(1, closed=False, event=30, volume=50.0)
     copy = window(*rows(0, 0, closed=True), newer)
-    stale = WindowState((candle(0, read=True), candle(1, closed=False, event=2)))
+    stale = WindowState((candle(0, from_rest=True), candle(1, closed=False, event=2)))
     assert adopt(copy, stale) == UNCHANGED
     assert copy.newest == newer
     copy.apply(candle(1))

@@ -161,7 +161,7 @@ def test_months_follow_each_other() -> None:
         return candle(closed=closed)._replace(open_time=ms(text), event_time=ms(text) + 1)
 
     live = Window(Interval.MONTH_1)
-    live.merge([month("2023-12-01"), month("2024-01-01", closed=False)._replace(read=True)])
+    live.merge([month("2023-12-01"), month("2024-01-01", closed=False)._replace(from_rest=True)])
     assert live.apply(month("2024-01-01")).updates == (month("2024-01-01"),)
     assert live.apply(month("2024-02-01")).updates == (month("2024-02-01"),)
     change = live.apply(month("2024-04-01", closed=False))
@@ -197,9 +197,9 @@ def test_what_is_missing_is_reported_once_and_not_with_every_state_before_it() -
 
 
 def test_event_that_repeats_what_was_read_already_is_not_published_again() -> None:
-    read = candle(2, closed=False, event=10, read=True)
+    read = candle(2, closed=False, event=10, from_rest=True)
     live = window(*rows(0, 1), read)
-    live_candle = read._replace(event_time=read.event_time + 20_000, read=False)
+    live_candle = read._replace(event_time=read.event_time + 20_000, from_rest=False)
     assert live.apply(live_candle) == UNCHANGED
     assert live.newest == live_candle, "its event time counts from now on"
     assert live.apply(live_candle._replace(closed=True)).updates == (

@@ -18,7 +18,7 @@ def test_history_settles_what_was_missing() -> None:
     assert states(change.updates) == [(0, True), (1, True), (2, True), (3, False)]
     assert (change.corrections, change.missing) == ((), None)
     assert change.updates[-1] == candle(3, closed=False, close=101.0)._replace(
-        volume=10.0, read=True, close=100.0, high=100.0
+        volume=10.0, from_rest=True, close=100.0, high=100.0
     )
 
 
@@ -33,14 +33,17 @@ def test_staler_read_does_not_undo_what_was_published() -> None:
     live = window(*rows(0, 1))
     live_candle = candle(1, closed=False, event=30, volume=20.0)
     live.apply(live_candle)
-    assert live.merge([live_candle._replace(volume=19.0, close=1.0, read=True)], at(1)) == UNCHANGED
+    assert (
+        live.merge([live_candle._replace(volume=19.0, close=1.0, from_rest=True)], at(1))
+        == UNCHANGED
+    )
     assert live.newest == live_candle
 
 
 def test_later_read_wins_and_an_event_under_way_does_not_undo_it() -> None:
     live = window(*rows(0, 1))
     live.apply(candle(1, closed=False, event=30, volume=20.0))
-    read = candle(1, closed=False, event=10, volume=25.0, close=103.0, read=True)
+    read = candle(1, closed=False, event=10, volume=25.0, close=103.0, from_rest=True)
     change = live.merge([read], at(1))
     # Lower bound of its time: the event that it supersedes.
     assert change.updates == (read._replace(event_time=at(1) + 30_000),)
@@ -52,7 +55,7 @@ def test_later_read_in_the_first_history_is_not_undone_by_a_repeated_event() -> 
     fresh = Window(Interval.MINUTE_1)
     live_candle = candle(1, closed=False, event=30, volume=20.0)
     fresh.apply(live_candle)
-    read = candle(1, closed=False, event=34, volume=25.0, read=True)
+    read = candle(1, closed=False, event=34, volume=25.0, from_rest=True)
     fresh.merge([*rows(0, 0, closed=True), read])
     assert fresh.apply(live_candle) == UNCHANGED
     assert fresh.newest == read
@@ -63,7 +66,7 @@ def test_buffered_state_was_received_before_the_first_history_came() -> None:
     fresh = Window(Interval.MINUTE_1)
     live_candle = candle(1, closed=False, event=30, volume=20.0)
     fresh.apply(live_candle)
-    read = candle(1, closed=False, volume=25.0, read=True)._replace(event_time=0)
+    read = candle(1, closed=False, volume=25.0, from_rest=True)._replace(event_time=0)
     fresh.merge([*rows(0, 0, closed=True), read])
     assert fresh.newest == read._replace(event_time=live_candle.event_time)
     assert fresh.apply(live_candle) == UNCHANGED
@@ -73,7 +76,7 @@ def test_staler_read_in_the_first_history_does_not_undo_what_was_published() -> 
     fresh = Window(Interval.MINUTE_1)
     live_candle = candle(1, closed=False, event=30, volume=20.0)
     fresh.apply(live_candle)
-    read = candle(1, closed=False, event=34, volume=19.0, read=True)
+    read = candle(1, closed=False, event=34, volume=19.0, from_rest=True)
     fresh.merge([*rows(0, 0, closed=True), read])
     assert fresh.newest == live_candle
 
@@ -82,7 +85,7 @@ def test_later_read_of_a_buffered_candle_is_not_undone_by_a_repeated_event() -> 
     live = window(*rows(0, 0, closed=True))
     live_candle = candle(2, closed=False, event=30, volume=20.0)
     live.apply(live_candle)
-    read = candle(2, closed=False, event=10, volume=25.0, read=True)
+    read = candle(2, closed=False, event=10, volume=25.0, from_rest=True)
     live.merge([read], at(2))
     live.apply(live_candle)
     assert live.apply(candle(1)).updates[-1] == read._replace(event_time=live_candle.event_time)
@@ -165,13 +168,13 @@ def test_exchange_without_candles_is_not_asked_again() -> None:
     """On 2023-03-24 spot trading stopped: after the minute of 12:39 comes that of 14:00."""
     before, after = ms("2023-03-24 12:39"), ms("2023-03-24 14:00")
     live = Window(Interval.MINUTE_1)
-    stopped = candle(0, closed=False, read=True)._replace(open_time=before)
+    stopped = candle(0, closed=False, from_rest=True)._replace(open_time=before)
     live.merge([stopped._replace(open_time=ms("2023-03-24 12:38"), closed=True), stopped])
     resumed = candle(0, closed=False)._replace(open_time=after, event_time=after + 2000)
     assert live.apply(resumed).missing == Missing(before, after)
 
     final = stopped._replace(closed=True, volume=12.5)
-    change = live.merge([final, resumed._replace(read=True)], before)
+    change = live.merge([final, resumed._replace(from_rest=True)], before)
     assert change.updates == (final, resumed)
     assert change.missing is None
     hole = Gap(ms("2023-03-24 12:40"), ms("2023-03-24 13:59"), "exchange")
@@ -180,7 +183,7 @@ def test_exchange_without_candles_is_not_asked_again() -> None:
 
     closed = resumed._replace(closed=True, event_time=after + 60_000)
     assert live.apply(closed) == Change((closed,))
-    assert live.merge([final, closed._replace(read=True)], before) == UNCHANGED
+    assert live.merge([final, closed._replace(from_rest=True)], before) == UNCHANGED
     assert live.gaps() == (hole,)
 
 

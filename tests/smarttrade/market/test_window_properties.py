@@ -63,7 +63,7 @@ class Exchange:
         """What REST answers at `time` about these minutes."""
         there = [m for m in self.minutes if first <= m <= last and at(m) <= time]
         return [
-            self.state_at(m, time)._replace(read=True, event_time=as_of, closed=m != there[-1])
+            self.state_at(m, time)._replace(from_rest=True, event_time=as_of, closed=m != there[-1])
             for m in there
         ]
 
@@ -156,7 +156,7 @@ class Watched:
             else:
                 # Volume counts the trades of a state: never fewer than before.
                 assert candle.volume >= was.volume
-                if not (candle.closed or candle.read or was.read):
+                if not (candle.closed or candle.from_rest or was.from_rest):
                     assert candle.event_time >= was.event_time
 
     def _check_view(self, change: Change) -> None:

@@ -114,7 +114,7 @@ def test_forming_state_of_a_candle_that_was_published_over_is_no_correction() ->
     late = window(*rows(0, 2))
     late.apply(candle(4))
     late.release()
-    assert late.merge([candle(2, closed=False, volume=50, read=True)], at(2)) == UNCHANGED
+    assert late.merge([candle(2, closed=False, volume=50, from_rest=True)], at(2)) == UNCHANGED
     corrected = late.merge([candle(2), candle(3, closed=False)], at(2)).corrections
     assert states(corrected) == [(2, True)]
 
@@ -133,7 +133,7 @@ def test_candle_that_was_published_over_while_it_formed_is_reported_as_unfilled(
 def test_late_final_state_keeps_the_time_of_its_own_event() -> None:
     live = window(*rows(0, 1))
     late = candle(1, event=1, volume=50.0)
-    live.merge([candle(1, closed=False, event=30, volume=20.0, read=True)], at(1))
+    live.merge([candle(1, closed=False, event=30, volume=20.0, from_rest=True)], at(1))
     live.apply(candle(3))
     live.release()
     assert live.apply(late).corrections == (late,)
@@ -145,7 +145,7 @@ def test_history_that_lags_does_not_publish_a_forming_state_of_the_past() -> Non
     live.apply(candle(5, closed=False))
     live.release()
     assert states(live)[-2:] == [(3, False), (5, False)]
-    lagging = candle(3, closed=False, volume=50.0, read=True)
+    lagging = candle(3, closed=False, volume=50.0, from_rest=True)
     assert not live.merge([lagging], at(3))
-    change = live.merge([candle(3, volume=60.0, read=True), *rows(4, 5)], at(3))
+    change = live.merge([candle(3, volume=60.0, from_rest=True), *rows(4, 5)], at(3))
     assert states(change.corrections) == [(3, True), (4, True)]

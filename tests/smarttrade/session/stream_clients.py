@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import trio
 
-from smarttrade.session.frames import Batch, Frame
+from smarttrade.session.frames import Frame, FrameBatch
 from smarttrade.session.outbox import Outbox
 from smarttrade.session.outbox_counters import OutboxCounters
 
@@ -130,8 +130,8 @@ def frame(key: str, state: int | str = "", *, size: int = 0) -> Frame:
     return key, websocket_frame(f"{key}{state}".encode().ljust(size, b"."))
 
 
-def batch(*frames: Frame) -> Batch:
-    return Batch(b"".join(data for _, data in frames), frames)
+def batch(*frames: Frame) -> FrameBatch:
+    return FrameBatch(b"".join(data for _, data in frames), frames)
 
 
 def texts(client: Client) -> list[str]:

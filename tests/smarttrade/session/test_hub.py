@@ -17,7 +17,7 @@ from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.session.budget import Budget
 from smarttrade.session.candle_texts import CandleTexts
 from smarttrade.session.frame_queue import ClosedReason
-from smarttrade.session.frames import Batch
+from smarttrade.session.frames import FrameBatch
 from smarttrade.session.hub import PING_FRAME, Hub
 from smarttrade.session.hub_actor import FLUSH_CPU_SHARE, MAX_FLUSH_PAUSE, run_hub
 from smarttrade.session.hub_counters import HubCounters
@@ -686,7 +686,7 @@ class LongOutbox(RecordingOutbox):
         self._clock = clock
         self._seconds = seconds
 
-    def post(self, batch: Batch) -> None:
+    def post(self, batch: FrameBatch) -> None:
         super().post(batch)
         self._clock.jump(self._seconds)
         self.times.append(trio.current_time())

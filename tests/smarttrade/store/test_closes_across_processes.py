@@ -50,11 +50,11 @@ class Exchange:
 
     def row(self, minute: int) -> Candle:
         close = self.corrected.get(minute, 100.0)
-        return candle(minute, close=close, read=True)._replace(event_time=at(self.minute))
+        return candle(minute, close=close, from_rest=True)._replace(event_time=at(self.minute))
 
     def history(self, first: int) -> list[Candle]:
         closed = [self.row(minute) for minute in range(first, self.minute)]
-        return [*closed, candle(self.minute, closed=False, read=True)]
+        return [*closed, candle(self.minute, closed=False, from_rest=True)]
 
 
 class Chart:

@@ -22,7 +22,7 @@ META = "{smarttrade:0}:meta"
 
 def connect(cluster: Cluster) -> RedisDatabase:
     return RedisDatabase(
-        cluster.url, "smarttrade", within=1.0, stream_length=1000, exchange=BINANCE
+        cluster.url, "smarttrade", timeout=1.0, stream_length=1000, exchange=BINANCE
     )
 
 

@@ -183,7 +183,7 @@ async def story(
     elif server:
         url = redis_url(server)
         connect = partial(
-            RedisDatabase, url, "test", within=2.0, stream_length=100, exchange=BINANCE
+            RedisDatabase, url, "test", timeout=2.0, stream_length=100, exchange=BINANCE
         )
     async with Story(kind, connect).begin() as begun:
         yield begun

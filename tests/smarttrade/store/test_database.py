@@ -27,7 +27,7 @@ from smarttrade.store.database import (
 )
 from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
-from smarttrade.store.origin import Exchange, ForeignOrigin
+from smarttrade.store.origin import ForeignOrigin, OwnExchange
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.redis_format import Entry, SeriesChange, StoreState, state_to_text
 from tests.fakes.candles import BTC, ETH, at, candle
@@ -46,7 +46,7 @@ def connect(database_kind: str, redis_url: Callable[[str], str]) -> Connect:
         return VirtualRedis().connect
     url = redis_url(database_kind)
     return lambda exchange=BINANCE: RedisDatabase(
-        url, "test", within=2.0, stream_length=1000, exchange=exchange
+        url, "test", timeout=2.0, stream_length=1000, exchange=exchange
     )
 
 
@@ -111,7 +111,7 @@ async def test_nothing_is_stored_at_first(connect: Connect) -> None:
 async def test_whole_window_comes_back_as_it_was(connect: Connect) -> None:
     writer = await Writer(connect()).lead()
     candles = [candle(n, close=0.1 + n / 3, volume=1e-8 * n) for n in range(5)]
-    candles.append(candle(9, closed=False, read=True))
+    candles.append(candle(9, closed=False, from_rest=True))
     notes = SeriesNotes((Span(at(5), at(6)),), (Missing(at(7), at(9)),))
     assert await writer.write(whole(*candles, notes=notes)) == Written((6,))
     assert await connect().load([BTC]) == [
@@ -140,7 +140,7 @@ async def test_what_is_not_later_changes_nothing_and_is_not_announced(connect: C
         candle(0, closed=False),
         candle(1, closed=False, event=10, volume=2.0),
         candle(1, closed=False, event=20, volume=5.0),
-        candle(1, closed=False, event=30, volume=4.0, read=True),
+        candle(1, closed=False, event=30, volume=4.0, from_rest=True),
     ):
         assert await writer.write(some(stale)) == Written((2,))
     assert await stored(connect()) == held
@@ -310,7 +310,7 @@ async def test_lost_state_is_noticed(connect: Connect) -> None:
 # Another exchange's
 
 
-TESTNET = Exchange("testnet.binance.vision")
+TESTNET = OwnExchange("testnet.binance.vision")
 
 
 async def test_another_exchanges_candles_are_neither_read_nor_written(connect: Connect) -> None:
@@ -328,7 +328,7 @@ async def test_another_exchanges_candles_are_neither_read_nor_written(connect: C
 
 async def test_hosts_of_one_exchange_share_what_is_stored(connect: Connect) -> None:
     await (await Writer(connect()).lead()).write(whole(candle(0)))
-    mirror = connect(Exchange("mirror.example:8443", frozenset({"binance.com"})))
+    mirror = connect(OwnExchange("mirror.example:8443", frozenset({"binance.com"})))
     assert isinstance(await mirror.acquire("two", LEASE), Held)
     await connect().release("one")
     assert isinstance(await mirror.acquire("two", LEASE), Leading)

@@ -22,7 +22,7 @@ LEASE = 60.0
 
 
 def database(url: str) -> RedisDatabase:
-    return RedisDatabase(url, "smarttrade", within=2.0, stream_length=1000, exchange=BINANCE)
+    return RedisDatabase(url, "smarttrade", timeout=2.0, stream_length=1000, exchange=BINANCE)
 
 
 def batch(number: int, *candles: Candle, written: int = 0) -> Batch:

@@ -86,7 +86,7 @@ def test_series_is_ready_again_when_it_is_updated() -> None:
 def test_rest_read_counts_as_an_update() -> None:
     store = pair()
     not_ready_seconds(store, 30, close=101.0)
-    row = live(5, 0, 101.0, volume=50.0)._replace(read=True)
+    row = live(5, 0, 101.0, volume=50.0)._replace(from_rest=True)
     store.put_history(BTC_5M, [row], at(5), 0.0, 30.0)
     after = overview(store, 33.0, BTC_5M)
     assert after.not_ready_reason is None
@@ -285,5 +285,5 @@ def test_range_that_history_does_not_list_yet_is_asked_for_until_it_is_settled()
             asked.append((now, found[0].first))
             store.put_history(BTC, [], at(3), 0.0, float(now))
     assert asked == [(12, at(3)), (24, at(3)), (46, at(3))]
-    store.put_history(BTC, [candle(3, read=True), live(5, 54, 100.0)], at(3), 0.0, 55.0)
+    store.put_history(BTC, [candle(3, from_rest=True), live(5, 54, 100.0)], at(3), 0.0, 55.0)
     assert not questions(store.check_overdue(62.0, 0.0))

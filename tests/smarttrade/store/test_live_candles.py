@@ -168,7 +168,7 @@ def test_event_under_way_does_not_undo_what_history_knew_later(is_first: bool) -
     """Not even if history was asked for long before it came, or before any event was known."""
     store = new_store() if is_first else ready_store(0, 3)
     store.put_updates([(ETH, candle(3, closed=False, event=31))], 0.0, 0.0)
-    read = candle(3, closed=False, volume=12.0, read=True)._replace(event_time=0)
+    read = candle(3, closed=False, volume=12.0, from_rest=True)._replace(event_time=0)
     answer = [*rows(0, 2, closed=True), read]
     store.put_history(BTC, answer, None if is_first else at(0), 0.0, 0.0)
     assert put(store, candle(3, closed=False, event=30, volume=11.0)) == []

@@ -96,7 +96,7 @@ def test_gap_that_turns_out_to_be_a_hole_is_a_change_of_the_page() -> None:
     store.check_overdue(0.0, 0.0)
     store.check_overdue(BUFFER_TIMEOUT + 1, 0.0)
     before = page(store)
-    store.put_history(BTC, [candle(6, closed=False, volume=0.5, read=True)], at(4), 0.0, 0.0)
+    store.put_history(BTC, [candle(6, closed=False, volume=0.5, from_rest=True)], at(4), 0.0, 0.0)
     after = page(store)
     assert (before.gaps[0].cause, after.gaps[0].cause) == ("unfilled", "exchange")
     assert after.candles == before.candles

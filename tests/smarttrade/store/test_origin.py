@@ -9,17 +9,17 @@ from trio.testing import MockClock
 from smarttrade.errors import Misconfigured
 from smarttrade.store.messages import AdoptCatalogue
 from smarttrade.store.mismatch import WrongNamespace
-from smarttrade.store.origin import Exchange, ForeignOrigin, is_origin
+from smarttrade.store.origin import ForeignOrigin, OwnExchange, is_origin
 from smarttrade.store.redis_report import RedisRole
 from tests.fakes.candles import BTC, candle, rows
 from tests.fakes.database import VirtualRedis
 from tests.fakes.journals import Process, running
 
-TESTNET = Exchange("testnet.binance.vision")
+TESTNET = OwnExchange("testnet.binance.vision")
 
 
 def test_own_name_is_the_first_that_is_accepted() -> None:
-    exchange = Exchange("b:1", frozenset({"a:1", "b:1"}))
+    exchange = OwnExchange("b:1", frozenset({"a:1", "b:1"}))
     assert exchange.accepted == ("b:1", "a:1")
 
 
@@ -34,7 +34,7 @@ def test_anything_else_is_no_origin(name: str) -> None:
 
 
 def test_message_names_a_namespace_that_can_be_used() -> None:
-    error = ForeignOrigin("binance.com", Exchange("[::1]:9000"), "smarttrade")
+    error = ForeignOrigin("binance.com", OwnExchange("[::1]:9000"), "smarttrade")
     assert "SMARTTRADE_REDIS_NAMESPACE, to smarttrade-1-9000 " in str(error)
 
 

@@ -92,7 +92,7 @@ def sentinel_faults(sentinels: Sentinels) -> Mapping[str, Fault]:
 async def survive(url: str, faults: Mapping[str, Fault], seed: int) -> None:
     rng = Random(seed)
     connect = partial(
-        RedisDatabase, url, "smarttrade", within=1.0, stream_length=1000, exchange=BINANCE
+        RedisDatabase, url, "smarttrade", timeout=1.0, stream_length=1000, exchange=BINANCE
     )
     async with followed(connect, max_pause=inf) as both:
         for name in rng.choices(sorted(faults), k=FAULTS):

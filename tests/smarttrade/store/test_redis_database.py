@@ -39,9 +39,9 @@ LEASE = 60.0
 KEY = "{smarttrade:0}:candles:binance.com:BTCUSDT:1m"
 
 
-def database(server: RedisServer, *, url: str = "", within: float = 2.0) -> RedisDatabase:
+def database(server: RedisServer, *, url: str = "", timeout: float = 2.0) -> RedisDatabase:
     return RedisDatabase(
-        url or server.url, "smarttrade", within=within, stream_length=1000, exchange=BINANCE
+        url or server.url, "smarttrade", timeout=timeout, stream_length=1000, exchange=BINANCE
     )
 
 
@@ -78,7 +78,7 @@ async def test_namespaces_do_not_meet(redis_server: RedisServer) -> None:
     epoch = await lead(database(redis_server))
     await database(redis_server).write("me", epoch, LEASE, batch(1, candle(0)))
     other = RedisDatabase(
-        redis_server.url, "other", within=2.0, stream_length=1000, exchange=BINANCE
+        redis_server.url, "other", timeout=2.0, stream_length=1000, exchange=BINANCE
     )
     assert await other.acquire("you", LEASE) == Leading(1, 0)
     assert (await other.load([BTC]))[0].state is None
@@ -205,7 +205,7 @@ async def test_shard_goes_on_without_the_server_that_has_the_number(
         url = redis_server.url.replace("//", "//me:sesame@")
         shard = make_shard(0, count, ["BTCUSDT"])
         return RedisDatabase(
-            url, "smarttrade", within=2.0, stream_length=9, exchange=BINANCE, shard=shard
+            url, "smarttrade", timeout=2.0, stream_length=9, exchange=BINANCE, shard=shard
         )
 
     with redis_server.client() as client:
@@ -322,7 +322,7 @@ async def test_server_that_does_not_run(tmp_path: Path) -> None:
 
 
 async def test_frozen_server_costs_the_time_limit_and_no_more(own_redis: RedisServer) -> None:
-    redis = database(own_redis, within=0.3)
+    redis = database(own_redis, timeout=0.3)
     epoch = await lead(redis)
     own_redis.freeze()
     began = time.monotonic()
@@ -424,7 +424,7 @@ values = st.builds(
     closed=st.booleans(),
     volume=st.sampled_from([1.0, 1.5, 2.0]),
     event=st.integers(0, 12),
-    read=st.booleans(),
+    from_rest=st.booleans(),
 )
 
 

@@ -59,10 +59,10 @@ async def tls(tmp_path: Path) -> Tls:
 
 
 async def assert_works_only_with_the_certificate(url: str) -> None:
-    database = RedisDatabase(url, "test", within=2.0, stream_length=10, exchange=BINANCE)
+    database = RedisDatabase(url, "test", timeout=2.0, stream_length=10, exchange=BINANCE)
     assert await database.acquire("me", 60.0) == Leading(1, 0)
     database = RedisDatabase(
-        url.partition("?")[0], "test", within=2.0, stream_length=10, exchange=BINANCE
+        url.partition("?")[0], "test", timeout=2.0, stream_length=10, exchange=BINANCE
     )
     with pytest.raises(DatabaseUnavailable, match=r"(?i)certificate"):
         await database.acquire("me", 60.0)

@@ -18,7 +18,7 @@ from tests.fakes.redis_sentinel import NAME, Sentinels
 
 def connect(sentinels: Sentinels) -> RedisDatabase:
     return RedisDatabase(
-        sentinels.url, "smarttrade", within=1.0, stream_length=1000, exchange=BINANCE
+        sentinels.url, "smarttrade", timeout=1.0, stream_length=1000, exchange=BINANCE
     )
 
 

@@ -32,7 +32,7 @@ from smarttrade.store.messages import (
     StoreMessage,
 )
 from smarttrade.store.mismatch import WrongNamespace
-from smarttrade.store.origin import Exchange
+from smarttrade.store.origin import OwnExchange
 from smarttrade.store.redis_database import RedisDatabase
 from smarttrade.store.redis_subtree import build_redis
 from smarttrade.store.shards import make_shard, shard_of
@@ -45,7 +45,7 @@ MINUTES = [Series(symbol, Interval.MINUTE_1) for symbol in SYMBOLS]
 LEASE = 3.0
 LIVE = FeedStatus(Feed.LIVE, 1.0)
 
-Connect = Callable[[Exchange | None, int, int], Database]
+Connect = Callable[[OwnExchange | None, int, int], Database]
 """By exchange, number of the shard, and how many there are."""
 
 
@@ -55,10 +55,10 @@ def connect(database_kind: str, redis_url: Callable[[str], str]) -> Connect:
         return virtual()
     url = redis_url(database_kind)
 
-    def to_redis(exchange: Exchange | None, number: int, count: int) -> Database:
+    def to_redis(exchange: OwnExchange | None, number: int, count: int) -> Database:
         shard = make_shard(number, count, SYMBOLS)
         return RedisDatabase(
-            url, "test", within=2.0, stream_length=1000, exchange=exchange, shard=shard
+            url, "test", timeout=2.0, stream_length=1000, exchange=exchange, shard=shard
         )
 
     return to_redis
@@ -67,7 +67,7 @@ def connect(database_kind: str, redis_url: Callable[[str], str]) -> Connect:
 def virtual() -> Connect:
     servers: dict[int, VirtualRedis] = {}
 
-    def to_server(exchange: Exchange | None, number: int, count: int) -> Database:
+    def to_server(exchange: OwnExchange | None, number: int, count: int) -> Database:
         server = servers.setdefault(number, VirtualRedis())
         return server.connect(exchange, make_shard(number, count, SYMBOLS))
 
@@ -265,7 +265,7 @@ async def test_stop_of_many_shards_takes_no_longer_than_of_one(autojump_clock: M
     symbols = [f"S{number}USDT" for number in range(200)]
     links: list[VirtualDatabase] = []
 
-    def connect(exchange: Exchange | None, number: int, count: int) -> Database:
+    def connect(exchange: OwnExchange | None, number: int, count: int) -> Database:
         links.append(VirtualRedis().connect(exchange, make_shard(number, count, symbols)))
         return links[-1]
 
@@ -290,7 +290,7 @@ async def test_stop_of_many_shards_takes_no_longer_than_of_one(autojump_clock: M
 async def test_start_without_redis_takes_no_longer_with_many_shards(
     autojump_clock: MockClock,
 ) -> None:
-    def slow(exchange: Exchange | None, number: int, count: int) -> Database:
+    def slow(exchange: OwnExchange | None, number: int, count: int) -> Database:
         link = VirtualRedis().connect(exchange, make_shard(number, count, SYMBOLS))
         link.latency = 60.0
         return link

@@ -280,7 +280,7 @@ def test_process_begins_whatever_is_stored(
 
     async def begin() -> None:
         redis = RedisDatabase(
-            redis_server.url, "test", within=5.0, stream_length=100, exchange=BINANCE
+            redis_server.url, "test", timeout=5.0, stream_length=100, exchange=BINANCE
         )
         with suppress(Damaged, ForeignFormat):
             await redis.position()
@@ -322,7 +322,9 @@ async def lead(redis: RedisDatabase, claim: Leading) -> None:
 
 
 async def test_more_groups_than_the_script_language_can_unpack(redis_server: RedisServer) -> None:
-    redis = RedisDatabase(redis_server.url, "test", within=5.0, stream_length=100, exchange=BINANCE)
+    redis = RedisDatabase(
+        redis_server.url, "test", timeout=5.0, stream_length=100, exchange=BINANCE
+    )
     claim = await redis.acquire("me", LEASE)
     assert isinstance(claim, Leading)
     group = Group(BTC, [candle(0)], [False])
@@ -334,7 +336,9 @@ async def test_more_groups_than_the_script_language_can_unpack(redis_server: Red
 async def test_stream_with_the_last_possible_name_is_replaced(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.xadd("{test:0}:changes", {"seq": "1"}, id=f"{2**64 - 1}-{2**64 - 1}")
-    redis = RedisDatabase(redis_server.url, "test", within=5.0, stream_length=100, exchange=BINANCE)
+    redis = RedisDatabase(
+        redis_server.url, "test", timeout=5.0, stream_length=100, exchange=BINANCE
+    )
     claim = await redis.acquire("me", LEASE)
     assert isinstance(claim, Leading)
     batch = Batch(1, 0, [Group(BTC, [candle(0)], [False])], None, is_heartbeat=True, time=at(9))
@@ -347,7 +351,9 @@ async def test_damaged_candle_inside_a_list_does_not_stop_a_batch(
     redis_server: RedisServer,
 ) -> None:
     """Found only while the script compares: by then it must not fail."""
-    redis = RedisDatabase(redis_server.url, "test", within=5.0, stream_length=100, exchange=BINANCE)
+    redis = RedisDatabase(
+        redis_server.url, "test", timeout=5.0, stream_length=100, exchange=BINANCE
+    )
     claim = await redis.acquire("me", LEASE)
     assert isinstance(claim, Leading)
     for number, text in enumerate((b"[1]", b'{"x":1}', b"nonsense", b"[null,null]"), 1):
@@ -361,7 +367,9 @@ async def test_damaged_candle_inside_a_list_does_not_stop_a_batch(
 async def test_reading_is_bounded(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.rpush(KEY, *[GOOD] * 50_000)
-    redis = RedisDatabase(redis_server.url, "test", within=5.0, stream_length=100, exchange=BINANCE)
+    redis = RedisDatabase(
+        redis_server.url, "test", timeout=5.0, stream_length=100, exchange=BINANCE
+    )
     [window] = await redis.load([BTC])
     assert "1001" in (window.damage or "")
 

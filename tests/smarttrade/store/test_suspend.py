@@ -49,7 +49,7 @@ async def test_first_answer_after_a_suspend_is_not_ready(autojump_clock: MockClo
         minute = 5 + int(HOURS) // 60
         now = candle(minute, closed=False, event=51)
         await machine.store.tell(PutHistory(BTC, rows(0, 999), None))
-        await machine.store.tell(PutHistory(BTC, [now._replace(read=True)], at(minute)))
+        await machine.store.tell(PutHistory(BTC, [now._replace(from_rest=True)], at(minute)))
         await machine.store.tell(PutUpdates([(BTC, now._replace(event_time=now.event_time + 1))]))
         assert await machine.reason() is None
         nursery.cancel_scope.cancel()

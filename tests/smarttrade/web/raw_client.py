@@ -17,7 +17,7 @@ from quart import ResponseReturnValue, websocket
 from quart_trio import QuartTrio
 
 from smarttrade.session.frame_queue import ClosedReason
-from smarttrade.session.frames import Batch
+from smarttrade.session.frames import FrameBatch
 from smarttrade.session.outbox import Outbox
 from smarttrade.web.access import Access
 from smarttrade.web.server.accept import serve_web
@@ -142,7 +142,7 @@ class Application:
     def post(self, number: int, *, size: int = 0) -> None:
         """The same frame to every session, as the hub does it."""
         data = frame(TEXT, f"candle {number}".encode().ljust(size), masked=False)
-        batch = Batch(data, ((number, data),))
+        batch = FrameBatch(data, ((number, data),))
         for outbox in self.outboxes.values():
             outbox.post(batch)
 

@@ -164,7 +164,7 @@ async def test_intervals_match_as_written_or_as_charts_write_them(asked: str, me
     async with backend(intervals=offered) as server:
         interval = Interval(meant)
         time = interval.floor(BASE)
-        row = candle(0)._replace(open_time=time, read=True)
+        row = candle(0)._replace(open_time=time, from_rest=True)
         await server.history(Series("BTCUSDT", interval), [row])
         answer = await server.get(f"/candles/BTCUSDT/{asked}")
     assert answer.status_code == 200

@@ -201,7 +201,7 @@ async def status_of(server: Backend, **query: Any) -> tuple[list[tuple[str, str]
 
 
 async def test_status_gives_a_page_of_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smarttrade.web.streaming_status.SLICE", 2)
+    monkeypatch.setattr("smarttrade.web.streaming_status.SERIES_PER_QUESTION", 2)
     intervals = [Interval.MINUTE_1, Interval.HOUR_1, Interval.DAY_1]
     async with backend(symbols=["BTCUSDT", "ETHUSDT"], intervals=intervals) as server:
         whole, _ = await status_of(server)

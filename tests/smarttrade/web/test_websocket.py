@@ -546,7 +546,7 @@ async def test_flat_form_before_there_is_history_begins_with_it() -> None:
 
 @pytest.mark.parametrize("spelling", ["1d", "1D"])
 async def test_flat_form_of_another_interval(spelling: str) -> None:
-    row = candle(0)._replace(open_time=BASE // 86_400_000 * 86_400_000, read=True)
+    row = candle(0)._replace(open_time=BASE // 86_400_000 * 86_400_000, from_rest=True)
     async with backend() as server:
         await server.history(ETH, rows(0, 9))
         await server.history(ETH_DAY, [row])

@@ -147,7 +147,7 @@ def test_any_story_in_redis(redis_server: RedisServer, story: list[tuple[str, An
             client.flushall()
         await live_through(
             RedisDatabase(
-                redis_server.url, "test", within=2.0, stream_length=1000, exchange=BINANCE
+                redis_server.url, "test", timeout=2.0, stream_length=1000, exchange=BINANCE
             ),
             story,
         )

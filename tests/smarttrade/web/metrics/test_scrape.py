@@ -147,7 +147,7 @@ async def test_series_are_counted_for_each_shard() -> None:
 
 
 async def test_series_of_several_slices_are_all_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smarttrade.web.metrics.scrape.SLICE", 1)
+    monkeypatch.setattr("smarttrade.web.metrics.scrape.SERIES_PER_QUESTION", 1)
     async with backend() as server:
         found = await scrape(server)
     assert sum(name == "smarttrade_series_ready" for name, _ in found) == 10
