@@ -37,7 +37,7 @@ class Mutant:
     line: int
     kind: str
     text: str
-    """The statement as it is now."""
+    """The statement before."""
     source: str
     """The whole module."""
 
@@ -49,7 +49,7 @@ def mutants(source: str) -> Iterator[Mutant]:
         _, _, change = list(_changes(tree))[number]
         change()
         changed = ast.unparse(ast.fix_missing_locations(tree))
-        yield Mutant(line, kind, _statement(tree, line), changed)
+        yield Mutant(line, kind, _statement(ast.parse(source), line), changed)
 
 
 def _statement(tree: ast.Module, line: int) -> str:

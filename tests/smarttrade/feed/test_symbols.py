@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from smarttrade.feed.symbols import REFUSED_AFTER, SymbolTracker
@@ -92,3 +94,12 @@ def test_what_is_known_already_is_not_restored() -> None:
     symbols = listed()
     symbols.restore({"AUSDT": SymbolDetails("BREAK", None, SymbolState.HALTED, 0.0)})
     assert state(symbols, "AUSDT") is SymbolState.TRADING
+
+
+def test_tick_size_outlives_a_delisting() -> None:
+    symbols = listed()
+    known = SymbolStatus("TRADING", is_trading=True, tick_size=Decimal("0.01"))
+    symbols.update(symbols.configured, {"AUSDT": TRADING, "BUSDT": known}, 2.0)
+    symbols.update(symbols.configured, {"AUSDT": TRADING}, 3.0)
+    assert state(symbols) is SymbolState.DELISTED
+    assert symbols.details["BUSDT"].tick_size == Decimal("0.01")

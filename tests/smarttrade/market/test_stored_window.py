@@ -3,7 +3,7 @@ from __future__ import annotations
 from smarttrade.market.change import UNCHANGED, Change
 from smarttrade.market.gaps import Gap, Missing
 from smarttrade.market.interval import Interval
-from smarttrade.market.stored_window import restore
+from smarttrade.market.stored_window import merge_stored, restore
 from smarttrade.market.window import Window
 from smarttrade.market.window_state import WindowState
 from tests.fakes.candles import at, candle, rows
@@ -59,3 +59,12 @@ def test_forming_candle_that_was_published_over_at_once_is_doubted_when_it_is_re
     restore(fresh, WindowState((candle(0), candle(1, closed=False), candle(2))))
     assert fresh.unfilled == (Missing(at(1), at(2)),)
     assert fresh.gaps() == (Gap(at(1), at(1), "unfilled"),)
+
+
+def test_closed_candle_that_another_process_knew_later_replaces_the_earlier_one() -> None:
+    live = window(*rows(0, 3, closed=True))
+    corrected = candle(1, close=7.0)
+    stored = WindowState((candle(0), corrected, candle(2), candle(3)))
+    assert merge_stored(live, stored).corrections == (corrected,)
+    assert live.candles.find(at(1)) == corrected
+    assert merge_stored(live, stored) == UNCHANGED

@@ -152,3 +152,16 @@ def test_total_is_what_is_held(steps: list[tuple[int, str, int]], is_behind: boo
         pending.drop_all()
     assert memory.total == 0
     assert memory._holders == {}
+
+
+def test_limit_of_the_process_closes_clients_of_every_address_until_they_leave() -> None:
+    process = WaitingBytes(LIMIT)
+    addresses = [WaitingBytes(10 * LIMIT, process) for _ in range(2)]
+    one, other = (Client(address) for address in addresses)
+    one.post(b"1" * 60_000)
+    other.post(b"2" * 55_000)
+    assert (one.outcome, other.outcome) == ("closed", "open")
+    addresses[1].leave(other)
+    last = Client(addresses[0])
+    last.post(b"3" * 50_000)
+    assert (last.outcome, other.outcome) == ("closed", "open")

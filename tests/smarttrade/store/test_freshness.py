@@ -228,6 +228,14 @@ def test_what_follows_stored_candles_is_requested_without_an_update_of_the_strea
     assert questions(store.check_overdue(2 * CONFIRM_TIMEOUT + 1.0, 0.0))
 
 
+def test_stored_candles_are_confirmed_by_what_the_leader_publishes_next() -> None:
+    store = MemoryStore(["BTCUSDT"], [Interval.MINUTE_1])
+    store.restore([(BTC, WindowState((candle(0), candle(1))))], ["BTCUSDT"], 0.0, 0.0)
+    assert overview(store, 1.0).not_ready_reason is not None
+    store.follow([], {}, at(2), 1.0, 0.0)
+    assert overview(store, 1.0).not_ready_reason is None
+
+
 # Siblings, more closely
 
 

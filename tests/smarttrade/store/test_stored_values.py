@@ -28,9 +28,10 @@ from smarttrade.store.database import (
     Lost,
     Written,
 )
+from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.origin import ForeignOrigin
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.redis_format import state_to_text
+from smarttrade.store.redis_format import StoreState, state_to_text
 from smarttrade.store.stored_values import (
     LAST_TIME,
     Damaged,
@@ -383,3 +384,14 @@ def test_decoded_candle_is_what_was_written() -> None:
 def test_database_errors_are_of_one_kind() -> None:
     assert issubclass(Damaged, ValueError)
     assert not issubclass(Damaged, DatabaseUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("places", "populated"), [((0, 1), ()), ((-1,), ()), ((10**9,), ()), ((), (-1,)), ((), (64,))]
+)
+def test_impossible_shards_are_damaged(places: tuple[int, ...], populated: tuple[int, ...]) -> None:
+    state = StoreState(
+        ("BTCUSDT",), (BTC.interval,), FeedStatus(Feed.LIVE, 1.0), {}, places, populated
+    )
+    with pytest.raises(Damaged):
+        state_from_text(state_to_text(state).encode())

@@ -12,6 +12,7 @@ from smarttrade.store.actor import run_store
 from smarttrade.store.exchange_clock import DISTRUST_FOR, ExchangeClock
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import GetOverview, Overview, PutHistory, PutUpdates, StoreMessage
+from smarttrade.store.steady_clock import SteadyClock
 from tests.fakes.candles import BTC, at, candle, rows
 
 HOURS = 8 * 3600.0
@@ -65,3 +66,11 @@ def test_late_events_are_not_believed_for_a_while() -> None:
     assert clock.estimate(101.5) == 1_101_000
     clock.learn(1_102_000, 100.0 + DISTRUST_FOR + 1)
     assert clock.latest == 1_102_000
+
+
+async def test_time_suspended_before_the_start_does_not_count(autojump_clock: MockClock) -> None:
+    slept = HOURS
+    clock = SteadyClock(lambda: slept)
+    assert clock.now() == trio.current_time()
+    slept += 20.0
+    assert clock.now() == trio.current_time() + 20.0
