@@ -220,7 +220,7 @@ class Supervisor:
         error = await slot.collect(self._backoff)
         name, what = slot.child.name, format_error(error)
         if (fatal := fatal_part(error)) is not None:
-            # It is raised to whoever runs the tree, so that is where it is reported.
+            # It is raised to the caller of `run`, which reports it.
             text = "%s: %s failed, which ends the tree: %s"
             self._log(logging.DEBUG, "actor_fatal", text, name, what)
             slot.retire(error)

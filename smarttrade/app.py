@@ -17,8 +17,8 @@
 `ingest` is the same without hub and clients. `gateway` has a `relay` where the others have a
 journal, and no feed: the candles of another process come through Redis.
 
-Candles go down the left side of the tree, one message at a time: stream, store, hub, outboxes.
-Questions go to the store. No actor asks one above it, so there is no circle of waiting actors.
+Candles go one way: stream, store, hub, outboxes. Questions go to the store. The store and the hub
+ask no other actor, and outboxes never wait, so there is no circle of waiting actors.
 """
 
 from __future__ import annotations

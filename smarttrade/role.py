@@ -1,4 +1,4 @@
-"""Which of the service a process is."""
+"""Which part of the service a process runs."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Role(Enum):
 
     @property
     def has_clients(self) -> bool:
-        """Beside operators."""
+        """Besides operators."""
         return self is not Role.INGEST

@@ -15,7 +15,7 @@ from ..store.mismatch import NamespaceMismatch
 from ..store.origin import OwnExchange
 from ..store.probe import redis_answers
 from ..store.redis_address import ClusterAddress, RedisAddress, redis_address
-from ..store.rehearsal import Rehearsed, doubts, rehearse, unfit
+from ..store.redis_smoke_test import CheckedDatabase, doubts, smoke_test, unfit
 from ..store.shards import make_shard
 from ..store.stored_values import Damaged
 from .check_result import CheckResult, Level
@@ -61,8 +61,8 @@ async def _check_shard(settings: Settings, url: str, number: int) -> list[tuple[
     symbols = settings.own_symbols
     if isinstance(address, ClusterAddress):
         symbols = tuple(filter(shard.has, symbols))
-    rehearsed = open_database(part=":check", exchange=OwnExchange("check"))
-    levels = await _try_out(rehearsed, address, len(symbols) * len(settings.intervals))
+    checked = open_database(part=":check", exchange=OwnExchange("check"))
+    levels = await _try_out(checked, address, len(symbols) * len(settings.intervals))
     if all(level is not Level.FAIL for level, _ in levels):
         levels += [(Level.FAIL, text) for text in await _misfits(open_database())]
     return levels
@@ -80,7 +80,7 @@ async def _misfits(stored: Database) -> list[str]:
 
 
 async def _try_out(
-    database: Rehearsed, address: RedisAddress, series: int
+    database: CheckedDatabase, address: RedisAddress, series: int
 ) -> list[tuple[Level, str]]:
     """What works and what does not; an account may be refused INFO and be able to work."""
     info: Mapping[str, Any] = {}
@@ -92,7 +92,7 @@ async def _try_out(
         if "NOPERM" not in str(error) and "NoPermission" not in str(error):
             return [(Level.FAIL, str(error))]
         found.append("INFO is refused: role, memory, eviction and fail-over are not checked")
-    problem = unfit(info, address) or await rehearse(database)
+    problem = unfit(info, address) or await smoke_test(database)
     warnings = [(Level.WARN, doubt) for doubt in found]
     if problem is not None:
         return [*warnings, (Level.FAIL, problem)]

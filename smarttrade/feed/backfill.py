@@ -35,8 +35,8 @@ from .weight import Purpose
 logger = structlog.get_logger("feed.backfill")
 
 MAX_ATTEMPTS = 5
-"""Attempts in a row in which history does not list what the stream reported, until it is read on
-after that and then left to the store."""
+"""Attempts in a row in which history does not list what the stream reported. In the last one, what
+follows is read too; if it is not listed then either, the range is left to the store."""
 
 CHECK_OVERDUE_INTERVAL = 1.0  # seconds
 
@@ -161,32 +161,34 @@ class _Backfill:
         else:
             if self._symbols.accept(symbol, self._wall_clock()):
                 await self._report(symbol)
-            # Nothing, too, is an answer: that there is nothing new.
+            # An empty answer is one as well: there is nothing new.
             await self._store.tell(PutHistory(missing.series, rows, first))
             reached = rows[-1].open_time if rows else None
-            rest = replace(missing, first=reached or first)
+            remaining = replace(missing, first=reached or first)
             if _is_complete(missing, first, reached, len(rows)):
                 self._queue.settle(missing.series, reached)
                 self._count(missing)
             elif len(rows) >= MAX_KLINES:
-                self._queue.resume(rest)
+                self._queue.resume(remaining)
             elif is_last:
-                logger.warning("history_not_listed", series=str(missing.series), first=rest.first)
+                logger.warning(
+                    "history_not_listed", series=str(missing.series), first=remaining.first
+                )
                 await self._give_up(missing)
             else:  # the exchange's history lags behind its stream
-                self._postpone(rest)
+                self._postpone(remaining)
 
     async def _report(self, symbol: str) -> None:
         log_states([symbol], self._symbols)
         await report_symbols(self._symbols, self._store)
 
-    def _postpone(self, rest: CandlesMissing, *, is_reachable: bool = True) -> None:
+    def _postpone(self, remaining: CandlesMissing, *, is_reachable: bool = True) -> None:
         self._queue.postpone(
-            rest, trio.current_time(), chance=random.random(), is_reachable=is_reachable
+            remaining, trio.current_time(), chance=random.random(), is_reachable=is_reachable
         )
 
     async def _give_up(self, missing: CandlesMissing) -> None:
-        """Leave it to the store, which asks again ever later."""
+        """Leave it to the store, which asks again after growing pauses."""
         self._queue.give_up(missing.series, trio.current_time())
         await self._store.tell(HistoryRefused(missing.series))
         self._count(missing)

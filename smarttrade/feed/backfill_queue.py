@@ -129,29 +129,29 @@ class BackfillQueue:
             self._waiting[series] = replace(waiting, first=reached)
         self._schedule(series)
 
-    def resume(self, rest: CandlesMissing) -> None:
-        """A page was read, and `rest` is still missing: it is due at once."""
-        self._end(rest.series)
-        self._records.pop(rest.series, None)
-        self._put_back(rest)
+    def resume(self, remaining: CandlesMissing) -> None:
+        """A page was read, and `remaining` is still missing: it is due at once."""
+        self._end(remaining.series)
+        self._records.pop(remaining.series, None)
+        self._put_back(remaining)
 
     def postpone(
-        self, rest: CandlesMissing, now: float, *, chance: float, is_reachable: bool = True
+        self, remaining: CandlesMissing, now: float, *, chance: float, is_reachable: bool = True
     ) -> None:
-        """The attempt brought nothing, or too little: `rest` is due after a growing pause.
+        """The attempt brought nothing, or too little: `remaining` is due after a growing pause.
 
         `chance` is from 0 to below 1. An attempt while the venue cannot be reached does not count
         towards the ceiling of its series.
         """
-        self._end(rest.series)
-        record = self._records.setdefault(rest.series, _Record())
+        self._end(remaining.series)
+        record = self._records.setdefault(remaining.series, _Record())
         if is_reachable:
-            self._note_fruitless(rest.series, now)
+            self._note_fruitless(remaining.series, now)
             record.due = max(record.due, now + ATTEMPT_BACKOFF.pause(record.fruitless, chance))
         else:
             record.fruitless += 1
             record.due = now + UNREACHABLE_BACKOFF.pause(record.fruitless, chance)
-        self._put_back(rest)
+        self._put_back(remaining)
 
     def give_up(self, series: Series, now: float) -> None:
         """The attempt brought nothing, and its range is dropped until it is requested again."""
@@ -164,10 +164,12 @@ class BackfillQueue:
         self._failing_under_way -= ended.fruitless > 0
         return ended
 
-    def _put_back(self, rest: CandlesMissing) -> None:
-        waiting = self._waiting.get(rest.series)
-        self._waiting[rest.series] = rest if waiting is None else _widest(waiting, rest)
-        self._schedule(rest.series)
+    def _put_back(self, remaining: CandlesMissing) -> None:
+        waiting = self._waiting.get(remaining.series)
+        self._waiting[remaining.series] = (
+            remaining if waiting is None else _widest(waiting, remaining)
+        )
+        self._schedule(remaining.series)
 
     def _note_fruitless(self, series: Series, now: float) -> None:
         record = self._records.setdefault(series, _Record())

@@ -1,6 +1,6 @@
 """Which host of a venue to ask: a circuit breaker for each, as plain code.
 
-What an answer means is the venue's knowledge; what follows from it is this table. Times are in
+The venue knows what an answer means; this table says what follows from it. Times are in
 seconds.
 
     failure      its circuit is open for                              which hosts

@@ -1,4 +1,4 @@
-"""The life of each configured symbol at the venue: plain code.
+"""The state of each configured symbol at the venue: plain code.
 
     listed, and trades                  trading
     listed, and does not trade          halted
@@ -8,7 +8,7 @@
     not listed, and never was           unknown
 
 Each may follow each. That klines are refused says nothing while a symbol does not trade; when it
-trades again, the store asks for them. What follows from it for clients is the store's to say.
+trades again, the store asks for them. The store decides what follows for clients.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class SymbolTracker:
         return True
 
     def fail(self, symbol: str, now: float, wall: float) -> bool:
-        """A request for its klines failed, and nothing else; whether it is refused since.
+        """A request for its klines failed, and not for others; whether it counts as refused now.
 
         `now` is the loop's time, in seconds.
         """

@@ -7,9 +7,9 @@ A venue allows an address so much weight a minute. Two things bound what goes ou
 * What the venue has counted for the address in its current minute, other programs included, stays
   within nine tenths of what it allows. When others use all of that, a twentieth is asked for all
   the same: the venue's limit itself is still not reached then. And one request now and then shows
-  when its minute has ended, so that who comes late gets as much of the next one as who was first.
+  when its minute has ended, so that a program that comes late gets as much of the next one.
 
-Within that, each purpose is sure of a share, and may use what is left. So the start, which could
+Within that, each purpose is guaranteed a share, and may use what is left. So the start, which could
 use everything for minutes, leaves room for a gap that is found meanwhile, and the audit goes on in
 a busy hour. Times are in seconds.
 """
@@ -42,7 +42,7 @@ class Purpose(Enum):
 
 
 SHARES = {Purpose.START: 0.2, Purpose.GAP: 0.1, Purpose.CHECK: 0.1, Purpose.AUDIT: 0.1}
-"""Of the ceiling, that a purpose is sure of. The rest goes to the request that comes first."""
+"""Of the ceiling, guaranteed to a purpose. The rest goes to the request that comes first."""
 
 
 class WeightBudget:
@@ -81,7 +81,7 @@ class WeightBudget:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether others leave less than the start, gaps and the audit are sure of."""
+        """Whether others leave less than what the start, gaps and the audit are guaranteed."""
         needed = self.ceiling * sum(SHARES[each] for each in Purpose if each is not Purpose.CHECK)
         return MAX_COUNTED_SHARE * self.allowed - self.others < needed
 

@@ -1,4 +1,4 @@
-"""What becomes of a window when it takes candles."""
+"""What a window publishes when it takes candles."""
 
 from __future__ import annotations
 

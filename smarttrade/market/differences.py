@@ -1,4 +1,4 @@
-"""What the exchange's history has otherwise than it was published, and putting it right."""
+"""Where the exchange's history differs from what was published, and how that is corrected."""
 
 from __future__ import annotations
 

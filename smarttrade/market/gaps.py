@@ -60,7 +60,7 @@ class KnownGaps:
         return bool(self.holes or self.unfilled)
 
     def set(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
-        """Know these and no others; another window of the series decides about them."""
+        """Replace what is known by what another window of the series knows."""
         self.holes, self.unfilled = list(holes), list(unfilled)
         self.revision += 1
 

@@ -22,7 +22,7 @@ class PublishedCandles:
         self.interval = interval
         self.size = size
         self.is_ready = False
-        """Whether there has been a history, be it empty."""
+        """Whether there has been a history, even an empty one."""
         self.known_gaps = KnownGaps(interval)
         self.candles = CandleBuffer()
 
@@ -104,7 +104,7 @@ class PublishedCandles:
     # -- changing --------------------------------------------------------------------------
 
     def replace_all(self, candles: Iterable[Candle]) -> None:
-        """Have these candles and no others."""
+        """Replace all candles."""
         self.candles = CandleBuffer(candles)
 
     def put_past(self, row: Candle) -> Candle | None:

@@ -13,7 +13,7 @@ from .window_state import Adopted, WindowState, adopted
 def adopt(replica: PublishedCandles, state: WindowState) -> Change:
     """Become equal to another window of this series.
 
-    Published is what differs, in order. It never goes back, though: what is newer here stays.
+    What differs is published, in order. What is newer here stays: nothing goes back.
     """
     incoming = PackedCandles.of(state.candles)
     was_ready, replica.is_ready = replica.is_ready, True

@@ -10,7 +10,7 @@ from .window_state import WindowState
 
 
 def restore(window: Window, state: WindowState) -> Change:
-    """Begin with what was kept elsewhere, unless there is a beginning already.
+    """Take a stored state as the first history, unless there is one already.
 
     Nothing in it is taken for final that was not. What is absent without a reason, or was still
     forming when it was published over, counts as unfilled.
@@ -27,7 +27,7 @@ def merge_stored(window: Window, state: WindowState) -> Change:
     """Take what another process has published of this series and this window lacks.
 
     Of two states of a candle the later one is kept, so no close is undone on either side; of two
-    closed ones, that which was known last. Live candles that follow a gap are buffered.
+    closed ones, the one with the later event time. Live candles that follow a gap are buffered.
     """
     updates: list[Candle] = []
     corrections: list[Candle] = []

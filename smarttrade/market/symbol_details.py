@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class SymbolState(Enum):
-    """Where a symbol is in its life at the exchange. All but `TRADING` may end at any time."""
+    """What the exchange does with a symbol. All but `TRADING` may end at any time."""
 
     TRADING = "trading"
     HALTED = "halted"

@@ -78,7 +78,7 @@ class Window(PublishedCandles):
         self.candles.newest = candle
         if self._buffered and candle.closed:
             return self.advance((candle,))
-        # A state that was read before its event arrived was published then.
+        # The event of a state that REST returned first: that was published then.
         is_known = newest.from_rest and not candle.closed and candle.same_values(newest)
         return UNCHANGED if is_known else Change((candle,))
 
@@ -150,7 +150,7 @@ class Window(PublishedCandles):
     def extend(self, rows: Sequence[Candle]) -> bool:
         """Take rows of the exchange's history that are older than the oldest candle, if any are.
 
-        They are no news: a reader that needs them asks for them. Returns whether there were any.
+        They are not published: a reader that needs them asks. Returns whether there were any.
         """
         oldest = self.oldest
         if oldest is None:
@@ -161,7 +161,7 @@ class Window(PublishedCandles):
         return bool(older)
 
     def take_first(self, rows: Sequence[Candle]) -> Change:
-        """Have this history and no other, and publish all of it."""
+        """Replace all candles by this history, and publish all of it."""
         self.is_ready = True
         certain = up_to_unsettled(rows, self.is_closed)
         self.replace_all(rows)

@@ -58,7 +58,7 @@ class Adopted(NamedTuple):
 
 
 def adopted(mine: PackedCandles, incoming: PackedCandles) -> Adopted:
-    """`incoming` in the place of `mine`, but for what is newer in `mine`: it never goes back."""
+    """`incoming` instead of `mine`, except for what is newer in `mine`: nothing goes back."""
     old = {candle.open_time: candle for candle in mine.differing_from(incoming)}
     newest = mine[-1].open_time if mine else -1
     result = Adopted(CandleBuffer(incoming), [], [])

@@ -9,7 +9,7 @@ import trio
 
 
 class Draining:
-    """Begins once. A session lends its cancel scope instead of waiting in a task of its own.
+    """Begins once. A session registers its cancel scope instead of waiting in a task of its own.
 
     A task is 2.5 KB, and there is a session for each of thousands of clients.
     """
@@ -22,7 +22,7 @@ class Draining:
         return self.begun.is_set()
 
     def set(self) -> None:
-        """Cancel all that is lent; what is lent later is cancelled at once."""
+        """Cancel all registered scopes; one that is registered later is cancelled at once."""
         self.begun.set()
         for scope in self._scopes:
             scope.cancel()

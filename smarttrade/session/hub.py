@@ -1,4 +1,4 @@
-"""Who gets what, and the posting of it. Plain code but for the outboxes, which never wait."""
+"""Which session gets which frames. Plain code but for the outboxes, which never wait."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class SessionProtocol:
         """A list under `subscriptions`, or the request itself for a single one."""
         if request.subscriptions is None:
             if "symbol" in fields or "interval" in fields:
-                parse_entry(fields)  # alone, one that is not understood is a request that is not
+                parse_entry(fields)  # alone, an invalid entry makes the request invalid
                 return [fields]
             raise RequestError("bad_request", "subscriptions, or symbol and interval, are missing")
         count, most = len(request.subscriptions), self.limits.subscriptions

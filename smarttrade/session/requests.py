@@ -82,7 +82,7 @@ def decode(message: str | bytes) -> dict[str, Any]:
 
 
 def request_id(fields: dict[str, Any], *, strict: bool = False) -> Identifier:
-    """What the client calls its request; one that is no such thing is none, unless `strict`."""
+    """The `id` of a request; None instead of an invalid one, which `strict` refuses."""
     identifier = _whole(fields.get("id"))
     if identifier is None or (
         isinstance(identifier, int | str) and not isinstance(identifier, bool)

@@ -1,4 +1,4 @@
-"""The store actor: the only one that touches the windows."""
+"""The store actor: the only one that changes the windows."""
 
 from __future__ import annotations
 

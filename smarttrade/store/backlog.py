@@ -2,10 +2,10 @@
 
 Candles are state, not events: of each candle only the newest state is kept, so what waits is never
 stale, and never more than the windows themselves hold. When so much of a series waits that writing
-its whole window is no dearer, that is noted instead, and costs nothing at all until it is done.
+its whole window costs no more, that is noted instead, and costs nothing at all until it is done.
 
-A standby collects, too, what the leader has not published yet: the first that it writes when it
-takes over.
+A standby also collects what the leader has not published yet, and writes that first when it takes
+over.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ MAX_NAMED = 10  # symbols in a line of the log
 
 
 class FollowedShards:
-    """What is stored of each of so many shards, by number.
+    """What is stored of each shard, by number.
 
     `symbols` are this process's own settings: they stand for the shards of which nothing is known.
     `expected` are symbols and intervals that its operator has set: others are worth a warning.

@@ -1,4 +1,4 @@
-"""How far a series can be believed to be whole and up to date, and when to ask for what it lacks.
+"""Whether a series is complete and up to date, and when to ask for what it lacks.
 
 `now` is the loop's time in seconds, and `time` the exchange's in milliseconds.
 """
@@ -17,7 +17,7 @@ OVERDUE_AFTER = SETTLING_TIME
 asked for: an earlier answer would not be final."""
 
 NOT_READY_AFTER = OVERDUE_AFTER + 5_000
-"""The same until the series counts as standing still: a little for the answer."""
+"""The same until the series is not ready: a little for the answer."""
 
 FIRST_OVERDUE_PAUSE = 5_000
 """Milliseconds of exchange time between the first two such questions."""
@@ -116,7 +116,7 @@ class Freshness:
         return self._ask_at is not None
 
     def ask_later(self, now: float) -> None:
-        """Nothing came of a question: it is asked again, ever later."""
+        """The exchange gave nothing: ask again after a pause, which doubles each time."""
         self._ask_at = now + self._ask_pause
         self._ask_pause = min(2 * self._ask_pause, MAX_REFUSED_PAUSE)
 

@@ -105,7 +105,7 @@ class LiveCandles(Windows):
             state.freshness.settling.begin(certain[-1].open_time, due, now)
 
     def history_refused(self, series: Series, now: float) -> list[Event]:
-        """Nothing came of a question: what is still missing is asked for again, ever later."""
+        """The exchange gave nothing: what is missing is asked for again, after growing pauses."""
         if (state := self._series.get(series)) is not None:
             state.freshness.ask_later(now)
         return []

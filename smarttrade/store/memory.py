@@ -24,8 +24,8 @@ class MemoryStore(LiveCandles, CopiedWindows, ListedSymbols, Checks):
     def revision_of(self, series: Series) -> int | None:
         """Grows with every change of a series; None when there is no such series.
 
-        The only thing that others may read here without asking the actor: it says whether an
-        answer that they keep still holds.
+        The front end reads it without asking the actor, to know whether an answer that it keeps
+        still holds.
         """
         state = self._series.get(series)
         return None if state is None else state.revision

@@ -3,7 +3,7 @@
 It notes the end of the change stream first, reads all windows second, and then follows the stream.
 So nothing is missing, and what comes twice changes nothing. The entries of the stream are
 numbered; where a number is missing, or anything cannot be read, it begins again. It does so, too,
-when the store has failed with something in its hands. What is different then is published to
+when the store has failed while it handled a message. What is different then is published to
 clients like any change, in order.
 
 A fail-over may leave the server alive that it is connected to, and write to another. So while the

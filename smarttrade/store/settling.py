@@ -47,7 +47,7 @@ class Settling:
     def is_waiting(self, now: float) -> bool:
         """Whether a candle has ended, and its final state is waited for.
 
-        Nothing is missing then: it is known for when the answer is final.
+        Nothing is asked for then: it is known when an answer is final.
         """
         # Of most series, most of the time, the first is true.
         return now < self._expires and not self._window.is_closed(self._open_time)

@@ -62,11 +62,11 @@ UPGRADE_REQUIRED = ProblemError(
     headers={"Upgrade": "websocket", "Connection": "Upgrade"},
 )
 
-NOT_KEPT = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def _json(value: Any) -> Response:
-    return Response(encode_json(value), content_type="application/json", headers=NOT_KEPT)
+    return Response(encode_json(value), content_type="application/json", headers=NO_STORE)
 
 
 def _add_catalogue(app: QuartTrio, services: Services) -> None:
@@ -113,14 +113,14 @@ def _add_status(app: QuartTrio, services: Services) -> None:
             simulated=services.is_simulated,
             shards=services.shards,
         )
-        return Response(body, content_type="application/json", headers=NOT_KEPT)
+        return Response(body, content_type="application/json", headers=NO_STORE)
 
     @app.get("/metrics")
     async def scrape() -> Response:
         from .metrics.exposition import CONTENT_TYPE  # not needed by a process without metrics
         from .metrics.scrape import metrics
 
-        return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NOT_KEPT)
+        return Response(await metrics(services), content_type=CONTENT_TYPE, headers=NO_STORE)
 
     @app.get("/system")
     async def system() -> Response:
@@ -158,7 +158,7 @@ def _add_charts(app: QuartTrio, services: Services) -> None:
 
     @app.get("/udf/time")
     async def udf_time() -> Response:
-        return Response(await udf().time(), content_type="text/plain", headers=NOT_KEPT)
+        return Response(await udf().time(), content_type="text/plain", headers=NO_STORE)
 
 
 def _udf(services: Services) -> Udf:

@@ -24,7 +24,7 @@ from .request_target import is_host
 
 
 class Guard(Protocol):
-    """What the sender of a request may."""
+    """What the client of a connection is allowed to do."""
 
     def is_allowed(self, request: RequestInfo) -> bool:
         """Whether a request may be answered; one that may not is left to the application."""

@@ -24,7 +24,7 @@ Listen = Callable[[], Awaitable[Sequence[trio.abc.Listener[Any]]]]
 
 
 class CannotServe(Fatal):
-    """The address to serve on is not to be had; the message says what to do."""
+    """The address to serve on cannot be used; the message says what to do."""
 
 
 class FrontEnd:

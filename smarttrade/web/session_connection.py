@@ -25,7 +25,7 @@ Session = Callable[[Client], Awaitable[None]]
 _SESSION = "session"  # in the state of a scope
 
 
-def leave_session(websocket: Websocket, session: Session) -> None:
+def hand_over_session(websocket: Websocket, session: Session) -> None:
     """Have `session` run with the client once the route has returned; it has been accepted."""
     websocket.scope["state"][_SESSION] = session
 

@@ -15,7 +15,7 @@ from ..session.subscriber import Subscriber
 from ..store.messages import GetCatalogue
 from .problem import ProblemError
 from .services import Services
-from .session_connection import leave_session
+from .session_connection import hand_over_session
 from .store_client import ask
 
 
@@ -40,7 +40,7 @@ async def serve_candles(websocket: Websocket, services: Services) -> None:
         store=services.store,
         draining=services.draining,
     )
-    leave_session(websocket, session)
+    hand_over_session(websocket, session)
 
 
 async def serve_legacy_candles(websocket: Websocket, services: Services, symbol: str) -> None:
@@ -57,7 +57,7 @@ async def serve_legacy_candles(websocket: Websocket, services: Services, symbol:
         counters=services.counters.session,
         draining=services.draining,
     )
-    leave_session(websocket, session)
+    hand_over_session(websocket, session)
 
 
 def _refuse_when_stopping(services: Services) -> None:

@@ -130,7 +130,7 @@ class _Writer:
         self._start()
 
     async def lead_or_follow(self) -> None:
-        """One turn of whichever it is: until leading ends, or until it is worth asking again.
+        """Lead until that ends, or follow until it is time to ask for the lease again.
 
         Raises:
             WrongNamespace: what is stored was never for us.

@@ -26,7 +26,7 @@ HEARTBEAT_INTERVAL = 1.0  # seconds at most, so that followers notice silence
 
 
 class Batches:
-    """Writes one batch after the other, and knows when the next is due if only to show life."""
+    """Writes one batch after the other, and knows when the next is due as a heartbeat."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -51,7 +51,7 @@ class Batches:
         return trio.current_time() >= self._checked_at + HEARTBEAT_INTERVAL
 
     async def write(self, taken: PendingWrites) -> bool:
-        """Write one batch; False when we do not lead any more, or not what we thought."""
+        """Write one batch; False when another one leads, or what was written before is gone."""
         journal, report = self._journal, self._report
         groups = [*self._backlog.groups(taken, journal.lengths), *self._checks(taken)]
         self.note_heartbeat()

@@ -31,7 +31,7 @@ write to Redis, too: 60 series in half a minute, at 2 ms a second."""
 
 
 class Reconciler:
-    """Lets the store have what is stored, and notes in the backlog what differs.
+    """Gives the store what is stored, and notes in the backlog what differs.
 
     It goes on in steps, between which a leader writes what is live, and a standby follows.
     """
@@ -64,7 +64,7 @@ class Reconciler:
         self.is_done, self.is_leading = False, leading
 
     def end(self) -> None:
-        """What has not been read need not be."""
+        """Stop: what has not been read is left out."""
         self.is_done = True
 
     async def step(self) -> None:

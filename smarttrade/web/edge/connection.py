@@ -1,4 +1,4 @@
-"""One connection, spoken by Hypercorn's HTTP/1.1 and WebSocket code; what that leaves open, closed.
+"""One connection: Hypercorn parses HTTP/1.1 and WebSocket; here is what it leaves without a limit.
 
 Hypercorn stays the one that parses and answers. Its `TCPServer`, which owns a connection's tasks
 and transport, is replaced by `Connection`; nothing is patched, all is handed in or subclassed:

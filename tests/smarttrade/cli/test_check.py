@@ -19,7 +19,7 @@ from smarttrade.settings import Settings
 from smarttrade.settings.sources import Loaded
 from smarttrade.simulator import Exchange, serve_exchange
 from smarttrade.store.redis_address import redis_address
-from smarttrade.store.rehearsal import unfit
+from smarttrade.store.redis_smoke_test import unfit
 from smarttrade.store.shards import shard_of
 from tests.fakes.redis_cluster import running_cluster
 from tests.fakes.redis_sentinel import running_sentinels

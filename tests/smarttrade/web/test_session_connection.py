@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from smarttrade.session.actor import Client
 from smarttrade.web.edge.app_queue import AppQueue
-from smarttrade.web.session_connection import SessionConnection, leave_session
+from smarttrade.web.session_connection import SessionConnection, hand_over_session
 
 GONE: Any = {"type": "websocket.disconnect", "code": 1006}
 
@@ -79,7 +79,7 @@ class Session:
         itself: Websocket = websocket._get_current_object()  # type: ignore[attr-defined]
         self.quart = weakref.ref(itself)
         await itself.accept()
-        leave_session(itself, self.run)
+        hand_over_session(itself, self.run)
 
     async def run(self, client: Client) -> None:
         try:

@@ -16,14 +16,14 @@ from ..market.series import Series
 from .database import Batch, Database, DatabaseUnavailable, Group, Leading, Written
 from .redis_address import ClusterAddress, RedisAddress
 
-SERIES = Series("REHEARSAL", Interval.MINUTE_1)
+SERIES = Series("SMOKETEST", Interval.MINUTE_1)
 CANDLE = Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True)
 LEASE = 5.0  # seconds
 MIN_VERSION = (6, 2)
 BYTES_PER_SERIES = 94_000  # measured: docs/operations.md, "Redis"
 
 
-class Rehearsed(Database, Protocol):
+class CheckedDatabase(Database, Protocol):
     async def server_info(self) -> Mapping[str, Any]:
         """What the server says about itself."""
 
@@ -34,9 +34,9 @@ class Rehearsed(Database, Protocol):
         """Delete everything in the namespace, windows of these series included."""
 
 
-async def rehearse(database: Rehearsed) -> str | None:
+async def smoke_test(database: CheckedDatabase) -> str | None:
     """The first thing that the server refuses, with its words; None when all works."""
-    for step, run in _Rehearsal(database).steps().items():
+    for step, run in _SmokeTest(database).steps().items():
         try:
             await run()
         except DatabaseUnavailable as error:
@@ -44,8 +44,8 @@ async def rehearse(database: Rehearsed) -> str | None:
     return None
 
 
-class _Rehearsal:
-    def __init__(self, database: Rehearsed) -> None:
+class _SmokeTest:
+    def __init__(self, database: CheckedDatabase) -> None:
         self._database = database
         self._name = f"check-{secrets.token_hex(4)}"
         self._epoch = 0
