@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import time
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.benchmarks.exchange import SeriesFeed, frame
+from tests.benchmarks.exchange import Exchange, SeriesFeed, frame
 from tests.benchmarks.load import Counter, Reader, Updates
 from tests.benchmarks.processes import family
 
@@ -99,3 +101,38 @@ def test_descendants_of_a_process_are_measured_with_it() -> None:
         child = int(shell.stdout.readline())
         assert family(shell.pid) == [shell.pid, child]
         subprocess.run(["kill", str(child)], check=True)
+
+
+class Recorder:
+    """A connection to the exchange, with ten symbols, that notes when it is written to."""
+
+    def __init__(self) -> None:
+        names = [f"COIN{number}USDT" for number in range(10)]
+        self.feeds = {name: [SeriesFeed(name, "1m")] for name in names}
+        self.moments: list[float] = []
+
+    def write(self, data: bytes) -> None:
+        self.moments.append(time.monotonic())
+
+
+async def moments_after_a_pause(gap: float) -> list[float]:
+    exchange = Exchange(10 * gap, gap, 0.0, 6000, 1.0)
+    stream: Any = Recorder()
+    exchange.streams.add(stream)
+    sending = asyncio.create_task(exchange.send_for_ever())
+    await asyncio.sleep(gap / 2)
+    exchange.answer("/pause")
+    before = len(stream.moments)
+    await asyncio.sleep(6 * gap)
+    assert len(stream.moments) == before
+    exchange.answer("/resume")
+    while len(stream.moments) < before + 6:
+        await asyncio.sleep(gap)
+    sending.cancel()
+    found: list[float] = stream.moments[before:]
+    return found
+
+
+def test_exchange_makes_up_for_nothing_after_a_pause() -> None:
+    moments = asyncio.run(moments_after_a_pause(gap=0.1))
+    assert moments[5] - moments[0] > 0.4
