@@ -11,7 +11,8 @@ which lags while its stream does. What is later is not the exchange's, and never
 LOCAL_TOLERANCE = 86_400_000
 """Milliseconds by which something stored may be later than the local clock, while the exchange does
 not say what its own shows. Clocks of machines are hours off at times; one that is a day off holds
-back what is stored until the exchange answers."""
+back what is stored until the exchange answers. Also by which an entry of the change stream may be
+later than both what earlier ones lead to and the local clock: an exchange may be faster."""
 
 LATE_AFTER = 5_000
 """Milliseconds behind the estimate from which on an event proves nothing after a suspend: it may
@@ -30,6 +31,15 @@ def latest_credible(exchange_time: int, wall: float) -> int:
     if exchange_time:
         return exchange_time + FUTURE_TOLERANCE
     return int(wall * 1000) + LOCAL_TOLERANCE
+
+
+def is_credible_entry(time: int, expected: int, wall: float) -> bool:
+    """Whether an entry of the change stream may be of `time`.
+
+    `expected` is the exchange's time by what was known before, 0 while that is unknown; both in ms.
+    `wall` is the local clock, in seconds since the epoch.
+    """
+    return not expected or time <= max(expected, int(wall * 1000)) + LOCAL_TOLERANCE
 
 
 class ExchangeClock:

@@ -29,6 +29,7 @@ from ..market.series import Series
 from ..market.window_state import SeriesNotes
 from .database import Database, DatabaseUnavailable, ForeignFormat, Position, StoredWindow
 from .events import Published
+from .exchange_clock import is_credible_entry
 from .feed import Feed, FeedStatus
 from .followed_shards import FollowedShards
 from .messages import (
@@ -105,7 +106,7 @@ async def run_relay(
             has_started = True
             task_status.started()
 
-    relay = _Relay(database, store, report, feed, shards, reconnects, start)
+    relay = _Relay(database, store, report, feed, shards, reconnects, start, wall_clock)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.watch)
@@ -219,6 +220,7 @@ class _Relay:
         shards: FollowedShards,
         reconnects: _Reconnects,
         start: Callable[[], None],
+        wall_clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._shards = shards
@@ -227,9 +229,12 @@ class _Relay:
         self._feed = feed
         self._reconnects = reconnects
         self._start = start
+        self._wall_clock = wall_clock
         self._after = "0-0"
         self._seq = 0
         self._time = 0
+        """What the exchange's clock showed when the leader wrote last, in ms."""
+        self._time_known_at = 0.0
         self._origin = ""
         self._catalogue: tuple[object, object] | None = None
         self._store_failures = store.failures
@@ -248,6 +253,7 @@ class _Relay:
         if state is None or position.origin is None:
             raise DatabaseUnavailable("nothing has been written yet; does an ingest run?")
         self._after, self._seq, self._time = position.after, position.seq, position.time
+        self._time_known_at = trio.current_time()
         self._origin, self._catalogue = position.origin, _catalogue(state)
         self._loaded.clear()
         self._damaged.clear()
@@ -322,13 +328,21 @@ class _Relay:
                     raise FellBehind(f"entry {entry.seq} follows {self._seq}")
                 if entry.origin != self._origin:
                     raise FellBehind(f"candles of {entry.origin} follow those of {self._origin}")
+                self._learn_time(entry.time)
                 self._after, self._seq = name, entry.seq
-                self._time = max(self._time, entry.time)
             if entries:
                 await self._take([entry for _, entry in entries])
             elif self._feed.silence > ENTRY_TIMEOUT:
                 self._reconnects.connect_if_due(self._feed.silence)
                 await self._check_stream()
+
+    def _learn_time(self, time: int) -> None:
+        now = trio.current_time()
+        expected = self._time and self._time + int(1000 * (now - self._time_known_at))
+        if not is_credible_entry(time, expected, self._wall_clock()):
+            raise FellBehind(f"an entry is from the future: {time} when it is about {expected}")
+        if time > self._time:
+            self._time, self._time_known_at = time, now
 
     async def _check_stream(self) -> None:
         """After a silence: whether the stream is still the one that we follow."""

@@ -18,6 +18,7 @@ from ...market.candle import Candle
 from ...market.series import Series
 from ..database import ForeignFormat, Position
 from ..events import Published
+from ..exchange_clock import is_credible_entry
 from ..messages import PutUpdates, StoreMessage, TakeCorrections
 from ..redis_format import Entry
 from ..stored_values import Damaged
@@ -122,6 +123,11 @@ class Standby:
         exchange = self._journal.database.exchange
         for name, entry in entries:
             if entry.seq != self._seq + 1:  # some are gone that were not read
+                self.end()
+                return 0
+            expected = self._journal.memory.exchange_time(trio.current_time())
+            if not is_credible_entry(entry.time, expected, self._journal.wall_clock()):
+                logger.warning("damaged_entry", damage=f"an entry is from the future: {entry.time}")
                 self.end()
                 return 0
             self._after, self._seq = name, entry.seq

@@ -9,13 +9,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from smarttrade.store.events import Published
 from smarttrade.store.feed import Feed, FeedStatus
 from smarttrade.store.messages import (
+    CheckOverdue,
     CorrectCandles,
     ReportFeed,
 )
+from smarttrade.store.redis_format import SeriesChange
 from smarttrade.store.redis_report import RedisRole
-from tests.fakes.candles import BTC, ETH, candle, rows
+from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.database import VirtualDatabase, VirtualRedis
 from tests.fakes.journals import Process, running
 from tests.smarttrade.store.gateways import (
@@ -74,6 +77,52 @@ async def test_silence_is_reported_and_reads_go_on(who: str, autojump_clock: Moc
             candle(6),
             candle(7, closed=False),
         ]
+
+
+def forge_entry(server: VirtualRedis, *, days: int) -> None:
+    """Something else writes an entry of the future, of which time and candle agree."""
+    name, last = server.contents.changes[-1]
+    forged = Published(BTC, candle(days * 1440), False)
+    change = SeriesChange(BTC, False, (forged,), None)
+    entry = last._replace(seq=last.seq + 1, time=at(days * 1440) + 60_000, changes=(change,))
+    server.contents.changes.append((f"{int(name.partition('-')[0]) + 1}-0", entry))
+    server.contents.names += 1
+    server.changed.set()
+    server.changed = trio.Event()
+
+
+async def test_entry_from_the_future_is_not_followed(autojump_clock: MockClock) -> None:
+    server = VirtualRedis()
+    gateway = Gateway(server)
+    async with following(server, gateway) as leader:
+        await leader.update(candle(5), candle(6, closed=False))
+        await trio.sleep(0.1)
+        forge_entry(server, days=3)
+        await trio.sleep(1)
+        assert gateway.candles()[-1] == candle(6, closed=False)
+        await leader.update(candle(6), candle(7, closed=False))
+        await trio.sleep(1)
+        assert_same(gateway, leader)
+        assert_in_order(gateway.published())
+        assert gateway.report.fell_behind == 1
+
+
+async def test_standby_does_not_take_an_entry_from_the_future(autojump_clock: MockClock) -> None:
+    server = VirtualRedis()
+    standby = Process(server)
+    async with following(server) as leader, running(standby):
+        await standby.history(BTC, rows(0, 5))
+        await leader.update(candle(5), candle(6, closed=False))
+        await trio.sleep(0.1)
+        await standby.update(candle(5), candle(6, closed=False))
+        await trio.sleep(1)
+        forge_entry(server, days=3)
+        for _ in range(10):
+            await trio.sleep(1)
+            await standby.store.tell(CheckOverdue())
+        state = standby.memory.state_of(BTC)
+        assert state is not None
+        assert state.candles[-1].open_time == at(6)
 
 
 class NamedLink(VirtualDatabase):
