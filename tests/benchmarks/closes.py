@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -37,6 +38,8 @@ READY_TIMEOUT = 600.0  # seconds
 BETWEEN_KILLS = 20.0  # seconds
 AFTER_TURN = 0.3  # seconds after which the leader is killed: a part of the closes is written
 CONNECT_AT_ONCE = 20
+PASSED_ON = ("SMARTTRADE_LEASE_TTL", "SMARTTRADE_STALE_AFTER", "SMARTTRADE_REDIS_TIMEOUT")
+"""Of the environment, to the measured processes: on a busy machine the defaults are too short."""
 
 Close = tuple[int, bytes]
 """Open time in seconds, and the candle as it was sent."""
@@ -110,6 +113,7 @@ class Deployment:
             SMARTTRADE_SYMBOLS=self._symbols,
             SMARTTRADE_INTERVALS=",".join(INTERVALS),
             SMARTTRADE_MAX_CONNECTIONS_PER_IP="10000",
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         )
         self._stack.callback(program.kill)
         return program.start()
@@ -145,17 +149,24 @@ def _until(program: Program, target: str, is_good: Any) -> None:
     raise TimeoutError(f"{target} of {program.log.name}: {program.log.read_text()[-2000:]}")
 
 
-def _has_role(name: str) -> Any:
-    return lambda answer: answer["store"]["role"] == name
+def _leader(ingests: Sequence[Program]) -> Program:
+    """Wait for the one that leads."""
+    deadline = time.monotonic() + READY_TIMEOUT
+    while time.monotonic() < deadline:
+        for program in ingests:
+            if json.loads(_get(program, "/system"))["store"]["role"] == "leading":
+                return program
+        time.sleep(0.2)
+    raise TimeoutError("none leads")
 
 
 async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[str]) -> bool:
-    leader = deployment.start("ingest")
-    _until(leader, "/ready", lambda _: True)
-    print("the leader is ready", flush=True)
-    standby = deployment.start("ingest")
+    ingests = [deployment.start("ingest") for _ in range(kills + 1)]
+    for program in ingests:
+        _until(program, "/ready", lambda _: True)
+    print(f"{len(ingests)} ingests are ready", flush=True)
     gateways = [deployment.start("gateway") for _ in range(GATEWAYS)]
-    for program in (standby, *gateways):
+    for program in gateways:
         _until(program, "/ready", lambda _: True)
     wanted = [f"{symbol} {interval}" for symbol in symbols for interval in INTERVALS_OF_CLIENTS]
     readers = await _connect(count, wanted, [gateway.port for gateway in gateways])
@@ -163,13 +174,13 @@ async def run(deployment: Deployment, count: int, kills: int, symbols: Sequence[
     for number in range(kills):
         await asyncio.sleep(BETWEEN_KILLS)
         await deployment.turn_of_minute()
+        leader = _leader(ingests)
         leader.kill()
+        ingests.remove(leader)
         killed_at = time.monotonic()
-        await asyncio.to_thread(_until, standby, "/system", _has_role("leading"))
+        await asyncio.to_thread(_leader, ingests)
         seconds = time.monotonic() - killed_at
         print(f"kill {number + 1}: another leads {seconds:.1f} s later", flush=True)
-        leader, standby = standby, deployment.start("ingest")
-        await asyncio.to_thread(_until, standby, "/ready", lambda _: True)
     await asyncio.sleep(BETWEEN_KILLS)
     truth = {series: await asyncio.to_thread(deployment.truth, series) for series in wanted}
     until = {series: max(known) for series, known in truth.items()}
