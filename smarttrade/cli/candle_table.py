@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 
-class Candle(msgspec.Struct, frozen=True):
+class CandleRow(msgspec.Struct, frozen=True):
     time: int
     """Seconds since the epoch."""
     open: float
@@ -33,7 +33,7 @@ class Table:
         self._price = Column()
         self._volume = Column()
 
-    def row(self, candle: Candle, state: str) -> str:
+    def row(self, candle: CandleRow, state: str) -> str:
         prices = (candle.open, candle.high, candle.low, candle.close)
         for price in prices:
             self._price.fit(price)

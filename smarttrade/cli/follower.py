@@ -18,7 +18,7 @@ from ..feed.dial import Dial
 from ..feed.errors import StreamDown
 from ..feed.websocket_client import WebSocket, run_connection
 from ..session.errors import CloseCode
-from .candle_table import Candle
+from .candle_table import CandleRow
 from .error_text import root_cause_text
 from .messages import printable
 from .tail_output import Output, SeriesName
@@ -53,8 +53,8 @@ class _Message(msgspec.Struct):
     type: str
     symbol: str = ""
     interval: str = ""
-    candle: Candle | None = None
-    candles: Sequence[Candle] = ()
+    candle: CandleRow | None = None
+    candles: Sequence[CandleRow] = ()
     closed: bool = False
     corrected: bool = False
     truncated: bool = False
@@ -101,7 +101,7 @@ class Follower:
         self._left = inf if count is None else count
         self._given_timeout = timeout
         self._was_connected = False
-        self._newest: dict[SeriesName, tuple[Candle, bool]] = {}
+        self._newest: dict[SeriesName, tuple[CandleRow, bool]] = {}
         self._feed = "live"
         self._simulated = False
         self._failures = 0
@@ -214,7 +214,7 @@ class Follower:
             is_closed = message.closed or place < len(message.candles)
             self._print(series, candle, is_closed, corrected=False)
 
-    def _print(self, series: SeriesName, candle: Candle, closed: bool, corrected: bool) -> None:  # noqa: FBT001
+    def _print(self, series: SeriesName, candle: CandleRow, closed: bool, corrected: bool) -> None:  # noqa: FBT001
         """Print what is new: a snapshot after a reconnect begins with candles printed before."""
         if self._left == 0:
             return

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from .candle_table import Candle, Table
+from .candle_table import CandleRow, Table
 from .messages import print_message
 
 
@@ -18,7 +18,7 @@ class SeriesName(NamedTuple):
 
 
 class Output(Protocol):
-    def candle(self, series: SeriesName, candle: Candle, state: str) -> None:
+    def candle(self, series: SeriesName, candle: CandleRow, state: str) -> None:
         """Print an update; `state` is `forming`, `closed` or `corrected`."""
 
     def notice(self, text: str, **event: Any) -> None:
@@ -32,7 +32,7 @@ class TableOutput:
         self._names_series = names_series
         self._tables: dict[SeriesName, Table] = {}
 
-    def candle(self, series: SeriesName, candle: Candle, state: str) -> None:
+    def candle(self, series: SeriesName, candle: CandleRow, state: str) -> None:
         row = self._tables.setdefault(series, Table()).row(candle, state)
         name = f"{series.symbol:<10} {series.interval:<3}  " if self._names_series else ""
         print(name + row, flush=True)
@@ -47,7 +47,7 @@ class JsonOutput:
     Candles are as on the WebSocket; notices are `status` (of the feed) and `connection`.
     """
 
-    def candle(self, series: SeriesName, candle: Candle, state: str) -> None:
+    def candle(self, series: SeriesName, candle: CandleRow, state: str) -> None:
         closed, corrected = state != "forming", state == "corrected"
         self._print("candle", **series._asdict(), candle=candle, closed=closed, corrected=corrected)
 
@@ -66,7 +66,7 @@ class CsvOutput:
     def __init__(self) -> None:
         self._print(self.HEADER)
 
-    def candle(self, series: SeriesName, candle: Candle, state: str) -> None:
+    def candle(self, series: SeriesName, candle: CandleRow, state: str) -> None:
         self._print((*series, *msgspec.structs.astuple(candle), state))
 
     def notice(self, text: str, **event: Any) -> None:  # noqa: ARG002

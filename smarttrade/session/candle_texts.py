@@ -24,7 +24,7 @@ def candle_text(candle: Candle) -> bytes:
     The shortest decimal that reads back as the same float64 is the exchange's own.
     """
     time, open_, high, low, close, volume = candle[:6]
-    return _encode(messages.Candle(time // 1000, open_, high, low, close, volume))
+    return _encode(messages.JsonCandle(time // 1000, open_, high, low, close, volume))
 
 
 @dataclass(frozen=True, slots=True)

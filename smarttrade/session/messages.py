@@ -30,7 +30,7 @@ Simulated = Annotated[
 ]
 
 
-class Candle(Struct, frozen=True):
+class JsonCandle(Struct, frozen=True):
     """One bar; the newest one of a series may still form."""
 
     time: OpenTime
@@ -77,7 +77,7 @@ class SubscriptionError(Struct, frozen=True):
     message: Annotated[str, Meta(description="A sentence for people.")]
 
 
-class Subscribed(Struct, frozen=True, tag_field="type", tag="subscribed"):
+class SubscribedMessage(Struct, frozen=True, tag_field="type", tag="subscribed"):
     """Answers `subscribe`, `unsubscribe` and `list`."""
 
     id: Annotated[Identifier, Meta(description="That of the request.")]
@@ -87,31 +87,31 @@ class Subscribed(Struct, frozen=True, tag_field="type", tag="subscribed"):
     errors: list[SubscriptionError]
 
 
-class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
+class SnapshotMessage(Struct, frozen=True, tag_field="type", tag="snapshot"):
     """A series at the instant from which on its changes are sent."""
 
     symbol: Symbol
     interval: IntervalName
-    candles: Annotated[list[Candle], Meta(description="Oldest first.", max_length=1000)]
+    candles: Annotated[list[JsonCandle], Meta(description="Oldest first.", max_length=1000)]
     closed: Annotated[bool, Meta(description="Whether the last candle is final.")]
     truncated: Annotated[
         bool, Meta(description="The server's window no longer reaches back to `since`.")
     ]
 
 
-class CandleUpdate(Struct, frozen=True, tag_field="type", tag="candle"):
+class CandleMessage(Struct, frozen=True, tag_field="type", tag="candle"):
     """A new state of one candle."""
 
     symbol: Symbol
     interval: IntervalName
-    candle: Candle
+    candle: JsonCandle
     closed: Annotated[bool, Meta(description="Whether it is final.")]
     corrected: Annotated[
         bool, Meta(description="It repairs the past; there only when it is true.")
     ] = False
 
 
-class Status(Struct, frozen=True, tag_field="type", tag="status"):
+class StatusMessage(Struct, frozen=True, tag_field="type", tag="status"):
     """How the exchange's stream does: after `welcome`, and at every change."""
 
     feed: Annotated[
@@ -175,11 +175,11 @@ class LegacyCandle(Struct, frozen=True):
 
 Message = (
     Welcome
-    | Status
+    | StatusMessage
     | SymbolUpdate
-    | Subscribed
-    | Snapshot
-    | CandleUpdate
+    | SubscribedMessage
+    | SnapshotMessage
+    | CandleMessage
     | Heartbeat
     | Pong
     | Error

@@ -24,7 +24,7 @@ from .messages import (
     Identifier,
     Pong,
     SessionLimitsInfo,
-    Subscribed,
+    SubscribedMessage,
     SubscriptionError,
     Welcome,
 )
@@ -235,7 +235,7 @@ class SessionProtocol:
         return series if series in self.subscribed else None
 
     def _subscribed_frame(self, identifier: Identifier, errors: list[SubscriptionError]) -> bytes:
-        return message_frame(Subscribed(identifier, series_names(self.subscribed), errors))
+        return message_frame(SubscribedMessage(identifier, series_names(self.subscribed), errors))
 
 
 def _entry_error(entry: Any, error: RequestError) -> SubscriptionError:

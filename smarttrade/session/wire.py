@@ -16,7 +16,15 @@ from ..market.series import Series
 from ..market.symbol_details import SymbolDetails
 from ..store.feed import FeedStatus
 from .candle_texts import CandleTexts, candle_text
-from .messages import Error, Heartbeat, LegacyCandle, Message, SeriesName, Status, SymbolUpdate
+from .messages import (
+    Error,
+    Heartbeat,
+    LegacyCandle,
+    Message,
+    SeriesName,
+    StatusMessage,
+    SymbolUpdate,
+)
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -93,7 +101,7 @@ def legacy_frame(series: Series, candle: Candle) -> bytes:
 
 @lru_cache(64)
 def status_frame(status: FeedStatus) -> bytes:
-    return message_frame(Status(status.feed.value, round(status.since, 3)))
+    return message_frame(StatusMessage(status.feed.value, round(status.since, 3)))
 
 
 def withdrawn_frame(series: Series) -> bytes:

@@ -47,7 +47,7 @@ BUFFER_TIMEOUT = 5.0
 one request; when the exchange does not give it, stale charts would be worse than a gap that is
 reported and filled later."""
 
-CLOSE_TIMEOUT = 1.0
+CLOSING_EVENT_TIMEOUT = 1.0
 """The same while history is not final: then they wait for the stream's closing event alone, which
 usually comes before any later candle."""
 
@@ -166,7 +166,7 @@ class Freshness:
         elif self._buffered_since is None:
             self._buffered_since = now
         else:
-            limit = CLOSE_TIMEOUT if self.settling.is_waiting(now) else BUFFER_TIMEOUT
+            limit = CLOSING_EVENT_TIMEOUT if self.settling.is_waiting(now) else BUFFER_TIMEOUT
             return now > self._buffered_since + limit
         return False
 

@@ -20,7 +20,7 @@ from .cors import Cors
 from .fast_path import FAST_PATH, CandleFastPath
 from .pages import add_chart, add_inspection
 from .problem import ProblemError
-from .response_schemas import Health, Intervals, Ready, Symbols
+from .response_schemas import Health, IntervalList, Ready, SymbolList
 from .schemas.documents import add_documents
 from .services import Services
 from .session_connection import SessionConnection
@@ -79,12 +79,12 @@ def _add_catalogue(app: QuartTrio, services: Services) -> None:
         with_details = DETAILS.read(request.args)
         catalogue = await ask(services.store, GetCatalogue)
         details = symbol_details(catalogue) if with_details else None
-        return _json(Symbols(list(catalogue.symbols), details))
+        return _json(SymbolList(list(catalogue.symbols), details))
 
     @app.get("/intervals")
     async def intervals() -> Response:
         catalogue = await ask(services.store, GetCatalogue)
-        return _json(Intervals([interval.value for interval in catalogue.intervals]))
+        return _json(IntervalList([interval.value for interval in catalogue.intervals]))
 
     @app.get("/candles/<symbol>/<interval>")
     async def candles(symbol: str, interval: str) -> Response:

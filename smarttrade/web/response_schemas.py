@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from ..session.messages import Candle, IntervalName, Simulated, Symbol
+from ..session.messages import IntervalName, JsonCandle, Simulated, Symbol
 
 Milliseconds = Annotated[int, Meta(description="Since the epoch.", ge=0)]
 Seconds = Annotated[float, Meta(description="Since the epoch, by the server's clock.")]
@@ -41,7 +41,7 @@ class SymbolInfo(Struct, frozen=True):
     decimals: Annotated[int | None, Meta(description="Digits after the point of a price.")]
 
 
-class Symbols(Struct, frozen=True, omit_defaults=True):
+class SymbolList(Struct, frozen=True, omit_defaults=True):
     """The configured symbols that the exchange lists."""
 
     symbols: list[Symbol]
@@ -50,7 +50,7 @@ class Symbols(Struct, frozen=True, omit_defaults=True):
     ] = None
 
 
-class Intervals(Struct, frozen=True):
+class IntervalList(Struct, frozen=True):
     """Which intervals there are of each symbol."""
 
     intervals: list[IntervalName]
@@ -67,12 +67,12 @@ class Gap(Struct, frozen=True):
     ]
 
 
-class CandlesPage(Struct, frozen=True):
+class CandlePage(Struct, frozen=True):
     """Some of a series' candles, as they were at one instant."""
 
     symbol: Symbol
     interval: IntervalName
-    candles: Annotated[list[Candle], Meta(description="Oldest first.", max_length=1000)]
+    candles: Annotated[list[JsonCandle], Meta(description="Oldest first.", max_length=1000)]
     closed: Annotated[bool, Meta(description="Whether the last candle is final.")]
     as_of: Annotated[
         Milliseconds,

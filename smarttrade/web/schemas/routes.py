@@ -85,7 +85,7 @@ ENDPOINTS = {
     "candles": Endpoint(
         CANDLES,
         "The newest candles of a series, or those before a time.",
-        response_schemas.CandlesPage,
+        response_schemas.CandlePage,
         other_media=("text/csv",),
         parameters=(SYMBOL, INTERVAL, LIMIT, BEFORE, FORMAT),
         problems=(400, 404),
@@ -93,11 +93,11 @@ ENDPOINTS = {
     "symbols": Endpoint(
         CANDLES,
         "Which symbols there are.",
-        response_schemas.Symbols,
+        response_schemas.SymbolList,
         parameters=(DETAILS,),
         problems=(400,),
     ),
-    "intervals": Endpoint(CANDLES, "Which intervals there are.", response_schemas.Intervals),
+    "intervals": Endpoint(CANDLES, "Which intervals there are.", response_schemas.IntervalList),
     "status": Endpoint(
         OPERATIONS,
         "Every series at a glance.",

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 import trio_websocket
 
-from smarttrade.cli.candle_table import Candle, Table
+from smarttrade.cli.candle_table import CandleRow, Table
 from smarttrade.cli.follower import FIRST_TIMEOUT, Follower
 from smarttrade.cli.tail import endpoint
 from smarttrade.cli.tail_output import CsvOutput, JsonOutput, Output, SeriesName, TableOutput
@@ -446,11 +446,11 @@ async def test_absurd_times_are_printed_as_they_are(
 
 def test_rows_are_aligned_and_nothing_is_rounded() -> None:
     table = Table()
-    price = Candle(HOUR, 96466.11, 96495.52, 96440.0, 96440.0, 6.6158)
+    price = CandleRow(HOUR, 96466.11, 96495.52, 96440.0, 96440.0, 6.6158)
     assert table.row(price, "forming") == (
         "2024-11-30 23:00:00  96466.11  96495.52  96440.00  96440.00  6.6158  forming"
     )
-    tiny = Candle(HOUR, 1e-08, 1.2e-07, 1e-08, 1e-08, 123456789.0)
+    tiny = CandleRow(HOUR, 1e-08, 1.2e-07, 1e-08, 1e-08, 123456789.0)
     assert table.row(tiny, "closed").split() == [
         *("2024-11-30", "23:00:00", "0.00000001", "0.00000012", "0.00000001", "0.00000001"),
         *("123456789.0000", "closed"),

@@ -22,7 +22,7 @@ from smarttrade.session.hub import PING_FRAME, Hub
 from smarttrade.session.hub_actor import FLUSH_CPU_SHARE, MAX_FLUSH_PAUSE, run_hub
 from smarttrade.session.hub_counters import HubCounters
 from smarttrade.session.legacy_order import LegacyOrder
-from smarttrade.session.messages import Subscribed
+from smarttrade.session.messages import SubscribedMessage
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.session.subscriber import Subscriber
 from smarttrade.session.wire import message_frame
@@ -43,7 +43,7 @@ from tests.fakes.candles import BTC, BTC_HOUR, ETH, at, candle, rows
 from tests.fakes.frames import Message
 from tests.fakes.outboxes import RecordingOutbox
 
-ACK = message_frame(Subscribed(1, [], []))
+ACK = message_frame(SubscribedMessage(1, [], []))
 
 
 class Client:

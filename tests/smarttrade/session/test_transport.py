@@ -33,7 +33,7 @@ async def test_an_aborted_socket_is_reset() -> None:
     await listener.aclose()
 
 
-class SocketClientThatCounts(SocketClient):
+class CountingSocketClient(SocketClient):
     """Remembers how much it was offered each time."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class SocketClientThatCounts(SocketClient):
 
 
 async def test_socket_is_offered_one_chunk_at_a_time() -> None:
-    client = SocketClientThatCounts()
+    client = CountingSocketClient()
     outbox = outbox_for(client)
     outbox.post_once(bytes(2 * CHUNK + 5))
     client.read()

@@ -250,7 +250,7 @@ async def test_listed_series_are_answered_once_the_exchange_has_listed_them() ->
 # Crashes
 
 
-class Stumbling(MemoryStore):
+class FailingStore(MemoryStore):
     """Fails at the next page that is asked for, and at history of ETH."""
 
     stumbles = 1
@@ -284,14 +284,14 @@ async def supervised(world: World) -> AsyncIterator[World]:
 
 
 async def test_crash_while_a_question_is_answered_answers_it(autojump_clock: MockClock) -> None:
-    async with supervised(World(memory=Stumbling(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
+    async with supervised(World(memory=FailingStore(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
         with trio.fail_after(0.1), pytest.raises(ActorDied):
             await world.page()
         assert await world.page() is PageUnavailable.HISTORY
 
 
 async def test_crash_answers_the_question_in_hand_without_a_supervisor_too() -> None:
-    world = World(memory=Stumbling(["BTCUSDT"], INTERVALS))
+    world = World(memory=FailingStore(["BTCUSDT"], INTERVALS))
     reply: Reply[Page | PageUnavailable] = Reply()
     await world.send(GetPage(BTC, 1, None, reply))
     with pytest.raises(RuntimeError, match="stumbled"):
@@ -302,7 +302,7 @@ async def test_crash_answers_the_question_in_hand_without_a_supervisor_too() -> 
 
 
 async def test_crash_answers_those_who_wait_for_the_listing(autojump_clock: MockClock) -> None:
-    async with supervised(World(memory=Stumbling(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
+    async with supervised(World(memory=FailingStore(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
         failed: list[bool] = []
 
         async def ask() -> None:
@@ -320,7 +320,7 @@ async def test_crash_answers_those_who_wait_for_the_listing(autojump_clock: Mock
 
 
 async def test_restart_loses_nothing_but_the_message_in_hand(autojump_clock: MockClock) -> None:
-    async with supervised(World(memory=Stumbling(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
+    async with supervised(World(memory=FailingStore(["BTCUSDT", "ETHUSDT"], INTERVALS))) as world:
         world.memory.stumbles = 0  # type: ignore[attr-defined]
         await world.send(
             PutHistory(BTC, rows(0, 3), None),
@@ -335,7 +335,7 @@ async def test_restart_loses_nothing_but_the_message_in_hand(autojump_clock: Moc
 # The hand-over
 
 
-class Audience:
+class SubscriberViews:
     """A hub that keeps every subscriber's view, and the order of its candles."""
 
     def __init__(self) -> None:
@@ -367,7 +367,7 @@ class Audience:
         assert len(final) == len(set(final))
 
 
-class Story:
+class Scenario:
     """A feed that loses a close now and then, a backfill, and clients who come when they like."""
 
     def __init__(self, world: World, seed: int) -> None:
@@ -404,7 +404,7 @@ class Story:
 async def test_subscription_begins_at_one_instant_between_two_updates(seed: int) -> None:
     """However and whenever a client subscribes, its view and the window are equal in the end."""
     world = World(hub=Mailbox("hub", capacity=2))
-    story, audience = Story(world, seed), Audience()
+    story, audience = Scenario(world, seed), SubscriberViews()
     async with running(world), trio.open_nursery() as nursery:
         await world.send(PutHistory(BTC, rows(0, 3), None))
         nursery.start_soon(audience.listen, world.hub)

@@ -126,7 +126,7 @@ class Watched(Process):
             await self.update(*candles)
 
 
-class Story:
+class Scenario:
     """Two machines with a process each, and what becomes of them."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -220,7 +220,7 @@ steps = st.tuples(
 
 async def live_through(story: Sequence[tuple[str, int, float]]) -> None:
     async with trio.open_nursery() as nursery:
-        deployment = Story(nursery)
+        deployment = Scenario(nursery)
         await deployment.start(0)
         for what, number, pause in story:
             await deployment.step(what, number)

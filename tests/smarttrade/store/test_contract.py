@@ -80,7 +80,7 @@ class Store:
         return await self.mailbox.ask(partial(GetSymbolOverviews, symbols))
 
 
-class Story:
+class Scenario:
     """Sends messages to a store, and gives the one that is asked."""
 
     def __init__(self, kind: str, connect: Callable[[], Database] | None) -> None:
@@ -150,7 +150,7 @@ class Story:
         return memory.catalogue, memory.feed, states
 
     @asynccontextmanager
-    async def begin(self) -> AsyncGenerator[Story]:
+    async def begin(self) -> AsyncGenerator[Scenario]:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             if self._connect is not None:
@@ -175,7 +175,7 @@ def _serve(store: Store, journal: Journal | None) -> Callable[..., Awaitable[Non
 @pytest.fixture(params=KINDS)
 async def story(
     request: pytest.FixtureRequest, redis_url: Callable[[str], str]
-) -> AsyncGenerator[Story]:
+) -> AsyncGenerator[Scenario]:
     kind, _, server = request.param.partition(" ")
     connect: Callable[[], Database] | None = None
     if server == "virtual":
@@ -185,11 +185,11 @@ async def story(
         connect = partial(
             RedisDatabase, url, "test", timeout=2.0, stream_length=100, exchange=BINANCE
         )
-    async with Story(kind, connect).begin() as begun:
+    async with Scenario(kind, connect).begin() as begun:
         yield begun
 
 
-async def test_page_of_a_window(story: Story) -> None:
+async def test_page_of_a_window(story: Scenario) -> None:
     await story.history(rows(0, 9))
     await story.update(candle(9), candle(10, closed=False, event=30))
     store = await story.asked()
@@ -202,7 +202,7 @@ async def test_page_of_a_window(story: Story) -> None:
     assert [each.open_time for each in before.candles] == [at(1), at(2)]
 
 
-async def test_series_without_history_is_absent(story: Story) -> None:
+async def test_series_without_history_is_absent(story: Scenario) -> None:
     await story.history(rows(0, 3))
     store = await story.asked()
     assert await store.page(ETH) is PageUnavailable.HISTORY
@@ -210,14 +210,14 @@ async def test_series_without_history_is_absent(story: Story) -> None:
     assert await store.page(Series("BTCUSDT", Interval.HOUR_1)) is PageUnavailable.INTERVAL
 
 
-async def test_window_is_bounded(story: Story) -> None:
+async def test_window_is_bounded(story: Scenario) -> None:
     await story.history(rows(0, WINDOW_SIZE - 1))
     await story.update(*(candle(n) for n in range(WINDOW_SIZE - 1, WINDOW_SIZE + 5)))
     candles = await (await story.asked()).candles()
     assert [each.open_time for each in candles] == [at(n) for n in range(5, WINDOW_SIZE + 5)]
 
 
-async def test_repair_of_the_past(story: Story) -> None:
+async def test_repair_of_the_past(story: Scenario) -> None:
     await story.history(rows(0, 9))
     await story.send(CorrectCandles(BTC, [candle(4, close=7.0)]))
     candles = await (await story.asked()).candles()
@@ -225,21 +225,21 @@ async def test_repair_of_the_past(story: Story) -> None:
     assert len(candles) == 10
 
 
-async def test_window_that_starts_over(story: Story) -> None:
+async def test_window_that_starts_over(story: Scenario) -> None:
     await story.history(rows(0, 9))
     await story.history(rows(2000, 2004))
     candles = await (await story.asked()).candles()
     assert [each.open_time for each in candles] == [at(n) for n in range(2000, 2005)]
 
 
-async def test_hole_of_the_exchange(story: Story) -> None:
+async def test_hole_of_the_exchange(story: Scenario) -> None:
     await story.history(rows_at([0, 1, 5, 6]))
     page = await (await story.asked()).page()
     assert isinstance(page, Page)
     assert page.gaps == (Gap(at(2), at(4), "exchange"),)
 
 
-async def test_symbols_that_are_left_out(story: Story) -> None:
+async def test_symbols_that_are_left_out(story: Scenario) -> None:
     await story.history(rows(0, 3))
     await story.send(ListSymbols(["BTCUSDT"]))
     store = await story.asked()
@@ -249,7 +249,7 @@ async def test_symbols_that_are_left_out(story: Story) -> None:
     assert await store.page(ETH) is PageUnavailable.SYMBOL
 
 
-async def test_overview(story: Story) -> None:
+async def test_overview(story: Scenario) -> None:
     await story.history(rows(0, 3))
     await story.send(ReportFeed(FeedStatus(Feed.LIVE, 5.0)))
     await story.update(candle(3), candle(4, closed=False))

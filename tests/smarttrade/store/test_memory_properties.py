@@ -34,7 +34,7 @@ hand_over_steps = st.lists(
 )
 
 
-class Audience:
+class SubscriberViews:
     """Subscribers who do what a client does: replace by open time, in the order of arrival."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ def test_snapshot_and_what_follows_make_the_window_whenever_one_subscribes(
     story: list[tuple[str, int]], has_history: bool
 ) -> None:
     store = ready_store(0, 2) if has_history else new_store()
-    audience, now, minute, trades = Audience(), 0.0, 2, 10
+    audience, now, minute, trades = SubscriberViews(), 0.0, 2, 10
     for number, (kind, value) in enumerate(story):
         match kind:
             case "event":

@@ -19,7 +19,7 @@ from smarttrade.store.events import (
     Snapshot,
     SubscriptionsOpened,
 )
-from smarttrade.store.freshness import CLOSE_TIMEOUT
+from smarttrade.store.freshness import CLOSING_EVENT_TIMEOUT
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import OpenSubscriptions, Page, SubscriptionSpec
 from smarttrade.store.series_state import SeriesState
@@ -181,7 +181,7 @@ def test_close_that_is_lost_is_waited_for_a_moment() -> None:
     store = reconnected()
     assert put(store, forming(2), now=242.0) == []
     times = [now for now in range(242, 260) if published(store.check_overdue(float(now), 0.0))]
-    assert times == [242 + CLOSE_TIMEOUT + 1]
+    assert times == [242 + CLOSING_EVENT_TIMEOUT + 1]
     assert trouble(store, 246.0) is None
     assert held(store)[-1] == (3, False)
 

@@ -21,7 +21,7 @@ MESSAGE: Any = {"type": "websocket.receive", "text": "hi", "bytes": None}
 GONE: Any = {"type": "websocket.disconnect", "code": 1006}
 
 
-class Deaf:
+class NonReadingApplication:
     """An application that takes nothing, until it receives the disconnect or is cancelled."""
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Deaf:
         self.has_sent = True
 
 
-def edge(app: Deaf) -> Edge:
+def edge(app: NonReadingApplication) -> Edge:
     limits = ServerLimits(app_queue=3, app_timeout=5)
     return edge_for(cast("Any", app), limits, ServerCounters())
 
 
-def started(app: Deaf, nursery: trio.Nursery) -> AppTask:
+def started(app: NonReadingApplication, nursery: trio.Nursery) -> AppTask:
     task = AppTask(edge(app), AppQueue(3, 65_536))
     nursery.start_soon(task.run, cast("Any", app), cast("Any", {}), app.send)
     return task
@@ -57,7 +57,7 @@ def started(app: Deaf, nursery: trio.Nursery) -> AppTask:
 async def test_an_application_that_takes_nothing_is_cancelled_after_its_patience(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    app = Deaf()
+    app = NonReadingApplication()
     task = started(app, nursery)
     for _ in range(3):
         await task.put(MESSAGE)
@@ -75,7 +75,7 @@ async def test_an_application_that_takes_nothing_is_cancelled_after_its_patience
 async def test_an_application_has_a_while_to_end_after_its_client(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    app = Deaf()
+    app = NonReadingApplication()
     await started(app, nursery).put(GONE)
     await trio.sleep(100)
     assert app.cancelled_at == 5
@@ -85,7 +85,7 @@ async def test_an_application_has_a_while_to_end_after_its_client(
 async def test_with_its_queue_full_it_has_none(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    app = Deaf()
+    app = NonReadingApplication()
     task = started(app, nursery)
     for _ in range(3):
         await task.put(MESSAGE)
@@ -99,7 +99,7 @@ async def test_an_application_that_ended_blocks_no_sender(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     """Even while its final send waits for the client."""
-    app = Deaf()
+    app = NonReadingApplication()
     task = started(app, nursery)
     app.end.set()
     await wait_all_tasks_blocked()
@@ -112,7 +112,7 @@ async def test_an_application_that_ended_blocks_no_sender(
 async def test_messages_that_an_application_does_not_take_count_as_memory(
     nursery: trio.Nursery,
 ) -> None:
-    app, memory = Deaf(), WaitingBytes(1_000_000)
+    app, memory = NonReadingApplication(), WaitingBytes(1_000_000)
     stream, _ = trio.testing.memory_stream_pair()
     outbox = Outbox(stream, counters=OutboxCounters(), memory=memory)
     tasks = AppTasks(nursery, edge(app), outbox)

@@ -11,7 +11,7 @@ from smarttrade.web.edge.context import (
 )
 
 
-class PouringClient(trio.abc.ReceiveStream):
+class FloodingClient(trio.abc.ReceiveStream):
     """Sends without end, or until it has sent so much."""
 
     def __init__(self, size: int = MAX_DISCARDED * 2) -> None:
@@ -33,28 +33,28 @@ class PouringClient(trio.abc.ReceiveStream):
 async def test_what_comes_after_our_last_byte_is_read_now_and_then(
     autojump_clock: MockClock,
 ) -> None:
-    client = PouringClient()
+    client = FloodingClient()
     with trio.move_on_after(DISCARD_INTERVAL * 5.5):
         await discard(client)
     assert client.reads == [number * DISCARD_INTERVAL for number in range(6)]
 
 
 async def test_no_more_is_read_than_a_client_may_send_unawares(autojump_clock: MockClock) -> None:
-    client = PouringClient()
+    client = FloodingClient()
     await discard(client)
     assert client.left == MAX_DISCARDED
     assert len(client.reads) == MAX_DISCARDED // DISCARD_SIZE
 
 
 async def test_end_of_the_client_ends_it(autojump_clock: MockClock) -> None:
-    client = PouringClient(DISCARD_SIZE + 1)
+    client = FloodingClient(DISCARD_SIZE + 1)
     await discard(client)
     assert client.left == 0
     assert trio.current_time() == 2 * DISCARD_INTERVAL
 
 
 async def test_each_read_after_the_first_waits_for_its_turn(autojump_clock: MockClock) -> None:
-    client, turns = PouringClient(DISCARD_SIZE * 3), list[int]()
+    client, turns = FloodingClient(DISCARD_SIZE * 3), list[int]()
 
     async def take_turn() -> None:
         turns.append(len(client.reads))
