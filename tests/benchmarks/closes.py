@@ -1,10 +1,11 @@
 """Many clients of several gateways, while the leading ingest is killed again and again.
 
-python -m tests.benchmarks.closes [clients] [kills] [symbols] [speed] [period]
+python -m tests.benchmarks.closes [clients] [kills] [symbols] [speed] [period] [rows]
 
 Every client must receive every close of its series once, in order, and equal to the exchange's
 history. The exchange's minutes last 60 s by its `speed`, and each symbol, of which there are six
-series, is sent every `period` seconds: 30 s and 4 s, unless the machine is too busy for that. The
+series, is sent every `period` seconds: 30 s and 4 s, unless the machine is too busy for that. A
+start is shorter when the exchange gives no more than so many `rows` of history. The
 leader is killed at the turn of a minute, while the closes of that minute are under way. Clients of
 each gateway are subscribed to every 1m and 5m series.
 """
@@ -90,7 +91,7 @@ def _series(message: dict[str, Any]) -> str:
 
 class Deployment:
     def __init__(
-        self, stack: ExitStack, symbols: Sequence[str], speed: float, period: float
+        self, stack: ExitStack, symbols: Sequence[str], speed: float, period: float, rows: int
     ) -> None:
         self._speed = speed
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -98,7 +99,9 @@ class Deployment:
         self._symbols = ",".join(symbols)
         self._started = 0
         self._redis = stack.enter_context(redis())
-        self._exchange = stack.enter_context(exchange(weight=WEIGHT, speed=speed, period=period))
+        self._exchange = stack.enter_context(
+            exchange(weight=WEIGHT, speed=speed, period=period, rows=rows)
+        )
 
     def start(self, command: str) -> Program:
         self._started += 1
@@ -222,14 +225,16 @@ def _report(
 
 
 def main() -> None:
-    defaults = ("1000", "3", "10", "2", "4")
+    defaults = ("1000", "3", "10", "2", "4", "1000")
     given = (*sys.argv[1:], *defaults[len(sys.argv) - 1 :])
-    count, kills, number = map(int, given[:3])
-    speed, period = map(float, given[3:])
+    count, kills, number, rows = map(int, (*given[:3], given[5]))
+    speed, period = map(float, given[3:5])
     symbols = [f"S{n:03}USDT" for n in range(number)]
     allow_many_files()
     with ExitStack() as stack:
-        is_good = asyncio.run(run(Deployment(stack, symbols, speed, period), count, kills, symbols))
+        is_good = asyncio.run(
+            run(Deployment(stack, symbols, speed, period, rows), count, kills, symbols)
+        )
     sys.exit(not is_good)
 
 

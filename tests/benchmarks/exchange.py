@@ -168,9 +168,16 @@ class SeriesFeed:
 
 class Exchange:
     def __init__(
-        self, period: float, gap: float, latency: float, weight: int, speed: float
+        self,
+        period: float,
+        gap: float,
+        latency: float,
+        weight: int,
+        speed: float = SPEED,
+        rows: int = 1000,
     ) -> None:
         self.period = period
+        self.rows = rows
         self.speed = speed
         self.weight = weight
         self.gap = gap
@@ -195,7 +202,7 @@ class Exchange:
                 first, last = (
                     int(query[name]) if name in query else None for name in ("startTime", "endTime")
                 )
-                limit = int(query.get("limit", 500))
+                limit = min(self.rows, int(query.get("limit", 500)))
                 klines = self.klines[query["interval"], variant_of(query["symbol"])]
                 return klines.body(self.now(), first, last, limit)
             case "/api/v3/exchangeInfo":
@@ -365,8 +372,11 @@ async def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--weight", type=int, default=6000, help="a minute, that is allowed")
     parser.add_argument("--speed", type=float, default=SPEED, help="of its clock")
+    parser.add_argument("--rows", type=int, default=1000, help="in an answer at most")
     given = parser.parse_args()
-    exchange = Exchange(given.period, given.gap, given.latency, given.weight, given.speed)
+    exchange = Exchange(
+        given.period, given.gap, given.latency, given.weight, given.speed, given.rows
+    )
     for interval in exchange.klines.values():
         interval.body(exchange.now(), None, None, 1000)
     loop = asyncio.get_running_loop()

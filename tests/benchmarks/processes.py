@@ -148,10 +148,12 @@ def exchange(
     latency: float = 0.0,
     weight: int = 6000,
     speed: float | None = None,
+    rows: int = 1000,
 ) -> Iterator[Process]:
     port = free_port()
-    arguments = ("--port", port, "--period", period, "--gap", gap, "--latency", latency)
-    arguments += ("--weight", weight, *(() if speed is None else ("--speed", speed)))
+    arguments: list[object] = ["--port", port, "--period", period, "--gap", gap]
+    arguments += ["--latency", latency, "--weight", weight, "--rows", rows]
+    arguments += [] if speed is None else ["--speed", speed]
     command = _module("tests.benchmarks.exchange", *arguments)
     with _started("exchange", command, {}, port) as process:
         _wait_until_answered(process, "/stats")
