@@ -19,5 +19,4 @@ class HubCounters:
     """Series of all sessions now."""
     delays: Histogram = field(default_factory=Histogram)
     """Seconds from the exchange's event to its being posted to clients, of each candle from
-    the stream. Compares two clocks: what this machine's is ahead of the exchange's is included, and
-    what it is behind is missing."""
+    the stream. Includes the difference between this machine's clock and the exchange's."""

@@ -27,7 +27,7 @@ class SeriesCatalogue:
         self.change(symbols, intervals)
 
     def change(self, symbols: Sequence[str], intervals: Sequence[Interval]) -> bool:
-        """Have these series and no others; those that return resume where they went.
+        """Replace the series by these; those that return resume where they ended.
 
         False if there are no others than before: with all series of an exchange, looking at each
         takes 25 ms.

@@ -55,7 +55,7 @@ class ListedSymbols(Windows):
         details: Mapping[str, SymbolDetails] | None = None,
         now: float = 0.0,
     ) -> list[Event]:
-        """Have these series and no others, with candles of that exchange and of no other."""
+        """Replace the catalogue by these series, with candles of that exchange only."""
         is_other = origin != self.origin
         if is_other:
             self._catalogue.restart_all()

@@ -124,7 +124,7 @@ class TakeCorrections:
 
 @dataclass(frozen=True, slots=True)
 class AdoptCatalogue:
-    """Have the leader's series and no others, with candles of its exchange and of no other."""
+    """Replace the catalogue by the leader's: its series, with candles of its exchange only."""
 
     symbols: Sequence[str]
     intervals: Sequence[Interval]

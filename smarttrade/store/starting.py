@@ -1,4 +1,4 @@
-"""What the store is told before it has started.
+"""Messages that are sent to the store before it has started.
 
 It starts after what fills it: with the first windows it can answer clients at once.
 """

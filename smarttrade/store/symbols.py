@@ -23,7 +23,7 @@ class SymbolStates:
         self._not_trading_since: dict[str, float] = {}
 
     def update(self, details: Mapping[str, SymbolDetails], now: float) -> list[str]:
-        """Know these, and which symbols are in another state than before."""
+        """Replace what is known; returns the symbols that are in another state than before."""
         changed = [
             symbol
             for symbol in {**self.details, **details}
@@ -42,7 +42,7 @@ class SymbolStates:
         return self.details.get(symbol, _TRADING)
 
     def is_excused(self, symbol: str, now: float, *, is_loaded: bool) -> bool:
-        """Whether that it does not trade is no reason to be not ready.
+        """Whether a symbol that does not trade leaves the service ready.
 
         `is_loaded`: its candles can be served. They are all that there are.
         """

@@ -189,7 +189,7 @@ class EdgeProtocol(H11Protocol):
         await self._edge.admissions.take(self._budget.address)
 
     def _check_form(self, request: h11.Request) -> None:
-        """Refuse what two programs in a row may understand in two ways."""
+        """Refuse what a proxy and this server may understand differently."""
         names = {name for name, _ in request.headers}
         if {b"content-length", b"transfer-encoding"} <= names:  # RFC 9112, 6.1 and 11.2
             raise RefusedError(400, "bad_request", "a request has a length or chunks, not both")

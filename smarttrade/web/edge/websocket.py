@@ -1,4 +1,4 @@
-"""A WebSocket from its handshake to its close, as Hypercorn speaks it and a hostile client may."""
+"""A WebSocket from its handshake to its close: Hypercorn's, bounded against hostile clients."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class EdgeWebSocket(WSStream):
                     await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _pays(self, cost: float) -> bool:
-        """Whether the client may cause this; it is sent away if not."""
+        """Whether the client may cause this; its session ends if not."""
         verdict = self._budget.spend_piece(trio.current_time(), cost)
         if verdict is Verdict.PAID:
             return True
