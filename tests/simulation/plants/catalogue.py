@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..plan import Plan, plan_for
 from ..run import Outcome, run
-from . import feed, history, hostile, kept, sessions, shards, streams, symbols, takeover
+from . import feed, history, hostile, kept, servers, sessions, shards, streams, symbols, takeover
 
 HOURS = 0.2
 
@@ -212,6 +212,34 @@ PLANTS = (
         10,
         "sharded",
         ("shard_late",),
+    ),
+    Plant(
+        "a leader does not notice what a promoted replica lost",
+        servers.losses_unnoticed,
+        10,
+        "sentinel",
+        ("primary_killed", "kill"),
+    ),
+    Plant(
+        "an answer of Redis is awaited for good",
+        servers.answers_awaited_for_good,
+        5,
+        "sentinel",
+        ("replies_lost",),
+    ),
+    Plant(
+        "a Cluster that no process reaches is a failure",
+        servers.cluster_errors_escape,
+        5,
+        "cluster",
+        ("cut_off",),
+    ),
+    Plant(
+        "a gateway stops while one primary is down",
+        shards.silence_stops_all,
+        5,
+        "cluster",
+        ("slots_unserved",),
     ),
 )
 

@@ -71,7 +71,9 @@ class Scripts:
             case Status():
                 return self._lua.table_from({b"ok": bytes(reply)})
             case list():
-                return self._lua.table_from([self._given(each) for each in reply])
+                is_plain = set(map(type, reply)) <= {bytes}
+                given = reply if is_plain else [self._given(each) for each in reply]
+                return self._lua.table_from(given)
         return reply
 
     def _reply(self, answer: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Protocol
 
 import trio
@@ -80,7 +81,7 @@ class BlockingSocket:
         return data
 
     async def _wait_for_answer(self) -> None:
-        with trio.move_on_after(self._timeout or 60.0):
+        with trio.move_on_after(inf if self._timeout is None else self._timeout):
             while not self._unread:
                 self._unread += await self._next_answer()
             return
