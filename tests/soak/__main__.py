@@ -12,7 +12,7 @@ was wrong or could not be compared.
 
 Memory has two limits. All of it must stay below what the service's own limits allow. What it holds
 beside caches and bytes that wait, which have such limits, must not grow once every attack had its
-turn, or from the middle of a run that is too short for that.
+turn; to see that takes a run of three rounds of attacks, half an hour.
 
 Beside other programs give it precedence, or its clients are late by themselves. On Linux `nice`
 alone does nothing against programs of other sessions (sched(7), "The autogroup feature"):
@@ -196,18 +196,14 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
     settled, allowed = _settled(full), most_allowed(empty, clients)
     most = max(each.memory for each in samples)
     print(f"at most {most:.1f} MB, of {allowed:.0f} that are allowed")
-    floor, top = min(each.rest for each in settled), max(each.rest for each in settled)
-    print(
-        f"beside what is held: {floor:.1f} to {top:.1f} MB from {settled[0].at / 60:.1f} min on;"
-        f" the lowest of the last quarter is {growth(settled):+.1f} MB above that of the first"
-    )
+    print(_growth_text(settled))
     print(f"exit status {status}, {tracebacks} tracebacks logged")
     wrong = [*tally.wrong[:10]]
     if tally.lost:
         wrong.append("clients were disconnected")
     if tally.unanswered:
         wrong.append("charts could not be compared")
-    if grows(settled):
+    if grows(settled, ROUND):
         wrong.append("memory grows")
     if most > allowed:
         wrong.append("memory is over its limits")
@@ -222,9 +218,19 @@ def report(running: Soak, clients: int, status: int, tracebacks: int) -> int:
 
 
 def _settled(full: Sequence[Sample]) -> Sequence[Sample]:
-    """Those after every attack had its turn, or of the second half of a short run."""
-    since = full[0].at + min(ROUND, (full[-1].at - full[0].at) / 2)
-    return [each for each in full if each.at >= since]
+    """Those after every attack had its turn; all, if that never was."""
+    return [each for each in full if each.at >= full[0].at + ROUND] or full
+
+
+def _growth_text(settled: Sequence[Sample]) -> str:
+    grown = growth(settled, ROUND)
+    if grown is None:
+        return f"shorter than {3 * ROUND / 60:.0f} min: whether memory grows cannot be seen"
+    floor, top = min(each.rest for each in settled), max(each.rest for each in settled)
+    return (
+        f"beside what is held: {floor:.1f} to {top:.1f} MB from {settled[0].at / 60:.1f} min on;"
+        f" the lowest of the last round of attacks is {grown:+.1f} MB above that of the first"
+    )
 
 
 if __name__ == "__main__":

@@ -60,17 +60,21 @@ def most_allowed(before: Sample, clients: int) -> float:
     return before.memory + limits + PER_CLIENT * clients
 
 
-def growth(samples: Sequence[Sample]) -> float:
-    """Megabytes by which the lowest rest of the last quarter is above that of the first.
+def growth(samples: Sequence[Sample], span: float) -> float | None:
+    """Megabytes by which the lowest rest of the last `span` seconds is above that of the first.
 
     What an attack allocated may stay with the allocator for minutes: peaks come and go. What is
-    left behind by clients raises the floor, too.
+    left behind by clients raises the floor, too. In spans that differ in their attacks, floors
+    differ as well: None if there is no time for two whole ones.
     """
-    quarter = max(1, len(samples) // 4)
-    first, last = samples[:quarter], samples[-quarter:]
-    return min(each.rest for each in last) - min(each.rest for each in first)
+    begin, end = samples[0].at, samples[-1].at
+    if end - begin < 2 * span:
+        return None
+    first = min(each.rest for each in samples if each.at <= begin + span)
+    return min(each.rest for each in samples if each.at >= end - span) - first
 
 
-def grows(samples: Sequence[Sample]) -> bool:
-    """Whether it grew by more than it varies anyway."""
-    return growth(samples) > MAX_GROWTH * samples[0].rest + TOLERANCE
+def grows(samples: Sequence[Sample], span: float) -> bool:
+    """Whether it grew by more than it varies anyway; False if that cannot be seen."""
+    limit = MAX_GROWTH * samples[0].rest + TOLERANCE
+    return (growth(samples, span) or 0.0) > limit
