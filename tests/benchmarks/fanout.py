@@ -38,9 +38,9 @@ COMPARISON = (
     Case("100 clients", 100),
     Case("300 clients", 300, goal=10),
     Case("1000 clients", 1000, goal=10),
-    Case("4000 clients", 4000, goal=10),
     Case("300 clients, 10 series of 1m", 300, ONE_INTERVAL),
     Case("1000 clients, 10 series of 1m", 1000, ONE_INTERVAL),
+    Case("4000 clients", 4000, goal=10),  # last, as a server that does not keep up takes minutes
 )
 CASES = (
     Case("1 client", 1),
@@ -50,7 +50,7 @@ CASES = (
     Case("300 clients that offer deflate", 300, deflate=True),
     Case("4000 clients, idle", 4000, []),
 )
-QUICK = (CASES[0], CASES[2], CASES[5])
+QUICK = (CASES[0], CASES[2], CASES[4])
 
 
 def measure(options: Options, report: Report) -> None:
