@@ -36,12 +36,16 @@ import structlog  # noqa: F401
 import trio.testing  # noqa: F401
 import trio_websocket  # noqa: F401
 
-from .mutations import Mutant, mutants
+from .mutations import Mutant, mutants, mutated
 
 ROOT = Path(__file__).parents[2]
 MAX_CPU = 120  # seconds of processor time; a mutant that takes longer does not end
+REPORT_INTERVAL = 50  # mutants
 MAX_TIME = 600.0  # seconds; the machine may be busy
-NEEDS_SERVER = "redis or process or cluster or sentinel or wheel or failover or tls"
+SERVERS = frozenset(
+    {"cluster", "deployment", "own_redis", "redis_server", "sentinels", "shared_redis"}
+)
+"""Fixtures that start programs; the tests that use them are left out."""
 
 hypothesis.settings.register_profile(
     "mutants", max_examples=30, deadline=None, derandomize=True, database=None
@@ -63,6 +67,10 @@ class Sample:
     def module(self) -> str:
         return ".".join(self.path.with_suffix("").parts)
 
+    @property
+    def source(self) -> str:
+        return mutated(self.path.read_text("utf-8"), self.mutant)
+
     def __str__(self) -> str:
         return f"{self.path}:{self.mutant.line}: {self.mutant.kind}: {self.mutant.text}"
 
@@ -83,6 +91,19 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         exec(compile(self._source, self._module, "exec"), module.__dict__)
+
+
+class WithoutServers:
+    """A plugin of pytest."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if not _needs_server(item)]
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    names = set(getattr(item, "fixturenames", ()))
+    kind = getattr(getattr(item, "callspec", None), "params", {}).get("database_kind", "virtual")
+    return kind != "virtual" or not SERVERS.isdisjoint(names)
 
 
 def tests_of(path: Path) -> tuple[list[str], list[str]]:
@@ -120,10 +141,10 @@ def _run_tests(where: Sequence[str], sample: Sample | None) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)
     if sample is not None:
-        sys.meta_path.insert(0, Loader(sample.module, sample.mutant.source))
+        sys.meta_path.insert(0, Loader(sample.module, sample.source))
     options = ("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants")
     loaded = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # before pytest could rewrite them
-    os._exit(pytest.main([*options, *loaded, "-k", f"not ({NEEDS_SERVER})", *where]))
+    os._exit(pytest.main([*options, *loaded, *where], [WithoutServers()]))
 
 
 def judge(sample: Sample) -> Verdict:
@@ -162,12 +183,15 @@ def main() -> int:
             parser.error(f"the tests in {package} fail without a mutant")
         print(f"{package}: {time.monotonic() - began:.1f} s", flush=True)
     verdicts: Counter[Verdict] = Counter()
-    for sample in samples(paths, arguments.count, arguments.seed):
+    for number, sample in enumerate(samples(paths, arguments.count, arguments.seed), 1):
         verdict = judge(sample)
         verdicts[verdict] += 1
         if verdict is Verdict.SURVIVED:
             print(sample, flush=True)
-    print(", ".join(f"{count} {verdict.value}" for verdict, count in verdicts.items()))
+        if number % REPORT_INTERVAL == 0 or number == arguments.count:
+            print(
+                ", ".join(f"{count} {each.value}" for each, count in verdicts.items()), flush=True
+            )
     return 0
 
 

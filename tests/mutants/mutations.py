@@ -6,6 +6,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 Change = Callable[[], None]
 
@@ -34,22 +35,27 @@ LOGGERS = ("log", "logger")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
+    number: int
+    """Of the changes of its module, in order."""
     line: int
     kind: str
     text: str
     """The statement before."""
-    source: str
-    """The whole module."""
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Every change that is known, in the order of the module."""
-    for number, (line, kind, _) in enumerate(_changes(ast.parse(source))):
-        tree = ast.parse(source)
-        _, _, change = list(_changes(tree))[number]
-        change()
-        changed = ast.unparse(ast.fix_missing_locations(tree))
-        yield Mutant(line, kind, _statement(ast.parse(source), line), changed)
+    """Every change that is known."""
+    tree = ast.parse(source)
+    for number, (line, kind, _) in enumerate(_changes(tree)):
+        yield Mutant(number, line, kind, _statement(tree, line))
+
+
+def mutated(source: str, mutant: Mutant) -> str:
+    """The module with that change."""
+    tree = ast.parse(source)
+    *_, (_, _, change) = islice(_changes(tree), mutant.number + 1)
+    change()
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def _statement(tree: ast.Module, line: int) -> str:
@@ -64,8 +70,8 @@ def _statement(tree: ast.Module, line: int) -> str:
 
 def _changes(tree: ast.Module) -> Iterator[tuple[int, str, Change]]:
     for node in _code(tree):
-        for kind, change in _of_node(node):
-            yield getattr(node, "lineno", 0), kind, change
+        for where, kind, change in _of_node(node):
+            yield where.lineno, kind, change
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:
@@ -92,32 +98,32 @@ def _is_inert(node: ast.AST) -> bool:
     return isinstance(owner, ast.Name) and owner.id in (*LOGGERS, "assert_never")
 
 
-def _of_node(node: ast.AST) -> Iterator[tuple[str, Change]]:
+def _of_node(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, Change]]:
     match node:
         case ast.Compare(ops=ops):
             for place, operator in enumerate(ops):
-                yield "comparison", _set(ops, place, COMPARISONS[type(operator)]())
+                yield node, "comparison", _set(ops, place, COMPARISONS[type(operator)]())
         case ast.BinOp(op=operator) if type(operator) in OPERATORS:
-            yield "operator", _assign(node, op=OPERATORS[type(operator)]())
+            yield node, "operator", _assign(node, op=OPERATORS[type(operator)]())
         case ast.Constant(value=bool() | int() | float()):
-            yield "constant", _assign(node, value=_other(node.value))
+            yield node, "constant", _assign(node, value=_other(node.value))
         case ast.Call(args=[first, second, *_]) if ast.dump(first) != ast.dump(second):
-            yield "arguments swapped", _swap(node.args)
+            yield node, "arguments swapped", _swap(node.args)
         case ast.stmt():
             yield from _deletions(node)
     yield from _of_condition(node)
 
 
-def _of_condition(node: ast.AST) -> Iterator[tuple[str, Change]]:
+def _of_condition(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, Change]]:
     match node:
         case ast.BoolOp(values=values):
             for place in range(len(values)):
-                yield "condition dropped", _drop(values, place)
+                yield node, "condition dropped", _drop(values, place)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield "negation", _assign(node, operand=ast.UnaryOp(ast.Not(), operand))
+            yield node, "negation", _assign(node, operand=ast.UnaryOp(ast.Not(), operand))
         case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.Constant):
             for value in (True, False):
-                yield f"condition {value}", _assign(node, test=ast.Constant(value))
+                yield node, f"condition {value}", _assign(node, test=ast.Constant(value))
 
 
 def _other(value: object) -> object:
@@ -131,7 +137,7 @@ def _other(value: object) -> object:
     raise TypeError(f"no number: {value!r}")
 
 
-def _deletions(node: ast.stmt) -> Iterator[tuple[str, Change]]:
+def _deletions(node: ast.stmt) -> Iterator[tuple[ast.expr | ast.stmt, str, Change]]:
     """Of statements in its body whose absence is no syntax error."""
     for name in ("body", "orelse", "finalbody"):
         body: list[ast.stmt] = getattr(node, name, None) or []
@@ -142,9 +148,13 @@ def _deletions(node: ast.stmt) -> Iterator[tuple[str, Change]]:
             if is_code and isinstance(
                 statement, ast.Expr | ast.Assign | ast.AugAssign | ast.Delete | ast.Raise
             ):
-                yield f"deleted: {ast.unparse(statement)}", _set(body, place, ast.Pass())
+                yield statement, f"deleted: {ast.unparse(statement)}", _set(body, place, ast.Pass())
             elif isinstance(statement, ast.Return) and statement.value is not None:
-                yield f"returns None: {ast.unparse(statement)}", _assign(statement, value=None)
+                yield (
+                    statement,
+                    f"returns None: {ast.unparse(statement)}",
+                    _assign(statement, value=None),
+                )
 
 
 def _set(items: list[ast.cmpop] | list[ast.stmt], place: int, new: ast.AST) -> Change:

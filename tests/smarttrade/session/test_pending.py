@@ -70,3 +70,14 @@ def test_frames_of_different_keys_go_out_together_though_the_client_is_not_behin
     pending = Pending(WaitingBytes(10**9))
     assert pending.put_frames([("a", b"a1"), ("b", b"b1")], is_behind=False) == 0
     assert drained(pending) == [b"a1b1"]
+
+
+def test_what_was_dropped_counts_as_written_after_the_chunk_that_had_begun() -> None:
+    pending = Pending(WaitingBytes(1_000_000))
+    pending.append_barrier(b"begun")
+    pending.peek()
+    pending.append_barrier(b"dropped")
+    pending.drop()
+    assert not pending.is_written(pending.ticket)
+    pending.consume(len(b"begun"))
+    assert pending.is_written(pending.ticket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from smarttrade.market.window_state import WindowState
 from smarttrade.store.backlog import Backlog
 from smarttrade.store.events import CandlesPublished, GapsChanged, Published
 from smarttrade.store.memory import MemoryStore
@@ -41,3 +42,9 @@ async def test_age_is_that_of_notes_that_are_left(autojump_clock: MockClock) -> 
     assert backlog.age == 2
     assert backlog.take(1).notes == {BTC}
     assert backlog.age == 0
+
+
+async def test_empty_list_that_is_stored_is_written_anew() -> None:
+    backlog = collecting()
+    backlog.compare(BTC, WindowState(()))
+    assert [*backlog.take(1).whole] == [BTC]
