@@ -214,13 +214,6 @@ PLANTS = (
         ("shard_late",),
     ),
     Plant(
-        "a leader does not notice what a promoted replica lost",
-        servers.losses_unnoticed,
-        10,
-        "sentinel",
-        ("primary_killed", "kill"),
-    ),
-    Plant(
         "an answer of Redis is awaited for good",
         servers.answers_awaited_for_good,
         5,
@@ -233,13 +226,6 @@ PLANTS = (
         5,
         "cluster",
         ("cut_off",),
-    ),
-    Plant(
-        "a gateway stops while one primary is down",
-        shards.silence_stops_all,
-        5,
-        "cluster",
-        ("slots_unserved",),
     ),
 )
 

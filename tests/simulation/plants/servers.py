@@ -4,47 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
 from redis.exceptions import RedisError
 
 import smarttrade.store.redis_client as client_module
-from smarttrade.store.database import Batch, DatabaseUnavailable, Leading
-from smarttrade.store.journal.actor import _Writer
-from smarttrade.store.journal.reconciler import Reconciler
+from smarttrade.store.database import DatabaseUnavailable
 from smarttrade.store.redis_client import RedisClient
-from smarttrade.store.redis_database import RedisDatabase
 
 T = TypeVar("T")
-
-
-@contextmanager
-def losses_unnoticed() -> Iterator[None]:
-    """A leader that leads again, or still, believes that what it has written is there."""
-    write, begin = RedisDatabase.write, _Writer._begin_to_lead
-
-    async def believe(
-        self: RedisDatabase, leader: str, epoch: int, lease: float, batch: Batch
-    ) -> Any:
-        groups = [group._replace(expected=-1) for group in batch.groups]
-        return await write(
-            self, leader, epoch, lease, replace(batch, written=0, groups=groups, state_digest="")
-        )
-
-    async def begin_as_before(self: _Writer, claim: Leading) -> None:
-        await begin(self, claim._replace(written=max(claim.written, self._journal.written)))
-
-    async def nothing(_: Reconciler) -> None:
-        pass
-
-    with (
-        patch.object(RedisDatabase, "write", believe),
-        patch.object(_Writer, "_begin_to_lead", begin_as_before),
-        patch.object(Reconciler, "verify_some", nothing),
-    ):
-        yield
 
 
 @contextmanager
