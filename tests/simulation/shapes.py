@@ -75,9 +75,13 @@ class Shape:
         return tuple(
             symbol
             for symbol in self.symbols
-            if (shard := shard_of(symbol, self.shards)) not in self.afflicted_shards
-            and (not self.wire or self.group_of(shard) not in self.afflicted_groups)
+            if not self._is_afflicted(shard_of(symbol, self.shards))
         )
+
+    def _is_afflicted(self, shard: int) -> bool:
+        if self.wire:
+            return self.group_of(shard) in self.afflicted_groups
+        return shard in self.afflicted_shards
 
     @property
     def groups(self) -> int:
