@@ -91,10 +91,11 @@ export declare class CandleList {
   keep: number;
   readonly candles: readonly Candle[];
   readonly newest: Candle | undefined;
-  /** Where to resume: the newest time held, or the last one before a gap. */
+  /** Where to resume: the newest time held, or the first that is not final or before a gap. */
   readonly since: number | undefined;
-  replace(candles: readonly Candle[]): void;
-  put(candle: Candle): "update" | "correct" | "reset" | "ignore";
+  /** `closed`: whether the last is final. */
+  replace(candles: readonly Candle[], closed?: boolean): void;
+  put(candle: Candle, closed?: boolean): "update" | "correct" | "reset" | "ignore";
 }
 
 /** Seconds from one candle to the next; for `1M`, the shortest month. */

@@ -17,7 +17,7 @@ export async function fetchSymbols(url, options) {
   const answer = await fetch(`${base}symbols?details=1`, options);
   if (!answer.ok) throw new Error(`${answer.url}: status ${answer.status}`);
   const { details } = await answer.json();
-  return details.map(({ symbol, status, tick_size: tickSize, decimals }) => ({ symbol, status, tickSize, decimals }));
+  return details.map(({ tick_size: tickSize, ...others }) => ({ ...others, tickSize }));
 }
 
 /** While the tick size is unknown, with all decimals there can be. */
@@ -29,7 +29,7 @@ export function priceFormat({ tickSize, decimals }) {
 export class CandleList {
   keep;
   #candles = [];
-  #forming = new Set(); // times of those that are not final; usually of the newest alone
+  #forming = new Set(); // times
   #longest;
 
   constructor(interval, keep) {
@@ -40,25 +40,21 @@ export class CandleList {
   get candles() { return this.#candles; }
   get newest() { return this.#candles.at(-1); }
 
-  /** The newest time, or the first that is not final or before a gap, so that this gets filled. */
+  /** The newest time, or the first that is not final or before a gap. */
   get since() {
     const all = this.#candles;
     const isOpen = ({ time }, index) => this.#forming.has(time) || all[index + 1]?.time - time > this.#longest;
     return (all.find(isOpen) ?? this.newest)?.time;
   }
 
-  replace(candles) {
+  replace(candles, closed = true) {
     this.#candles = candles.slice(-this.keep);
-    this.#forming.clear();
-  }
-
-  note(time, closed) {
-    if (closed) this.#forming.delete(time);
-    else this.#forming.add(time);
+    this.#forming = new Set(closed ? [] : [this.newest?.time]);
   }
 
   /** The least that shows the candle; one from before the oldest is ignored: it would look like a gap. */
-  put(candle) {
+  put(candle, closed = true) {
+    this.#forming[closed ? "delete" : "add"](candle.time);
     const candles = this.#candles;
     const newest = this.newest;
     if (newest === undefined || candle.time > newest.time) {
@@ -85,9 +81,9 @@ export class CandleList {
 }
 
 const HANDSHAKE_TIMEOUT = 10_000; // ms until `welcome`
-const MAX_HEARTBEATS_MISSED = 2.5; // of the server's own, before silence counts as loss
+const MAX_HEARTBEATS_MISSED = 2.5; // before silence counts as loss
 const PING_AFTER = 2_000; // ms without any message
-const SILENT_AFTER = 4_000; // ms without any message, the pong included: what is shown may be old
+const SILENT_AFTER = 4_000; // ms without any message: what is shown may be old
 const LISTEN_INTERVAL = 500; // ms
 const PONG_TIMEOUT = 5_000; // ms, after the machine woke up
 const FIRST_PAUSE = 500; // ms; doubles
@@ -95,15 +91,15 @@ const MAX_PAUSE = 30_000; // ms
 const MIN_OVERLOADED_PAUSE = 5_000; // ms
 const STABLE_AFTER = 10_000; // ms of connection after which pauses start small again
 const REQUEST_INTERVAL = 250; // ms between two batches of requests: the server limits their rate
-const FINAL_CLOSES = [1008, 1009]; // policy, too big: do not reconnect before the client is fixed
+const FINAL_CLOSES = [1008, 1009]; // policy, too big
 const CLOSE_OVERLOADED = 1013;
-const MAX_SINGLE_UPDATES = 100; // more than these at once are drawn faster as a reset
+const MAX_SINGLE_UPDATES = 100; // at once; more are drawn faster as a reset
 
 export class SmartTradeClient {
   #url;
   #options;
   #series = new Map(); // "BTCUSDT 1m" -> the candles and their watchers
-  #requested = new Map(); // of this connection: the same keys -> the series, and candles requested
+  #requested = new Map(); // by this connection: the same keys
   #socket = null;
   #state = { feed: null, feedSince: null, simulated: null };
   #attempt = 0;
@@ -155,8 +151,6 @@ export class SmartTradeClient {
     this.#series.clear();
     this.#end("closed by the page");
   }
-
-  // -- the connection --
 
   #connect() {
     this.#emit({ phase: "connecting", silent: false, retryAt: null, reason: "" });
@@ -249,8 +243,6 @@ export class SmartTradeClient {
     this.#options.onState?.(this.#state);
   }
 
-  // -- requests --
-
   #requestSoon() {
     if (this.#state.phase !== "open" || this.#requesting !== null) return;
     const pause = Math.max(0, this.#requestedAt + REQUEST_INTERVAL - Date.now());
@@ -284,8 +276,6 @@ export class SmartTradeClient {
     this.#socket.send(JSON.stringify({ action, subscriptions }));
   }
 
-  // -- messages --
-
   #receive(data) {
     this.#heardAt = Date.now();
     if (this.#state.silent) this.#emit({ silent: false });
@@ -297,7 +287,7 @@ export class SmartTradeClient {
       case "status": return this.#emit({ feed: message.feed, feedSince: message.since });
       case "subscribed": return message.errors.forEach((error) => this.#refused(error));
       case "error": return this.#options.onError?.(message);
-      // Any other type is of a later server, or only a sign of life.
+      // Others are of a later server.
     }
   }
 
@@ -314,8 +304,7 @@ export class SmartTradeClient {
     const [held] = series.list.candles;
     if (truncated || !held || candles[0]?.time <= held.time) {
       // All that there is now, or all that was ever requested.
-      series.list.replace(candles);
-      if (candles.length) series.list.note(candles.at(-1).time, closed);
+      series.list.replace(candles, closed);
       for (const watcher of series.watchers.keys()) reset(series, watcher);
     } else {
       handOver(series, candles, { closed, corrected: false });
@@ -332,8 +321,7 @@ export class SmartTradeClient {
 /** Put candles into the list, and call each watcher with the least that shows all of them. */
 function handOver(series, candles, details) {
   const { list, watchers } = series;
-  const effects = candles.map((candle) => list.put(candle));
-  candles.forEach(({ time }, index) => list.note(time, details.closed || index < candles.length - 1));
+  const effects = candles.map((candle, index) => list.put(candle, details.closed || index < candles.length - 1));
   const isWhole = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
   for (const [watcher, isReady] of watchers) {
     if (isWhole) reset(series, watcher);
@@ -347,7 +335,7 @@ function reset({ list, watchers }, watcher) {
 }
 
 function show(watcher, list, candle, effect, details) {
-  const copy = { ...candle }; // the chart library writes into what it is given
+  const copy = { ...candle }; // the chart library writes into it
   if (effect === "update") {
     // Of several candles at once, only the last may still be forming.
     const closed = details.closed || candle !== list.newest;
