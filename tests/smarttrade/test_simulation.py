@@ -62,7 +62,7 @@ def test_nothing_breaks(seed: int) -> None:
     check(run_seed(seed, HOURS))
 
 
-@pytest.mark.parametrize("seed", [1, 7])
+@pytest.mark.parametrize("seed", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_nothing_breaks_where_there_are_several_shards(seed: int) -> None:
     check(run_seed(seed, HOURS, named="sharded"))
 
@@ -72,6 +72,7 @@ def test_nothing_breaks_where_primaries_fail(named: str) -> None:
     check(run_seed(3, HOURS, named=named))
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_trace_with_redis_py() -> None:
     first, second = (run_seed(3, 0.01, named="sentinel").digest for _ in range(2))
     assert first == second

@@ -1,7 +1,7 @@
 """The whole service, started or cut off just after candles have ended.
 
 The exchange's history lacks the last trades of those, so they are read once more. Nothing else is,
-and nothing waits for that but the candles that follow them.
+and nothing waits for that: live candles go on, and the final state of such a candle is a correction.
 """
 
 from __future__ import annotations
@@ -77,16 +77,20 @@ async def test_start_after_the_turn_of_a_minute_is_ready_at_once(
 
 
 @pytest.mark.parametrize("lag", [2.0, 5.0, 10.0])
-async def test_client_gets_a_first_close_and_no_correction(
+async def test_close_from_before_the_start_comes_once_and_live_candles_do_not_wait(
     lag: float, autojump_clock: MockClock
 ) -> None:
     client = ReconnectingClient([BTC])
     async with started(LATER + 1_000, lag) as (made, _), trio.open_nursery() as nursery:
         nursery.start_soon(client.run, made)
+        await trio.sleep(5)
+        chart, ended = client.charts.by_series[BTC], LATER // 1000 - 60
+        assert chart.newest == LATER // 1000
+        assert ended not in chart.closed
         await made.next_minute(2)
-        chart = client.charts.by_series[BTC]
-        assert chart.closes == [LATER // 1000 + 60 * n for n in (-1, 0, 1)]
-        assert chart.corrections == 0
+        assert chart.closes == [LATER // 1000 + 60 * n for n in (0, 1)]
+        assert ended in chart.closed
+        assert chart.corrections == 1
         assert made.compare(BTC, client.charts) == []
         nursery.cancel_scope.cancel()
 
@@ -111,7 +115,7 @@ async def test_close_that_the_stream_sends_after_the_start_is_not_read(
 
 
 @pytest.mark.parametrize("back_after", [1.0, 5.0, 12.0])
-async def test_cut_over_the_turn_of_a_minute_makes_no_close_a_correction(
+async def test_close_during_a_cut_comes_once_and_is_final(
     back_after: float, autojump_clock: MockClock
 ) -> None:
     """`back_after`: seconds into the minute at which the stream may connect again."""
@@ -123,8 +127,8 @@ async def test_cut_over_the_turn_of_a_minute_makes_no_close_a_correction(
         Cut("rst", "all").apply(made.exchange)
         await made.next_minute(3)
         chart = client.charts.by_series[BTC]
-        assert chart.closes == [LATER // 1000 + 60 * n for n in range(4)]
-        assert chart.corrections == 0
+        assert chart.closes == [LATER // 1000 + 60 * n for n in (0, 2, 3)]
+        assert chart.corrections == 1
         assert made.compare(BTC, client.charts) == []
         nursery.cancel_scope.cancel()
 
@@ -138,7 +142,7 @@ async def test_closes_that_the_stream_loses_are_read_once_each(autojump_clock: M
         assert reads(made) == 8 + 2 * 2  # at the start, and two minutes of two symbols
         assert await made.is_ready()
         chart = client.charts.by_series[BTC]
-        assert chart.closes == [LATER // 1000 + 60 * n for n in range(2)]
-        assert chart.corrections == 0
+        assert chart.closes == []
+        assert chart.corrections == 2
         assert made.compare(BTC, client.charts) == []
         nursery.cancel_scope.cancel()
