@@ -14,7 +14,13 @@ from tests.fakes.ports import free_port
 from .processes import SYMBOLS, Exchange, Service, eventually
 from .watched import Watched
 
-SIZES = [(360, 740), (740, 360), (844, 390), (768, 1024), (1024, 700), (1280, 760), (2560, 1400)]
+SIZES = [
+    *((360, 740), (1024, 700), (2560, 1400)),
+    *(
+        pytest.param(*size, marks=pytest.mark.slow)
+        for size in ((740, 360), (844, 390), (768, 1024), (1280, 760))
+    ),
+]
 
 MORE_INTERVALS = """
 {

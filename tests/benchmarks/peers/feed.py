@@ -42,4 +42,5 @@ def encode(series: Series, candle: Candle, *, closed: bool) -> bytes:
     """The message that SmartTrade's clients receive."""
     symbol, interval = series
     message = {"type": "candle", "symbol": symbol, "interval": interval, "candle": candle}
-    return orjson.dumps(message | {"closed": closed})
+    text: bytes = orjson.dumps(message | {"closed": closed})
+    return text
