@@ -56,9 +56,6 @@ class KnownGaps:
         self.revision = 0
         """Grows when a gap is found, filled, or explained."""
 
-    def __bool__(self) -> bool:
-        return bool(self.holes or self.unfilled)
-
     def set(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
         """Replace what is known by what another window of the series knows."""
         self.holes, self.unfilled = list(holes), list(unfilled)
@@ -113,7 +110,7 @@ class KnownGaps:
 
     def among(self, candles: Sequence[Candle]) -> tuple[Gap, ...]:
         """What is absent, or not final, between the oldest and the newest candle."""
-        if not self:
+        if not self.holes and not self.unfilled:
             return ()
         found = [Gap(span.first, span.last, self._cause(span)) for span in self._absences(candles)]
         found += [

@@ -125,7 +125,7 @@ class SeriesState:
         """What is absent inside the window; looked for again only when that may have changed."""
         window = self.window
         newest = window.newest
-        if newest is None or not window.known_gaps:
+        if newest is None:
             return ()
         seen = window.known_gaps.revision, len(window), newest.open_time
         if self._gaps[0] != seen:
@@ -134,9 +134,8 @@ class SeriesState:
 
     def count_gaps(self) -> tuple[int, int]:
         """How many of them are the exchange's, and how many are being filled."""
-        if not (gaps := self.gaps()):
-            return 0, 0
-        at_exchange = sum(gap.cause == "exchange" for gap in gaps)
+        gaps = self.gaps()
+        at_exchange = sum(gap.cause == "exchange" for gap in gaps) if gaps else 0
         return at_exchange, len(gaps) - at_exchange
 
     def overview(self, series: Series, now: float, time: int) -> SeriesOverview:

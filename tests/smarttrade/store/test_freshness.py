@@ -236,7 +236,7 @@ def test_stored_candles_are_confirmed_by_what_the_leader_publishes_next() -> Non
     assert overview(store, 1.0).not_ready_reason is None
 
 
-# Siblings, more closely
+# Lagging series, more closely
 
 
 def not_ready_reason_of_5m(store: MemoryStore, since: float) -> str | None:
