@@ -15,7 +15,6 @@ while, clients receive status `stale`.
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from actors import Backoff, Mailbox
 
 from ..market.series import Series
 from ..market.window_state import SeriesNotes
+from .damaged_windows import DamagedWindows
 from .database import Database, DatabaseUnavailable, ForeignFormat, Position, StoredWindow
 from .events import Published
 from .exchange_clock import is_credible_entry
@@ -58,10 +58,6 @@ RECONNECT_BACKOFF = Backoff(first=1.0, max_pause=30.0)
 """Seconds between new connections while the leader is silent."""
 
 SILENCE_CHECK_INTERVAL = 0.25  # seconds between two looks at how long the leader has been silent
-
-DAMAGED_INTERVAL = 10.0
-"""Seconds between two looks at windows that could not be read. The leader replaces what it finds
-damaged; it may not find what was later than its clock when it was written, and no longer is."""
 
 WINDOWS_PER_READ = 25
 WINDOWS_PER_MESSAGE = 5  # handed to the store at a time: 6 ms
@@ -240,8 +236,7 @@ class _Relay:
         self._store_failures = store.failures
         self._loaded: dict[Series, int] = {}
         """The last entry that each window had when it was read: what it says is known."""
-        self._damaged: set[Series] = set()
-        self._look_again_at = math.inf
+        self._damaged = DamagedWindows()
 
     # -- loading -------------------------------------------------------------------------------
 
@@ -257,7 +252,6 @@ class _Relay:
         self._origin, self._catalogue = position.origin, _catalogue(state)
         self._loaded.clear()
         self._damaged.clear()
-        self._look_again_at = trio.current_time() + DAMAGED_INTERVAL
         await self._adopt(state)
         progress = self._note_loaded if not self._report.loads else None
         await self._read([Series(s, i) for s in state.symbols for i in state.intervals], progress)
@@ -298,17 +292,10 @@ class _Relay:
                 progress(first + len(some), len(series))
 
     def _note_damage(self, stored: StoredWindow) -> None:
-        if stored.damage is None:
-            self._damaged.discard(stored.series)
-        elif stored.series not in self._damaged:
-            self._damaged.add(stored.series)
+        if stored.damage is not None and stored.series not in self._damaged:
             logger.error("damaged_series", series=str(stored.series), damage=stored.damage)
-
-    async def _read_damaged(self) -> None:
-        """Read again, now and then, what could not be read."""
-        if trio.current_time() >= self._look_again_at:
-            self._look_again_at = trio.current_time() + DAMAGED_INTERVAL
-            await self._read(list(self._damaged))
+        is_damaged = stored.damage is not None
+        self._damaged.note(stored.series, trio.current_time(), is_damaged=is_damaged)
 
     # -- following -----------------------------------------------------------------------------
 
@@ -319,7 +306,7 @@ class _Relay:
             FellBehind: begin again.
         """
         while True:
-            await self._read_damaged()
+            await self._read(self._damaged.take(trio.current_time()))
             entries = await self._database.follow(self._after, ENTRY_TIMEOUT)
             if self._store.failures != self._store_failures:
                 raise FellBehind("the store has failed: what it was about to take is lost")

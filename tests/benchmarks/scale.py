@@ -187,15 +187,17 @@ def until_ready(process: Process) -> float:
 
 
 def _longest(process: Process, steps: Path) -> float:
-    """Milliseconds of the longest step of a task since the last call."""
+    """Milliseconds of the longest step of a task since the last call; the longest turns are shown."""
     steps.unlink(missing_ok=True)
     os.kill(process.pid, signal.SIGUSR1)
     while not steps.exists():
         time.sleep(0.01)
     found = json.loads(steps.read_text())
-    for took, name in found[:4]:
-        print(f"    {took * 1000:.1f} ms {name}", flush=True)
-    return float(found[0][0]) * 1000 if found else 0.0
+    for what in ("steps", "turns"):
+        for took, name in found[what][:4]:
+            print(f"    {what[:-1]} {took * 1000:.1f} ms {name}", flush=True)
+    longest = found["steps"]
+    return float(longest[0][0]) * 1000 if longest else 0.0
 
 
 # -- takeover -----------------------------------------------------------------------------------

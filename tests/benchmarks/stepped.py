@@ -2,7 +2,8 @@
 
 Processor time of the loop's thread, so that other programs on the machine do not count. SIGUSR1
 writes the longest steps since the last one to the file `STEPS`, as JSON: seconds, and the task with
-how much of it was garbage collection.
+how much of it was garbage collection. So does it with the longest turns of the scheduler, in which
+every task that is ready has a step; what is new waits for the end of a turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ class Steps(trio.abc.Instrument):
         self._collected = 0.0
         """Seconds of this step for which garbage was collected."""
         self._collects_since = 0.0
+        self._turns: list[tuple[float, str]] = []
+        self._turn_began = 0.0
+        self._in_turn: Counter[str] = Counter()
+        """Microseconds of each task's steps in this turn."""
         gc.callbacks.append(self._note_collection)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -37,13 +43,22 @@ class Steps(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         took = time.thread_time() - self._began
-        if len(self._longest) == KEPT and took <= self._longest[0][0]:
-            return
-        name = task.name
-        if self._collected:
-            name += f" ({self._collected * 1000:.1f} ms of it garbage collection)"
-        keep = heapq.heappush if len(self._longest) < KEPT else heapq.heapreplace
-        keep(self._longest, (took, name))
+        self._in_turn[task.name] += round(took * 1e6)
+        if _is_long(self._longest, took):
+            name = task.name
+            if self._collected:
+                name += f" ({self._collected * 1000:.1f} ms of it garbage collection)"
+            _keep(self._longest, took, name)
+
+    def after_io_wait(self, timeout: float) -> None:
+        self._turn_began = time.thread_time()
+        self._in_turn.clear()
+
+    def before_io_wait(self, timeout: float) -> None:
+        took = time.thread_time() - self._turn_began
+        if _is_long(self._turns, took):
+            most = [f"{name} {us / 1000:.1f}" for name, us in self._in_turn.most_common(3)]
+            _keep(self._turns, took, ", ".join(most))
 
     def _note_collection(self, phase: str, _: object) -> None:
         if phase == "start":
@@ -52,10 +67,23 @@ class Steps(trio.abc.Instrument):
             self._collected += time.thread_time() - self._collects_since
 
     def write(self, *_: Any) -> None:
-        longest, self._longest = sorted(self._longest, reverse=True), []
+        found = {
+            "steps": sorted(self._longest, reverse=True),
+            "turns": sorted(self._turns, reverse=True),
+        }
+        self._longest, self._turns = [], []
         path = Path(os.environ["STEPS"])
-        path.with_suffix(".part").write_text(json.dumps(longest))
+        path.with_suffix(".part").write_text(json.dumps(found))
         path.with_suffix(".part").replace(path)
+
+
+def _is_long(kept: list[tuple[float, str]], took: float) -> bool:
+    return len(kept) < KEPT or took > kept[0][0]
+
+
+def _keep(kept: list[tuple[float, str]], took: float, name: str) -> None:
+    keep = heapq.heappush if len(kept) < KEPT else heapq.heapreplace
+    keep(kept, (took, name))
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from smarttrade.market.gaps import Gap
 from smarttrade.market.series import Series
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.market.window_state import WindowState
+from smarttrade.store.damaged_windows import MAX_REREAD, REREAD_BACKOFF
 from smarttrade.store.database import StoredWindow
 from smarttrade.store.events import (
     SubscriptionsOpened,
@@ -29,7 +30,6 @@ from smarttrade.store.messages import (
     SubscriptionSpec,
 )
 from smarttrade.store.redis_report import RedisRole
-from smarttrade.store.relay import DAMAGED_INTERVAL
 from tests.fakes.candles import BTC, ETH, at, candle, rows, rows_at
 from tests.fakes.database import Contents, VirtualRedis
 from tests.fakes.journals import Process, running
@@ -309,12 +309,41 @@ async def test_window_that_could_not_be_read_is_read_again(
     monkeypatch.setattr(gateway.link, "load", judge)
     async with following(server, gateway) as leader:
         await leader.update(candle(6))
-        await trio.sleep(2 * DAMAGED_INTERVAL)
+        await trio.sleep(2 * REREAD_BACKOFF.first)
         assert gateway.candles() == ()
         assert len(gateway.candles(ETH)) > 0
         damaged.clear()
-        await trio.sleep(DAMAGED_INTERVAL + 1)
+        await trio.sleep(2 * REREAD_BACKOFF.first)
         assert_same(gateway, leader)
+
+
+async def test_windows_that_stay_damaged_are_read_again_less_and_less_and_some_at_a_time(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = VirtualRedis()
+    leader = Process(server, *MANY)
+    gateway = Gateway(server)
+    load = gateway.link.load
+    reads: list[Sequence[Series]] = []
+
+    async def judge(series: Sequence[Series], time: int = 0) -> list[StoredWindow]:
+        reads.append(series)
+        return [StoredWindow(each.series, None, "odd", 0) for each in await load(series, time)]
+
+    async with running(leader), trio.open_nursery() as nursery:
+        for series in leader.memory.listed:
+            await leader.history(series, rows(0, 5))
+        await trio.sleep(1)
+        with monkeypatch.context() as damaging:
+            damaging.setattr(gateway.link, "load", judge)
+            await nursery.start(gateway.run)
+            reads.clear()
+            await trio.sleep(600)
+        assert max(map(len, reads)) <= MAX_REREAD
+        assert len(MANY) < sum(map(len, reads)) <= 9 * len(MANY)
+        await trio.sleep(REREAD_BACKOFF.max_pause + 10)
+        assert_same(gateway, leader)
+        nursery.cancel_scope.cancel()
 
 
 async def test_all_is_loaded_again_when_the_store_has_failed(
