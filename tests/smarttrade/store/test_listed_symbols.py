@@ -7,7 +7,7 @@ from smarttrade.store.messages import (
     Catalogue,
     PageUnavailable,
 )
-from tests.fakes.candles import ETH, candle
+from tests.fakes.candles import BTC, ETH, candle
 from tests.smarttrade.store.memory_stores import page, ready_store
 
 
@@ -28,3 +28,13 @@ def test_listing_keeps_what_is_known_of_the_others() -> None:
     assert len(page(store).candles) == 4
     assert store.put_updates([(ETH, candle(4))], 0.0, 0.0) == []
     assert store.overview(0.0).series_count == 2
+
+
+def test_answer_that_was_kept_does_not_hold_for_a_series_that_returns() -> None:
+    store = ready_store(0, 3)
+    before = store.revision_of(BTC)
+    store.list_symbols(["ETHUSDT"])
+    assert store.revision_of(BTC) is None
+    store.list_symbols(["BTCUSDT", "ETHUSDT"])
+    assert before is not None
+    assert (store.revision_of(BTC) or 0) > before
