@@ -5,10 +5,11 @@ One request asks about all that it lists; those that it does not list are asked 
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from itertools import count
+from functools import partial
 
 import structlog
 import trio
@@ -19,6 +20,7 @@ from ..market.interval import Interval
 from ..market.series import Series
 from ..market.symbol_details import SymbolState
 from ..store.messages import GetCatalogue, ListSymbols, StoreMessage
+from .concurrency import run_all
 from .errors import ExchangeRefused, ExchangeUnavailable, NoSymbolLeft
 from .rest import RestClient
 from .symbol_statuses import NOT_ANSWERED, Statuses, symbol_statuses
@@ -41,6 +43,10 @@ that is not listed fails the question about all."""
 
 MAX_PROBED = 10
 """Refused symbols of which each look asks for a candle, 2 of the weight each."""
+MAX_PROBED_AT_ONCE = 4
+"""Of the 20 connections: each question may take as long as its timeout."""
+PROBES_TIMEOUT = 20.0
+"""Seconds for the questions of one look. What it does not come to is what the next begins with."""
 
 
 async def run_listing(
@@ -68,17 +74,18 @@ async def run_listing(
         raise NoSymbolLeft(f"the exchange lists none of: {names}; see SMARTTRADE_SYMBOLS")
     await _report(symbols, changed, store)
     absent_at = trio.current_time()
-    for look in count():
+    probed: dict[str, float] = {}
+    while True:
         await trio.sleep(CHECK_INTERVAL if symbols.is_all_trading else HALTED_CHECK_INTERVAL)
         asked: Sequence[str] = symbols.listed
         if trio.current_time() >= absent_at + ABSENT_CHECK_INTERVAL:
             asked, absent_at = symbols.configured, trio.current_time()
         try:
-            found = await symbol_statuses(asked, rest)
+            found = await symbol_statuses(asked, rest, _unanswered(found))
         except ExchangeUnavailable:
             continue
         changed = _update(symbols, asked, found, wall_clock())
-        changed += await _given_again(symbols, catalogue.intervals, rest, look, wall_clock)
+        changed += await _given_again(symbols, catalogue.intervals, rest, probed, wall_clock)
         if changed:
             await _report(symbols, changed, store)
 
@@ -102,27 +109,31 @@ async def _given_again(
     symbols: SymbolTracker,
     intervals: Sequence[Interval],
     rest: RestClient,
-    look: int,
+    probed: dict[str, float],
     wall_clock: Callable[[], float],
 ) -> list[str]:
-    """Which of the refused symbols have their klines again: some are asked about at each look."""
-    refused = symbols.refused
-    if not refused or not intervals:
-        return []
-    begin = look * MAX_PROBED % len(refused)
+    """Which of the refused symbols have their klines again: some are asked about at each look.
+
+    `probed` has when each was asked about last; those for which that is longest ago come first.
+    """
+    given: list[str] = []
+    if not intervals:
+        return given
     shortest = min(intervals, key=lambda each: each.typical_length)
-    given = []
-    for symbol in [*refused[begin:], *refused[:begin]][:MAX_PROBED]:
+
+    async def probe(symbol: str) -> None:
+        probed[symbol] = trio.current_time()
         try:
             await rest.klines(Series(symbol, shortest), limit=1, purpose=Purpose.CHECK)
-        except ExchangeRefused:
-            continue
-        except ExchangeUnavailable as error:
-            if error.kind is not None:
-                break  # it is the exchange that does not answer
-            continue
+        except (ExchangeRefused, ExchangeUnavailable):
+            return
         if symbols.accept(symbol, wall_clock()):
             given.append(symbol)
+
+    longest_ago = sorted(symbols.refused, key=lambda symbol: probed.get(symbol, -math.inf))
+    jobs = [partial(probe, symbol) for symbol in longest_ago[:MAX_PROBED]]
+    with trio.move_on_after(PROBES_TIMEOUT):
+        await run_all(jobs, at_once=MAX_PROBED_AT_ONCE)
     return given
 
 

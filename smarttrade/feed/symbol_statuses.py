@@ -1,14 +1,36 @@
-"""What the exchange says of many symbols, asked so that one bad symbol does not hide the others."""
+"""What the exchange says of many symbols, asked so that bad symbols do not hide the others.
+
+One unknown symbol fails the whole question, and the answer does not say which; something before the
+exchange may fail a question because of a symbol, too. So groups of which nothing is learnt are
+halved, all of one size at a time, until the bad ones stand alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import partial
 
+import trio
+
+from .concurrency import run_all
 from .errors import ExchangeRefused, ExchangeUnavailable
 from .rest import RestClient
 from .venue import SymbolStatus
 
 MAX_AT_ONCE = 200  # symbols in one question, 3 KB of URL; many servers stop at 8190 for a line
+
+MAX_QUESTIONS_AT_ONCE = 4
+"""Of the 20 connections: the rest is for history, whatever becomes of these questions."""
+
+MAX_FAILED_FIRST = 15
+"""Questions that fail, and none is answered, until it is not symbols that are to blame: one, two,
+four and eight, of which one has no bad symbol if there are seven at most."""
+
+SEARCH_TIMEOUT = 60.0
+"""Seconds after which no smaller groups are asked about. What they would show, the next look will:
+it begins with those of which nothing is known."""
 
 NOT_LISTED = SymbolStatus("not listed", is_trading=False)
 
@@ -17,61 +39,95 @@ NOT_ANSWERED = SymbolStatus("questions about it fail", is_trading=False)
 
 Statuses = Mapping[str, SymbolStatus]
 
+_Group = Sequence[str]
 
-async def symbol_statuses(symbols: Sequence[str], rest: RestClient) -> Statuses:
+
+async def symbol_statuses(
+    symbols: Sequence[str], rest: RestClient, doubtful: AbstractSet[str] = frozenset()
+) -> Statuses:
     """The status of each symbol that the exchange knows; `NOT_ANSWERED` where it does not say.
 
-    One unknown symbol fails the whole question, and the answer does not say which: the question
-    is halved until the bad ones stand alone. So is one that is too long.
+    `doubtful` are those that were not answered last time: they are asked about apart from others.
 
     Raises:
-        ExchangeUnavailable: it gave no answer, about both halves of the symbols.
+        ExchangeUnavailable: it does not answer, whatever it is asked about.
     """
-    if len(symbols) <= MAX_AT_ONCE:
+    search = _Search(rest)
+    good = [symbol for symbol in symbols if symbol not in doubtful]
+    groups = [*_groups(good), *_groups([symbol for symbol in symbols if symbol in doubtful])]
+    deadline = trio.current_time() + SEARCH_TIMEOUT
+    while groups:
+        await run_all(
+            [partial(search.ask, group) for group in groups], at_once=MAX_QUESTIONS_AT_ONCE
+        )
+        search.check()
+        groups = [half for group in search.take_unclear() for half in _halves(group)]
+        if trio.current_time() >= deadline:
+            search.leave_open(groups)
+            break
+    return search.found
+
+
+@dataclass(slots=True)
+class _Search:
+    """What the questions so far have shown."""
+
+    rest: RestClient
+    found: dict[str, SymbolStatus] = field(default_factory=dict)
+    _unclear: list[_Group] = field(default_factory=list)
+    """Groups to halve."""
+    _is_answered: bool = False
+    """Whether the exchange has answered any question, be it that it refuses it."""
+    _failed: int = 0
+    _failure: ExchangeUnavailable | None = None
+
+    async def ask(self, group: _Group) -> None:
+        """Ask about these symbols in one question, unless the exchange does not answer anyway."""
+        if self._is_exchange_failing:
+            return
         try:
-            return await rest.symbol_statuses(symbols)
+            self.found |= await self.rest.symbol_statuses(group)
+            self._is_answered = True
         except ExchangeRefused:
-            if len(symbols) <= 1:
-                return {}
-        except ExchangeUnavailable as error:
-            if error.kind is not None or len(symbols) <= 1:
-                raise
-            return await _around_failure(symbols, rest)
-    first, second = _halves(symbols)
-    return {**await symbol_statuses(first, rest), **await symbol_statuses(second, rest)}
+            self._is_answered = True
+            if len(group) > 1:
+                self._unclear.append(group)
+        except ExchangeUnavailable as failure:
+            self._failure = failure
+            self._failed += 1
+            if len(group) > 1:
+                self._unclear.append(group)
+            else:
+                self.leave_open([group])
+
+    def check(self) -> None:
+        """Raise when it is the exchange that does not answer, and not symbols that are bad."""
+        if self._failure is not None and self._is_exchange_failing:
+            raise self._failure
+        if self._failure is not None and not self._is_answered and not self._unclear:
+            raise self._failure  # nothing is left to ask
+
+    @property
+    def _is_exchange_failing(self) -> bool:
+        if self._failure is None:
+            return False
+        is_host = self._failure.kind is not None
+        return is_host or (not self._is_answered and self._failed >= MAX_FAILED_FIRST)
+
+    def take_unclear(self) -> list[_Group]:
+        """Groups of which nothing was learnt."""
+        taken, self._unclear = self._unclear, []
+        return taken
+
+    def leave_open(self, groups: Sequence[_Group]) -> None:
+        """Nothing is known of these."""
+        self.found |= {symbol: NOT_ANSWERED for group in groups for symbol in group}
 
 
-async def _around_failure(symbols: Sequence[str], rest: RestClient) -> Statuses:
-    """Questions about all of these fail: look for the half, and the symbol, that is to blame.
-
-    If neither half is answered, so few requests show that it is not a symbol.
-    """
-    found: dict[str, SymbolStatus] = {}
-    failing: Sequence[str] = ()
-    for half in _halves(symbols):
-        try:
-            found |= await _one_question(half, rest)
-        except ExchangeUnavailable as error:
-            if error.kind is not None or failing:
-                raise
-            failing = half
-    if len(failing) > 1:
-        try:
-            return {**found, **await _around_failure(failing, rest)}
-        except ExchangeUnavailable as error:
-            if error.kind is not None:
-                raise
-    return {**found, **dict.fromkeys(failing, NOT_ANSWERED)}
+def _groups(symbols: Sequence[str]) -> list[_Group]:
+    return [symbols[at : at + MAX_AT_ONCE] for at in range(0, len(symbols), MAX_AT_ONCE)]
 
 
-async def _one_question(symbols: Sequence[str], rest: RestClient) -> Statuses:
-    """The same as `symbol_statuses`, but that a failure is not looked into."""
-    try:
-        return await rest.symbol_statuses(symbols)
-    except ExchangeRefused:
-        return await symbol_statuses(symbols, rest)
-
-
-def _halves(symbols: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+def _halves(symbols: _Group) -> tuple[_Group, _Group]:
     middle = len(symbols) // 2
     return symbols[:middle], symbols[middle:]

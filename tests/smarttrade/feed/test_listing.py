@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,15 +23,31 @@ from smarttrade.feed.listing import (
     CHECK_INTERVAL,
     HALTED_CHECK_INTERVAL,
     LISTING_BACKOFF,
+    MAX_PROBED_AT_ONCE,
     run_listing,
 )
 from smarttrade.feed.rest import MAX_FAILURES, RestClient
-from smarttrade.feed.symbol_statuses import NOT_ANSWERED, symbol_statuses
+from smarttrade.feed.symbol_statuses import (
+    MAX_FAILED_FIRST,
+    MAX_QUESTIONS_AT_ONCE,
+    NOT_ANSWERED,
+    SEARCH_TIMEOUT,
+    symbol_statuses,
+)
 from smarttrade.feed.symbols import SymbolTracker
 from smarttrade.feed.weight import WeightBudget
+from smarttrade.market.interval import Interval
+from smarttrade.market.series import Series
 from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.messages import Catalogue, GetCatalogue, ListSymbols, StoreMessage
-from tests.fakes.exchange_rest import MAIN, ReceivedRequest, RestExchange, Scripted, silent
+from tests.fakes.exchange_rest import (
+    MAIN,
+    Answer,
+    ReceivedRequest,
+    RestExchange,
+    Scripted,
+    silent,
+)
 
 SYMBOLS = [f"S{number}USDT" for number in range(10)]
 
@@ -53,6 +70,7 @@ async def listing(
     exchange: RestExchange,
     symbols: Sequence[str],
     stored: Mapping[str, SymbolDetails] | None = None,
+    intervals: Sequence[Interval] = (),
 ) -> AsyncIterator[Mailbox[StoreMessage]]:
     """The actor beside a store that has restored the details of symbols, and what that receives."""
     store = Mailbox[StoreMessage]("store", capacity=4)
@@ -64,7 +82,7 @@ async def listing(
         nursery.start_soon(
             partial(run_listing, SymbolTracker(symbols), store, rest, wall_clock=wall)
         )
-        await answer_catalogue(store, stored or {})
+        await answer_catalogue(store, stored or {}, intervals)
         yield store
         nursery.cancel_scope.cancel()
 
@@ -76,11 +94,13 @@ async def beside(one: Callable[[], Awaitable[None]], other: Callable[[], Awaitab
 
 
 async def answer_catalogue(
-    store: Mailbox[StoreMessage], stored: Mapping[str, SymbolDetails]
+    store: Mailbox[StoreMessage],
+    stored: Mapping[str, SymbolDetails],
+    intervals: Sequence[Interval] = (),
 ) -> None:
     question = await store.receive()
     assert isinstance(question, GetCatalogue)
-    question.reply.set(Catalogue((), (), stored))
+    question.reply.set(Catalogue((), tuple(intervals), stored))
 
 
 def wall() -> float:
@@ -303,25 +323,80 @@ async def test_symbol_whose_question_fails_later_stays_what_it_was(
     assert states == {"S4USDT"}
 
 
-async def test_failures_about_all_symbols_are_not_looked_into(autojump_clock: MockClock) -> None:
-    exchange = exchange_with(*SYMBOLS)
+@pytest.mark.parametrize("count", [1, 10, 200, 1500])
+async def test_failures_about_all_symbols_are_hardly_looked_into(
+    count: int, autojump_clock: MockClock
+) -> None:
+    exchange = exchange_with()
     exchange.before = lambda _: httpx.Response(500)
     async with exchange.client() as http:
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
         with pytest.raises(ExchangeUnavailable):
-            await symbol_statuses(SYMBOLS, rest)
-    assert len(exchange.requests) == 3
+            await symbol_statuses([f"S{number}USDT" for number in range(count)], rest)
+    assert len(exchange.requests) <= MAX_FAILED_FIRST + MAX_QUESTIONS_AT_ONCE
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [["S0USDT", "S1USDT"], ["S0USDT", "S9USDT"], ["S1USDT", "S3USDT", "S6USDT", "S8USDT"]],
+    ids=["same half", "both halves", "all quarters"],
+)
 async def test_several_whose_questions_fail_are_found_beside_those_that_are_answered(
-    autojump_clock: MockClock,
+    bad: list[str], autojump_clock: MockClock
 ) -> None:
     exchange = exchange_with(*SYMBOLS)
-    exchange.before = failing_for("S0USDT", "S1USDT")
+    exchange.before = failing_for(*bad)
     async with exchange.client() as http:
         rest = RestClient(BINANCE, http, [MAIN], WeightBudget(6000))
         found = await symbol_statuses(SYMBOLS, rest)
-    assert [symbol for symbol in SYMBOLS if found[symbol] is NOT_ANSWERED] == SYMBOLS[:2]
+    assert [symbol for symbol in SYMBOLS if found[symbol] is NOT_ANSWERED] == bad
+
+
+async def test_bad_symbols_in_both_halves_do_not_stop_the_first_listing(
+    autojump_clock: MockClock,
+) -> None:
+    exchange = exchange_with(*SYMBOLS)
+    exchange.before = failing_for("S2USDT", "S7USDT")
+    assert await listed(exchange, SYMBOLS) == [
+        symbol for symbol in SYMBOLS if symbol not in ("S2USDT", "S7USDT")
+    ]
+
+
+async def test_search_for_bad_symbols_goes_on_in_the_next_look_when_each_question_takes_long(
+    autojump_clock: MockClock,
+) -> None:
+    symbols = [f"S{number:03}USDT" for number in range(200)]
+    exchange = exchange_with()
+    bad = symbols[::40]
+    exchange.hosts["api.exchange.test"] = slow_for(*bad)
+    left: set[str] = set()
+    sizes: list[int] = []
+    async with exchange.client() as http:
+        rest = RestClient(BINANCE, http, [MAIN], WeightBudget(10**6))
+        for _ in range(8):
+            exchange.requests.clear()
+            with trio.fail_after(SEARCH_TIMEOUT + 30):
+                found = await symbol_statuses(symbols, rest, left)
+            assert len(exchange.requests) <= 40
+            left = {symbol for symbol in symbols if found[symbol] is NOT_ANSWERED}
+            sizes.append(len(left))
+    assert sizes[0] <= 125
+    assert sizes == sorted(sizes, reverse=True)
+    assert left == set(bad)
+
+
+def slow_for(*bad: str) -> Answer:
+    """Questions about one of these symbols fail after 14 seconds."""
+
+    async def answer(raw: httpx.Request) -> httpx.Response:
+        symbols = json.loads(raw.url.params["symbols"])
+        if any(symbol in bad for symbol in symbols):
+            await trio.sleep(14)
+            return httpx.Response(400, text="<html>Bad Request</html>")
+        found = [{"symbol": symbol, "status": "TRADING"} for symbol in symbols]
+        return httpx.Response(200, json={"symbols": found})
+
+    return answer
 
 
 async def test_so_many_symbols_that_no_url_holds_them(autojump_clock: MockClock) -> None:
@@ -347,3 +422,31 @@ def test_every_known_symbol_and_no_other_is_found(known: set[int], count: int) -
         assert set(found) == set(symbols) & set(exchange.statuses)
 
     trio.run(ask, clock=MockClock(autojump_threshold=0))
+
+
+async def test_refused_symbols_are_asked_about_side_by_side_and_all_in_turn(
+    autojump_clock: MockClock,
+) -> None:
+    """Each question takes as long as it may; one of the last begins to be answered."""
+    symbols = [f"S{number:02}USDT" for number in range(12)]
+    exchange = exchange_with(*symbols)
+    for symbol in symbols:
+        exchange.have(Series(symbol, Interval.MINUTE_1), 0, 60_000)
+    exchange.latency = 14.0
+    exchange.before = lambda asked: (
+        httpx.Response(500)
+        if asked.path.endswith("klines") and asked.series.symbol != "S11USDT"
+        else None
+    )
+    refused = {s: SymbolDetails("TRADING", state=SymbolState.REFUSED) for s in symbols}
+    async with listing(exchange, symbols, refused, (Interval.MINUTE_1,)) as store:
+        with trio.fail_after(130):
+            states: dict[str, SymbolState] = {}
+            while states.get("S11USDT") is not SymbolState.TRADING:
+                states = {s: d.state for s, d in (await received(store)).details.items()}
+    assert states == dict.fromkeys(symbols[:-1], SymbolState.REFUSED) | {
+        "S11USDT": SymbolState.TRADING
+    }
+    assert exchange.max_concurrent <= MAX_PROBED_AT_ONCE
+    asked = [each for each in exchange.requests if each.path.endswith("klines")]
+    assert {each.series.symbol for each in asked} == set(symbols)
