@@ -112,6 +112,17 @@ def test_what_the_window_no_longer_has_is_reported() -> None:
     ]
 
 
+def test_final_state_that_comes_after_the_next_candle_is_a_correction() -> None:
+    client = following()
+    connect(client)
+    snapshot(client, bar(1), bar(2))
+    assert update(client, bar(3)) == [event(candle(3, closed=False))]
+    client.lost("gone", 1001, 60)
+    assert connect(client) == [{**SERIES, "since": 120}]
+    assert snapshot(client, bar(2)) == []
+    assert update(client, bar(2, 1.5), closed=True) == [event(candle(2, 1.5), corrected=True)]
+
+
 def test_candle_that_was_missing_is_a_correction() -> None:
     client = following()
     connect(client)

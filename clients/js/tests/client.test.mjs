@@ -53,6 +53,37 @@ test("follows a series with a WebSocket that is given", (context) => {
   assert.equal(client.state.simulated, true);
 });
 
+test("the final state of a candle that comes after the next one is a correction", (context) => {
+  const calls = [];
+  const { client, socket } = connected(context);
+  const note = (kind) => ({ time }, { closed, corrected }) => calls.push([kind, time, closed, corrected]);
+  client.subscribe("BTCUSDT", "1m", { snapshot: 1, onReset() {}, onUpdate: note("update"), onCorrect: note("correct") });
+  context.mock.timers.tick(300);
+  socket.say({ type: "snapshot", ...series, candles: [bar(60)], closed: false, truncated: false });
+  socket.say({ type: "candle", ...series, candle: bar(120), closed: false });
+  socket.say({ type: "candle", ...series, candle: bar(60), closed: true, corrected: true });
+  assert.deepEqual(calls, [["update", 120, false, false], ["correct", 60, true, true]]);
+});
+
+test("so it is when it comes with the snapshot after a lost connection", (context) => {
+  const calls = [];
+  const { client, socket } = connected(context);
+  const note = (kind) => ({ time }, { closed, corrected }) => calls.push([kind, time, closed, corrected]);
+  client.subscribe("BTCUSDT", "1m", { snapshot: 1, onReset() {}, onUpdate: note("update"), onCorrect: note("correct") });
+  context.mock.timers.tick(300);
+  const first = { type: "snapshot", ...series, candles: [bar(0), bar(60)], closed: false, truncated: false };
+  socket.say(first);
+  socket.say({ type: "candle", ...series, candle: bar(120), closed: false });
+  socket.onclose({ code: 1001, reason: "" });
+  context.mock.timers.tick(600);
+  const next = FakeSocket.opened.at(-1);
+  next.say({ type: "welcome", heartbeat: 25, simulated: true });
+  assert.deepEqual(next.sent.at(-1), { action: "subscribe", subscriptions: [{ ...series, since: 60 }] });
+  calls.length = 0;
+  next.say({ ...first, candles: [bar(60), bar(120), bar(180)] });
+  assert.deepEqual(calls, [["correct", 60, true, true], ["update", 120, true, false], ["update", 180, false, false]]);
+});
+
 test("a silent server is pinged, reported and, after its heartbeats, left", (context) => {
   const { client, socket } = connected(context);
   context.mock.timers.tick(2500);

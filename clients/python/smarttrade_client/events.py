@@ -36,7 +36,8 @@ class CandleEvent:
     interval: str
     candle: Candle
     corrected: bool = False
-    """It repairs the past: a closed candle that changed, or one that was missing."""
+    """It repairs the past: a closed candle that changed, one that was missing, or a final
+    state that came after a later candle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,13 @@ class _Held:
         was_closed = before is not None and before.closed
         if before == candle or (was_closed and not candle.closed):
             return False, False
-        is_missing = before is None and newest is not None and candle.time < newest
+        is_past = newest is not None and candle.time < newest
         self.candles[candle.time] = candle
-        if is_missing:
+        if is_past and before is None:
             self.candles = dict(sorted(self.candles.items()))
         if len(self.candles) > MAX_HELD:
             del self.candles[next(iter(self.candles))]
-        return True, was_closed or is_missing
+        return True, was_closed or is_past
 
 
 class Following:

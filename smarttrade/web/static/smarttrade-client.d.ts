@@ -47,7 +47,7 @@ export interface ClientError {
 export interface CandleDetails {
   /** Whether the candle is final. */
   readonly closed: boolean;
-  /** Whether the server repaired it. */
+  /** Whether it repairs the past: its final state came after a later candle, it was missing, or it has changed. */
   readonly corrected: boolean;
 }
 
@@ -60,8 +60,8 @@ export interface Watcher<Time extends number = number> {
   onReset(candles: readonly Candle<Time>[]): void;
   /** The newest candle's new state, or one after it: for `series.update(candle)`. */
   onUpdate(candle: Candle<Time>, details: CandleDetails): void;
-  /** A candle before the newest has changed: for `series.update(candle, true)`. Without this,
-   * `onReset` is called instead. */
+  /** A candle before the newest has changed, or its final state came late: for
+   * `series.update(candle, true)`. Without this, `onReset` is called instead. */
   onCorrect?(candle: Candle<Time>, details: CandleDetails): void;
   /** The server does not have this series. */
   onError?(error: ClientError): void;
@@ -70,6 +70,7 @@ export interface Watcher<Time extends number = number> {
 export interface ClientOptions {
   /** Where there is none built in, as in Node 20: the class of the package `ws`. */
   WebSocket?: new (url: string) => unknown;
+  /** At every change; for the first time from within the constructor. */
   onState?(state: ClientState): void;
   onError?(error: ClientError): void;
 }

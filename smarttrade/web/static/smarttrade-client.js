@@ -321,11 +321,14 @@ export class SmartTradeClient {
 /** Put candles into the list, and call each watcher with the least that shows all of them. */
 function handOver(series, candles, details) {
   const { list, watchers } = series;
-  const effects = candles.map((candle, index) => list.put(candle, details.closed || index < candles.length - 1));
-  const isWhole = effects.includes("reset") || candles.length > MAX_SINGLE_UPDATES;
+  const changes = candles.map((candle, index) => {
+    const closed = details.closed || index < candles.length - 1; // only the last may be forming
+    return { candle, closed, effect: list.put(candle, closed) };
+  });
+  const isWhole = changes.some(({ effect }) => effect === "reset") || candles.length > MAX_SINGLE_UPDATES;
   for (const [watcher, isReady] of watchers) {
     if (isWhole) reset(series, watcher);
-    else if (isReady) candles.forEach((candle, index) => show(watcher, list, candle, effects[index], details));
+    else if (isReady) changes.forEach((change) => show(watcher, list, change, details.corrected));
   }
 }
 
@@ -334,13 +337,10 @@ function reset({ list, watchers }, watcher) {
   watcher.onReset(list.candles);
 }
 
-function show(watcher, list, candle, effect, details) {
+function show(watcher, list, { candle, closed, effect }, corrected) {
   const copy = { ...candle }; // the chart library writes into it
-  if (effect === "update") {
-    // Of several candles at once, only the last may still be forming.
-    const closed = details.closed || candle !== list.newest;
-    watcher.onUpdate(copy, { ...details, closed });
-  } else if (effect === "ignore") return;
-  else if (watcher.onCorrect) watcher.onCorrect(copy, details);
+  if (effect === "update") watcher.onUpdate(copy, { closed, corrected });
+  else if (effect === "ignore") return;
+  else if (watcher.onCorrect) watcher.onCorrect(copy, { closed, corrected: true });
   else watcher.onReset(list.candles);
 }
