@@ -62,7 +62,9 @@ MAX_TURN = 0.003
 """Seconds of processor time after which others have a turn. While history is loaded, twenty tasks
 decode it; a store with one message a turn would answer in seconds."""
 MAX_MESSAGES_PER_TURN = 64  # messages in one turn
-EVENTS_AT_A_TIME = 500  # events of one message that are sent before others have a turn: 1 ms
+EVENTS_AT_A_TIME = (
+    500  # events of one message that are made and sent before others have a turn: 1 ms
+)
 
 
 async def run_store(
@@ -128,6 +130,8 @@ class _Actor:
                 with merged:
                     await self._carry_out(message)
                     merged.set(None)
+            case FindMissing(series, skip_restored):
+                await self._find_missing(series, skip_restored=skip_restored)
             case GetListed(reply):
                 self.listed_waiters.append(reply)
             case _:
@@ -135,6 +139,12 @@ class _Actor:
         if self.store.is_listed:
             while self.listed_waiters:
                 self.listed_waiters.pop().set(self.store.listed)
+
+    async def _find_missing(self, wanted: Sequence[Series], *, skip_restored: bool) -> None:
+        """In slices: of all series of an exchange, it takes 20 ms."""
+        for first in range(0, len(wanted), EVENTS_AT_A_TIME):
+            some = wanted[first : first + EVENTS_AT_A_TIME]
+            await self._report(self.store.find_missing(some, skip_restored=skip_restored))
 
     async def check_some(self) -> None:
         """Go on with the check of all series until a message waits."""
@@ -212,8 +222,6 @@ def _apply(  # noqa: C901, PLR0911, PLR0912 - a table
             return store.open_subscriptions(command)
         case CloseSubscriptions():
             return store.close_subscriptions(command)
-        case FindMissing(series_wanted, skip_restored):
-            return store.find_missing(series_wanted, skip_restored=skip_restored)
         case ReportFeed(status, shards):
             return store.report_feed(FeedReport(status, shards))
         case ReportExchangeTime(time_ms):

@@ -28,12 +28,12 @@ class CopiedWindows(Windows):
 
     def state_of(self, series: Series) -> WindowState | None:
         """All that is known of a series; None when that is nothing yet."""
-        state = self._series.get(series)
+        state = self._series.find(series)
         return None if state is None else state.state(self._clock.latest)
 
     def newest_candles(self, series: Series, count: int) -> Sequence[Candle]:
         """The end of a window; none while there is no history."""
-        state = self._series.get(series)
+        state = self._series.find(series)
         if state is None or not state.window.is_ready:
             return ()
         return state.window.newest_candles(count)
@@ -49,7 +49,7 @@ class CopiedWindows(Windows):
         """Begin with what was stored, where there is nothing yet; else take what is later."""
         events: list[Event] = []
         for series, stored in windows:
-            state = self._series.get(series)
+            state = self._series.find(series)
             if state is None or not stored.candles:
                 continue
             state.corrections.add(stored.corrections)
@@ -89,7 +89,7 @@ class CopiedWindows(Windows):
         """Take corrections that another process made at `at`, in ms of exchange time."""
         events: list[Event] = []
         for series, candle, _ in published:
-            if (state := self._series.get(series)) is None:
+            if (state := self._series.find(series)) is None:
                 continue
             events += self.correct(series, [candle], wall)
             state.corrections.add([Correction(candle.open_time, at)])
@@ -103,7 +103,7 @@ class CopiedWindows(Windows):
             self._clock.learn(time, now)
         events: list[Event] = []
         for series, stored in windows:
-            state = self._series.get(series)
+            state = self._series.find(series)
             if state is None:
                 continue
             was_ready = state.window.is_ready
@@ -133,7 +133,7 @@ class CopiedWindows(Windows):
         if time:
             self._clock.learn(time, now)
         for series, candle, corrected in published:
-            state = self._series.get(series)
+            state = self._series.find(series)
             if state is None or not state.window.is_ready:
                 continue
             if not corrected:
@@ -142,13 +142,13 @@ class CopiedWindows(Windows):
             self._collect(series, state, change, news)
         events: list[Event] = [CandlesPublished(news)] if news else []
         for series, (holes, unfilled, corrections) in notes.items():
-            if (state := self._series.get(series)) is not None:
+            if (state := self._series.find(series)) is not None:
                 state.corrections.add(corrections)
                 state.window.known_gaps.set(holes, unfilled)
                 events += self._gap_events(series, state)
         if self._has_unconfirmed and time and self._clock.is_credible(time, now):
             self._has_unconfirmed = False
-            for state in self._series.values():
+            for _, state in self._series.touched():
                 state.freshness.unconfirmed_since = None
         self.counters.published += len(news)
         self.updated_at = wall if news else self.updated_at

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..market.interval import Interval
-from ..market.series import Series
 from ..market.symbol_details import SymbolDetails, SymbolState
 from .events import CatalogueChanged, Event, SeriesWithdrawn
 from .exchange_clock import ExchangeClock
 from .messages import Catalogue
-from .series_state import SeriesState
+from .series_states import SeriesStates
 from .windows import Windows
 
 
@@ -82,11 +81,10 @@ class ListedSymbols(Windows):
         ]
 
 
-def _withdrawn(
-    before: Mapping[Series, SeriesState], after: Mapping[Series, SeriesState]
-) -> list[SeriesWithdrawn[Any]]:
+def _withdrawn(before: SeriesStates, after: SeriesStates) -> list[SeriesWithdrawn[Any]]:
+    """Of a series that nothing has happened to, there are no subscribers."""
     return [
-        SeriesWithdrawn(series, tuple(state.pending_subscriptions))
-        for series, state in before.items()
+        SeriesWithdrawn(series, tuple(left.pending_subscriptions))
+        for series, left in before.left()
         if series not in after
     ]

@@ -30,7 +30,7 @@ class LiveCandles(Windows):
             missing += self.learn_time(first, now)
         states, clock = self._series, self._clock
         for series, candle in updates:
-            state = states.get(series)
+            state = states.find(series)
             if state is None:
                 continue
             state.freshness.received_at = self._received_at = now
@@ -64,7 +64,7 @@ class LiveCandles(Windows):
         the newest candle count as news of the series, as the stream's do. One that is not final
         though later ones are listed is read once more.
         """
-        state = self._series.get(series)
+        state = self._series.find(series)
         if state is None or not (first is None or state.window.is_ready):
             return []
         state.requested = None
@@ -106,7 +106,7 @@ class LiveCandles(Windows):
 
     def history_refused(self, series: Series, now: float) -> list[Event]:
         """The exchange gave nothing: what is missing is asked for again, after growing pauses."""
-        if (state := self._series.get(series)) is not None:
+        if (state := self._series.find(series)) is not None:
             state.freshness.ask_later(now)
         return []
 
@@ -114,14 +114,14 @@ class LiveCandles(Windows):
         """The machine was suspended: nothing here is known to be up to date."""
         self._clock.distrust_late(now)
         self._has_unconfirmed = True
-        for state in self._series.values():
+        for _, state in self._series.touched():
             if state.window.is_ready:
                 state.freshness.unconfirmed_since = now
         return []
 
     def differences(self, series: Series, rows: Sequence[Candle]) -> tuple[Difference, ...]:
         """Which closed rows of the exchange's history are not what was published."""
-        state = self._series.get(series)
+        state = self._series.find(series)
         return () if state is None else differences(state.window, rows)
 
     def _as_known(self, rows: PackedCandles) -> PackedCandles:

@@ -27,11 +27,11 @@ class MemoryStore(LiveCandles, CopiedWindows, ListedSymbols, Checks):
         The front end reads it without asking the actor, to know whether an answer that it keeps
         still holds.
         """
-        state = self._series.get(series)
+        state = self._series.find(series)
         return None if state is None else state.revision
 
     def page(self, series: Series, limit: int, before: int | None) -> Page | PageUnavailable:
-        state = self._series.get(series)
+        state = self._series.find(series)
         if state is None:
             return (
                 PageUnavailable.SYMBOL
@@ -45,7 +45,7 @@ class MemoryStore(LiveCandles, CopiedWindows, ListedSymbols, Checks):
 
         Once is enough, and what the exchange has refused waits for its time.
         """
-        state = self._series.get(series)
+        state = self._series.find(series)
         if state is None or state.window.is_ready or state.is_wanted:
             return []
         state.is_wanted = True
@@ -56,7 +56,7 @@ class MemoryStore(LiveCandles, CopiedWindows, ListedSymbols, Checks):
         now_open, snapshots = [], []
         missing: list[Event] = []
         for wanted in request.wanted:
-            state = self._series.get(wanted.series)
+            state = self._series.find(wanted.series)
             if state is None:
                 continue
             if wanted.snapshot is None and wanted.since is None:

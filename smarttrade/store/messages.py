@@ -193,7 +193,6 @@ Command = (
     | HistoryRefused
     | CorrectCandles
     | ListSymbols
-    | FindMissing
     | ReportFeed
     | ReportExchangeTime
     | RestoreWindows
@@ -358,4 +357,4 @@ class GetListed:
 Question = GetPage | GetOverview | GetSymbolOverviews | GetCatalogue | GetDifferences
 """Answered at once from what is known; `GetListed` may have to wait."""
 
-StoreMessage = Command | Question | MergeWindows | GetListed | CheckOverdue
+StoreMessage = Command | Question | FindMissing | MergeWindows | GetListed | CheckOverdue

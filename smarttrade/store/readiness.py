@@ -19,7 +19,7 @@ class Readiness:
     )
 
     def __init__(self) -> None:
-        self._known: set[Series] = set()
+        self._known: dict[Series, None] = {}
         self._gaps_of: dict[Series, tuple[int, int]] = {}
         self.not_ready: dict[Series, str] = {}
         self.excused: dict[Series, str] = {}
@@ -33,14 +33,16 @@ class Readiness:
 
     def have(self, listed: Iterable[Series]) -> None:
         """There are these series and no others; a new one has no history until it is looked at."""
-        series = dict.fromkeys(listed)
-        for gone in self._known.difference(series):
-            self.note(gone, None, is_loaded=True)
-        for new in series:
-            if new not in self._known:
-                self.not_ready[new] = self.not_loaded[new] = NO_HISTORY
-        self._known = set(series)
-        symbols = {each.symbol for each in series}
+        before, self._known = self._known, dict.fromkeys(listed)
+        for gone in self._gaps_of.keys() - self._known.keys():
+            self.note(gone, None)
+        for reasons in (self.not_ready, self.excused, self.not_loaded):
+            for gone in reasons.keys() - self._known.keys():
+                del reasons[gone]
+        new = [series for series in self._known if series not in before] if before else self._known
+        self.not_ready |= dict.fromkeys(new, NO_HISTORY)
+        self.not_loaded |= dict.fromkeys(new, NO_HISTORY)
+        symbols = {each.symbol for each in self._known}
         self.received_at = {s: at for s, at in self.received_at.items() if s in symbols}
 
     def note_received(self, symbol: str, at: float | None) -> None:

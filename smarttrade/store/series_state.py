@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..market.candle import Candle
 from ..market.gaps import Gap, Missing
@@ -16,6 +16,23 @@ from .corrections import Corrections
 from .events import SeriesReturned, Snapshot, SubscriptionsOpened
 from .freshness import Freshness
 from .messages import Page, PageUnavailable, SeriesOverview, SubscriptionSpec
+
+
+class Departed(NamedTuple):
+    """What a series that goes leaves for its return."""
+
+    resume_from: int | None
+    """The newest open time in ms that its subscribers may hold. They get what follows as soon as
+    there is a history. None if it never had one."""
+    resume_closed: bool
+    """Whether they hold that candle's final state."""
+    pending_subscriptions: dict[Hashable, SubscriptionSpec]
+    """By subscriber: what is to be sent as soon as there is a history."""
+    revision: int
+
+    def from_start(self) -> Departed:
+        """The same if its candles are forgotten: subscribers get a whole window."""
+        return self._replace(resume_from=0, resume_closed=False)
 
 
 class SeriesState:
@@ -33,17 +50,12 @@ class SeriesState:
         "window",
     )
 
-    def __init__(
-        self,
-        interval: Interval,
-        resume_from: int | None = None,
-        *,
-        resume_closed: bool = False,
-    ) -> None:
+    def __init__(self, interval: Interval, left: Departed | None = None) -> None:
+        """`left` is what the series left if it was gone for a while."""
         self.window = Window(interval)
         self.freshness = Freshness(self.window)
         self.corrections = Corrections()
-        self.revision = 0
+        self.revision = 0 if left is None else left.revision
         """Grows with every change."""
         self.gaps_revision = 0
         """Of the window's gaps when they were last reported."""
@@ -52,13 +64,9 @@ class SeriesState:
         """Whether a client has asked for its history, which is then read before others."""
         self.requested: Missing | None = None
         """What the backfill has been asked for and has not answered."""
-        self.resume_from = resume_from
-        """Of a series that was gone for a while: the newest open time in ms that its subscribers
-        may hold. They get what follows as soon as there is a history."""
-        self.resume_closed = resume_closed
-        """Whether they hold that candle's final state."""
-        self.pending_subscriptions: dict[Hashable, SubscriptionSpec] = {}
-        """By subscriber: what is to be sent as soon as there is a history."""
+        self.resume_from = None if left is None else left.resume_from
+        self.resume_closed = left is not None and left.resume_closed
+        self.pending_subscriptions = {} if left is None else left.pending_subscriptions
 
     def state(self, exchange_time: int) -> WindowState | None:
         """All that is known; None when that is nothing yet."""
@@ -66,18 +74,12 @@ class SeriesState:
             return None
         return self.window.state._replace(corrections=self.corrections.since(exchange_time))
 
-    def successor(self, *, from_start: bool) -> SeriesState:
-        """What begins when this series goes, for when it returns."""
-        newest, interval = self.window.newest, self.window.interval
-        if from_start:
-            state = SeriesState(interval, 0)
-        elif newest is not None:
-            state = SeriesState(interval, newest.open_time, resume_closed=newest.closed)
-        else:
-            state = SeriesState(interval, self.resume_from, resume_closed=self.resume_closed)
-        state.pending_subscriptions = self.pending_subscriptions
-        state.revision = self.revision + 1
-        return state
+    def departed(self) -> Departed:
+        """What the series leaves when it goes now."""
+        newest, pending = self.window.newest, self.pending_subscriptions
+        if newest is None:
+            return Departed(self.resume_from, self.resume_closed, pending, self.revision + 1)
+        return Departed(newest.open_time, newest.closed, pending, self.revision + 1)
 
     def would_go_back(self, candles: Sequence[Candle]) -> bool:
         """Whether subscribers hold a later state than these are, of a series that returns.

@@ -18,6 +18,7 @@ from .exchange_clock import FUTURE_TOLERANCE, ExchangeClock
 from .feed import FeedReport, FeedStatus
 from .readiness import Readiness
 from .series_state import SeriesState
+from .series_states import SeriesStates
 from .symbols import SymbolStates
 
 
@@ -53,7 +54,7 @@ class Windows:
         self._clock = ExchangeClock()
 
     @property
-    def _series(self) -> dict[Series, SeriesState]:
+    def _series(self) -> SeriesStates:
         return self._catalogue.states
 
     @property
@@ -89,7 +90,7 @@ class Windows:
         latest = self._clock.estimate(now) + FUTURE_TOLERANCE
         late = [
             series
-            for series, state in self._series.items()
+            for series, state in self._series.touched()
             if state.freshness.unconfirmed_since is not None
             and (newest := state.window.newest) is not None
             and newest.open_time > latest
@@ -107,7 +108,7 @@ class Windows:
                 series, state.freshness.unsettled(), None, self._clock.latest, state.is_wanted
             )
             for series in wanted
-            if (state := self._series.get(series)) is not None
+            if (state := self._series.find(series)) is not None
             and not (skip_restored and state.freshness.unconfirmed_since is not None)
         ]
 
@@ -155,7 +156,7 @@ class Windows:
 
     def correct(self, series: Series, rows: Iterable[Candle], wall: float) -> list[Event]:
         """Put closed rows of the exchange's history in the place of what differs from them."""
-        state = self._series.get(series)
+        state = self._series.find(series)
         if state is None:
             return []
         return [

@@ -22,7 +22,7 @@ from smarttrade.store.events import (
 from smarttrade.store.freshness import CLOSING_EVENT_TIMEOUT
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import OpenSubscriptions, Page, SubscriptionSpec
-from smarttrade.store.series_state import SeriesState
+from smarttrade.store.series_state import Departed, SeriesState
 from tests.fakes.candles import BASE, BTC, at, candle, rows, states
 
 READ_AT = 245.0  # seconds; 5 s into minute 4
@@ -217,10 +217,10 @@ def test_rows_after_a_reconnect_show_what_follows_as_well() -> None:
 
 def test_subscribers_that_hold_its_close_do_not_get_it_back_as_forming() -> None:
     """The series was gone for a while."""
-    state = SeriesState(BTC.interval, at(3), resume_closed=True)
+    state = SeriesState(BTC.interval, Departed(at(3), True, {}, 1))
     assert state.would_go_back(read(READ_AT))
     assert not state.would_go_back(read(DUE))
-    assert not SeriesState(BTC.interval, at(4)).would_go_back(read(READ_AT))
+    assert not SeriesState(BTC.interval, Departed(at(4), False, {}, 1)).would_go_back(read(READ_AT))
 
 
 def test_range_that_ends_after_a_gap_is_read_at_once() -> None:
