@@ -99,11 +99,11 @@ async def serve(
         return 2
     notifier = Notifier.from_environment(os.environ)
     try:
-        with gc_paused(), open_progress() as progress:
+        with gc_paused(), open_progress() as shown, freezing(shown) as progress:
             await run_service(
                 settings,
                 stop=stop,
-                progress=freezing(progress),
+                progress=progress,
                 role=role,
                 simulated=simulated,
                 network=network,

@@ -93,8 +93,9 @@ def measure_one(count: int, report: Report, period: float = PERIOD) -> None:
         add(report, case, "start to ready", "s", ready)
         add(report, case, "CPU of the start", "s", cpu_seconds(process.pid))
         for what, seconds in (("", answers.seconds), (", without waits", answers.without_waits)):
-            p99 = statistics.quantiles(seconds, n=100)[98] * 1000
+            p50, p99 = (statistics.quantiles(seconds, n=100)[at] * 1000 for at in (49, 98))
             limit = {"limit": MAX_HEALTH} if what else {}
+            add(report, case, f"/health p50 during the start{what}", "ms", p50)
             add(report, case, f"/health p99 during the start{what}", "ms", p99, **limit)
         held = _longest(process, steps)
         add(report, case, "longest hold of the loop, start", "ms", held, limit=MAX_HOLD)
