@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import trio
 
 from .ports import free_port
-from .processes import Client, Program, history
+from .processes import MAX_WAIT, Client, Program, history, kept_waiting
 from .redis_server import RedisServer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -53,6 +55,11 @@ class Processes:
         for program in self.programs:
             program.kill()
 
+    def kept_waiting(self) -> float:
+        """Seconds for which other programs of the machine have held up what runs, and the test."""
+        running = [program.pid for program in self.programs if program.is_running]
+        return sum(map(kept_waiting, [*running, os.getpid()]))
+
     async def requests(self) -> int:
         """Requests for candles that the exchange has had."""
         stats = await self.simulator.get("/sim/stats", Authorization="Bearer control")
@@ -94,6 +101,23 @@ class Processes:
 
         return await self.differences(client.series, asked)
 
+    async def until_served(
+        self, program: Program, series: Sequence[tuple[str, str]] = SERIES
+    ) -> None:
+        """Wait until the program has what the exchange has."""
+        await _until_none(partial(self.served_differences, program, series))
+
+    async def until_received(self, client: Client) -> None:
+        """Wait until a client, which is connected, has what the exchange has."""
+        await _until_none(partial(self.client_differences, client))
+
+
+async def _until_none(look: Callable[[], Awaitable[list[str]]]) -> None:
+    deadline = trio.current_time() + MAX_WAIT
+    while (differences := await look()) and trio.current_time() < deadline:
+        await trio.sleep(0.2)
+    assert differences == []
+
 
 class Deployment(Processes):
     """With a Redis of one server."""
@@ -105,9 +129,3 @@ class Deployment(Processes):
 
 def role(name: str) -> Callable[[Any], bool]:
     return lambda answer: answer["store"]["role"] == name
-
-
-async def until_logged(program: Program, text: str, within: float = 15.0) -> None:
-    with trio.fail_after(within):
-        while text not in program.log.read_text():
-            await trio.sleep(0.05)

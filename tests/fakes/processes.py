@@ -19,6 +19,28 @@ import trio_websocket
 
 from tests.fakes.schemas import checked
 
+MAX_WAIT = 120.0
+"""Seconds. Processes that other programs of the machine leave no processor have taken half a minute
+to start; what comes earlier takes no longer for it."""
+
+POLL_INTERVAL = 0.05  # seconds; polling more often takes the processor from what is waited for
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` returns something that is true."""
+    with trio.fail_after(MAX_WAIT):
+        while not condition():
+            await trio.sleep(POLL_INTERVAL)
+
+
+def kept_waiting(pid: int) -> float:
+    """Seconds in which a process was ready to run and other programs had the processor.
+
+    Source: Linux, Documentation/scheduler/sched-stats.rst, "/proc/<pid>/schedstat".
+    """
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[1]) for each in threads) / 1e9
+
 
 class Program:
     """One process of the program, with its output in a file."""
@@ -75,6 +97,10 @@ class Program:
             self._process.wait()
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def status(self) -> int | None:
         """The exit status; None while it runs."""
         assert self._process is not None
@@ -87,29 +113,31 @@ class Program:
     async def ended(self) -> int:
         """The status, once the process has ended."""
         assert self._process is not None
-        with trio.fail_after(15):
-            while (status := self._process.poll()) is None:
-                await trio.sleep(0.02)
+        await until(lambda: self.status() is not None)
+        status = self._process.returncode
         self._process = None
         return status
+
+    async def until_logged(self, text: str) -> None:
+        await until(lambda: text in self.log.read_text())
 
     async def get(self, path: str, **headers: str) -> Any:
         async with httpx.AsyncClient(trust_env=False, verify=False) as http:
             return (await http.get(self.url + path, headers=headers)).json()
 
-    async def until(self, path: str, good: Callable[[Any], bool], within: float = 30.0) -> float:
+    async def until(self, path: str, good: Callable[[Any], object]) -> float:
         """Wait until `path` answers 200 and `good` accepts the body; seconds since the start."""
         async with httpx.AsyncClient(trust_env=False, verify=False) as http:
-            with trio.fail_after(within):
+            with trio.fail_after(MAX_WAIT):
                 while True:
                     with suppress(httpx.HTTPError):
                         answer = await http.get(self.url + path)
                         if answer.status_code == httpx.codes.OK and good(answer.json()):
                             return time.monotonic() - self.began
-                    await trio.sleep(0.01)
+                    await trio.sleep(POLL_INTERVAL)
 
-    async def ready(self, within: float = 30.0) -> float:
-        return await self.until("/ready", lambda _: True, within)
+    async def ready(self) -> float:
+        return await self.until("/ready", lambda _: True)
 
 
 class Client:

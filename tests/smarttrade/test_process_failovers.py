@@ -5,6 +5,7 @@ The servers fail over as docs/operations.md recommends: after 5 s.
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import pytest
 import trio
 
 from tests.fakes.deployment import SERIES, Processes
-from tests.fakes.processes import Client
+from tests.fakes.processes import Client, until
 from tests.fakes.redis_cluster import Cluster, SlotMove
 from tests.fakes.redis_sentinel import Sentinels
 
@@ -61,12 +62,9 @@ class Watched:
         """Wait until both clients have updates again; seconds of the longest pause before."""
         await trio.sleep(2)
         before = [client.updates for client in self._clients]
-        with trio.fail_after(40):
-            while not all(
-                client.updates > updates
-                for client, updates in zip(self._clients, before, strict=True)
-            ):
-                await trio.sleep(0.01)
+        await until(
+            lambda: all(map(operator.gt, [client.updates for client in self._clients], before))
+        )
         pause = max(client.longest_pause for client in self._clients)
         for client in self._clients:
             client.longest_pause = 0.0
@@ -76,12 +74,10 @@ class Watched:
         await trio.sleep(6)  # two minutes of the exchange
         for program in self._gateways:
             await program.ready()
-        await trio.sleep(1)
+            await self._processes.until_served(program)
         for client in self._clients:
+            await self._processes.until_received(client)
             assert client.faults == []
-            assert await self._processes.client_differences(client) == []
-        for program in self._gateways:
-            assert await self._processes.served_differences(program) == []
 
 
 def _leads(answer: Any) -> bool:

@@ -19,7 +19,7 @@ from smarttrade.market.series import Series
 from smarttrade.store.redis_format import Keys
 from tests.fakes.deployment import SERIES, SYMBOLS, Deployment, role
 from tests.fakes.ports import free_port
-from tests.fakes.processes import Client, Program, history
+from tests.fakes.processes import Client, Program, history, until
 from tests.fakes.redis_server import RedisServer
 
 CORRECTED = ("BTCUSDT", "1m")
@@ -97,9 +97,7 @@ async def test_standby_that_lags_undoes_no_close(deployment: Deployment) -> None
         await control(deployment, "POST", fault="rest_hang")
         await control(deployment, "POST", fault="only_hosts", value=["localhost"])
         await control(deployment, "POST", fault="stall", value=[])
-        with trio.fail_after(20):
-            while lists.closes < 3 * 3:  # three minutes of three symbols
-                await trio.sleep(0.05)
+        await until(lambda: lists.closes >= 3 * 3)  # three minutes of three symbols
         leader.kill()
         await standby.until("/system", role("leading"))
         await trio.sleep(0.5)
@@ -107,11 +105,11 @@ async def test_standby_that_lags_undoes_no_close(deployment: Deployment) -> None
         await standby.ready()
         await gateway.ready()
         await trio.sleep(1.5)
+        await deployment.until_received(client)
         assert lists.faults == []
         assert client.faults == []
-        assert await deployment.client_differences(client) == []
         nursery.cancel_scope.cancel()
-    assert await deployment.served_differences(gateway) == []
+    await deployment.until_served(gateway)
 
 
 async def test_correction_reaches_clients_that_come_back_elsewhere(deployment: Deployment) -> None:
@@ -159,9 +157,7 @@ async def assert_corrected(left: Client, program: Program, expected: dict[str, A
     client = Client(CORRECTED)
     client.charts = copy.deepcopy(left.charts)
     async with client.connected(program.url):
-        with trio.fail_after(5):
-            while client.charts[CORRECTED][expected["time"]] != (expected, True):
-                await trio.sleep(0.02)
+        await until(lambda: client.charts[CORRECTED][expected["time"]] == (expected, True))
     assert client.faults == []
 
 
@@ -190,10 +186,10 @@ async def test_series_without_history_reaches_gateways(deployment: Deployment) -
     client = Client(*new)
     async with client.connected(gateway.url):
         await trio.sleep(1.5)
+        await deployment.until_received(client)
     assert client.faults == []
-    assert await deployment.client_differences(client) == []
     for program in (gateway, later):
-        assert await deployment.served_differences(program, new) == []
+        await deployment.until_served(program, new)
 
 
 async def test_symbol_that_is_delisted_while_no_process_runs_keeps_its_history(

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import trio
 
-from tests.fakes.deployment import SPEED, SYMBOLS, Deployment, role, until_logged
+from tests.fakes.deployment import SPEED, SYMBOLS, Deployment, role
 from tests.fakes.ports import free_port
-from tests.fakes.processes import Client, Program
+from tests.fakes.processes import MAX_WAIT, POLL_INTERVAL, Client, Program
 
 pytestmark = pytest.mark.slow
 
@@ -82,10 +82,9 @@ async def test_gateway_begins_anew_when_the_exchange_changes(deployment: Deploym
     deployment.simulator = deployment.program("simulator", "--speed", str(SPEED)).start()
     await deployment.simulator.until("/api/v3/time", lambda _: True)
     await deployment.start("ingest").ready()
-    await until_logged(gateway, "relay_reloads")
+    await gateway.until_logged("relay_reloads")
     await gateway.ready()
-    await trio.sleep(1)
-    assert await deployment.served_differences(gateway) == []
+    await deployment.until_served(gateway)
 
 
 async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
@@ -126,8 +125,7 @@ async def test_what_a_later_version_stores_is_left_alone(deployment: Deployment)
         assert len((await gateway.get("/candles/BTCUSDT/1m"))["candles"]) == 500
         redis.hset("{smarttrade:0}:meta", "format", "3")
     await gateway.ready()
-    await trio.sleep(2)
-    assert await deployment.served_differences(gateway) == []
+    await deployment.until_served(gateway)
 
 
 async def test_stored_candles_of_the_future_are_never_served(deployment: Deployment) -> None:
@@ -149,9 +147,9 @@ async def test_stored_candles_of_the_future_are_never_served(deployment: Deploym
     second = deployment.start("serve")
     clock = (await deployment.simulator.get("/api/v3/time"))["serverTime"] // 1000
     async with httpx.AsyncClient(trust_env=False) as http:
-        with trio.fail_after(30):
+        with trio.fail_after(MAX_WAIT):
             while True:
-                await trio.sleep(0.02)
+                await trio.sleep(POLL_INTERVAL)
                 try:
                     answer = await http.get(second.url + "/candles/BTCUSDT/1m?limit=1000")
                     ready = await http.get(second.url + "/ready")
@@ -194,9 +192,7 @@ async def test_hostile_values_end_and_block_nothing(deployment: Deployment) -> N
         assert len(program.log.read_text().splitlines()) < 200
     await ingest.until("/system", role("leading"))
     await gateway.until("/system", role("following"))
-    with trio.fail_after(30):  # the changed list is found in its turn
-        while await deployment.served_differences(gateway) != []:
-            await trio.sleep(0.5)
+    await deployment.until_served(gateway)  # the changed list is found in its turn
     restarted = [deployment.start("ingest"), deployment.start("gateway")]
     for program in restarted:
         await program.ready()
@@ -209,7 +205,7 @@ async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deploy
     await every.until("/system", role("leading"))
     few = deployment.start("ingest", SMARTTRADE_SYMBOLS="BTCUSDT")
     await few.until("/system", role("standby"))
-    await until_logged(few, "leader_has_other_series")
+    await few.until_logged("leader_has_other_series")
     gateway = deployment.start("gateway")
     await gateway.ready()
     client = Client(("ETHUSDT", "1m"), ("BTCUSDT", "1m"))
@@ -222,9 +218,7 @@ async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deploy
         await every.until("/system", role("standby"))
         assert await few.stop() == 0
         await every.until("/system", role("leading"))
-        await trio.sleep(6)
-        differences = await deployment.client_differences(client)
-    assert differences == []
+        await deployment.until_received(client)
     assert client.faults == []
 
 

@@ -44,7 +44,7 @@ async def service(directory: Path) -> AsyncGenerator[Program]:
         **LIMITS,
     )
     try:
-        await program.start().ready(60)
+        await program.start().ready()
         yield program
     finally:
         program.kill()
