@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser
@@ -26,62 +27,83 @@ def own_service(exchange: Exchange) -> Iterator[Service]:
     exchange.clear()
 
 
-@pytest.fixture(params=PAGES)
-def live_page(
-    request: pytest.FixtureRequest, browser: Browser, own_service: Service
-) -> Iterator[Watched]:
-    """A page that shows that all is well."""
-    with Watched(browser, own_service.url) as watched:
-        watched.open(request.param)
-        watched.wait_for(IS_LIVE, "it is live")
-        watched.words = WORDS[request.param]
-        yield watched
+@pytest.fixture
+def live_pages(browser: Browser, own_service: Service) -> Iterator[list[Watched]]:
+    """Every page, each of which shows that all is well."""
+    with ExitStack() as stack:
+        pages = [stack.enter_context(Watched(browser, own_service.url)) for _ in PAGES]
+        for watched, path in zip(pages, PAGES, strict=True):
+            watched.open(path)
+            watched.words = WORDS[path]
+        wait_until_live(pages)
+        yield pages
 
 
-def look(watched: Watched) -> tuple[str, str, str]:
-    """Title, words, and the colour of the words."""
+def wait_until_live(pages: list[Watched], within: float = 20) -> None:
+    for watched in pages:
+        watched.wait_for(IS_LIVE, f"{watched.page.url} is live", within)
+
+
+def wait_for_title(pages: list[Watched], state: str, within: float = 20) -> None:
+    includes = f"document.title.includes('{state}')"
+    for watched in pages:
+        watched.wait_for(includes, f"{watched.page.url} shows {state}", within)
+
+
+class Looks:
+    """Title, words, and the colour of the words, of each page."""
+
+    def __init__(self, pages: list[Watched]) -> None:
+        self._pages = pages
+        self._before = [_look(each) for each in pages]
+
+    def assert_changed(self) -> None:
+        """All three, on every page."""
+        for watched, before in zip(self._pages, self._before, strict=True):
+            after = _look(watched)
+            assert all(old != new for old, new in zip(before, after, strict=True)), (before, after)
+
+
+def _look(watched: Watched) -> tuple[str, str, str]:
     colour = watched.page.evaluate(
         f"getComputedStyle(document.querySelector('{watched.words}')).color"
     )
     return watched.page.title(), watched.text(watched.words), colour
 
 
-def assert_changed(watched: Watched, before: tuple[str, str, str], state: str) -> None:
-    watched.wait_for(f"document.title.includes('{state}')", state, within=CHANGES_WITHIN)
-    after = look(watched)
-    assert all(old != new for old, new in zip(before, after, strict=True)), (before, after)
-
-
-def test_server_that_was_killed(live_page: Watched, own_service: Service) -> None:
-    before = look(live_page)
+def test_server_that_was_killed(live_pages: list[Watched], own_service: Service) -> None:
+    looks = Looks(live_pages)
     own_service.kill()
-    assert_changed(live_page, before, "NO ")
+    wait_for_title(live_pages, "NO ", CHANGES_WITHIN)
+    looks.assert_changed()
 
 
-def test_server_that_is_frozen(live_page: Watched, own_service: Service) -> None:
-    before = look(live_page)
+def test_server_that_is_frozen(live_pages: list[Watched], own_service: Service) -> None:
+    looks = Looks(live_pages)
     own_service.freeze()
     try:
-        assert_changed(live_page, before, "NO ANSWER")
+        wait_for_title(live_pages, "NO ANSWER", CHANGES_WITHIN)
+        looks.assert_changed()
     finally:
         own_service.thaw()
-    live_page.wait_for(IS_LIVE, "it is live again")
+    wait_until_live(live_pages)
 
 
-def test_feed_that_stalls(live_page: Watched, exchange: Exchange) -> None:
-    before = look(live_page)
+def test_feed_that_stalls(live_pages: list[Watched], exchange: Exchange) -> None:
+    looks = Looks(live_pages)
     exchange.stall()
-    assert_changed(live_page, before, "SILENT")
-    live_page.wait_for("document.title.includes('STALE')", "the server reports a stale feed")
+    wait_for_title(live_pages, "SILENT", CHANGES_WITHIN)
+    looks.assert_changed()
+    wait_for_title(live_pages, "STALE")  # the server reports it
     exchange.clear()
-    live_page.wait_for(IS_LIVE, "it is live again", within=40)
+    wait_until_live(live_pages, within=40)
 
 
-def test_feed_that_is_cut(live_page: Watched, exchange: Exchange) -> None:
-    before = look(live_page)
+def test_feed_that_is_cut(live_pages: list[Watched], exchange: Exchange) -> None:
+    looks = Looks(live_pages)
     exchange.go_away()
-    live_page.wait_for("document.title.includes('DOWN')", "the server reports a feed that is down")
-    assert all(old != new for old, new in zip(before, look(live_page), strict=True))
+    wait_for_title(live_pages, "DOWN")  # the server reports it
+    looks.assert_changed()
 
 
 LOSE_WHAT_IS_SILENT = """

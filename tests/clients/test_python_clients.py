@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
-from threading import Thread
 from typing import Any, TypeVar
 
 import pytest
@@ -27,7 +26,7 @@ from smarttrade_client import (
 )
 from smarttrade_client.asyncio import AsyncioClient
 from smarttrade_client.trio import TrioClient
-from tests.browser.processes import Exchange, Service
+from tests.browser.processes import Exchange, Service, eventually
 from tests.fakes.ports import free_port
 
 T = TypeVar("T")
@@ -84,36 +83,51 @@ def collect_trio(url: str, series: Series, done: Callable[[list[Event]], bool]) 
     return trio.run(main)
 
 
-STYLES = pytest.mark.parametrize("collect", [collect_sync, collect_asyncio, collect_trio])
+COLLECTS: list[Collect] = [collect_sync, collect_asyncio, collect_trio]
+STYLES = pytest.mark.parametrize("collect", COLLECTS)
 
 
 def candles(events: list[Event]) -> list[Candle]:
     return [event.candle for event in events if isinstance(event, CandleEvent)]
 
 
-@STYLES
-def test_follows_through_a_restart_without_a_gap(service: Service, collect: Collect) -> None:
-    restarted: list[Thread] = []
+def collect_disturbed(
+    service: Service, disturb: Callable[[], None], done: Callable[[list[Event]], bool]
+) -> list[list[Event]]:
+    """What clients of every style receive; `disturb` is called when each has some candles."""
+    have_some: set[Collect] = set()
 
+    def collect_one(collect: Collect) -> list[Event]:
+        def is_done(events: list[Event]) -> bool:
+            if len(candles(events)) > 20:
+                have_some.add(collect)
+            return done(events)
+
+        return collect(service.url, [("BTCUSDT", "1m")], is_done)
+
+    with ThreadPoolExecutor(len(COLLECTS)) as pool:
+        found = [pool.submit(collect_one, each) for each in COLLECTS]
+        eventually(lambda: len(have_some) == len(COLLECTS), "candles of every style")
+        disturb()
+        return [each.result() for each in found]
+
+
+def test_follows_through_a_restart_without_a_gap(service: Service) -> None:
     def restart() -> None:
         service.stop()
         service.start()
 
     def done(events: list[Event]) -> bool:
-        if len(candles(events)) > 20 and not restarted:
-            restarted.append(Thread(target=restart))
-            restarted[0].start()
         lost = [
             at for at, each in enumerate(events) if isinstance(each, Status) and not each.connected
         ]
         return bool(lost) and len(candles(events[lost[-1] :])) > 150
 
-    events = collect(service.url, [("BTCUSDT", "1m")], done)
-    restarted[0].join()
-    closed = {each.time: each for each in candles(events) if each.closed}
-    assert {after - before for before, after in pairwise(sorted(closed))} == {60}
-    truth = {each["time"]: each["close"] for each in service.candles("BTCUSDT", "1m")}
-    assert {at: each.close for at, each in closed.items()} == {at: truth[at] for at in closed}
+    for events in collect_disturbed(service, restart, done):
+        closed = {each.time: each for each in candles(events) if each.closed}
+        assert {after - before for before, after in pairwise(sorted(closed))} == {60}
+        truth = {each["time"]: each["close"] for each in service.candles("BTCUSDT", "1m")}
+        assert {at: each.close for at, each in closed.items()} == {at: truth[at] for at in closed}
 
 
 @STYLES
@@ -152,25 +166,23 @@ def test_server_that_is_not_there_is_a_status_not_a_wait(collect: Collect) -> No
     assert time.monotonic() - began < 10
 
 
-@STYLES
-def test_server_that_freezes_is_lost_after_its_heartbeats(
-    service: Service, collect: Collect
-) -> None:
+def test_server_that_freezes_is_lost_after_its_heartbeats(service: Service) -> None:
     frozen: list[float] = []
 
+    def freeze() -> None:
+        frozen.append(time.monotonic())
+        service.freeze()
+
     def done(events: list[Event]) -> bool:
-        if len(candles(events)) > 5 and not frozen:
-            frozen.append(time.monotonic())
-            service.freeze()
-        last = events[-1]
-        return isinstance(last, Status) and not last.connected
+        return bool(frozen) and isinstance(events[-1], Status) and not events[-1].connected
 
     try:
-        events = collect(service.url, [("BTCUSDT", "1m")], done)
+        found = collect_disturbed(service, freeze, done)
         assert time.monotonic() - frozen[0] < 15  # heartbeats are 1 s here
     finally:
         service.thaw()
-    assert events[-1].reason  # type: ignore[union-attr]
+    for events in found:
+        assert events[-1].reason  # type: ignore[union-attr]
 
 
 def test_candles_of_each_style_are_those_of_the_server(service: Service) -> None:
