@@ -13,6 +13,9 @@ from redis.crc import key_slot
 from .ports import free_port
 from .redis_server import RedisServer
 
+META = "{smarttrade:0}:meta"
+"""A key of the first shard."""
+
 SLOTS = 16384
 BUS = 10_000  # what the port of a node's bus is greater by
 NODE_TIMEOUT = 1000  # ms after which a primary that does not answer counts as failed
@@ -80,6 +83,14 @@ class Cluster:
         self.servers.append(server)
         _wait_until(lambda: all(len(_nodes(each)) == len(self.servers) for each in self.servers))
         _wait_until(self.is_complete)
+
+    def primary(self) -> ClusterServer:
+        """The one that serves the first shard."""
+        return self.primary_of(META)
+
+    def promote(self) -> None:
+        """By hand, the replica of the one that serves the first shard."""
+        self.replica_of(self.primary()).ask("CLUSTER FAILOVER")
 
     def primary_of(self, key: str) -> ClusterServer:
         """The one that serves `key`, as one of them sees it."""

@@ -63,6 +63,11 @@ class Sentinels:
         port = self.sentinels[0].state()["port"]
         return next(each for each in self.servers if each.port == port)
 
+    def promote(self) -> None:
+        """By hand, the replica."""
+        with self.sentinels[0].client() as client:
+            client.execute_command("SENTINEL FAILOVER", NAME)
+
     def wait_until_complete(self) -> None:
         end = time.monotonic() + 30
         while not all(map(_is_complete, self.sentinels)):

@@ -18,12 +18,10 @@ import trio
 
 from tests.fakes.deployment import SERIES, Processes
 from tests.fakes.processes import Client, until
-from tests.fakes.redis_cluster import Cluster, SlotMove
+from tests.fakes.redis_cluster import META, Cluster, SlotMove
 from tests.fakes.redis_sentinel import Sentinels
 
 pytestmark = pytest.mark.slow
-
-META = "{smarttrade:0}:meta"
 
 
 @pytest.fixture
@@ -104,7 +102,7 @@ async def watched(url: str, directory: Path, shards: int = 1) -> AsyncGenerator[
 @pytest.mark.parametrize("shards", [1, 3])
 async def test_cluster(cluster: Cluster, tmp_path: Path, shards: int) -> None:
     async with watched(cluster.url, tmp_path, shards) as processes:
-        killed = cluster.primary_of(META)
+        killed = cluster.primary()
         killed.kill()
         after_kill = await processes.until_live()
         killed.start()

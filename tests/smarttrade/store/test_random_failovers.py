@@ -17,13 +17,12 @@ import trio
 from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.database import BINANCE
 from tests.fakes.followed import followed
-from tests.fakes.redis_cluster import Cluster, SlotMove
-from tests.fakes.redis_sentinel import NAME, Sentinels
+from tests.fakes.redis_cluster import META, Cluster, SlotMove
+from tests.fakes.redis_sentinel import Sentinels
 from tests.fakes.redis_server import RedisServer
 
 pytestmark = pytest.mark.slow
 
-META = "{smarttrade:0}:meta"
 FAULTS = 12
 SEEDS = (1, 2)
 
@@ -48,7 +47,7 @@ def _command(server: RedisServer, *words: str) -> None:
 
 
 def _move(cluster: Cluster, rng: Random) -> None:
-    source = cluster.primary_of(META)
+    source = cluster.primary()
     others = [each for each in cluster.servers if each is not source]
     to = rng.choice([each for each in others if each.info("replication")["role"] == "master"])
     move = SlotMove(cluster, META, to)
@@ -59,40 +58,27 @@ def _move(cluster: Cluster, rng: Random) -> None:
     move.end()
 
 
-def cluster_faults(cluster: Cluster) -> Mapping[str, Fault]:
-    def primary() -> RedisServer:
-        return cluster.primary_of(META)
-
-    def promote(_: Random) -> None:
-        cluster.replica_of(cluster.primary_of(META)).ask("CLUSTER FAILOVER")
-
-    return {
+def faults_of(servers: Cluster | Sentinels) -> Mapping[str, Fault]:
+    primary = servers.primary
+    faults: dict[str, Fault] = {
         "primary killed": lambda rng: _kill(primary(), rng),
-        "any node killed": lambda rng: _kill(rng.choice(cluster.servers), rng),
         "primary frozen": lambda rng: _freeze(primary(), rng),
-        "promoted by hand": promote,
-        "slot moved": lambda rng: _move(cluster, rng),
+        "promoted by hand": lambda _: servers.promote(),
         "scripts lost": lambda _: _command(primary(), "SCRIPT FLUSH"),
         "connections killed": lambda _: _command(primary(), "CLIENT KILL", "TYPE", "normal"),
     }
+    if isinstance(servers, Cluster):
+        faults["any node killed"] = lambda rng: _kill(rng.choice(servers.servers), rng)
+        faults["slot moved"] = lambda rng: _move(servers, rng)
+    else:
+        faults["any Sentinel killed"] = lambda rng: _kill(rng.choice(servers.sentinels), rng)
+    return faults
 
 
-def sentinel_faults(sentinels: Sentinels) -> Mapping[str, Fault]:
-    primary = sentinels.primary
-    return {
-        "primary killed": lambda rng: _kill(primary(), rng),
-        "any Sentinel killed": lambda rng: _kill(rng.choice(sentinels.sentinels), rng),
-        "primary frozen": lambda rng: _freeze(primary(), rng),
-        "promoted by hand": lambda _: _command(sentinels.sentinels[0], "SENTINEL FAILOVER", NAME),
-        "scripts lost": lambda _: _command(primary(), "SCRIPT FLUSH"),
-        "connections killed": lambda _: _command(primary(), "CLIENT KILL", "TYPE", "normal"),
-    }
-
-
-async def survive(url: str, faults: Mapping[str, Fault], seed: int) -> None:
-    rng = Random(seed)
+async def survive(servers: Cluster | Sentinels, seed: int) -> None:
+    rng, faults = Random(seed), faults_of(servers)
     connect = partial(
-        RedisDatabase, url, "smarttrade", timeout=1.0, stream_length=1000, exchange=BINANCE
+        RedisDatabase, servers.url, "smarttrade", timeout=1.0, stream_length=1000, exchange=BINANCE
     )
     async with followed(connect, max_pause=inf) as both:
         for name in rng.choices(sorted(faults), k=FAULTS):
@@ -108,9 +94,9 @@ async def survive(url: str, faults: Mapping[str, Fault], seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_no_close_is_lost_or_repeated_in_a_cluster(cluster: Cluster, seed: int) -> None:
-    await survive(cluster.url, cluster_faults(cluster), seed)
+    await survive(cluster, seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_no_close_is_lost_or_repeated_with_sentinels(sentinels: Sentinels, seed: int) -> None:
-    await survive(sentinels.url, sentinel_faults(sentinels), seed)
+    await survive(sentinels, seed)
