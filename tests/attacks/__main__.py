@@ -42,7 +42,6 @@ LIMITS = {
     "SMARTTRADE_REQUESTS_PER_SECOND_PER_IP": "200",
     "SMARTTRADE_REQUEST_BURST_PER_IP": "1000",
 }
-READY_TIMEOUT = 90.0  # seconds; the machine may be busy
 TRACEBACK = "Traceback"
 WARM_UP = 8.0  # seconds in which the regular client sees what is usual
 
@@ -134,7 +133,7 @@ async def _service(tree: Path, *, tls: bool) -> AsyncGenerator[tuple[Program, Pa
         program.scheme = "https" if tls else "http"
         program.start()
         try:
-            await program.until("/ready", lambda _: True, READY_TIMEOUT)
+            await program.ready()
             command = [sys.executable, "-m", "tests.attacks.regular_client", program.url]
             with output.open("wb") as file:
                 regular = subprocess.Popen(command, stdout=file, stderr=subprocess.DEVNULL)  # noqa: ASYNC220 - takes no time

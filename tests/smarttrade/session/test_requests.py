@@ -13,15 +13,13 @@ from smarttrade.market.window import WINDOW_SIZE
 from smarttrade.session.errors import RequestError
 from smarttrade.session.protocol import (
     Send,
-    Unsubscribe,
 )
-from smarttrade.session.requests import find_series, shown
+from smarttrade.session.requests import find_series
 from smarttrade.store.messages import Catalogue, SubscriptionSpec
 from tests.fakes.candles import BTC
 from tests.fakes.frames import message
 from tests.smarttrade.session.requests_of_clients import (
     BTC_1M,
-    CATALOGUE,
     ETH_1M,
     ETH_DAY,
     answer,
@@ -63,16 +61,6 @@ def test_month_that_is_not_offered_does_not_become_a_minute() -> None:
     with pytest.raises(RequestError) as caught:
         find_series("BTCUSDT", "1M", offered)
     assert caught.value.code == "unknown_interval"
-
-
-def test_what_is_no_longer_on_offer_can_be_unsubscribed() -> None:
-    session = new_session()
-    subscribe(session, BTC_1M)
-    left = Catalogue(("ETHUSDT",), CATALOGUE.intervals)
-    message = json.dumps({"action": "unsubscribe", **BTC_1M})
-    (action,) = session.receive(message, left, 0.0)
-    assert isinstance(action, Unsubscribe)
-    assert [series.symbol for series in action.series] == ["BTCUSDT"]
 
 
 def test_symbol_that_is_left_out_is_refused_with_the_reason() -> None:
@@ -317,17 +305,12 @@ def test_request_without_any_series_is_answered_with_what_it_may_hold() -> None:
 
 
 def test_words_of_a_client_are_given_back_cut() -> None:
-    _, reply = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 60, "interval": "1m"}]})
+    _, reply = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 51, "interval": "1m"}]})
     (error,) = reply["errors"]
     assert error["symbol"] == "x" * 50
     assert repr("x" * 50 + "...") in error["message"]
     _, reply = subscribe(new_session(), {"subscriptions": [{"symbol": "x" * 50, "interval": "1m"}]})
     assert repr("x" * 50) in reply["errors"][0]["message"]
-
-
-def test_client_s_words_are_cut_only_when_they_are_long() -> None:
-    assert shown("x" * 50) == repr("x" * 50)
-    assert shown("x" * 51) == repr("x" * 50 + "...")
 
 
 # Numbers as JSON has them
