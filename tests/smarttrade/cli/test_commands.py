@@ -1,16 +1,13 @@
-"""The program from outside: exit statuses, what is printed where, and signals."""
+"""The program from outside: arguments, settings, and what a failure looks like."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 from types import ModuleType
 
 import pytest
@@ -23,74 +20,7 @@ from smarttrade.cli.serve import serve
 from smarttrade.errors import Misconfigured
 from smarttrade.settings import VARIABLES, Settings
 from smarttrade.settings.sources import Loaded
-
-ROOT = Path(smarttrade.__file__).parent.parent
-WITHIN = 20.0  # seconds, on a busy machine
-
-PROGRAM = """
-import sys, types
-import smarttrade.cli.signals
-smarttrade.cli.signals.STOP_TIMEOUT = 0.4
-{service}
-stub = types.ModuleType("smarttrade.service")
-stub.run_service = run_service
-sys.modules["smarttrade.service"] = stub
-from smarttrade.__main__ import main
-main()
-"""
-
-
-def start(
-    tmp_path: Path, *arguments: str, service: str = "", **variables: str
-) -> subprocess.Popen[str]:
-    """Start the program, with `service` in place of the real one if that is given."""
-    program = ["-m", "smarttrade"]
-    if service:
-        program = ["-c", PROGRAM.format(service=dedent(service))]
-    usual = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    return subprocess.Popen(
-        [sys.executable, *program, *arguments],
-        cwd=tmp_path,
-        env={**usual, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "text", **variables},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Status, standard output, standard error."""
-    try:
-        out, err = process.communicate(timeout=WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    return process.returncode, out, err
-
-
-def outcome(
-    tmp_path: Path, *arguments: str, service: str = "", **variables: str
-) -> tuple[int, str, str]:
-    return finish(start(tmp_path, *arguments, service=service, **variables))
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(process.communicate())
-
-
-def wait_started(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "SmartTrade serves" in line:
-            return
-    raise AssertionError(process.communicate())
-
+from tests.smarttrade.cli.program import finish, outcome, start
 
 # -- Arguments ----------------------------------------------------------------------------------
 
@@ -253,100 +183,6 @@ def test_options_reach_the_service_and_unknown_variables_are_warned_about(tmp_pa
     assert "SMARTTRADE_SYMBOLS" in warning
 
 
-# -- Output -------------------------------------------------------------------------------------
-
-TALKING = """
-import warnings
-async def run_service(settings, *, task_status, **_):
-    task_status.started()
-    warnings.warn("a library complains", stacklevel=1)
-    raise actors.Fatal("the port is taken")
-import actors
-"""
-
-
-@pytest.mark.parametrize("arguments", [("serve",), ("serve", "--port", "x"), ("gateway",)])
-def test_every_line_is_json_when_that_is_asked_for(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    variables = {"SMARTTRADE_SYMBOL": "x", "SMARTTRADE_LEASE": "5", "LOG_FORMAT": "json"}
-    if arguments == ("gateway",):
-        variables["USE_MEMORY_STORE"] = "1"
-    status, out, err = outcome(tmp_path, *arguments, service=TALKING, **variables)
-    assert status != 0
-    assert out == ""
-    lines = [json.loads(line) for line in err.splitlines()]
-    assert all(line["level"] for line in lines)
-    assert lines[-1]["event"] == "message"
-
-
-def shell(tmp_path: Path, command: str, service: str = "") -> tuple[int, str]:
-    """Status and standard error of a shell command, in which `$PROGRAM` is the program."""
-    code = PROGRAM.format(service=dedent(service)) if service else ""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=tmp_path,
-        env={
-            **{name: value for name, value in os.environ.items() if name not in VARIABLES},
-            "PYTHONPATH": str(ROOT),
-            "CODE": code,
-            "PYTHON": sys.executable,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN,
-        check=False,
-    )
-    return done.returncode, done.stderr
-
-
-@pytest.mark.parametrize(
-    "redirections",
-    [
-        *(">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"),
-        *(">&-", "2>&-", "<&- >&- 2>&-"),
-    ],
-)
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_service_survives_outputs_that_are_full_or_closed(
-    tmp_path: Path, redirections: str, log_format: str
-) -> None:
-    service = """
-    import structlog
-    async def run_service(settings, *, task_status, **_):
-        task_status.started()
-        structlog.get_logger("app").warning("stopping")
-    """
-    command = f'LOG_FORMAT={log_format} "$PYTHON" -c "$CODE" serve {redirections}'
-    status, err = shell(tmp_path, command, service)
-    assert status == 0
-    assert "Traceback" not in err
-
-
-def test_answer_that_cannot_be_written_is_status_1_and_one_line(tmp_path: Path) -> None:
-    command = '"$PYTHON" -m smarttrade check --memory >/dev/full'
-    quick = "BINANCE_REST_URL=http://127.0.0.1:1 BINANCE_WS_URL=ws://127.0.0.1:1 "
-    status, err = shell(tmp_path, quick + command)
-    assert status == 1
-    assert err.splitlines() == ["smarttrade: standard output: [Errno 28] No space left on device"]
-
-
-def test_first_run_without_network_hints_at_the_simulator_once(tmp_path: Path) -> None:
-    service = """
-    import structlog
-    async def run_service(settings, *, task_status, **_):
-        task_status.started()
-        for tries in range(5):
-            structlog.get_logger("feed").warning("exchange_unavailable", error="no", tries=tries)
-    """
-    _, _, err = outcome(tmp_path, "serve", service=service)
-    assert err.count("exchange_unavailable") == 1
-    assert err.count("smarttrade serve --simulated") == 1
-    _, _, err = outcome(tmp_path, "serve", "--simulated", service=service)
-    assert "brings an exchange" not in err
-
-
 # -- Network ------------------------------------------------------------------------------------
 
 BAD_NETWORK = {"ALL_PROXY": "socks5://h:1", "NO_PROXY": "[::1]", "SSL_CERT_FILE": "/nowhere.pem"}
@@ -459,129 +295,6 @@ def test_a_simulator_whose_port_is_taken_says_so(tmp_path: Path, taken_port: int
     assert len(err.splitlines()) == 1
 
 
-# -- Signals ------------------------------------------------------------------------------------
-
-OBEDIENT = """
-import trio
-async def run_service(settings, *, stop, task_status, **_):
-    task_status.started()
-    await stop.wait()
-    print("stopped in order", flush=True)
-"""
-
-STUBBORN = """
-import trio
-async def run_service(settings, *, stop, task_status, **_):
-    task_status.started()
-    await stop.wait()
-    print("asked", flush=True)
-    await trio.sleep_forever()
-"""
-
-FROZEN = """
-import time
-async def run_service(settings, *, task_status, **_):
-    task_status.started()
-    time.sleep(1000)
-"""
-
-BUSY = """
-async def run_service(settings, *, task_status, **_):
-    task_status.started()
-    while True:
-        pass
-"""
-
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_asks_for_an_ordered_stop(tmp_path: Path, number: signal.Signals) -> None:
-    process = start(tmp_path, "serve", service=OBEDIENT)
-    wait_started(process)
-    process.send_signal(number)
-    status, out, err = finish(process)
-    assert (status, out) == (0, "stopped in order\n")
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(STUBBORN)}"
-    process = start(tmp_path, "serve", service=service)
-    wait_started(process)
-    process.send_signal(signal.SIGTERM)
-    wait_for(process, "asked")
-    process.send_signal(number)
-    assert finish(process) == (128 + number, "", "")
-
-
-def test_a_second_signal_ends_even_a_frozen_process(tmp_path: Path) -> None:
-    service = f"smarttrade.cli.signals.STOP_TIMEOUT = 1000\n{dedent(FROZEN)}"
-    process = start(tmp_path, "serve", service=service)
-    wait_started(process)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
-    status, _, err = finish(process)
-    assert status in (130, 143)  # the kernel hands out two that wait in the order of their numbers
-    assert err == ""
-
-
-@pytest.mark.parametrize("service", [STUBBORN, FROZEN, BUSY])
-def test_a_stop_that_takes_too_long_is_ended_with_the_reason(tmp_path: Path, service: str) -> None:
-    process = start(tmp_path, "serve", service=service)
-    wait_started(process)
-    process.send_signal(signal.SIGTERM)
-    status, _, err = finish(process)
-    assert status == 70
-    assert err.startswith("smarttrade: not stopped after 0.4 s, ending now")
-    assert "KeyboardInterrupt" not in err
-
-
-def test_the_reason_names_the_line_that_was_frozen(tmp_path: Path) -> None:
-    service = """
-    import time
-    def the_culprit():
-        time.sleep(1000)
-    async def run_service(settings, *, task_status, **_):
-        task_status.started()
-        the_culprit()
-    """
-    process = start(tmp_path, "serve", service=service)
-    wait_started(process)
-    process.send_signal(signal.SIGTERM)
-    assert "in the_culprit" in finish(process)[2]
-
-
-def test_a_stop_that_takes_too_long_is_ended_though_the_output_is_blocked(
-    tmp_path: Path,
-) -> None:
-    service = """
-    import os
-    async def run_service(settings, *, task_status, **_):
-        task_status.started()
-        while True:
-            os.write(2, b"x" * 65536)
-    """
-    process = start(tmp_path, "serve", service=service)
-    wait_started(process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(WITHIN) == 70
-    finish(process)
-
-
-def test_a_signal_while_the_service_starts_is_not_lost(tmp_path: Path) -> None:
-    service = """
-    import os, signal
-    async def run_service(settings, *, stop, **_):
-        os.kill(os.getpid(), signal.SIGTERM)
-        await stop.wait()
-        print("stopped before it had started", flush=True)
-    """
-    status, out, _ = outcome(tmp_path, "serve", service=service)
-    assert (status, out) == (0, "stopped before it had started\n")
-
-
 def test_the_simulator_says_how_to_use_it_and_stops(tmp_path: Path) -> None:
     process = start(tmp_path, "simulator", "--port", "0", "--symbols", "BTCUSDT")
     assert process.stdout is not None
@@ -595,32 +308,3 @@ def test_the_simulator_says_how_to_use_it_and_stops(tmp_path: Path) -> None:
     assert process.stdout.readline().endswith(f"http://localhost:{port}/sim/faults\n")
     process.send_signal(signal.SIGINT)
     assert finish(process) == (0, "", "")
-
-
-def test_a_service_serves_though_its_output_is_blocked(tmp_path: Path) -> None:
-    service = """
-    import sys
-    async def run_service(settings, *, task_status, **_):
-        sys.stdin.read()
-        task_status.started()
-        print("served", file=sys.stderr)
-    """
-    process = start(tmp_path, "serve", service=service)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    process.stdout.close()
-    process.stdin.close()
-    with process:
-        assert process.stderr is not None
-        assert "served" in process.stderr.read()
-        assert process.wait(WITHIN) == 0
-
-
-def test_closed_output_ends_a_command_quietly(tmp_path: Path) -> None:
-    nowhere = {"BINANCE_REST_URL": "http://127.0.0.1:1", "BINANCE_WS_URL": "ws://127.0.0.1:1"}
-    with start(tmp_path, "check", "--memory", **nowhere) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
-        assert process.wait(WITHIN) == 0
