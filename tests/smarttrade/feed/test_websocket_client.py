@@ -1,24 +1,18 @@
-"""Every way in which a stream connection can end, each in a stated time."""
+"""A connection to the exchange while it is open, and what is not its doing."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
-from wsproto.events import AcceptConnection, CloseConnection, Ping
+from wsproto.events import Ping
 
 from smarttrade.feed.errors import StreamDown
 from smarttrade.feed.websocket_client import (
-    CONNECT_TIMEOUT,
-    MAX_MESSAGE_SIZE,
-    PONG_TIMEOUT,
     PROBE_AFTER,
     QUEUE_SIZE,
-    SEND_TIMEOUT,
     WebSocket,
     run_connection,
 )
@@ -27,50 +21,22 @@ from tests.fakes.exchange_streams import (
     Behaviour,
     Peer,
     StreamExchange,
-    answering,
     closing,
-    closing_before_handshake,
     listening,
-    refusing,
     resetting,
     sending,
     silent,
     vanishing,
 )
-
-URL = "ws://exchange.test/stream?streams=btcusdt@kline_1m"
-
-Handler = Callable[[WebSocket], Awaitable[None]]
-
-
-class Recorder:
-    """A handler that records what it receives."""
-
-    def __init__(self) -> None:
-        self.received: list[str | bytes] = []
-
-    async def __call__(self, websocket: WebSocket) -> None:
-        while True:
-            self.received.append(await websocket.receive())
-
-
-async def idle(websocket: WebSocket) -> None:
-    await trio.sleep_forever()
-
-
-async def nothing(websocket: WebSocket) -> None:
-    pass
-
-
-async def run_until_down(exchange: StreamExchange, handler: Handler, url: str = URL) -> StreamDown:
-    """Run a connection until it is down; no task and no open stream remain."""
-    nurseries = list(trio.lowlevel.current_task().child_nurseries)
-    with trio.fail_after(3600), pytest.raises(StreamDown) as down:
-        await run_connection(url, exchange.dial, handler)
-    assert trio.lowlevel.current_task().child_nurseries == nurseries
-    assert exchange.open == []
-    return down.value
-
+from tests.smarttrade.feed.websocket_recorder import (
+    ENDINGS,
+    URL,
+    Handler,
+    Recorder,
+    idle,
+    nothing,
+    run_until_down,
+)
 
 # While it is open
 
@@ -257,281 +223,6 @@ async def test_connection_that_ended_reports_its_close_code(
 
     down = await run_until_down(StreamExchange(nursery, closing("one", "two", code=1012)), late)
     assert down.close_code == 1012
-
-
-# Ending, and how long it takes
-
-
-async def resetting_at_once(peer: Peer) -> None:
-    await peer.receive_request()
-    peer.stream.reset()
-
-
-def accepting(headers: list[tuple[bytes, bytes]]) -> Behaviour:
-    """Accepts, with headers that were not requested."""
-
-    async def accept(peer: Peer) -> None:
-        await peer.receive_request()
-        await peer.send(AcceptConnection(extra_headers=headers))
-        await peer.receive()
-
-    return accept
-
-
-ENDINGS: dict[str, tuple[Behaviour, float, str]] = {
-    "close frame without FIN": (closing(after=3), 3.0, "1001"),
-    "close frame at once": (closing(), 0.0, "1001"),
-    "RST": (resetting(after=3), 3.0, "1006"),
-    "message too big": (sending("x" * (MAX_MESSAGE_SIZE + 1)), 0.0, "1009"),
-    "half-open from the start": (vanishing(0), PROBE_AFTER + PONG_TIMEOUT, "no pong"),
-    "half-open later": (vanishing(25), 2 * PROBE_AFTER + PONG_TIMEOUT, "no pong"),
-    "silent server": (silent, CONNECT_TIMEOUT, "no handshake"),
-    "closed before the handshake": (closing_before_handshake, 0.0, "protocol"),
-    "half a handshake": (answering(b"HTTP/1.1 101 Swit"), CONNECT_TIMEOUT, "no handshake"),
-    "garbage for a handshake": (answering(b"\x00\xffgarbage\r\n\r\n"), 0.0, "protocol"),
-    "wrong accept": (
-        answering(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: bm9uc2Vuc2U=\r\n\r\n"
-        ),
-        0.0,
-        "protocol",
-    ),
-    "503 without length": (answering(b"HTTP/1.1 503 Busy\r\n\r\n"), 0.0, "status 503"),
-    "refused": (refusing(503), 0.0, "status 503"),
-    "refused with a page": (refusing(451, body=b"<html>not here</html>"), 0.0, "status 451"),
-    "refused with half a page": (
-        answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nhalf"),
-        0.0,
-        "status 429",
-    ),
-    "RST instead of an answer": (resetting_at_once, 0.0, "protocol"),
-    "an extension that was not requested": (
-        accepting([(b"Sec-WebSocket-Extensions", b"permessage-deflate")]),
-        0.0,
-        "protocol",
-    ),
-    "redirected": (refusing(302, [(b"location", b"https://elsewhere.test")]), 0.0, "status 302"),
-}
-ending = pytest.mark.parametrize(
-    ("behaviour", "seconds", "reason"), ENDINGS.values(), ids=ENDINGS.keys()
-)
-
-
-@ending
-@pytest.mark.parametrize("handler", [Recorder(), idle], ids=["listening", "idle"])
-async def test_connection_goes_down(
-    behaviour: Behaviour,
-    seconds: float,
-    reason: str,
-    handler: Handler,
-    nursery: trio.Nursery,
-    autojump_clock: MockClock,
-) -> None:
-    """If the handler does not receive, a missing pong shows it, later."""
-    exchange = StreamExchange(nursery, behaviour)
-    down = await run_until_down(exchange, handler)
-    if handler is idle and trio.current_time() != seconds:
-        assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
-    else:
-        assert trio.current_time() == seconds
-        assert re.search(reason, str(down))
-
-
-@pytest.mark.parametrize(
-    ("status", "header", "seconds"),
-    [
-        (429, b"17", 17.0),
-        (418, b"120", 120.0),
-        (451, None, None),
-        (429, b"soon", None),
-        (503, b"3", 3.0),
-    ],
-)
-async def test_refusal_reports_its_status_and_retry_after(
-    status: int,
-    header: bytes | None,
-    seconds: float | None,
-    nursery: trio.Nursery,
-    autojump_clock: MockClock,
-) -> None:
-    headers = [] if header is None else [(b"Retry-After", header)]
-    exchange = StreamExchange(nursery, refusing(status, headers, b"why"))
-    down = await run_until_down(exchange, idle)
-    assert (down.status, down.retry_after) == (status, seconds)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ConnectionRefusedError("refused"),
-        OSError("all attempts to connect failed"),
-        trio.BrokenResourceError("TLS"),
-        TimeoutError(),
-    ],
-    ids=repr,
-)
-async def test_failed_dial(
-    error: Exception, nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    exchange = StreamExchange(nursery)
-    exchange.dial_fails = error
-    down = await run_until_down(exchange, idle)
-    assert "exchange.test" in str(down)
-    assert down.__cause__ is error
-
-
-async def test_connecting_takes_too_long(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    exchange = StreamExchange(nursery)
-    exchange.dial_takes = 3600
-    await run_until_down(exchange, idle)
-    assert trio.current_time() == CONNECT_TIMEOUT
-
-
-async def test_connecting_and_handshake_together_are_limited(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    exchange = StreamExchange(nursery, silent)
-    exchange.dial_takes = CONNECT_TIMEOUT - 1
-    await run_until_down(exchange, idle)
-    assert trio.current_time() == CONNECT_TIMEOUT
-
-
-async def test_ping_while_we_close(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    """Its answer cannot be sent any more; nothing else notices."""
-
-    async def pinging(peer: Peer) -> None:
-        await peer.accept()
-        await peer.send_text("go")
-        for _ in range(100):
-            await peer.send(Ping(b"x"))
-
-    exchange = StreamExchange(nursery, pinging)
-
-    async def handler(websocket: WebSocket) -> None:
-        await websocket.receive()
-
-    with trio.fail_after(1):
-        await run_connection(URL, exchange.dial, handler)
-    assert exchange.ends[0].is_closed
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"\x83\x00",  # a reserved opcode
-        b"\xc1\x01a",  # RSV1 without an extension
-        b"\x80\x01a",  # a continuation of nothing
-        b"\x81\x01\xff",  # text that is no UTF-8
-        b"\x89\x7e\x00\x7e" + b"x" * 126,  # a control frame that is too long
-        b"\x88\x01\x03",  # half a close code
-        b"\x88\x02\x00\x01",  # a close code that there is not
-        b"\xff" * 1000,
-    ],
-    ids=lambda raw: raw[:3].hex(),
-)
-async def test_broken_frames(raw: bytes, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async def breaking(peer: Peer) -> None:
-        await peer.accept()
-        await trio.sleep(1)
-        await peer.stream.send_all(raw)
-        await peer.receive()
-
-    exchange = StreamExchange(nursery, breaking)
-    await run_until_down(exchange, Recorder())
-    assert trio.current_time() == 1
-
-
-@pytest.mark.parametrize(
-    "behaviour", [closing(after=1), resetting(after=1), sending("x" * (MAX_MESSAGE_SIZE + 1))]
-)
-async def test_sending_on_a_connection_that_has_ended(
-    behaviour: Behaviour, nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    exchange = StreamExchange(nursery, behaviour)
-
-    async def late(websocket: WebSocket) -> None:
-        await trio.sleep(2)
-        await websocket.send("hello")
-
-    await run_until_down(exchange, late)
-    assert trio.current_time() == 2
-
-
-async def test_sending_after_a_broken_frame(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    async def breaking(peer: Peer) -> None:
-        await peer.accept()
-        await peer.stream.send_all(b"\x83\x00")
-        await peer.receive()
-
-    exchange = StreamExchange(nursery, breaking)
-
-    async def late(websocket: WebSocket) -> None:
-        await trio.sleep(2)
-        await websocket.send("hello")
-
-    await run_until_down(exchange, late)
-    assert trio.current_time() == 2
-
-
-async def test_other_side_stops_reading(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async def full(peer: Peer) -> None:
-        await peer.accept()
-        peer.stream.stop_reading()
-        await trio.sleep_forever()
-
-    exchange = StreamExchange(nursery, full)
-
-    async def handler(websocket: WebSocket) -> None:
-        await trio.sleep(1)
-        await websocket.send("hello")
-
-    down = await run_until_down(exchange, handler)
-    assert trio.current_time() == 1 + SEND_TIMEOUT
-    assert "could not send" in str(down)
-
-
-async def test_other_side_stops_reading_and_says_goodbye(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    """The answer to its close frame cannot be sent; the end is noticed all the same."""
-
-    async def full(peer: Peer) -> None:
-        await peer.accept()
-        peer.stream.stop_reading()
-        await peer.send(CloseConnection(1001))
-        await trio.sleep_forever()
-
-    exchange = StreamExchange(nursery, full)
-    await run_until_down(exchange, Recorder())
-    assert trio.current_time() <= PROBE_AFTER + PONG_TIMEOUT
-
-
-async def test_cancelled_send_ends_the_connection(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    """Half a frame may be out: nothing can follow it."""
-
-    async def full(peer: Peer) -> None:
-        await peer.accept()
-        peer.stream.stop_reading()
-        await trio.sleep(2)
-        peer.stream.resume_reading()
-        await trio.sleep_forever()
-
-    exchange = StreamExchange(nursery, full)
-
-    async def handler(websocket: WebSocket) -> None:
-        await trio.sleep(1)
-        with trio.move_on_after(0.5):
-            await websocket.send("one")
-        assert exchange.ends[0].is_closed
-        await websocket.send("two")
-
-    await run_until_down(exchange, handler)
-    assert trio.current_time() == 1.5
 
 
 # What is not the connection's doing

@@ -1,53 +1,28 @@
-"""`/ws/candles` and `/ws/candles/{symbol}` as their clients see them."""
+"""The WebSocket endpoint: requests, snapshots and updates."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
-from smarttrade.market.interval import Interval
-from smarttrade.market.series import Series
 from smarttrade.session.session_limits import SessionLimits
 from smarttrade.store.feed import Feed
 from smarttrade.store.messages import ListSymbols
 from smarttrade.web.services import _random_name
-from tests.fakes.candles import BASE, BTC, ETH, MINUTE, at, candle, rows
+from tests.fakes.candles import BTC, ETH, at, candle, rows
 from tests.fakes.chart import Charts
-from tests.fakes.schemas import checked
-from tests.smarttrade.web.backend import HEARTBEAT, WALL, Session, backend
-
-BTC_1M = {"symbol": "BTCUSDT", "interval": "1m"}
-ETH_1M = {"symbol": "ETHUSDT", "interval": "1m"}
-ETH_DAY = Series("ETHUSDT", Interval.DAY_1)
-
-
-def opened(candles: list[dict[str, Any]]) -> list[int]:
-    return [(int(one["time"]) * 1000 - BASE) // MINUTE for one in candles]
-
-
-def updates(messages: list[dict[str, Any]]) -> list[tuple[str, int, float, bool]]:
-    """Symbol, minute, close and whether closed, of each candle message."""
-    return [
-        (
-            one["symbol"],
-            opened([one["candle"]])[0],
-            float(one["candle"]["close"]),
-            one["closed"],
-        )
-        for one in messages
-        if one["type"] == "candle"
-    ]
-
-
-async def began(session: Session) -> None:
-    """Past the welcome and the first status."""
-    assert (await session.hear())["type"] == "welcome"
-    assert (await session.hear())["type"] == "status"
-
+from tests.smarttrade.web.backend import HEARTBEAT, WALL, backend
+from tests.smarttrade.web.websocket_messages import (
+    BTC_1M,
+    ETH_1M,
+    began,
+    opened,
+    rows_with_a_hole,
+    updates,
+)
 
 # The beginning
 
@@ -309,91 +284,6 @@ async def test_one_bad_entry_does_not_fail_the_others() -> None:
     assert "BTCUSDT, ETHUSDT" in answer["errors"][0]["message"]
 
 
-# Bad input
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("", "bad_json"),
-        ("hello", "bad_json"),
-        ('{"symbol": ', "bad_json"),
-        ("[]", "bad_request"),
-        ("null", "bad_request"),
-        ("17", "bad_request"),
-        ("{}", "bad_request"),
-        ('{"action": 5}', "bad_request"),
-        ('{"action": "dance"}', "unknown_action"),
-        ('{"action": "subscribe"}', "bad_request"),
-        ('{"subscriptions": {}}', "bad_request"),
-        ('{"action": "ping", "id": []}', "bad_request"),
-        (b"\x00\xff", "binary_message"),
-        (b'{"action": "ping"}', "binary_message"),
-    ],
-)
-async def test_bad_request_gets_an_error_and_the_session_goes_on(text: str, code: str) -> None:
-    async with backend() as server, server.session() as session:
-        await began(session)
-        await session.say_text(text)
-        error = await session.hear()
-        await session.say(action="ping", id=1)
-        assert await session.hear() == {"type": "pong", "id": 1}
-    assert (error["type"], error["id"], error["code"]) == ("error", None, code)
-    assert error["message"]
-
-
-async def test_too_many_subscriptions_are_refused_one_by_one() -> None:
-    async with (
-        backend(limits=SessionLimits(subscriptions=1)) as server,
-        server.session() as session,
-    ):
-        await began(session)
-        await session.say(**BTC_1M)
-        await session.say(**ETH_1M)
-        first, second = await session.pending()
-    assert first["errors"] == []
-    assert second["subscriptions"] == [BTC_1M]
-    assert [one["code"] for one in second["errors"]] == ["too_many_subscriptions"]
-
-
-async def test_flood_of_bad_requests_ends_the_session() -> None:
-    async with backend() as server, server.session() as session:
-        for _ in range(30):
-            await session.say_text("nonsense")
-        assert (await session.close_code())[0] == 1008
-
-
-async def test_flood_of_good_requests_ends_the_session() -> None:
-    async with (
-        backend(limits=SessionLimits(burst=10, requests_per_second=0.1)) as server,
-        server.session() as session,
-    ):
-        for _ in range(11):
-            await session.say(action="ping")
-        assert (await session.close_code())[0] == 1008
-
-
-async def test_message_over_64_kib_ends_the_session() -> None:
-    async with backend() as server, server.session() as session:
-        await session.say_text(json.dumps({"action": "ping", "x": "x" * 65_000}))
-        assert (await session.hear("pong"))["type"] == "pong"
-        await session.say_text("x" * 65_537)
-        assert (await session.close_code())[0] == 1009
-
-
-async def test_bad_client_costs_the_others_nothing() -> None:
-    async with backend() as server:
-        await server.history(BTC, rows(0, 9, closed=True))
-        async with server.session() as good, server.session() as bad:
-            await good.say(**BTC_1M)
-            await good.pending()
-            for _ in range(30):
-                await bad.say_text("nonsense")
-            await bad.close_code()
-            await server.live(BTC, candle(10))
-            assert updates(await good.pending()) == [("BTCUSDT", 10, 100, True)]
-
-
 # What comes unasked
 
 
@@ -436,10 +326,6 @@ async def test_correction_is_sent_again_as_one() -> None:
     assert all(one["closed"] for one in heard if one.get("corrected"))
 
 
-def rows_with_a_hole() -> Any:
-    return [one for one in rows(0, 9) if one.open_time not in (at(4), at(5))]
-
-
 # Stopping
 
 
@@ -468,143 +354,6 @@ async def test_no_session_is_left_in_the_hub_when_its_client_went() -> None:
         assert server.hub_counters.subscribers == 0
         assert server.hub_counters.subscriptions == 0
         assert server.counters.open == 0
-
-
-# Front ends of the first hour
-
-
-async def flat_messages(session: Session) -> list[dict[str, Any]]:
-    await wait_all_tasks_blocked()
-    heard = []
-    while session.connection._recv_channel.statistics().current_buffer_used:
-        heard.append(json.loads(checked(await session.connection.get_message())))
-    return heard
-
-
-async def test_flat_form_begins_with_the_newest_and_then_every_update() -> None:
-    async with backend() as server:
-        await server.feed(Feed.LIVE)
-        for series in (BTC, ETH):
-            await server.history(series, rows(0, 9))
-        async with server.session("/ws/candles/btcUSDT") as session:
-            first = await flat_messages(session)
-            await server.live(BTC, candle(9, close=103, volume=13), candle(10, closed=False))
-            await server.live(ETH, candle(9))
-            await server.feed(Feed.DOWN)
-            later = await flat_messages(session)
-    fields = {"symbol": "BTCUSDT", "open": 100.0, "low": 100.0}
-    assert first == [
-        {
-            **fields,
-            "timestamp": at(9),
-            "high": 100.0,
-            "close": 100.0,
-            "volume": 10.0,
-            "is_closed": False,
-        }
-    ]
-    assert later == [
-        {
-            **fields,
-            "timestamp": at(9),
-            "high": 103.0,
-            "close": 103.0,
-            "volume": 13.0,
-            "is_closed": True,
-        },
-        {
-            **fields,
-            "timestamp": at(10),
-            "high": 100.0,
-            "close": 100.0,
-            "volume": 1.0,
-            "is_closed": False,
-        },
-    ]
-
-
-async def test_nothing_but_candles_comes_to_the_flat_form(autojump_clock: MockClock) -> None:
-    async with backend() as server:
-        await server.history(BTC, rows_with_a_hole())
-        async with server.session("/ws/candles/BTCUSDT") as session:
-            await trio.sleep(3 * HEARTBEAT)
-            await server.feed(Feed.LIVE)
-            await server.history(BTC, rows(3, 7), first=at(3))
-            for text in ("hello", '{"action": "list"}', '{"symbol": "ETHUSDT", "interval": "1m"}'):
-                await session.say_text(text)
-            await session.say_text(b"\x00")
-            heard = await flat_messages(session)
-    assert [one["timestamp"] for one in heard] == [at(9)]
-
-
-async def test_flat_form_before_there_is_history_begins_with_it() -> None:
-    async with backend() as server, server.session("/ws/candles/BTCUSDT") as session:
-        assert await flat_messages(session) == []
-        await server.history(BTC, rows(0, 9))
-        assert [one["timestamp"] for one in await flat_messages(session)] == [at(9)]
-
-
-@pytest.mark.parametrize("spelling", ["1d", "1D"])
-async def test_flat_form_of_another_interval(spelling: str) -> None:
-    row = candle(0)._replace(open_time=BASE // 86_400_000 * 86_400_000, from_rest=True)
-    async with backend() as server:
-        await server.history(ETH, rows(0, 9))
-        await server.history(ETH_DAY, [row])
-        async with server.session(f"/ws/candles/ETHUSDT?interval={spelling}") as session:
-            heard = await flat_messages(session)
-    assert [one["timestamp"] for one in heard] == [row.open_time]
-
-
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        ("/ws/candles/NOPE", "unknown_symbol"),
-        ("/ws/candles/%00", "unknown_symbol"),
-        ("/ws/candles/BTCUSDT?interval=1M", "unknown_interval"),
-        ("/ws/candles/BTCUSDT?interval=", "unknown_interval"),
-        ("/ws/candles/BTCUSDT?interval=7m", "unknown_interval"),
-    ],
-)
-async def test_unknown_series_of_the_flat_form_is_refused_at_the_handshake(
-    path: str, code: str
-) -> None:
-    async with backend() as server:
-        refusal = await server.refused(path)
-    assert refusal.status_code == 404
-    assert refusal.body is not None
-    assert json.loads(refusal.body)["code"] == code
-
-
-@pytest.mark.parametrize("path", ["/ws", "/ws/", "/ws/candles/", "/ws/candles/BTCUSDT/1m", "/"])
-async def test_other_paths_are_no_websockets(path: str) -> None:
-    async with backend() as server:
-        refusal = await server.refused(path)
-    assert refusal.status_code in (400, 404, 405)
-
-
-async def test_handshake_is_refused_when_stopping() -> None:
-    """One whose connection was open before the listeners closed."""
-    async with backend() as server, server.session():
-        stream = await server.listener.connect()
-        head = (
-            b"GET /ws/candles HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n"
-            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        )
-        await stream.send_all(head)
-        await server.settle()
-        server.draining.set()
-        await stream.send_all(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-        await server.settle()
-        answer = await stream.receive_some()
-    assert answer.startswith(b"HTTP/1.1 503")
-
-
-async def test_plain_request_to_a_websocket_is_no_failure_of_ours() -> None:
-    async with backend() as server:
-        answers = [await server.get(path) for path in ("/ws/candles", "/ws/candles/BTCUSDT")]
-    for answer in answers:
-        assert 400 <= answer.status_code < 500
-        assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 # Series that are not served any more
