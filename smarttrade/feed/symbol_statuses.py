@@ -60,9 +60,10 @@ async def symbol_statuses(
         await run_all(
             [partial(search.ask, group) for group in groups], at_once=MAX_QUESTIONS_AT_ONCE
         )
-        search.check()
         groups = [half for group in search.take_unclear() for half in _halves(group)]
-        if trio.current_time() >= deadline:
+        is_over = not groups or trio.current_time() >= deadline
+        search.check(is_over=is_over)
+        if is_over:
             search.leave_open(groups)
             break
     return search.found
@@ -100,12 +101,11 @@ class _Search:
             else:
                 self.leave_open([group])
 
-    def check(self) -> None:
+    def check(self, *, is_over: bool) -> None:
         """Raise when it is the exchange that does not answer, and not symbols that are bad."""
-        if self._failure is not None and self._is_exchange_failing:
+        is_in_vain = is_over and not self._is_answered
+        if self._failure is not None and (is_in_vain or self._is_exchange_failing):
             raise self._failure
-        if self._failure is not None and not self._is_answered and not self._unclear:
-            raise self._failure  # nothing is left to ask
 
     @property
     def _is_exchange_failing(self) -> bool:

@@ -42,6 +42,7 @@ from smarttrade.market.symbol_details import SymbolDetails, SymbolState
 from smarttrade.store.messages import Catalogue, GetCatalogue, ListSymbols, StoreMessage
 from tests.fakes.exchange_rest import (
     MAIN,
+    SPARE,
     Answer,
     ReceivedRequest,
     RestExchange,
@@ -383,6 +384,19 @@ async def test_search_for_bad_symbols_goes_on_in_the_next_look_when_each_questio
     assert sizes[0] <= 125
     assert sizes == sorted(sizes, reverse=True)
     assert left == set(bad)
+
+
+async def test_search_in_which_nothing_is_answered_in_time_has_failed(
+    autojump_clock: MockClock,
+) -> None:
+    """Two hosts, of which each takes long for each question."""
+    exchange = exchange_with()
+    for url in (MAIN, SPARE):
+        exchange.hosts[httpx.URL(url).host] = slow_for(*SYMBOLS)
+    async with exchange.client() as http:
+        rest = RestClient(BINANCE, http, [MAIN, SPARE], WeightBudget(10**6))
+        with trio.fail_after(2 * SEARCH_TIMEOUT), pytest.raises(ExchangeUnavailable):
+            await symbol_statuses(SYMBOLS, rest)
 
 
 def slow_for(*bad: str) -> Answer:
