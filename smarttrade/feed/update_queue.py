@@ -11,10 +11,6 @@ from ..market.candle import supersedes
 from ..market.series import Series
 from .venue import CandleUpdate
 
-BURST_TURNS = 2
-"""Scheduler turns without an update after which a burst is over. One is not enough: the order of
-tasks within a turn is random, so the receiving task may not have run yet."""
-
 
 class UpdateQueue:
     """A queue that conflates when it is full, so that the receiving task need not wait.
@@ -28,7 +24,6 @@ class UpdateQueue:
         self._capacity = capacity
         self._queue: deque[CandleUpdate] = deque()
         self._conflated: dict[tuple[Series, int], CandleUpdate] = {}
-        self._added = 0
         self._has_updates = trio.lowlevel.ParkingLot()
         self._has_room = trio.lowlevel.ParkingLot()
 
@@ -45,7 +40,6 @@ class UpdateQueue:
             self._queue.append(update)
         else:
             self._conflate(update)
-        self._added += 1
         self._has_updates.unpark()
 
     async def put(self, update: CandleUpdate) -> None:
@@ -59,27 +53,14 @@ class UpdateQueue:
                 return
 
     async def receive_batch(self, max_size: int) -> list[CandleUpdate]:
-        """Take up to `max_size` updates: wait for the first, then for the end of its burst.
-
-        trio-websocket returns one message per scheduler turn, however many arrived in one read of
-        the socket. Here they become one batch again.
-        """
+        """Wait for an update, and take up to `max_size`."""
         while not self:
             await self._has_updates.park()
-        await self._wait_for_end_of_burst(self._added + max_size)
         batch = [self._queue.popleft() for _ in range(min(max_size, len(self._queue)))]
         keys = list(islice(self._conflated, max_size - len(batch)))
         batch += [self._conflated.pop(key) for key in keys]
         self._has_room.unpark_all()
         return batch
-
-    async def _wait_for_end_of_burst(self, limit: int) -> None:
-        """Wait until no update arrives, or `limit` have been added in all."""
-        before = None
-        while before != self._added < limit:
-            before = self._added
-            for _ in range(BURST_TURNS):
-                await trio.lowlevel.checkpoint()
 
     def _conflate(self, update: CandleUpdate) -> None:
         key = update.series, update.candle.open_time

@@ -13,11 +13,13 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto import ConnectionType, WSConnection
 
 from .dial import Dial
 from .errors import StreamDown
 from .handshake import HandshakeStream
+from .message_queue import MessageQueue
 from .proxy import DEFAULT_PORTS, ProxyError
 from .send_limiter import SendLimiter
 
@@ -50,7 +52,7 @@ class WebSocket:
         self._received_at = trio.current_time()
 
     async def receive(self) -> str | bytes:
-        """The next message. Those that arrive in one read are returned one per scheduler turn.
+        """The next message; those that arrived in one read are returned in one scheduler turn.
 
         Raises:
             StreamDown: the connection ended.
@@ -177,22 +179,34 @@ async def _shake_hands(
     deadline: float,
 ) -> WebSocketConnection:
     parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     host = _host(url)
+    connection = WebSocketConnection(
+        stream,
+        WSConnection(ConnectionType.CLIENT),
+        host=host,
+        path=f"{parts.path}?{parts.query}" if parts.query else parts.path,
+        client_extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+        max_message_size=MAX_MESSAGE_SIZE,
+        receive_buffer_size=READ_SIZE,
+    )
+    _set_queue(connection, MessageQueue(QUEUE_SIZE))
     try:
         with trio.fail_at(deadline):
-            return await wrap_client_stream(
-                nursery,
-                stream,  # type: ignore[arg-type]  # any stream is accepted at run time
-                host,
-                target,
-                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-                message_queue_size=QUEUE_SIZE,
-                max_message_size=MAX_MESSAGE_SIZE,
-                receive_buffer_size=READ_SIZE,
-            )
+            nursery.start_soon(connection._reader_task)  # noqa: SLF001 - see _set_queue
+            await connection._open_handshake.wait()  # noqa: SLF001
     except trio.TooSlowError:
         raise StreamDown(f"{host}: no handshake in {CONNECT_TIMEOUT:.0f} s") from None
+    return connection
+
+
+def _set_queue(connection: WebSocketConnection, queue: MessageQueue) -> None:
+    """Have a connection queue its messages there, not in a memory channel of its own.
+
+    trio-websocket has no argument for that. The rest of what `wrap_client_stream` does is repeated
+    in `_shake_hands`, as the queue must be set before its reader starts.
+    """
+    connection._send_channel = queue  # type: ignore[assignment]  # noqa: SLF001
+    connection._recv_channel = queue  # type: ignore[assignment]  # noqa: SLF001
 
 
 def _closed(error: ConnectionClosed) -> StreamDown:

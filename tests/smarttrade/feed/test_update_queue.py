@@ -78,36 +78,6 @@ async def test_receiver_waits_for_the_first(nursery: trio.Nursery) -> None:
     assert batches == [[update()]]
 
 
-async def test_burst_that_arrives_one_per_turn_is_one_batch() -> None:
-    """As from trio-websocket, whatever the order of tasks within a turn."""
-    pending = queue(100)
-    burst = [update(number) for number in range(50)]
-
-    async def arrive() -> None:
-        for each in burst:
-            pending.put_nowait(each)
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(arrive)
-        assert await pending.receive_batch(100) == burst
-
-
-async def test_burst_without_end_is_cut_at_the_size_of_a_batch() -> None:
-    pending = queue(2)
-
-    async def arrive() -> None:
-        while True:
-            pending.put_nowait(update(0))
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(arrive)
-        with trio.fail_after(1):
-            assert await pending.receive_batch(5) == [update(0)] * 3
-        nursery.cancel_scope.cancel()
-
-
 async def test_sender_waits_when_there_are_too_many_candles(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

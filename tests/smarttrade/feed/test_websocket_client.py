@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 from wsproto.events import Ping
 
 from smarttrade.feed.errors import StreamDown
@@ -46,6 +46,24 @@ async def test_messages_arrive_in_order(nursery: trio.Nursery, autojump_clock: M
     recorder = Recorder()
     await run_until_down(exchange, recorder)
     assert recorder.received == ["one", "two", "three"]
+
+
+async def test_messages_of_one_read_are_received_in_one_scheduler_turn(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def in_one_segment(peer: Peer) -> None:
+        await peer.accept()
+        texts = (b"one", b"two", b"three")
+        await peer.stream.send_all(b"".join(bytes((0x81, len(text))) + text for text in texts))
+        await peer.receive()
+
+    async def handler(websocket: WebSocket) -> None:
+        received = [await websocket.receive()]
+        with assert_no_checkpoints():
+            received += [await websocket.receive(), await websocket.receive()]
+        assert received == ["one", "two", "three"]
+
+    await run_connection(URL, StreamExchange(nursery, in_one_segment).dial, handler)
 
 
 async def test_what_is_asked_for(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
