@@ -6,7 +6,7 @@ const SERVER = "127.0.0.1:8000";
 /** Draws a series into an element and keeps it current; returns a function that ends it. */
 export async function showCandles(element: HTMLElement, symbol: string, interval: string): Promise<() => void> {
   const [details] = (await fetchSymbols(`http://${SERVER}`)).filter((each) => each.symbol === symbol);
-  const chart = createChart(element, { autoSize: true });
+  const chart = createChart(element, { autoSize: true, timeScale: { timeVisible: true } });
   const series = chart.addSeries(CandlestickSeries, details ? { priceFormat: priceFormat(details) } : {});
   const client = new SmartTradeClient<UTCTimestamp>(`ws://${SERVER}/ws/candles`, {
     onState: (state) => element.classList.toggle("not-live", !isLive(state)),

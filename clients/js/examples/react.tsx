@@ -18,7 +18,7 @@ export function CandleChart({ client, details, interval }: Props) {
   const { precision, minMove } = format;
   useEffect(() => {
     if (place.current === null) return;
-    const chart = createChart(place.current, { autoSize: true });
+    const chart = createChart(place.current, { autoSize: true, timeScale: { timeVisible: true } });
     const series = chart.addSeries(CandlestickSeries, { priceFormat: { type: "price", precision, minMove } });
     const leave = client.subscribe(symbol, interval, {
       onReset: (candles) => series.setData([...candles]),
