@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.ports import free_port
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 from .blocks import blocks
 
@@ -127,7 +127,7 @@ def test_invalid_setting_is_named(tmp_path: Path) -> None:
 
 def test_with_redis(tmp_path: Path) -> None:
     command = "REDIS_URL=redis://localhost:6379 .venv/bin/smarttrade serve"
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
+    with RedisServer(redis_binary(), tmp_path) as redis:
         url = f"redis://localhost:{redis.port}"
         here = command.replace("redis://localhost:6379", url)
         with on_a_terminal(here, free_port(), tmp_path) as served:

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.deployment import SPEED, Deployment
 from tests.fakes.redis_cluster import Cluster, running_cluster
 from tests.fakes.redis_sentinel import Sentinels, running_sentinels
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def speed() -> int:
 
 @pytest.fixture
 def deployment(tmp_path: Path, speed: int) -> Iterator[Deployment]:
-    with RedisServer(next(binaries())[1], tmp_path) as redis:
+    with RedisServer(redis_binary(), tmp_path) as redis:
         made = Deployment(redis, tmp_path, speed)
         try:
             yield made
@@ -37,11 +37,11 @@ def failed_after() -> int:
 
 @pytest.fixture
 def cluster(tmp_path: Path, failed_after: int) -> Iterator[Cluster]:
-    with running_cluster(next(binaries())[1], tmp_path, node_timeout=failed_after) as cluster:
+    with running_cluster(redis_binary(), tmp_path, node_timeout=failed_after) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def sentinels(tmp_path: Path, failed_after: int) -> Iterator[Sentinels]:
-    with running_sentinels(next(binaries())[1], tmp_path, down_after=failed_after) as sentinels:
+    with running_sentinels(redis_binary(), tmp_path, down_after=failed_after) as sentinels:
         yield sentinels

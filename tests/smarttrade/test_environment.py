@@ -11,12 +11,12 @@ from smarttrade.environment import open_environment
 from smarttrade.feed.network import Network
 from smarttrade.role import Role
 from smarttrade.settings import Settings
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(next(binaries())[1], tmp_path_factory.mktemp("redis")) as server:
+    with RedisServer(redis_binary(), tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 

@@ -17,7 +17,7 @@ import trio
 from smarttrade.cli.signals import STOP_TIMEOUT
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 from tests.smarttrade.web.raw_client import TEXT, frame, upgrade_request
 
 SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT"
@@ -64,7 +64,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    _, binary = next(iter(binaries()))
+    binary = redis_binary()
     with RedisServer(binary, tmp_path) as redis:
         world = World(tmp_path, redis)
         world.exchange.start()

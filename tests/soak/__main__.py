@@ -41,7 +41,7 @@ from tests.attacks.in_turn import ROUND
 from tests.attacks.regular_client import noticed
 from tests.fakes.ports import free_port
 from tests.fakes.processes import Program
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 from .faults import Faults
 from .honest_client import SYMBOLS, HonestClient, Tally
@@ -97,7 +97,7 @@ class Soak:
 
 @asynccontextmanager
 async def service_with_faults(place: Path) -> AsyncGenerator[tuple[Program, Faults]]:
-    with RedisServer(next(binaries())[1], place) as redis:
+    with RedisServer(redis_binary(), place) as redis:
         exchange = Program(
             place / "exchange.log",
             *("simulator", "--port", str(free_port())),

@@ -23,7 +23,7 @@ from smarttrade.store.redis_smoke_test import unfit
 from smarttrade.store.shards import shard_of
 from tests.fakes.redis_cluster import running_cluster
 from tests.fakes.redis_sentinel import running_sentinels
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 NOWHERE = "127.0.0.1:1"
 WORKS = "lease, scripts, change stream and reading back work"
@@ -178,7 +178,7 @@ def test_a_failure_counts_less_when_another_endpoint_works() -> None:
 
 @pytest.fixture(scope="module")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(next(binaries())[1], tmp_path_factory.mktemp("redis")) as server:
+    with RedisServer(redis_binary(), tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
@@ -294,7 +294,7 @@ def test_server_of_the_wrong_kind_is_named(
 
 
 async def test_cluster_passes_and_is_left_unchanged(tmp_path: Path) -> None:
-    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+    with running_cluster(redis_binary(), tmp_path) as cluster:
         ((level, text),) = await found(cluster.url)
         assert (level, text.partition(": ")[2]) == (Level.OK, WORKS)
         assert [each.ask("DBSIZE") for each in cluster.servers] == [0] * 6
@@ -309,7 +309,7 @@ async def test_cluster_passes_and_is_left_unchanged(tmp_path: Path) -> None:
 
 
 async def test_sentinels_pass_and_what_keeps_them_from_a_failover_is_named(tmp_path: Path) -> None:
-    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+    with running_sentinels(redis_binary(), tmp_path) as sentinels:
         ((level, text),) = await found(sentinels.url)
         assert (level, text.partition(": ")[2]) == (Level.OK, WORKS)
         ((level, text),) = await found(f"{sentinels.url}-2")
@@ -325,7 +325,7 @@ async def test_sentinels_pass_and_what_keeps_them_from_a_failover_is_named(tmp_p
 
 
 async def test_every_shard_is_tried_where_it_is_in_a_cluster(tmp_path: Path) -> None:
-    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+    with running_cluster(redis_binary(), tmp_path) as cluster:
         levels = await found(cluster.url, shards=3)
         texts = [text.partition(": ")[2] for _, text in levels]
         assert texts == [f"shard {number}: {WORKS}" for number in range(3)]
@@ -339,7 +339,7 @@ async def test_every_shard_is_tried_where_it_is_in_a_cluster(tmp_path: Path) -> 
 
 async def test_account_of_the_documentation_is_enough_for_a_cluster(tmp_path: Path) -> None:
     rules = "~{smarttrade* +@read +@write +@scripting +@connection +cluster|slots"
-    with running_cluster(next(binaries())[1], tmp_path) as cluster:
+    with running_cluster(redis_binary(), tmp_path) as cluster:
         for each in cluster.servers:
             each.ask("ACL", "SETUSER", "me", "reset", "on", ">sesame", *rules.split())
         levels = await found(cluster.url.replace("://", "://me:sesame@"))
@@ -350,7 +350,7 @@ async def test_account_of_the_documentation_is_enough_for_a_cluster(tmp_path: Pa
 async def test_accounts_of_the_documentation_are_enough_for_sentinels(tmp_path: Path) -> None:
     rules = "~{smarttrade* +@read +@write +@scripting +@connection +select"
     of_sentinels = "+@connection +sentinel|masters"
-    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+    with running_sentinels(redis_binary(), tmp_path) as sentinels:
         for server in sentinels.servers:
             with server.client() as client:
                 client.execute_command(
@@ -377,7 +377,7 @@ async def test_accounts_of_the_documentation_are_enough_for_sentinels(tmp_path: 
 
 
 async def test_single_replica_that_would_refuse_writes_is_named(tmp_path: Path) -> None:
-    with running_sentinels(next(binaries())[1], tmp_path) as sentinels:
+    with running_sentinels(redis_binary(), tmp_path) as sentinels:
         for server in sentinels.servers:
             with server.client() as client:
                 client.config_set("min-replicas-to-write", 1)

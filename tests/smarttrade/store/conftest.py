@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.redis_cluster import Cluster, running_cluster
 from tests.fakes.redis_sentinel import Sentinels, running_sentinels
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, binaries, redis_binary
 
 
 @pytest.fixture(
@@ -34,13 +34,13 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(next(binaries())[1], tmp_path_factory.mktemp("cluster")) as cluster:
+    with running_cluster(redis_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def shared_sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
-    with running_sentinels(next(binaries())[1], tmp_path_factory.mktemp("sentinels")) as sentinels:
+    with running_sentinels(redis_binary(), tmp_path_factory.mktemp("sentinels")) as sentinels:
         yield sentinels
 
 
@@ -64,7 +64,7 @@ def redis_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server to do anything to."""
-    with RedisServer(next(binaries())[1], tmp_path) as server:
+    with RedisServer(redis_binary(), tmp_path) as server:
         yield server
 
 

@@ -16,7 +16,7 @@ from smarttrade.store.redis_database import RedisDatabase
 from tests.fakes.candles import BTC, candle
 from tests.fakes.database import BINANCE
 from tests.fakes.forwarder import forwarder_to
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 LEASE = 60.0
 
@@ -43,7 +43,7 @@ async def synchronize(replica: RedisServer, primary: RedisServer) -> None:
 async def test_old_primary_that_lives_on_as_a_replica_is_left(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    with RedisServer(next(binaries())[1], tmp_path) as other, trio.fail_after(60):
+    with RedisServer(redis_binary(), tmp_path) as other, trio.fail_after(60):
         async with forwarder_to(own_redis.port) as name:
             redis = database(name.url)
             assert await redis.acquire("me", LEASE) == Leading(1, 0)
@@ -68,7 +68,7 @@ async def test_old_primary_that_lives_on_and_takes_writes_is_left_in_time(
     own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("smarttrade.store.redis_lane.MAX_AGE", 0.3)
-    with RedisServer(next(binaries())[1], tmp_path) as other, trio.fail_after(60):
+    with RedisServer(redis_binary(), tmp_path) as other, trio.fail_after(60):
         async with forwarder_to(own_redis.port) as name:
             redis = database(name.url)
             await redis.acquire("me", LEASE)

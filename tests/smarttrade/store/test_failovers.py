@@ -16,7 +16,7 @@ from tests.fakes.database import BINANCE
 from tests.fakes.followed import followed
 from tests.fakes.redis_cluster import META, Cluster, ClusterServer, SlotMove
 from tests.fakes.redis_sentinel import Sentinels
-from tests.fakes.redis_server import binaries
+from tests.fakes.redis_server import redis_binary
 
 
 @pytest.fixture(params=["cluster", "sentinels"])
@@ -66,7 +66,7 @@ async def test_replica_is_promoted_by_hand(servers: Cluster | Sentinels) -> None
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["to a primary", "to a node without slots"])
 async def test_slot_is_moved(cluster: Cluster, tmp_path: Path, *, is_new: bool) -> None:
-    with ClusterServer(next(binaries())[1], tmp_path / "new", 1000) as new:
+    with ClusterServer(redis_binary(), tmp_path / "new", 1000) as new:
         if is_new:
             cluster.add_empty(new)
         source = cluster.primary()

@@ -33,7 +33,7 @@ from smarttrade.store.shards import make_shard
 from smarttrade.store.stored_values import Damaged
 from tests.fakes.candles import BTC, ETH, at, candle
 from tests.fakes.database import BINANCE
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 LEASE = 60.0
 KEY = "{smarttrade:0}:candles:binance.com:BTCUSDT:1m"
@@ -396,7 +396,7 @@ async def test_waiting_for_changes_ends_when_cancelled(redis_server: RedisServer
 
 
 async def test_password_acl_user_and_database_number(tmp_path: Path) -> None:
-    with RedisServer(next(binaries())[1], tmp_path, "--requirepass", "secret") as server:
+    with RedisServer(redis_binary(), tmp_path, "--requirepass", "secret") as server:
         address = f"127.0.0.1:{server.port}"
         with server.client(password="secret") as client:
             client.execute_command(
