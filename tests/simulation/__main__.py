@@ -107,7 +107,7 @@ def _many(outcomes: Iterable[Outcome], options: argparse.Namespace) -> int:
         pass
     real = time.monotonic() - began
     print(
-        f"{total['seeds']} seeds, {failures} failed; {total['seconds'] / 86400:.2f} simulated days"
+        f"{total['seeds']} seeds, {failures} failed; {total['seconds'] / 3600:.1f} simulated hours"
         f" in {real:.0f} s ({total['seconds'] / max(real, 0.001):.0f} times real time);"
         f" {faults.total()} faults, {total['clients']} clients, {total['messages']} messages,"
         f" {total['starts']} process starts"

@@ -34,12 +34,14 @@ def deterministic(seed: int) -> Iterator[None]:
 
     The modules `random`, `secrets` and `os.urandom` give what follows from the seed; `time.time`
     and `time.monotonic` tell virtual time (a library that keeps connections alive asks there).
-    Garbage is collected when the world says so, because finalizers run code.
+    Garbage is collected when the world says so, because finalizers run code; what was there before,
+    modules above all, is not looked through each time.
     """
     rng = Random(seed)
     names = iter(range(1, 1 << 62))
     was_collecting = gc.isenabled()
     gc.collect()
+    gc.freeze()
     gc.disable()
     with (
         seeded_scheduler(seed),
@@ -53,5 +55,6 @@ def deterministic(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
+            gc.unfreeze()
             if was_collecting:
                 gc.enable()

@@ -296,6 +296,11 @@ def _shard_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
 def _wire_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
     arguments: dict[str, Any] = {"group": rng.choice(shape.afflicted_groups)}
     lasting = round(rng.uniform(1, 40), 1)
+    if kind in (
+        "primary_frozen",
+        "slots_unserved",
+    ):  # longer than a candle lasts: others must go on
+        lasting = round(3 * lasting, 1)
     if kind == "slot_moved":
         arguments = {"shard": rng.choice(shape.afflicted_shards)}
         lasting = round(rng.uniform(0.3, 15), 1)

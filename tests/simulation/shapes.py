@@ -94,9 +94,12 @@ class Shape:
 
     @property
     def afflicted_groups(self) -> tuple[int, ...]:
-        """The groups of servers that faults happen to: all but the one of the last shard."""
+        """The groups of servers that faults happen to: all but the one of the last shard, if any of
+        those has a shard; else all of them."""
+        used = set(map(self.group_of, self.populated))
         last = self.group_of(self.populated[-1])
-        return tuple(n for n in range(self.groups) if n != last) or (last,)
+        every = range(self.groups)
+        return tuple(n for n in every if n != last) if len(used) > 1 else tuple(every)
 
 
 _TEN = (

@@ -34,7 +34,7 @@ INVARIANTS = {
     " over for which hosts are left alone",
     "equal-once-calm": "then every window that is served, and every view that a steady client has"
     " built from nothing but what it was sent, over all its connections, equals the exchange's:"
-    " every candle, each one closed",
+    " every candle, each one closed; and so does every list that is stored",
     "stops-in-time": "a stop, at any moment and with any clients, ends within its limit",
     "nothing-left": "after a stop no task and no connection to the exchange is left",
 }

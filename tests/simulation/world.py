@@ -26,6 +26,7 @@ from .plan import Action, Plan
 from .process import CURRENT_RUN, Process, is_injected, leaves
 from .redis import FaultyRedis
 from .shapes import Shape
+from .stored import compare_stored
 from .trace import LogReceiver, Trace
 from .truth import Truth
 from .violation import Violation
@@ -259,6 +260,7 @@ class World(LogReceiver):
                 await self._until_ready(process, 30)
             await self._compare_pages(process)
         self._compare_views()
+        compare_stored(self)
 
     def _compare_views(self) -> None:
         for client in self.clients:

@@ -15,6 +15,7 @@ from tests.simulation.run import Outcome, run, run_seed
 from tests.simulation.seeds import FAILED, Failed
 from tests.simulation.shapes import NAMED
 from tests.simulation.shrink import described, shrink
+from tests.simulation.violation import INVARIANTS
 
 HOURS = 0.03  # of trouble; the calm afterwards takes as long again
 SEEDS = (1, 4, 9)
@@ -132,3 +133,21 @@ def test_what_is_planted_into_is_there(plant: Plant) -> None:
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_planted_fault_is_found(plant: Plant) -> None:
     assert find(plant) is not None
+
+
+def rows_of(header: str) -> list[list[str]]:
+    """The rows of a table in docs/simulation.md."""
+    text = (ROOT / "docs" / "simulation.md").read_text()
+    _, _, rest = text.partition(f"| {header} |")
+    lines = rest.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_docs_list_every_rule_and_every_planted_bug() -> None:
+    rules = [name for names, _ in rows_of("rule |") for name in names.split(", ")]
+    assert {name.strip("`") for name in rules} == INVARIANTS.keys()
+    found = rows_of("planted | found by | at seed | of")
+    assert [(name, of) for name, _, _, of in found] == [(p.name, str(p.within)) for p in PLANTS]
+    for _, rule, seed, of in found:
+        assert rule.strip("`") in INVARIANTS
+        assert int(seed) <= int(of)

@@ -227,6 +227,20 @@ PLANTS = (
         "cluster",
         ("cut_off",),
     ),
+    Plant(
+        "the leader does not rewrite what a promoted replica lost",
+        servers.lost_writes_forgotten,
+        10,
+        "cluster",
+        ("primary_killed", "primary_isolated"),
+    ),
+    Plant(
+        "a gateway stops while one primary is down",
+        shards.silence_stops_all,
+        10,
+        "cluster",
+        ("slots_unserved", "primary_frozen"),
+    ),
 )
 
 

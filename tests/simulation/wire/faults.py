@@ -16,6 +16,7 @@ from .site import Group, Site
 if TYPE_CHECKING:
     from ..world import World
 
+CLOSES_WRITTEN_AFTER = 0.1  # seconds after the end of a minute
 ISOLATED = 2.0  # seconds until the others promote the replica of one that they do not reach
 
 
@@ -38,11 +39,19 @@ async def _name(group: Group, action: Action) -> None:
     group.named = group.primary
 
 
+async def _until_closes_are_lost(world: World, action: Action, rng: Random) -> None:
+    """Half of the time, wait until the next closes are the last writes, which no replica gets."""
+    if rng.random() < 0.5:
+        left = 60 - world.exchange.now() / 1000 % 60
+        await trio.sleep(left + CLOSES_WRITTEN_AFTER - action.arguments["lag"])
+
+
 async def _killed(world: World, action: Action, rng: Random) -> None:
     """The primary is killed; its replica takes over, without the last writes. Later it is back."""
     with _group(world, action) as group:
         if group is None:
             return
+        await _until_closes_are_lost(world, action, rng)
         replicated = group.primary.keyspace.copy()
         await trio.sleep(action.arguments["lag"])
         group.primary.kill()
@@ -61,6 +70,7 @@ async def _isolated(world: World, action: Action, rng: Random) -> None:
     with _group(world, action) as group:
         if group is None:
             return
+        await _until_closes_are_lost(world, action, rng)
         old, replicated = group.primary, group.primary.keyspace.copy()
         await trio.sleep(action.arguments["lag"])
         old.isolated_since = trio.current_time()

@@ -69,6 +69,8 @@ def thread_runner(spawn: Spawn) -> Callable[..., Awaitable[Any]]:
         await limiter.acquire_on_behalf_of(borrower)
         spawn(run)
         await done.wait()
+        if not results:  # the world has ended, and so does this task
+            await trio.sleep_forever()
         return results[0].unwrap()
 
     return run_sync

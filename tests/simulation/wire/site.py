@@ -99,11 +99,15 @@ class Site:
     def _owner(self, slot: int) -> Group:
         return self._moved.get(slot) or self.groups[slot * len(self.groups) // SLOTS]
 
+    def _first_slot(self, number: int) -> int:
+        """Of the group of that number, before any slot is moved."""
+        return -(-SLOTS * number // len(self.groups))
+
     # What servers say of each other
 
     def slots(self, server: Server) -> list[object]:
         """CLUSTER SLOTS."""
-        ends = {0, SLOTS, *(SLOTS * n // len(self.groups) for n in range(len(self.groups)))}
+        ends = {0, SLOTS, *map(self._first_slot, range(len(self.groups)))}
         ends |= {each + n for each in self._moved for n in (0, 1)}
         bounds = sorted(ends)
         found: list[object] = []

@@ -99,7 +99,8 @@ class BlockingSocket:
         if not isinstance(self._peer, Server) or self._session is None:
             return _of_sentinel(self._peer, self._requests.pop(0))
         server = self._peer
-        await trio.sleep(server.delay)
+        if server.delay:
+            await trio.sleep(server.delay)
         while server.is_frozen and not self._is_lost:
             await server.changed.wait()
         if self._is_lost:

@@ -22,6 +22,7 @@ from tests.fakes.database import BINANCE
 from tests.fakes.redis_server import RedisServer
 from tests.simulation.wire.keyspace import Keyspace
 from tests.simulation.wire.scripts import Scripts
+from tests.simulation.wire.site import Site
 
 Call = tuple[Script, Sequence[str], Sequence[Any], Any]
 
@@ -110,3 +111,12 @@ async def test_scripts_answer_as_on_a_server(own_redis: RedisServer, calls: list
         assert comparable(found) == comparable(reply)
     assert len({script.digest for script, *_ in calls}) == 8  # all that there are
     assert len(calls) > 20
+
+
+def test_cluster_describes_its_slots_as_its_servers_answer_for_them() -> None:
+    site = Site(3, lambda _: None)
+    described: list[Any] = site.slots(site.servers[0])
+    assert [entry[:2] for entry in described] == [[0, 5461], [5462, 10922], [10923, 16383]]
+    for first, last, (_, port, _), *_ in described:
+        for slot in (first, last):
+            assert site._owner(slot).primary.address.port == port
