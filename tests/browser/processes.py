@@ -23,6 +23,7 @@ CONTROL_TOKEN = "control"
 CONTROL = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
 STOP_TIMEOUT = 12  # seconds
 POLL_TIMEOUT = 20  # seconds
+START_TIMEOUT = 40  # seconds
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class _Process:
             stderr=subprocess.DEVNULL,
         )
         try:
-            eventually(self._is_up, f"{self._arguments[0]} is up")
+            eventually(self._is_up, f"{self._arguments[0]} is up", START_TIMEOUT)
         except BaseException:
             self.stop()
             raise

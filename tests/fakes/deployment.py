@@ -65,6 +65,16 @@ class Processes:
         stats = await self.simulator.get("/sim/stats", Authorization="Bearer control")
         return sum(stats["requests"].get("/api/v3/klines", {}).values())
 
+    async def assert_few_requests(self, program: Program, before: int) -> None:
+        """A program that was restarted has not read again what is stored.
+
+        Twice for each series, and again when a busy machine has cut its stream, or has kept Redis
+        waiting for so long that it started without what is stored.
+        """
+        log = program.log.read_text()
+        rounds = 1 + log.count("stream_down") + ("loading_history" in log)
+        assert await self.requests() - before <= rounds * 2 * len(SERIES), log
+
     async def differences(
         self, series: Sequence[tuple[str, str]], asked: Callable[[str, str], Any]
     ) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,12 @@ def speed() -> int:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, speed: int) -> Iterator[Deployment]:
+async def deployment(tmp_path: Path, speed: int) -> AsyncIterator[Deployment]:
+    """With an exchange that answers."""
     with RedisServer(redis_binary(), tmp_path) as redis:
         made = Deployment(redis, tmp_path, speed)
         try:
+            await made.simulator.until("/api/v3/time", lambda _: True)
             yield made
         finally:
             made.kill()

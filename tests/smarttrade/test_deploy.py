@@ -79,7 +79,6 @@ async def stay(client: Client, urls: list[str], ends: list[int], refused: list[s
 async def test_a_deploy_loses_no_clients_data(
     deployment: Deployment, tmp_path: Path, through: str
 ) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     await deployment.start("ingest").ready()
     gateways = [deployment.start("gateway") for _ in range(2)]
     for gateway in gateways:

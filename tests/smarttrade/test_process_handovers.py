@@ -81,7 +81,6 @@ async def control(deployment: Deployment, method: str, **body: Any) -> dict[str,
 async def test_standby_that_lags_undoes_no_close(deployment: Deployment) -> None:
     """Its stream stalls and REST hangs; the leader closes candles, and is killed."""
     simulator = deployment.simulator
-    await simulator.until("/api/v3/time", lambda _: True)
     leader = deployment.start("ingest", SMARTTRADE_LEASE_TTL="1")
     await leader.until("/system", role("leading"))
     other_name = f"ws://localhost:{simulator.port}"
@@ -114,7 +113,6 @@ async def test_standby_that_lags_undoes_no_close(deployment: Deployment) -> None
 
 async def test_correction_reaches_clients_that_come_back_elsewhere(deployment: Deployment) -> None:
     """To another gateway, to one that was started later, and to a process that was restarted."""
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     # The first turn of the audit is a quarter of its round after the start.
     audited: dict[str, Any] = {"SMARTTRADE_AUDIT_ROUND": "10", "SMARTTRADE_INTERVALS": "1m"}
     audited["SMARTTRADE_SYMBOLS"] = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT"
@@ -164,7 +162,6 @@ async def assert_corrected(left: Client, program: Program, expected: dict[str, A
 async def test_series_without_history_reaches_gateways(deployment: Deployment) -> None:
     """A symbol that begins to trade, of which nothing is listed or sent at first."""
     simulator = deployment.simulator
-    await simulator.until("/api/v3/time", lambda _: True)
     new = [("NEWUSDT", "1m"), ("NEWUSDT", "5m")]
     streams = [f"newusdt@kline_{interval}" for _, interval in new]
     await control(deployment, "POST", fault="list", symbol="NEWUSDT")
@@ -195,7 +192,6 @@ async def test_series_without_history_reaches_gateways(deployment: Deployment) -
 async def test_symbol_that_is_delisted_while_no_process_runs_keeps_its_history(
     deployment: Deployment,
 ) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     serve = deployment.start("serve")
     await serve.ready()
     assert await serve.stop() == 0

@@ -33,7 +33,6 @@ def stored_keys(deployment: Deployment) -> dict[bytes, Any]:
 
 async def test_simulated_prices_never_meet_real_ones(deployment: Deployment) -> None:
     """A simulated `serve` first, then a real one on the same Redis."""
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     simulated = deployment.start("serve", "--simulated")
     await simulated.until("/system", role("leading"))
     assert (await simulated.get("/ready"))["simulated"] is True
@@ -41,13 +40,12 @@ async def test_simulated_prices_never_meet_real_ones(deployment: Deployment) -> 
     await real.until("/system", role("leading"))
     await real.ready()
     assert (await real.get("/ready"))["simulated"] is False
-    assert await deployment.served_differences(real) == []
+    await deployment.until_served(real)
     assert await simulated.stop() == 0
 
 
 async def test_another_exchange_does_not_start_and_changes_nothing(deployment: Deployment) -> None:
     """A changed `BINANCE_REST_URL`: with a leader and without one."""
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     await ingest.ready()
     other = deployment.program("simulator", "--speed", str(SPEED)).start()
@@ -70,7 +68,6 @@ async def test_another_exchange_does_not_start_and_changes_nothing(deployment: D
 
 
 async def test_gateway_begins_anew_when_the_exchange_changes(deployment: Deployment) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     gateway = deployment.start("gateway")
     await ingest.ready()
@@ -88,7 +85,6 @@ async def test_gateway_begins_anew_when_the_exchange_changes(deployment: Deploym
 
 
 async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     with deployment.redis.client() as redis:
         redis.hset("smarttrade:meta", mapping={"format": "1", "leader": "x", "epoch": "1"})
         for symbol in SYMBOLS:
@@ -96,14 +92,13 @@ async def test_candles_of_0_1_0_are_read_anew(deployment: Deployment) -> None:
             redis.rpush(key, "[1733007600000,1.0,1.0,1.0,1.0,1.0,true,0,false]")
     serve = deployment.start("serve")
     await serve.ready()
-    assert await deployment.served_differences(serve) == []
+    await deployment.until_served(serve)
     lines = serve.log.read_text().splitlines()
     assert sum("former_format_ignored" in line for line in lines) == 1
 
 
 async def test_what_a_later_version_stores_is_left_alone(deployment: Deployment) -> None:
     """It takes the lead in the middle of an upgrade, and goes again: the upgrade is given up."""
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     await ingest.ready()
     gateway = deployment.start("gateway")
@@ -129,7 +124,6 @@ async def test_what_a_later_version_stores_is_left_alone(deployment: Deployment)
 
 
 async def test_stored_candles_of_the_future_are_never_served(deployment: Deployment) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     first = deployment.start("serve")
     await first.ready()
     await first.until("/system", role("leading"))
@@ -159,11 +153,10 @@ async def test_stored_candles_of_the_future_are_never_served(deployment: Deploym
                     assert answer.json()["candles"][-1]["time"] < clock + HOUR // 1000
                 if ready.status_code == httpx.codes.OK:
                     break
-    assert await deployment.served_differences(second) == []
+    await deployment.until_served(second)
 
 
 async def test_hostile_values_end_and_block_nothing(deployment: Deployment) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     gateway = deployment.start("gateway")
     for program in (ingest, gateway):
@@ -200,7 +193,6 @@ async def test_hostile_values_end_and_block_nothing(deployment: Deployment) -> N
 
 async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deployment) -> None:
     """The lead goes to an ingest with fewer symbols, and back."""
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     every = deployment.start("ingest")
     await every.until("/system", role("leading"))
     few = deployment.start("ingest", SMARTTRADE_SYMBOLS="BTCUSDT")
@@ -223,7 +215,6 @@ async def test_series_that_another_ingest_lacks_returns_whole(deployment: Deploy
 
 
 async def test_gateway_knows_the_symbols_as_its_ingest_does(deployment: Deployment) -> None:
-    await deployment.simulator.until("/api/v3/time", lambda _: True)
     ingest = deployment.start("ingest")
     await ingest.ready()
     gateway = deployment.start("gateway")
