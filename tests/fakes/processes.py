@@ -141,7 +141,11 @@ class Program:
 
 
 class Client:
-    """Keeps charts, and records updates that are out of order."""
+    """Keeps charts, and records updates that are out of order.
+
+    After a start or a cut a candle may come before the close of the one before it, which follows as
+    a correction: that it has come is seen when the chart is compared with the exchange.
+    """
 
     def __init__(self, *series: tuple[str, str]) -> None:
         self.series = series
@@ -210,12 +214,12 @@ class Client:
         held = chart.get(moment)
         if moment < newest and not message.get("corrected"):
             self.faults.append(f"{name}: older than the newest, {newest}")
-        if moment > newest and newest and not chart[newest][1]:
-            self.faults.append(f"{name}: follows a candle that is not closed")
         if held == (candle, closed):
             self.faults.append(f"{name}: came twice")
         if held is not None and held[1] and not (closed and message.get("corrected")):
             self.faults.append(f"{name}: was closed")
+        if moment < newest and not closed:
+            self.faults.append(f"{name}: corrected, and not closed")
         chart[moment] = candle, closed
 
 
