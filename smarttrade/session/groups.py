@@ -23,7 +23,8 @@ class SubscriberGroup:
         self.series = series
         self.legacy = legacy
         self.legacy_orders = {each: LegacyOrder(each.interval) for each in series if legacy}
-        self.members: set[Subscriber] = set()
+        self.members: dict[Subscriber, None] = {}
+        """In the order in which they joined."""
         self.frames: dict[Hashable, bytes] = {}
         """What is to be posted next."""
 
@@ -67,13 +68,13 @@ class Groups:
             group = self._groups[name] = SubscriberGroup(series, legacy=subscriber.legacy)
             for each in series:
                 self._of_series.setdefault(each, {})[group] = None
-        group.members.add(subscriber)
+        group.members[subscriber] = None
         return group.series
 
     def leave(self, subscriber: Subscriber, series: frozenset[Series]) -> None:
         name = (series, subscriber.legacy)
         group = self._groups[name]
-        group.members.discard(subscriber)
+        group.members.pop(subscriber, None)
         if group.members:
             return
         del self._groups[name]

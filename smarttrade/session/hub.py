@@ -68,7 +68,7 @@ class Hub:
 
     def steps(self, events: Iterable[HubEvent]) -> Iterator[None]:
         """The same in steps of at most `EVENTS_PER_TURN`, between which others run."""
-        touched: set[SubscriberGroup] = set()
+        touched: dict[SubscriberGroup, None] = {}
         batches: list[Sequence[Published]] = []
         others = 0
         for event in events:
@@ -123,7 +123,9 @@ class Hub:
 
     # -- candles ---------------------------------------------------------------------------
 
-    def _collect(self, published: Sequence[Published], touched: set[SubscriberGroup]) -> None:
+    def _collect(
+        self, published: Sequence[Published], touched: dict[SubscriberGroup, None]
+    ) -> None:
         self.counters.published += len(published)
         for series, candle, corrected in published:
             groups = self._groups.of(series)
@@ -139,7 +141,7 @@ class Hub:
                         self._add(group, series, each, legacy_frame(series, each))
                 else:
                     continue
-                touched.add(group)
+                touched[group] = None
 
     def _add(self, group: SubscriberGroup, series: Series, candle: Candle, frame: bytes) -> None:
         key = (series, candle.open_time)
@@ -156,7 +158,7 @@ class Hub:
                 if candle.event_time and not (candle.from_rest or corrected):
                     observe(max(0.0, now - candle.event_time / 1000))
 
-    def _flush(self, touched: set[SubscriberGroup]) -> None:
+    def _flush(self, touched: dict[SubscriberGroup, None]) -> None:
         for group in touched:
             self._post(group)
         touched.clear()
