@@ -56,6 +56,11 @@ class KnownGaps:
         self.revision = 0
         """Grows when a gap is found, filled, or explained."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known to be absent."""
+        return not self.holes and not self.unfilled
+
     def set(self, holes: Iterable[Span], unfilled: Iterable[Missing]) -> None:
         """Replace what is known by what another window of the series knows."""
         self.holes, self.unfilled = list(holes), list(unfilled)
@@ -110,7 +115,7 @@ class KnownGaps:
 
     def among(self, candles: Sequence[Candle]) -> tuple[Gap, ...]:
         """What is absent, or not final, between the oldest and the newest candle."""
-        if not self.holes and not self.unfilled:
+        if self.is_empty:
             return ()
         found = [Gap(span.first, span.last, self._cause(span)) for span in self._absences(candles)]
         found += [

@@ -62,9 +62,8 @@ MAX_TURN = 0.003
 """Seconds of processor time after which others have a turn. While history is loaded, twenty tasks
 decode it; a store with one message a turn would answer in seconds."""
 MAX_MESSAGES_PER_TURN = 64  # messages in one turn
-EVENTS_AT_A_TIME = (
-    500  # events of one message that are made and sent before others have a turn: 1 ms
-)
+EVENTS_AT_A_TIME = 500
+"""Events of one message that are made and sent before others have a turn: 1 ms."""
 
 
 async def run_store(

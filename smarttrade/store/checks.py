@@ -36,12 +36,12 @@ class Checks(Windows):
             states = self._catalogue.of_symbol(symbol := self._unchecked.pop())
             visited += len(states)
             time = self._clock.estimate(now)
-            for series, state in states:
+            for series, state in self._look_at(symbol, states, now, time):
                 if state.freshness.has_buffered_too_long(now):
                     events += self._published(series, state, state.window.release(), wall)
+                    self._note_readiness(series, state, now, time)
                 if state.freshness.is_due(now, time) and self._is_worth_asking(series, state, now):
                     overdue.append(series)
-            self._look_at(symbol, states, now, time)
         return events + self.find_missing(overdue)
 
     @property
@@ -51,22 +51,31 @@ class Checks(Windows):
 
     def _look_at(
         self, symbol: str, states: Sequence[tuple[Series, SeriesState]], now: float, time: int
-    ) -> None:
-        """Note which series of a symbol are ready."""
-        mark_lagging((state for _, state in states), now)
+    ) -> Sequence[tuple[Series, SeriesState]]:
+        """Note which series of a symbol are ready; returns those that may wait for something."""
+        mark_lagging([state for _, state in states], now)
         not_trading = self._states.of(symbol).reason
         received = [at for _, state in states if (at := state.freshness.received_at) is not None]
         is_sent = bool(received) and not not_trading
         self._readiness.note_received(symbol, max(received) if is_sent else None)
+        others = []
         for series, state in states:
-            is_loaded = state.window.is_ready
-            self._readiness.note(
-                series,
-                not_trading or state.freshness.not_ready_reason(now, time),
-                is_excused=self._states.is_excused(symbol, now, is_loaded=is_loaded),
-                is_loaded=is_loaded,
-                gaps=state.count_gaps(),
-            )
+            if state.freshness.is_current(now, time) and not not_trading:
+                self._readiness.note_fine(series)
+            else:
+                self._note_readiness(series, state, now, time)
+                others.append((series, state))
+        return others
+
+    def _note_readiness(self, series: Series, state: SeriesState, now: float, time: int) -> None:
+        is_loaded = state.window.is_ready
+        self._readiness.note(
+            series,
+            self._states.of(series.symbol).reason or state.freshness.not_ready_reason(now, time),
+            is_excused=self._states.is_excused(series.symbol, now, is_loaded=is_loaded),
+            is_loaded=is_loaded,
+            gaps=state.count_gaps(),
+        )
 
     def _is_worth_asking(self, series: Series, state: SeriesState, now: float) -> bool:
         """History of a symbol that does not trade grows no further, once it has been read.

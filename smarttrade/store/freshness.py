@@ -122,6 +122,28 @@ class Freshness:
 
     # -- what to ask it --------------------------------------------------------------------
 
+    def is_current(self, now: float, time: int) -> bool:
+        """Whether it has all that the exchange has, and waits for nothing, as nearly always.
+
+        Then no candle is held back, nothing is due, and it is ready, which need not be asked.
+        """
+        window, newest = self._window, self._window.candles.newest
+        if (
+            newest is None
+            or time >= window.interval.next(newest.open_time) + OVERDUE_AFTER
+            or not window.is_ready
+            or window.buffered
+            or not window.known_gaps.is_empty
+            or self.unconfirmed_since is not None
+            or self.lagging_since is not None
+            or self._ask_at is not None
+            or self.settling.is_waiting(now)
+        ):
+            return False
+        self._buffered_since = None
+        self._overdue_at, self._overdue_pause = 0, FIRST_OVERDUE_PAUSE
+        return True
+
     def unsettled(self) -> int | None:
         """From which open time (ms) on to ask up to now; None for all there is."""
         window = self._window

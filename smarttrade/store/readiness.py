@@ -15,11 +15,14 @@ class Readiness:
     """Each mapping has only series that are not as they should be, and why."""
 
     __slots__ = (
-        *("_gaps_of", "_known", "excused", "gaps", "not_loaded", "not_ready", "received_at"),
+        *("_fine", "_gaps_of", "_known"),
+        *("excused", "gaps", "not_loaded", "not_ready", "received_at"),
     )
 
     def __init__(self) -> None:
         self._known: dict[Series, None] = {}
+        self._fine: set[Series] = set()
+        """Those that are as they should be, and have no gaps; nothing is noted of them."""
         self._gaps_of: dict[Series, tuple[int, int]] = {}
         self.not_ready: dict[Series, str] = {}
         self.excused: dict[Series, str] = {}
@@ -34,6 +37,7 @@ class Readiness:
     def have(self, listed: Iterable[Series]) -> None:
         """There are these series and no others; a new one has no history until it is looked at."""
         before, self._known = self._known, dict.fromkeys(listed)
+        self._fine &= self._known.keys()
         for gone in self._gaps_of.keys() - self._known.keys():
             self.note(gone, None)
         for reasons in (self.not_ready, self.excused, self.not_loaded):
@@ -52,6 +56,12 @@ class Readiness:
         else:
             self.received_at[symbol] = at
 
+    def note_fine(self, series: Series) -> None:
+        """A series was looked at that is ready and complete, as nearly all are."""
+        if series not in self._fine:
+            self.note(series, None)
+            self._fine.add(series)
+
     def note(
         self,
         series: Series,
@@ -62,6 +72,7 @@ class Readiness:
         gaps: tuple[int, int] = (0, 0),
     ) -> None:
         """A series was looked at. `gaps` are how many there are at the exchange, and unfilled."""
+        self._fine.discard(series)
         _set(self.not_ready, series, None if is_excused else reason)
         _set(self.excused, series, reason if is_excused else None)
         _set(self.not_loaded, series, None if is_loaded else reason)

@@ -141,3 +141,26 @@ async def test_check_of_very_many_series_takes_some_rounds() -> None:
             done.append(store.is_check_done)
         nursery.cancel_scope.cancel()
     assert done == [False, True, False, True]
+
+
+def test_what_was_noted_of_a_series_is_forgotten_once_it_is_fine() -> None:
+    readiness = Readiness()
+    readiness.have([BTC])
+    readiness.note_fine(BTC)
+    assert readiness.not_ready == readiness.not_loaded == {}
+    readiness.note(BTC, "behind", gaps=(1, 2))
+    assert readiness.not_ready == {BTC: "behind"}
+    readiness.note_fine(BTC)
+    assert readiness.not_ready == {}
+    assert readiness.gaps == {"exchange": 0, "unfilled": 0}
+
+
+def test_series_that_returns_is_not_ready_before_it_is_looked_at() -> None:
+    readiness = Readiness()
+    readiness.have([BTC])
+    readiness.note_fine(BTC)
+    readiness.have([])
+    readiness.have([BTC])
+    assert readiness.not_ready == {BTC: NO_HISTORY}
+    readiness.note_fine(BTC)
+    assert readiness.not_ready == {}
