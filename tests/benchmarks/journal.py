@@ -26,7 +26,7 @@ from smarttrade.store.journal import Journal, run_journal
 from smarttrade.store.memory import MemoryStore
 from smarttrade.store.messages import PutHistory, PutUpdates, StoreMessage
 from smarttrade.store.redis_database import RedisDatabase
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 INTERVALS = tuple(map(Interval, ("1m", "5m", "15m", "1h", "4h", "1d")))
 BEGAN = 1_764_633_600_000
@@ -163,7 +163,7 @@ def main() -> None:
         pace = rate or symbols * len(INTERVALS) / 2
         with (
             tempfile.TemporaryDirectory() as directory,
-            RedisServer(list(binaries())[-1][1], Path(directory)) as server,
+            RedisServer(redis_binary(), Path(directory)) as server,
         ):
             found = trio.run(measure, server, symbols, pace, seconds)
         print(

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.benchmarks.peers import FASTAPI, PEERS
 from tests.fakes.ports import free_port
-from tests.fakes.redis_server import RedisServer, binaries
+from tests.fakes.redis_server import RedisServer, redis_binary
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = (
@@ -163,10 +163,9 @@ def exchange(
 @contextmanager
 def redis() -> Iterator[str]:
     """A Redis with default settings, except that nothing is written to disk."""
-    _, program = next(binaries())
     with (
         tempfile.TemporaryDirectory() as directory,
-        RedisServer(program, Path(directory)) as running,
+        RedisServer(redis_binary(), Path(directory)) as running,
     ):
         yield running.url
 
