@@ -35,6 +35,13 @@ def test_adopted_is_what_differs() -> None:
     assert adopt(copy, WindowState(filled)) == UNCHANGED
 
 
+def test_other_values_of_the_newest_candle_are_a_correction_once_it_is_closed() -> None:
+    copy = window(*rows(0, 1, closed=True))
+    corrected = candle(1, close=8.0)
+    change = adopt(copy, WindowState((*rows(0, 0, closed=True), corrected)))
+    assert change == Change((), (corrected,))
+
+
 def test_first_candles_of_an_empty_copy_are_updates() -> None:
     copy = window()
     assert adopt(copy, WindowState((candle(0), candle(1)))) == Change((candle(0), candle(1)))

@@ -411,3 +411,15 @@ def test_hub_that_begins_again_knows_how_the_feed_is() -> None:
     hub.handle([opened(client, BTC)])
     [status] = [each for each in client.drain() if each["type"] == "status"]
     assert (status["feed"], status["since"]) == ("live", 5.0)
+
+
+def test_delay_is_that_of_what_the_exchange_has_just_sent() -> None:
+    """Not of a row of its history, nor of a correction."""
+    counters = HubCounters()
+    hub = Hub(CandleTexts(), counters, wall_clock=lambda: at(5) / 1000)
+    read = candle(3)._replace(from_rest=True)
+    hub.handle([published(BTC, read), published(BTC, candle(2), corrected=True)])
+    assert counters.delays.count == 0
+    live = candle(4)
+    hub.handle([published(BTC, live)])
+    assert (counters.delays.count, counters.delays.sum) == (1, (at(5) - live.event_time) / 1000)
