@@ -103,6 +103,7 @@ class Installed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    pytest.importorskip("hatchling", reason="pip install -e '.[dev]'")
     directory = tmp_path_factory.mktemp("python")
     built = directory / "built"
     run(sys.executable, "-m", "hatchling", "build", "-d", built, cwd=PYTHON_CLIENT)
