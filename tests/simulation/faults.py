@@ -134,6 +134,8 @@ def _mailbox(world: World, process: Process, name: str) -> Mailbox[object] | Non
 
 async def _kill(world: World, action: Action, rng: Random) -> None:
     process = world.process_of(action)
+    if (after_turn := action.arguments.get("after_turn")) is not None:
+        await trio.sleep(world.until_turn() + after_turn)
     if process.current is not None:
         world.trace.note(process.name, "is killed")
         process.current.kill()

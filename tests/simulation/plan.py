@@ -18,6 +18,9 @@ from tests.fakes.unhandled import UNHANDLED
 
 from .shapes import Shape, shape_of
 
+KILLED_AFTER_TURN = 0.5
+"""Share of kills that wait for the turn of a minute, when closes are under way."""
+
 FAULT_FREE = 0.1  # share of plans in which nothing happens but clients that come and go
 
 
@@ -43,6 +46,8 @@ class Plan:
     shape: Shape
     seconds: float
     actions: tuple[Action, ...]
+    first_start: float = 0.0
+    """Seconds after the exchange's until the first process: any second of a minute."""
     is_liveness: bool = False
 
     @property
@@ -114,7 +119,8 @@ def plan_for(
         actions = [_broken_for_good(rng, shape, kinds)]
         actions += _crowd(rng, seconds, per_minute=0.3)
     actions.sort(key=lambda one: one.at)
-    return Plan(seed, shape, seconds, tuple(actions), is_liveness=liveness)
+    first_start = Random(f"start {seed}").uniform(0, 60)
+    return Plan(seed, shape, seconds, tuple(actions), first_start, is_liveness=liveness)
 
 
 def _draw(rng: Random, shape: Shape, seconds: float) -> list[Action]:
@@ -210,7 +216,9 @@ def _one_stream(rng: Random, shape: Shape) -> dict[str, Any]:
 
 
 def _one_peer(rng: Random, shape: Shape) -> str:
-    number = rng.randrange(len(shape.processes))
+    """One that reads from the exchange."""
+    feeds = [n for n, role in enumerate(shape.processes) if role.has_feed]
+    number = rng.choice(feeds)
     return f"{shape.processes[number].value}-{number}"
 
 
@@ -241,7 +249,9 @@ def _of_kind(rng: Random, at: float, kind: str, shape: Shape, seconds: float) ->
 def _process_fault(rng: Random, at: float, kind: str, shape: Shape) -> Action:
     arguments: dict[str, Any] = {"process": rng.randrange(len(shape.processes))}
     lasting = 0.0
-    if kind == "clock_jump":
+    if kind == "kill" and rng.random() < KILLED_AFTER_TURN:
+        arguments["after_turn"] = round(rng.uniform(0, 12), 1)
+    elif kind == "clock_jump":
         arguments["by"] = rng.choice((-3600.0, -30.0, 30.0, 10_000.0))
     elif kind == "cut_off":
         lasting = round(rng.uniform(1, 60), 1)

@@ -138,6 +138,7 @@ class World(LogReceiver):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                await trio.sleep(self.plan.first_start)
                 self._start_processes()
                 nursery.start_soon(self._collect_garbage)
                 await self._begin()
@@ -253,8 +254,7 @@ class World(LogReceiver):
                 await self._until_ready(process, ready_timeout - (trio.current_time() - began))
         self.figures.ready_after = trio.current_time() - began
         await trio.sleep(SETTLE + self.settings.audit_round)
-        minute = 60 - self.exchange.now() / 1000 % 60
-        await trio.sleep(minute + 12)
+        await trio.sleep(self.until_turn() + 12)
         for process in alive:
             if process.name not in self.unready:
                 await self._until_ready(process, 30)
@@ -304,6 +304,10 @@ class World(LogReceiver):
     def writers_of(self, shard: int) -> list[Process]:
         """Processes that may lead it."""
         return [p for p in self.processes if shard in p.feeds and not p.is_foreign]
+
+    def until_turn(self) -> float:
+        """Seconds until the exchange's next minute begins."""
+        return 60 - self.exchange.now() / 1000 % 60
 
     def process_of(self, action: Action) -> Process:
         number: int = action.arguments["process"]
