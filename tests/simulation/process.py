@@ -16,6 +16,7 @@ from actors import ActorDied, ActorError, ActorInfo, MailboxClosed, RestartLimit
 from actors.testing import tasks_below
 from smarttrade.app import build_service
 from smarttrade.environment import Environment
+from smarttrade.feed.errors import NoSymbolLeft
 from smarttrade.feed.network import CONNECTIONS
 from smarttrade.role import Role
 from smarttrade.settings import Settings
@@ -424,11 +425,19 @@ class Process:
         if self.is_foreign:
             self._trace.note(self.name, f"does not run beside another exchange: {error!r}")
             return
+        if isinstance(error, NoSymbolLeft) and self._lists_nothing():
+            self._trace.note(self.name, f"does not run without a symbol: {error}")
+            return
         gives_up = isinstance(error, RestartLimit | InjectedCrash | BaseExceptionGroup | ActorError)
         if gives_up and all(map(is_injected, leaves(error))):
             self._trace.note(self.name, f"gives up: {error}")
             return
         raise Violation("tree-comes-back", f"{self.name} ended with {error!r}") from error
+
+    def _lists_nothing(self) -> bool:
+        """Whether the exchange knows none of its symbols just now."""
+        unknown = self._exchange.faults.unknown.value
+        return unknown is not None and (not unknown or set(self.settings.symbols) <= {*unknown})
 
     async def finish(self, within: float) -> None:
         """Stop in order, for good."""
