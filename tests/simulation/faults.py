@@ -13,6 +13,7 @@ import trio.lowlevel
 from actors import Mailbox
 from actors.overflow import Envelope
 from actors.testing import crash
+from smarttrade.role import Role
 from smarttrade.simulator import Faults, inject
 from smarttrade.simulator.incidents import INCIDENTS
 from smarttrade.store.messages import GetPage
@@ -216,6 +217,8 @@ async def _symbols_failing(world: World, action: Action, rng: Random) -> None:
     for process in world.processes:
         if process.current is not None:
             process.current.kill()
+        if process.role is Role.INGEST and world.broken.issuperset(process.own_symbols):
+            world.unready.add(process.name)
     await trio.lowlevel.checkpoint()
 
 

@@ -23,7 +23,7 @@ from smarttrade.settings import Settings
 from smarttrade.simulator import Exchange, serve_connection
 from smarttrade.store.origin import OwnExchange
 from smarttrade.store.redis_database import RedisDatabase
-from smarttrade.store.shards import make_shard
+from smarttrade.store.shards import make_shard, shard_of
 from smarttrade.web.counters import Counters as ServiceCounters
 from tests.fakes.database import BINANCE
 from tests.fakes.memory_net import _Backend, _Stream
@@ -346,6 +346,12 @@ class Process:
     def feeds(self) -> range:
         """The shards that it writes while it leads."""
         return self.settings.own_shards if self.role.has_feed else range(0)
+
+    @property
+    def own_symbols(self) -> list[str]:
+        """The symbols of these shards."""
+        settings = self.settings
+        return [s for s in settings.symbols if shard_of(s, settings.shards) in self.feeds]
 
     def is_cut_off_shard(self, shard: int) -> bool:
         return "redis" in self._cut_off or self._cut_shards[shard] > 0
