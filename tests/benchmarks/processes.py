@@ -149,8 +149,9 @@ def exchange(
     weight: int = 6000,
     speed: float | None = None,
     rows: int = 1000,
+    port: int | None = None,
 ) -> Iterator[Process]:
-    port = free_port()
+    port = port or free_port()
     arguments: list[object] = ["--port", port, "--period", period, "--gap", gap]
     arguments += ["--latency", latency, "--weight", weight, "--rows", rows]
     arguments += [] if speed is None else ["--speed", speed]

@@ -52,8 +52,9 @@ def _measure_restart(report: Report) -> None:
     with redis() as url:
         with exchange(latency=0.05) as venue, server(PRODUCT, venue, redis_url=url):
             time.sleep(1.0)  # what is read is written behind
+            port = venue.port  # another would be another exchange
         with (
-            exchange(latency=0.2) as venue,
+            exchange(latency=0.2, port=port) as venue,
             server(PRODUCT, venue, redis_url=url, wait=False) as process,
         ):
             served = _until_answered(process, CANDLES) - process.began
